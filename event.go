@@ -1,0 +1,91 @@
+package casemate
+
+import (
+	"io"
+	"time"
+)
+
+// Source says which front heard an event.
+type Source string
+
+// The sources of today; each front owns one.
+const (
+	SourceHTTP  Source = "http"  // a declared route
+	SourceURL   Source = "url"   // a function URL
+	SourceAdmin Source = "admin" // the CLI's and the console's API
+	SourceAsync Source = "async" // the durable queue, running an event accepted before
+)
+
+// Target is what an event asks for, as the front heard it: not yet known to exist. Exactly one of the three forms is set.
+type Target struct {
+	Host, Method, Path string // a route: Path is the raw (still encoded) path, starting with "/"
+	Function           string // a function by name, "name:qualifier" or ARN
+	Builtin            string // an operation of the platform itself, "deploy", "keys.create"; SourceAdmin only
+}
+
+// CredentialKind names how a caller proves who it is.
+type CredentialKind string
+
+// The kinds; the empty kind is "none was sent".
+const (
+	CredentialNone   CredentialKind = ""
+	CredentialKey    CredentialKind = "key"    // Casemate API key
+	CredentialBearer CredentialKind = "bearer" // JWT
+	CredentialPeer   CredentialKind = "peer"   // uid of a unix-socket peer, as the kernel says it
+	CredentialRun    CredentialKind = "run"    // an event the node itself continues (async); never made from outside bytes
+)
+
+// Credential is what the caller sent, not verified yet. It never prints its secret.
+type Credential struct {
+	Kind   CredentialKind
+	Secret string     // key or token
+	UID    uint32     // CredentialPeer only
+	As     *Principal // CredentialRun only: who the accepted event belonged to
+}
+
+// String hides the secret.
+func (c Credential) String() string { return "credential(" + string(c.Kind) + ")" }
+
+// GoString hides the secret from %#v.
+func (c Credential) GoString() string { return c.String() }
+
+// Trace is a W3C trace context (https://www.w3.org/TR/trace-context/), lower-case hex.
+type Trace struct {
+	TraceID, SpanID, ParentID string // 32, 16 and 16 digits; ParentID empty at a root
+	Sampled                   bool
+	State                     string // tracestate, passed on as it came
+}
+
+// Event is one thing that happened in the world and wants a function to run. Fronts build it, the gate alone consumes it.
+type Event struct {
+	ID         string // request id, a version-4 UUID; the same on every retry
+	Parent     string // record id of the run that caused this one; empty at a root
+	Chain      string // id of the first event of the causal chain; empty means ID
+	Source     Source
+	Target     Target
+	Action     string // IAM action, set by the front for functions and built-ins; for routes the catalog says it
+	Resource   string // ARN or pattern-free resource name; likewise
+	Credential Credential
+	SourceIP   string
+	UserAgent  string
+	Received   time.Time
+	Async      bool // queue durably, answer before running
+	Attempt    int  // 1 on the first run; async only beyond that
+	DryRun     bool // admit, do not run
+	Trace      Trace
+	// Context holds IAM condition keys the front vouches for (aws:SourceIp, aws:SecureTransport, ...), lower-case keys.
+	Context map[string][]string
+
+	ContentType     string
+	ContentEncoding string    // "", "gzip", "deflate"; the gate decodes it to a bound before anything parses
+	Size            int64     // declared length, -1 when not declared
+	Body            io.Reader // not read before the policy and quota said yes; nil means Payload is the body
+	Payload         []byte
+	// Encode turns the clean body into what the function receives (an HTTP v2 event, say); nil means the body itself.
+	Encode func(m *Match, p *Principal, body []byte) ([]byte, error)
+	// Stream, when set, receives a built-in's output as it is made; Result.Payload is then empty.
+	Stream io.Writer
+
+	ClientContext string // decoded JSON, Lambda's X-Amz-Client-Context
+	Tenant        string
+}

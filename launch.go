@@ -1,0 +1,82 @@
+package casemate
+
+import "time"
+
+// Launch is one admitted run, resolved: a Runner needs to ask nobody anything.
+type Launch struct {
+	Version       *Version
+	Event         *Event     // for built-ins; sandboxes do not look at it
+	Principal     *Principal // likewise
+	Params        map[string]string
+	RequestID     string
+	ARN           string // invoked ARN, qualifier included when one was given
+	Payload       []byte
+	Deadline      time.Time
+	Trace         Trace
+	ClientContext string
+	Tenant        string
+}
+
+// Failure says how a function itself failed. The zero Failure is success.
+type Failure string
+
+// The failures; the words are AWS Lambda's where it has one.
+const (
+	FailureNone     Failure = ""
+	FailureHandled  Failure = "Unhandled"        // the function reported an error; Payload holds it
+	FailureTimeout  Failure = "Sandbox.Timedout" // killed at its deadline
+	FailureMemory   Failure = "Runtime.OutOfMemory"
+	FailureExit     Failure = "Runtime.ExitError"
+	FailureInit     Failure = "Runtime.InitError"
+	FailureResponse Failure = "Function.ResponseSizeTooLarge"
+)
+
+// Usage is what one run cost.
+type Usage struct {
+	Wall      time.Duration `json:"wall_ns"`
+	CPU       time.Duration `json:"cpu_ns"`            // user + system of everything in the sandbox
+	Init      time.Duration `json:"init_ns,omitempty"` // cold start, spawn to ready; 0 when warm
+	MemoryMB  int           `json:"memory_mb"`         // configured
+	PeakBytes int64         `json:"peak_bytes"`        // highest resident use seen
+	In        int64         `json:"in_bytes"`
+	Out       int64         `json:"out_bytes"`
+	Cold      bool          `json:"cold"`
+}
+
+// Effect is something a run did, or tried to do, outside its own memory.
+type Effect struct {
+	At      time.Time `json:"at"`
+	Kind    string    `json:"kind"`   // resolve, connect, exec, ...
+	Target  string    `json:"target"` // "example.com", "93.184.216.34:443"
+	Verdict Verdict   `json:"verdict"`
+	Reason  string    `json:"reason,omitempty"`
+}
+
+// Result is what came of a run.
+type Result struct {
+	Payload     []byte
+	ContentType string
+	Failure     Failure
+	Detail      string // operator's reading of the failure; never sent to a caller
+	Usage       Usage
+	Effects     []Effect
+	Walls       []string   // the walls that held: "userns", "seccomp", ...
+	Weak        []string   // the walls that were missing and waived by --allow-weak-sandbox
+	Tail        []byte     // last 4 KB of the run's log
+	Executed    string     // "3" or "$LATEST"
+	Accepted    bool       // async: queued durably, not run yet
+	Record      string     // id of the record; set by the gate
+	Match       *Match     // set by the gate
+	Principal   *Principal // set by the gate
+}
+
+// LogLine is one line a function wrote, attributed to its run.
+type LogLine struct {
+	At       time.Time `json:"at"`
+	App      string    `json:"app"`
+	Function string    `json:"function"`
+	Version  int       `json:"version"`
+	Request  string    `json:"request,omitempty"` // empty while initialising
+	Stream   string    `json:"stream"`            // stdout, stderr, platform
+	Text     string    `json:"text"`
+}

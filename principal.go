@@ -1,0 +1,40 @@
+package casemate
+
+import "time"
+
+// PrincipalKind says what sort of caller a principal is.
+type PrincipalKind string
+
+// The kinds. The zero kind is nobody: it may enter only where the catalog holds a live open-route exception.
+const (
+	Nobody    PrincipalKind = ""
+	KindKey   PrincipalKind = "key"
+	KindToken PrincipalKind = "token"
+	KindPeer  PrincipalKind = "peer"     // operator on the node's own machine
+	KindRun   PrincipalKind = "function" // a function run
+)
+
+// Principal is who is calling, verified. It is handed on as an argument, never in a context.
+type Principal struct {
+	Kind    PrincipalKind     `json:"kind"`
+	ID      string            `json:"id"`            // stable: "key/ck_ab12", "jwt/<issuer>|<sub>", "uid/0"; empty for nobody
+	ARN     string            `json:"arn,omitempty"` // arn:aws:iam::<account>:...
+	Account string            `json:"account,omitempty"`
+	Role    string            `json:"role,omitempty"`   // role name whose statements apply
+	Scope   []Statement       `json:"scope,omitempty"`  // session policy: when not nil it must allow as well
+	Tags    map[string]string `json:"tags,omitempty"`   // aws:PrincipalTag/<key>
+	Claims  map[string]string `json:"claims,omitempty"` // jwt:<claim>, strings only
+	Scopes  []string          `json:"scopes,omitempty"` // OAuth scopes of a token
+	Expires time.Time         `json:"expires,omitzero"`
+}
+
+// Known reports whether somebody was verified at all.
+func (p *Principal) Known() bool { return p != nil && p.Kind != Nobody && p.ID != "" }
+
+// Name is the ID, or "anonymous".
+func (p *Principal) Name() string {
+	if !p.Known() {
+		return "anonymous"
+	}
+	return p.ID
+}

@@ -1,0 +1,76 @@
+package casemate
+
+import "time"
+
+// The verdict points, in the order an event passes them.
+const (
+	PointIn      = "in"      // heard by a front
+	PointWho     = "who"     // authn
+	PointMay     = "may"     // policy
+	PointRoom    = "room"    // quota
+	PointForm    = "form"    // shield, inbound
+	PointStart   = "start"   // handed to the runner
+	PointEffects = "effects" // what the run did outside
+	PointOut     = "out"     // the answer
+)
+
+// Point is one verdict along the corridor.
+type Point struct {
+	Name    string        `json:"name"`
+	Verdict Verdict       `json:"verdict"`
+	Reason  string        `json:"reason,omitempty"`
+	Took    time.Duration `json:"took_ns"`
+}
+
+// Record is the whole story of one event. It is opened before anything is decided and closed, once, in a defer. It
+// holds no body, token or secret.
+type Record struct {
+	ID       string    `json:"id"` // the event's id, "#n" appended for attempt n > 1
+	Event    string    `json:"event"`
+	Parent   string    `json:"parent,omitempty"`
+	Chain    string    `json:"chain"`
+	Attempt  int       `json:"attempt,omitempty"`
+	Source   Source    `json:"source"`
+	Action   string    `json:"action"`
+	Resource string    `json:"resource"`
+	Route    string    `json:"route,omitempty"`
+	Opened   time.Time `json:"opened"`
+	Closed   time.Time `json:"closed"`
+
+	Principal string   `json:"principal"` // Principal.Name
+	Role      string   `json:"role,omitempty"`
+	SourceIP  string   `json:"source_ip,omitempty"`
+	Trace     string   `json:"trace,omitempty"`
+	Points    []Point  `json:"points"`
+	Decision  Decision `json:"decision"`
+
+	App      string `json:"app,omitempty"`
+	Function string `json:"function,omitempty"`
+	Version  string `json:"version,omitempty"`  // Version.ID
+	Policy   string `json:"policy,omitempty"`   // Policies.Revision
+	Contract string `json:"contract,omitempty"` // Route.Contract
+
+	Effects []Effect `json:"effects,omitempty"`
+	Walls   []string `json:"walls,omitempty"`
+	Weak    []string `json:"weak,omitempty"`
+	Usage   Usage    `json:"usage"`
+	Outcome Outcome  `json:"outcome"`
+}
+
+// Outcome is how an event ended.
+type Outcome struct {
+	OK      bool    `json:"ok"`
+	Code    Code    `json:"code"` // meaningful when not OK
+	Failure Failure `json:"failure,omitempty"`
+	Status  string  `json:"status"` // answered, queued, refused, failed, interrupted
+	Detail  string  `json:"detail,omitempty"`
+}
+
+// Wait says how far a record or an event must have come before the caller is answered.
+type Wait uint8
+
+// The two waits. The zero value is the stronger.
+const (
+	Durable Wait = iota // fsynced
+	Written             // in the operating system's hands: survives a killed process, not a power cut
+)

@@ -1,0 +1,132 @@
+package casemate
+
+import (
+	"strings"
+	"time"
+)
+
+// Runtime names what runs the code: "wasm", "nodejs20.x", "python3.12", "provided.al2023", "builtin".
+type Runtime string
+
+// Family is the runtime without its version: "wasm", "nodejs", "python", "provided", "builtin"; "" when unknown.
+func (r Runtime) Family() string {
+	for _, f := range [...]string{"wasm", "nodejs", "python", "provided", "builtin"} {
+		if strings.HasPrefix(string(r), f) {
+			return f
+		}
+	}
+	return ""
+}
+
+// Isolation says how much state two events of one function may share.
+type Isolation string
+
+// The isolations of today.
+const (
+	IsolationRequest Isolation = "request" // a fresh sandbox for every event: the default
+	IsolationWarm    Isolation = "warm"    // reused as AWS does it, replaced after any failure
+)
+
+// Rate is a token bucket: PerSecond tokens a second, at most Burst saved. The zero Rate means the default rate.
+type Rate struct {
+	PerSecond float64 `json:"per_second"`
+	Burst     int     `json:"burst"`
+}
+
+// Limits bound one function. A zero field means the default of DefaultLimits, never "unlimited".
+type Limits struct {
+	Timeout     time.Duration `json:"timeout"`      // wall time of one run
+	InitTimeout time.Duration `json:"init_timeout"` // wall time of a cold start
+	MemoryMB    int           `json:"memory_mb"`
+	TmpMB       int           `json:"tmp_mb"`
+	Pids        int           `json:"pids"`
+	Files       int           `json:"files"`       // open file descriptors
+	Concurrency int           `json:"concurrency"` // runs at once
+	Request     int64         `json:"request"`     // body bytes, after decoding
+	Response    int64         `json:"response"`    // answer bytes
+	Rate        Rate          `json:"rate"`
+}
+
+// DefaultLimits are in force where a manifest says nothing. Payload bounds are AWS Lambda's.
+func DefaultLimits() Limits {
+	return Limits{
+		Timeout: 3 * time.Second, InitTimeout: 10 * time.Second, MemoryMB: 128, TmpMB: 512, Pids: 128, Files: 1024,
+		Concurrency: 50, Request: 6 << 20, Response: 6<<20 + 100, Rate: Rate{PerSecond: 1000, Burst: 2000},
+	}
+}
+
+// AsyncPolicy bounds the asynchronous life of an event.
+type AsyncPolicy struct {
+	Retries int           `json:"retries"` // 0..2 after the first attempt
+	MaxAge  time.Duration `json:"max_age"` // 60 s .. 6 h
+}
+
+// Version is one immutable, content-addressed state of a function: what exactly will run.
+type Version struct {
+	App       string            `json:"app"`
+	Function  string            `json:"function"`
+	ID        string            `json:"id"`     // lower-case hex SHA-256 over code and configuration
+	Number    int               `json:"number"` // 1, 2, 3 ... per function
+	ARN       string            `json:"arn"`    // unqualified function ARN
+	Account   string            `json:"account"`
+	Runtime   Runtime           `json:"runtime"`
+	Handler   string            `json:"handler,omitempty"`
+	Code      string            `json:"code"` // lower-case hex SHA-256 of the zip or the wasm module in the blob store
+	CodeSize  int64             `json:"code_size"`
+	Env       map[string]string `json:"env,omitempty"`
+	Limits    Limits            `json:"limits"`
+	Isolation Isolation         `json:"isolation"`
+	Role      string            `json:"role"` // execution role: its statements are what the function may do
+	Async     AsyncPolicy       `json:"async"`
+	Created   time.Time         `json:"created"`
+}
+
+// Exception is a signed-off weakening: it must have a reason and an end.
+type Exception struct {
+	Reason  string    `json:"reason"`
+	Expires time.Time `json:"expires"`
+}
+
+// Live reports whether the exception is in force at now.
+func (x *Exception) Live(now time.Time) bool {
+	return x != nil && x.Reason != "" && now.Before(x.Expires)
+}
+
+// Auth says which credentials a route takes. The zero Auth takes none and lets nobody in.
+type Auth struct {
+	Kinds []CredentialKind `json:"kinds,omitempty"`
+	Open  *Exception       `json:"open,omitempty"` // anonymous callers while it lives
+}
+
+// Route leads an HTTP request to a function.
+type Route struct {
+	ID       string `json:"id"` // "POST /orders/{id}": the API Gateway route key
+	App      string `json:"app"`
+	Host     string `json:"host,omitempty"` // empty: any host
+	Method   string `json:"method"`         // upper case, or ANY
+	Path     string `json:"path"`           // literal segments, {name} and a last {name+}
+	Function string `json:"function"`
+	Auth     Auth   `json:"auth"`
+	Rate     Rate   `json:"rate"`
+	Request  int64  `json:"request"`            // body bytes; 0: the function's bound
+	Contract string `json:"contract,omitempty"` // digest of the contract document in force, with its pointer
+	URL      bool   `json:"url,omitempty"`      // a function URL rather than a declared route
+}
+
+// Contract checks bodies. It is compiled once and safe for concurrent use.
+type Contract interface {
+	// Check refuses a body with an *Error of code Invalid or TooLarge that names the JSON pointer and the rule.
+	Check(contentType string, body []byte) error
+}
+
+// Match is what the catalog found for an event: one consistent snapshot of everything later stages need.
+type Match struct {
+	Version  *Version
+	Route    *Route            // nil when the event names a function or a built-in
+	Params   map[string]string // path parameters, decoded
+	Action   string            // IAM action and resource to decide on
+	Resource string
+	Policy   Decider
+	Contract Contract // nil: the body has no contract
+	Revision string   // of the catalog snapshot
+}
