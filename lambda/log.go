@@ -1,0 +1,66 @@
+package lambda
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+)
+
+// The platform's log lines, as Lambda writes them to a function's log stream. None ends in a newline.
+
+// StartLine opens a run. version is "$LATEST" or a number.
+func StartLine(id, version string) string { return "START RequestId: " + id + " Version: " + version }
+
+// EndLine closes a run.
+func EndLine(id string) string { return "END RequestId: " + id }
+
+// Report is the accounting of one run.
+type Report struct {
+	Duration time.Duration
+	Init     time.Duration // 0 when warm: the line then has no Init Duration
+	MemoryMB int
+	Peak     int64 // bytes
+}
+
+// Line writes the REPORT line. Billed time is rounded up to a millisecond and includes a cold start, as AWS bills it.
+func (r Report) Line(id string) string {
+	const mb = 1 << 20
+	billed := int64(math.Ceil(ms(r.Duration + r.Init)))
+	s := fmt.Sprintf("REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB\t",
+		id, ms(r.Duration), billed, r.MemoryMB, (r.Peak+mb-1)/mb)
+	if r.Init > 0 {
+		s += fmt.Sprintf("Init Duration: %.2f ms\t", ms(r.Init))
+	}
+	return s
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// LogGroup is where a function's lines belong: /aws/lambda/<name>.
+func LogGroup(function string) string { return "/aws/lambda/" + function }
+
+// LogStream names one sandbox's stream: YYYY/MM/DD/[<version>]<hex>.
+func LogStream(at time.Time, version, hex string) string {
+	return at.UTC().Format("2006/01/02") + "/[" + version + "]" + hex
+}
+
+// TraceHeader is X-Ray's form of a W3C trace context (lower-case hex), or "" when there is none.
+func TraceHeader(traceID, spanID string, sampled bool) string {
+	if len(traceID) != 32 || len(spanID) != 16 {
+		return ""
+	}
+	s := "0"
+	if sampled {
+		s = "1"
+	}
+	return "Root=1-" + traceID[:8] + "-" + traceID[8:] + ";Parent=" + spanID + ";Sampled=" + s
+}
+
+// VersionName is how Lambda writes a version number: "$LATEST" for 0.
+func VersionName(n int) string {
+	if n <= 0 {
+		return "$LATEST"
+	}
+	return strconv.Itoa(n)
+}
