@@ -1,0 +1,189 @@
+package catalog
+
+import (
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"casemate"
+)
+
+// Bounds of a path, so that matching one has a bound too.
+const (
+	maxPath     = 8 << 10
+	maxSegments = 64
+)
+
+// reserved are the platform's own paths: no route may be declared there and no wildcard reaches them (a trigger that
+// shadows a platform path took over logins elsewhere, GHSA-vchh-r53j-8mpw).
+var reserved = [...]string{"/.casemate", "/.well-known/casemate"}
+
+func isReserved(path string) bool {
+	for _, r := range reserved {
+		if strings.HasPrefix(path, r) {
+			return true
+		}
+	}
+	return false
+}
+
+// ParseRoute reads an API Gateway route key: "POST /orders/{id}", "ANY /files/{path+}" or "$default"
+// (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html). The path must be in the
+// canonical form that requests are brought to, so that what is declared can match.
+func ParseRoute(key string) (method, path string, err error) {
+	if key == "$default" {
+		return "ANY", key, nil
+	}
+	const hint = `write it as "POST /orders/{id}", "ANY /files/{path+}" or "$default"`
+	method, path, ok := strings.Cut(key, " ")
+	switch method {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "ANY":
+	default:
+		return "", "", casemate.Errorf(casemate.Invalid, hint, "%q does not start with an HTTP method", key)
+	}
+	if !ok || !strings.HasPrefix(path, "/") {
+		return "", "", casemate.Errorf(casemate.Invalid, hint, "%q has no path", key)
+	}
+	names := map[string]bool{}
+	segs := segments(path)
+	plain := make([]string, len(segs))
+	for i, s := range segs {
+		plain[i] = s
+		if !strings.ContainsAny(s, "{}") {
+			continue
+		}
+		name, greedy, ok := param(s)
+		if !ok || greedy && i < len(segs)-1 {
+			return "", "", casemate.Errorf(casemate.Invalid, hint, "%q: a parameter is a whole segment, and {name+} the last", key)
+		}
+		if names[name] {
+			return "", "", casemate.Errorf(casemate.Invalid, hint, "%q: the parameter %s stands here twice", key, name)
+		}
+		names[name], plain[i] = true, "x"
+	}
+	want := "/" + strings.Join(plain, "/")
+	got, err := Canonical(want)
+	if err != nil || got != want || len(segs) > 0 && segs[len(segs)-1] == "" {
+		return "", "", casemate.Errorf(casemate.Invalid, "no empty or dot segments, no trailing slash, nothing to escape",
+			"%q is not a path in its canonical form", key)
+	}
+	if isReserved(path) {
+		return "", "", casemate.Errorf(casemate.Invalid, "choose a path outside /.casemate and /.well-known/casemate",
+			"%q is reserved for the platform", key)
+	}
+	return method, path, nil
+}
+
+// param reads "{name}" and "{name+}".
+func param(seg string) (name string, greedy, ok bool) {
+	if len(seg) < 3 || seg[0] != '{' || seg[len(seg)-1] != '}' {
+		return "", false, false
+	}
+	name = seg[1 : len(seg)-1]
+	name, greedy = strings.CutSuffix(name, "+")
+	for _, c := range []byte(name) {
+		if c != '_' && c != '-' && c != '.' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return "", false, false
+		}
+	}
+	return name, greedy, name != ""
+}
+
+// segments splits a path that starts with "/"; "/" itself has none.
+func segments(path string) []string {
+	if path == "/" {
+		return nil
+	}
+	return strings.Split(path[1:], "/")
+}
+
+// Canonical brings a raw request path to the one form that is matched, decided on and recorded: escapes of unreserved
+// characters decoded, all others in upper case (RFC 3986 section 6.2.2). An escaped slash stays inside its segment.
+// Empty and dot segments, backslashes, control characters and bytes that are not UTF-8 are refused in any spelling,
+// because the function behind might read them as another path than the policy did. A trailing slash stays.
+func Canonical(path string) (string, error) {
+	refuse := func(why string) (string, error) {
+		return "", casemate.Errorf(casemate.Invalid, "send the path in its plain form", "the path %s", why)
+	}
+	if len(path) > maxPath {
+		return refuse("is too long")
+	}
+	if path == "" || path[0] != '/' {
+		return refuse(`does not start with "/"`)
+	}
+	out, err := unescape(path)
+	if err != "" {
+		return refuse(err)
+	}
+	segs := segments(out)
+	if len(segs) > maxSegments {
+		return refuse("has too many segments")
+	}
+	for i, s := range segs {
+		switch {
+		case s == "" && i < len(segs)-1:
+			return refuse("has an empty segment")
+		case s == "." || s == "..":
+			return refuse("has a dot segment")
+		case strings.IndexByte(s, '%') >= 0:
+			if d, err := url.PathUnescape(s); err != nil || !utf8.ValidString(d) {
+				return refuse("is not UTF-8")
+			}
+		}
+	}
+	return out, nil
+}
+
+// unescape normalises escapes; the second result says why it cannot.
+func unescape(path string) (string, string) {
+	plain := true
+	for i := 0; i < len(path); i++ {
+		switch c := path[i]; {
+		case c <= ' ' || c == 0x7f || c == '\\' || c == '?' || c == '#':
+			return "", "has a character that must be escaped"
+		case c == '%':
+			plain = false
+		case c >= 0x80:
+			return "", "has bytes that must be escaped"
+		}
+	}
+	if plain {
+		return path, ""
+	}
+	b := make([]byte, 0, len(path))
+	for i := 0; i < len(path); i++ {
+		c := path[i]
+		if c != '%' {
+			b = append(b, c)
+			continue
+		}
+		if i+2 >= len(path) || hex(path[i+1]) < 0 || hex(path[i+2]) < 0 {
+			return "", "has a broken escape"
+		}
+		c = byte(hex(path[i+1])<<4 | hex(path[i+2]))
+		i += 2
+		switch {
+		case c < ' ' || c == 0x7f:
+			return "", "has a control character"
+		case unreserved(c):
+			b = append(b, c)
+		default:
+			b = append(b, '%', "0123456789ABCDEF"[c>>4], "0123456789ABCDEF"[c&15])
+		}
+	}
+	return string(b), ""
+}
+
+func hex(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c|0x20 >= 'a' && c|0x20 <= 'f':
+		return int(c|0x20-'a') + 10
+	}
+	return -1
+}
+
+func unreserved(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c == '-' || c == '.' || c == '_' || c == '~'
+}

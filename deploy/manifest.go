@@ -1,0 +1,138 @@
+// Package deploy turns a manifest and code into immutable versions: it reads casemate.yaml strictly, says what would
+// change (permissions first), and swaps it in all at once or not at all. Create, update and rollback pass the same
+// checks.
+package deploy
+
+import (
+	"encoding/json"
+	"time"
+
+	"casemate"
+)
+
+// File is the name of the manifest, at the root of a project and of a bundle.
+const File = "casemate.yaml"
+
+// Manifest is casemate.yaml, decoded. The published JSON Schema is made from these types: `key` is the name in the
+// file, `doc` the description, `need` marks what must be there, `min` and `max` are inclusive bounds in the field's own
+// notation, `like` is a regular expression, `one` an enumeration.
+type Manifest struct {
+	App        string                 `key:"app" need:"" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Name of the app; functions and roles belong to it."`
+	Functions  map[string]*Function   `key:"functions" need:"" like:"^[A-Za-z0-9_-]{1,64}$" doc:"The functions, by name. Names are unique on a node."`
+	Routes     map[string]*Route      `key:"routes" doc:"HTTP routes by route key: \"POST /orders/{id}\", \"ANY /files/{path+}\" or \"$default\"."`
+	Roles      map[string]*Role       `key:"roles" like:"^[A-Za-z0-9_-]{1,64}$" doc:"Roles of callers: what the holder of a key or token may do."`
+	Auth       Auth                   `key:"auth" doc:"Who may vouch for callers."`
+	Guardrails []Statement            `key:"guardrails" doc:"Deny statements that no role and no resource policy can override, on the whole node."`
+	Resources  map[string][]Statement `key:"resources" like:"^function/[A-Za-z0-9_-]{1,64}$" doc:"Resource policies by \"function/<name>\"."`
+
+	Warnings []Problem // doubtful, not wrong: open routes, wide grants
+
+	name  string          // as given to Parse, for origins
+	marks map[string]Mark // by JSON pointer
+}
+
+// Function is one function of a manifest.
+type Function struct {
+	Runtime     string            `key:"runtime" need:"" one:"wasm nodejs18.x nodejs20.x nodejs22.x nodejs24.x python3.9 python3.10 python3.11 python3.12 python3.13 python3.14 provided.al2 provided.al2023" doc:"What runs the code: wasm (WASI preview 1), or an AWS Lambda runtime name."`
+	Handler     string            `key:"handler" like:"^[^\\s\\x00]{1,128}$" doc:"Entry point, as AWS Lambda writes it: \"index.handler\". Needed by Node and Python."`
+	Code        string            `key:"code" need:"" doc:"A folder to pack, a .zip, or a .wasm module; relative to the manifest."`
+	Build       string            `key:"build" doc:"Command that makes the code. Run by the command line before packing, never by the node."`
+	Timeout     Duration          `key:"timeout" min:"10ms" max:"900s" doc:"Wall time of one run (default 3s)."`
+	InitTimeout Duration          `key:"init_timeout" min:"10ms" max:"900s" doc:"Wall time of a cold start (default 10s)."`
+	Memory      Size              `key:"memory" min:"16MB" max:"10240MB" doc:"Memory of the whole sandbox (default 128MB)."`
+	Tmp         Size              `key:"tmp" min:"1MB" max:"10240MB" doc:"Size of /tmp (default 512MB)."`
+	Concurrency int               `key:"concurrency" min:"1" max:"1000" doc:"Runs at once (default 50)."`
+	Rate        Rate              `key:"rate" doc:"Runs a second: \"100/s burst 200\" (default 1000/s burst 2000)."`
+	MaxBody     Size              `key:"max_body" min:"1" max:"6MB" doc:"Largest request body, after decoding (default 6MB)."`
+	Isolation   string            `key:"isolation" one:"request warm" doc:"request: a fresh sandbox for every event (default). warm: reused as AWS does it."`
+	Env         map[string]string `key:"env" like:"^[A-Za-z_][A-Za-z0-9_]{0,127}$" doc:"Environment, 4 KB in all. Not for secrets."`
+	Grants      []string          `key:"grants" doc:"What the function may do, in short form: \"read table/orders\"."`
+	Statements  []Statement       `key:"statements" doc:"What the function may do, as IAM statements."`
+	Boundary    []Statement       `key:"boundary" doc:"IAM statements that must allow as well, whatever the grants say."`
+	URL         *URL              `key:"url" doc:"Gives the function a URL of its own."`
+	Async       *Async            `key:"async" doc:"How asynchronous events are retried."`
+}
+
+// URL is a function URL.
+type URL struct {
+	Auth    RouteAuth `key:"auth" need:"" doc:"Credentials that the URL takes."`
+	Rate    Rate      `key:"rate" doc:"Requests a second of one caller."`
+	MaxBody Size      `key:"max_body" min:"1" max:"6MB" doc:"Largest request body, after decoding."`
+}
+
+// Async is how asynchronous events live.
+type Async struct {
+	Retries *int     `key:"retries" min:"0" max:"2" doc:"Runs after the first failed one (default 2)."`
+	MaxAge  Duration `key:"max_age" min:"60s" max:"6h" doc:"Age at which an event is given up (default 6h)."`
+}
+
+// Route leads requests to a function.
+type Route struct {
+	Function string    `key:"function" need:"" doc:"Name of the function."`
+	Auth     RouteAuth `key:"auth" need:"" doc:"Credentials that the route takes: [key, jwt], or none with a reason and an end."`
+	Contract *Contract `key:"contract" doc:"Contract of the body."`
+	Host     string    `key:"host" like:"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$" doc:"Only for this host name (default any)."`
+	Rate     Rate      `key:"rate" doc:"Requests a second of one caller: \"10/s burst 20\"."`
+	MaxBody  Size      `key:"max_body" min:"1" max:"6MB" doc:"Largest request body, after decoding (default: the function's)."`
+}
+
+// Contract names the schema of a body.
+type Contract struct {
+	File      string `key:"file" need:"" doc:"JSON Schema 2020-12 or OpenAPI 3.1 document, JSON or YAML, relative to the manifest."`
+	Operation string `key:"operation" doc:"Operation of an OpenAPI document: \"POST /orders\"."`
+	Pointer   string `key:"pointer" like:"^(/.*)?$" doc:"JSON pointer to the schema in the document."`
+}
+
+// Role is what its holders may do.
+type Role struct {
+	Grants     []string    `key:"grants" doc:"Short form: \"invoke POST /orders\"."`
+	Statements []Statement `key:"statements" doc:"IAM statements."`
+	Boundary   []Statement `key:"boundary" doc:"IAM statements that must allow as well."`
+}
+
+// Auth lists the issuers whose tokens are taken.
+type Auth struct {
+	JWT []Issuer `key:"jwt" doc:"Trusted issuers of JSON Web Tokens."`
+}
+
+// Issuer is one trusted signer of tokens.
+type Issuer struct {
+	Issuer     string            `key:"issuer" need:"" doc:"Exact value of the iss claim."`
+	Audience   []string          `key:"audience" need:"" doc:"Values of the aud claim, one of which must be there."`
+	Keys       Keys              `key:"keys" need:"" doc:"Where the public keys are."`
+	Algorithms []string          `key:"algorithms" need:"" one:"RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA" doc:"Signature algorithms taken; nothing else is."`
+	RoleClaim  string            `key:"role_claim" doc:"Claim that names the role."`
+	Roles      map[string]string `key:"roles" doc:"Value of role_claim to role. Other values get no role."`
+	Role       string            `key:"role" doc:"Role of every token of this issuer, when there is no role_claim."`
+}
+
+// Keys is exactly one of a JWKS file and a JWKS address.
+type Keys struct {
+	File string `key:"file" doc:"JWKS document, relative to the manifest."`
+	URL  string `key:"url" like:"^https://[^\\s]+$" doc:"JWKS address, https only."`
+}
+
+// RouteAuth says which credentials a route takes: a list of key and jwt, or none with a reason and an end. The zero
+// RouteAuth takes none and lets nobody in; a manifest has to say one or the other.
+type RouteAuth struct {
+	Kinds []string
+	None  *casemate.Exception
+}
+
+// Statement is one IAM statement as it stands in the manifest: JSON now, parsed by the policy room.
+type Statement struct {
+	JSON json.RawMessage
+	Mark Mark
+}
+
+// Duration is a Go duration string: "3s", "250ms", "1h". The zero Duration means the default.
+type Duration time.Duration
+
+// Size is a number of bytes with a unit: "128MB". K, M and G are powers of 1024, as AWS counts. Zero means the default.
+type Size int64
+
+// Rate is "10/s burst 20". The zero Rate means the default.
+type Rate struct{ casemate.Rate }
+
+// Mark is a place in a manifest, both parts counted from 1.
+type Mark struct{ Line, Column int }

@@ -1,0 +1,67 @@
+package deploy
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"casemate"
+)
+
+// Date is a day, or a moment, until which something holds.
+type Date struct{ time.Time }
+
+func (t *Date) parse(s string) (err error) {
+	if t.Time, err = time.Parse(time.DateOnly, s); err != nil {
+		t.Time, err = time.Parse(time.RFC3339, s)
+	}
+	return err
+}
+
+func (x *Duration) parse(s string) error {
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return casemate.Errorf(casemate.Invalid, `write it as "3s", "250ms" or "1h"`, "%q is no duration", s)
+	}
+	*x = Duration(d)
+	return nil
+}
+
+// String is the shortest form that reads back.
+func (x Duration) String() string {
+	s := time.Duration(x).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func (x *Size) parse(s string) error {
+	digits := strings.TrimRight(s, "KMGiB")
+	scale := map[string]int64{"": 1, "B": 1, "KB": 1 << 10, "KiB": 1 << 10, "MB": 1 << 20, "MiB": 1 << 20,
+		"GB": 1 << 30, "GiB": 1 << 30}[s[len(digits):]]
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || digits[0] == '+' || scale == 0 || n <= 0 || n > math.MaxInt64/scale {
+		return casemate.Errorf(casemate.Invalid, `write it as "64KB", "128MB" or "1GB"`, "%q is no size", s)
+	}
+	*x = Size(n * scale)
+	return nil
+}
+
+// MB is the size in whole megabytes, rounded up.
+func (x Size) MB() int { return int((x + 1<<20 - 1) >> 20) }
+
+// String is the size in the largest unit that divides it.
+func (x Size) String() string {
+	for i, unit := range [...]string{"GB", "MB", "KB"} {
+		if s := Size(1) << (30 - 10*i); x >= s && x%s == 0 {
+			return fmt.Sprint(int64(x/s), unit)
+		}
+	}
+	return strconv.FormatInt(int64(x), 10) + "B"
+}
