@@ -35,15 +35,15 @@ func TestBodies(t *testing.T) {
 
 func TestNormalErrorType(t *testing.T) {
 	for in, want := range map[string]string{
-		"Runtime.ImportModuleError": "Runtime.ImportModuleError",
-		"Function.Custom":           "Function.Custom",
-		"Function.lower":            "Function.Unknown",
-		"Function.":                 "Function.Unknown",
-		"Runtime.X":                 "Runtime.Unknown", // the pattern wants two letters
-		"Error":                     "Runtime.Unknown",
-		"":                          "Runtime.Unknown",
-		"Runtime.Aa\r\nX: y":        "Runtime.Unknown",
-		"xRuntime.Good":             "Runtime.Unknown",
+		"Runtime.ImportModuleError":           "Runtime.ImportModuleError",
+		"Function.Custom":                     "Function.Custom",
+		"Function.lower":                      "Function.Unknown",
+		"Function.":                           "Function.Unknown",
+		"Runtime.X":                           "Runtime.Unknown", // the pattern wants two letters
+		"Error":                               "Runtime.Unknown",
+		"":                                    "Runtime.Unknown",
+		"Runtime.Aa\r\nX: y":                  "Runtime.Unknown",
+		"xRuntime.Good":                       "Runtime.Unknown",
 		"Runtime." + strings.Repeat("A", 200): "Runtime.Unknown",
 	} {
 		if got := lambda.NormalErrorType(in); got != want {

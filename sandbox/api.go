@@ -1,0 +1,353 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"casemate"
+	"casemate/lambda"
+)
+
+// Names of the runtime's states, as the platform spells them in its errors.
+type runtimeState string
+
+const (
+	stateStarted  runtimeState = "Started"
+	stateReady    runtimeState = "Ready"
+	stateRunning  runtimeState = "Running"
+	stateSent     runtimeState = "RuntimeResponseSentState"
+	stateInitFail runtimeState = "InitError"
+)
+
+// runtimeAPI is the Lambda Runtime API of one sandbox: an HTTP handler over a state machine. Everything that arrives
+// here was written by untrusted code; nothing it says reaches beyond its own sandbox. It holds one event at a time.
+type runtimeAPI struct {
+	effects *effects
+	now     func() time.Time
+	ext     *extensions
+
+	mu       sync.Mutex
+	state    runtimeState
+	cur      *invocation
+	reading  bool          // an answer to cur is being read
+	agent    string        // User-Agent of the first client
+	wake     chan struct{} // closed and replaced when cur is set
+	ready    chan struct{} // closed at the first /next
+	initFail chan struct{} // closed at /init/error
+	initErr  []byte        // what it said
+	closed   chan struct{}
+}
+
+func newRuntimeAPI(fx *effects, now func() time.Time, id extensionIdentity) *runtimeAPI {
+	return &runtimeAPI{
+		effects: fx, now: now, ext: newExtensions(id), state: stateStarted,
+		wake: make(chan struct{}), ready: make(chan struct{}), initFail: make(chan struct{}), closed: make(chan struct{}),
+	}
+}
+
+// offer hands an event to the runtime; the caller waits on its channels. It must not be called before the last event
+// was idle.
+func (a *runtimeAPI) offer(inv *invocation) {
+	a.mu.Lock()
+	a.cur, a.reading = inv, false
+	close(a.wake)
+	a.wake = make(chan struct{})
+	a.mu.Unlock()
+	a.ext.invoke(inv)
+}
+
+// close releases every parked request. It is called once, when the sandbox ends.
+func (a *runtimeAPI) close() { close(a.closed) }
+
+// idle reports whether the runtime waits for an event.
+func (a *runtimeAPI) idle() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.state == stateReady
+}
+
+// initError is the body posted to /init/error, nil when there was none.
+func (a *runtimeAPI) initError() []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.initErr
+}
+
+func (a *runtimeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header()["Date"] = nil // the peer has a clock; saves a header on every event
+	if rest, ok := strings.CutPrefix(r.URL.Path, lambda.ExtensionPrefix); ok {
+		a.ext.serve(w, r, rest)
+		return
+	}
+	path, ok := strings.CutPrefix(r.URL.Path, lambda.RuntimePrefix)
+	switch {
+	case r.Method == http.MethodGet && (r.URL.Path == "/ping" || ok && path == "ping"):
+		io.WriteString(w, "pong")
+	case !ok:
+		http.NotFound(w, r)
+	case r.Method == http.MethodGet && path == "runtime/invocation/next":
+		a.next(w, r)
+	case r.Method == http.MethodPost && path == "runtime/init/error":
+		a.postInitError(w, r)
+	case r.Method == http.MethodPost:
+		id, verb, cut := strings.Cut(strings.TrimPrefix(path, "runtime/invocation/"), "/")
+		if !cut || !strings.HasPrefix(path, "runtime/invocation/") || verb != "response" && verb != "error" {
+			http.NotFound(w, r)
+			return
+		}
+		a.post(w, r, id, verb)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// next parks until there is an event. A runtime that asks again before it answered gets the same event again, as on
+// Lambda; that is how code in the sandbox would read along, so it is recorded.
+func (a *runtimeAPI) next(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	a.sawClient(r)
+	if a.state == stateInitFail {
+		a.mu.Unlock()
+		refuseTransition(w, stateInitFail, string(stateReady))
+		return
+	}
+	a.toReady()
+	for a.cur == nil {
+		wake := a.wake
+		a.mu.Unlock()
+		select {
+		case <-wake:
+		case <-a.closed:
+			http.Error(w, "closing", http.StatusGone)
+			return
+		case <-r.Context().Done():
+			return
+		}
+		a.mu.Lock()
+	}
+	inv := a.cur
+	if a.state == stateRunning {
+		a.signal("next", "the event was asked for again before it was answered")
+	}
+	a.state = stateRunning
+	a.mu.Unlock()
+	writeEvent(w, inv)
+}
+
+// toReady moves to Ready unless an event is being worked on. The caller holds the lock.
+func (a *runtimeAPI) toReady() {
+	switch a.state {
+	case stateStarted:
+		close(a.ready)
+	case stateSent:
+		close(a.cur.idle)
+		a.cur = nil
+	case stateRunning, stateReady, stateInitFail:
+		return
+	}
+	a.state = stateReady
+}
+
+// sawClient raises a signal when another kind of client than the runtime's own speaks. The caller holds the lock.
+func (a *runtimeAPI) sawClient(r *http.Request) {
+	agent := "client " + r.UserAgent()
+	if a.agent == "" {
+		a.agent = agent
+	}
+	if agent != a.agent {
+		a.signal("client", "a second client speaks to the Runtime API")
+	}
+}
+
+func (a *runtimeAPI) signal(target, reason string) {
+	a.effects.add(casemate.Effect{At: a.now(), Kind: "runtime-api", Target: target, Reason: reason})
+}
+
+func writeEvent(w http.ResponseWriter, inv *invocation) {
+	h := w.Header()
+	set := func(k, v string) {
+		if v != "" {
+			h[k] = []string{v}
+		}
+	}
+	set("Content-Type", "application/json")
+	set(lambda.HeaderRequestID, inv.id)
+	set(lambda.HeaderDeadline, strconv.FormatInt(inv.deadline.UnixMilli(), 10))
+	set(lambda.HeaderARN, inv.arn)
+	set(lambda.HeaderTrace, inv.trace)
+	set(lambda.HeaderClientContext, inv.clientContext)
+	set(lambda.HeaderTenant, inv.tenant)
+	set("Content-Length", strconv.Itoa(len(inv.payload)))
+	w.Write(inv.payload) // a broken connection shows when the runtime asks again, or at the deadline
+}
+
+// begin claims the current event for one answer, or writes the refusal.
+func (a *runtimeAPI) begin(w http.ResponseWriter, r *http.Request, id, verb string) *invocation {
+	target := "InvocationResponse"
+	if verb == "error" {
+		target = "InvocationErrorResponse"
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sawClient(r)
+	switch {
+	case a.cur == nil || a.cur.id != id || a.state != stateRunning && a.state != stateSent:
+		a.signal(verb, "an answer came for an event that is not being worked on")
+		writeError(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
+		return nil
+	case a.state == stateSent || a.reading:
+		a.signal(verb, "a second answer came for the same event")
+		refuseTransition(w, stateSent, target)
+		return nil
+	}
+	a.reading = true
+	return a.cur
+}
+
+// finish stores the answer, once.
+func (a *runtimeAPI) finish(inv *invocation, ans answer) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.cur != inv || a.state != stateRunning {
+		return
+	}
+	inv.answer, a.state, a.reading = ans, stateSent, false
+	close(inv.answered)
+}
+
+// abandon lets the runtime answer again after an answer broke off.
+func (a *runtimeAPI) abandon(inv *invocation) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.cur == inv {
+		a.reading = false
+	}
+}
+
+// post takes a response or an error for the current event.
+func (a *runtimeAPI) post(w http.ResponseWriter, r *http.Request, id, verb string) {
+	inv := a.begin(w, r, id, verb)
+	if inv == nil {
+		return
+	}
+	if mode := r.Header.Get(lambda.HeaderResponseMode); verb == "response" && mode != "" && !strings.EqualFold(mode, "streaming") {
+		body := lambda.ErrorBody{Type: "Runtime.InvalidResponseModeHeader", Message: "the response mode header is not valid"}
+		a.finish(inv, answer{payload: body.JSON(), failure: casemate.FailureHandled, detail: "invalid response mode"})
+		writeError(w, http.StatusBadRequest, "InvalidFunctionResponseMode", "Invalid function response mode")
+		return
+	}
+	body, over, err := readBody(r.Body, r.ContentLength, inv.limit)
+	if err != nil {
+		a.abandon(inv)
+		return
+	}
+	if over {
+		a.finish(inv, answer{payload: lambda.TooLarge(inv.limit).JSON(), failure: casemate.FailureResponse,
+			detail: "the answer passed " + strconv.FormatInt(inv.limit, 10) + " bytes"})
+		writeError(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
+			"Exceeded maximum allowed payload size ("+strconv.FormatInt(inv.limit, 10)+" bytes).")
+		return
+	}
+	a.finish(inv, readAnswer(r, verb, body))
+	accepted(w)
+}
+
+// readAnswer tells success from failure. The content type is never asked: real runtimes send JSON as octets.
+func readAnswer(r *http.Request, verb string, body []byte) answer {
+	contentType := r.Header.Get("Content-Type")
+	if verb == "error" {
+		typ := r.Header.Get(lambda.HeaderErrorType)
+		return answer{payload: lambda.ErrorDocument(typ, contentType, body), contentType: "application/json",
+			failure: casemate.FailureHandled, detail: "the function reported an error"}
+	}
+	if doc, ok := lambda.TrailerError(r.Trailer.Get(lambda.HeaderErrorType), r.Trailer.Get(lambda.HeaderErrorBody)); ok {
+		return answer{payload: doc, contentType: "application/json",
+			failure: casemate.FailureHandled, detail: "the function failed while it was writing its answer"}
+	}
+	return answer{payload: body, contentType: contentType}
+}
+
+func (a *runtimeAPI) postInitError(w http.ResponseWriter, r *http.Request) {
+	body, over, err := readBody(r.Body, r.ContentLength, lambda.MaxResponse)
+	if err != nil {
+		return
+	}
+	if over {
+		body = []byte("too large")
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sawClient(r)
+	if a.state != stateStarted {
+		a.signal("init/error", "an initialisation error came after initialisation")
+		refuseTransition(w, a.state, string(stateInitFail))
+		return
+	}
+	a.state = stateInitFail
+	a.initErr = lambda.ErrorDocument(r.Header.Get(lambda.HeaderErrorType), r.Header.Get("Content-Type"), body)
+	close(a.initFail)
+	accepted(w)
+}
+
+// drainLimit bounds what is read and thrown away of an oversized answer, so that its sender can read the refusal.
+const drainLimit = 64 << 20
+
+// readBody reads at most limit bytes, to the end of the body so that trailers are there. over says that more came.
+func readBody(r io.Reader, declared, limit int64) (body []byte, over bool, err error) {
+	if declared < 0 || declared > limit {
+		declared = 512
+	}
+	body = make([]byte, 0, declared+1)
+	for {
+		if len(body) == cap(body) {
+			body = append(body, 0)[:len(body)]
+		}
+		n, err := r.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case int64(len(body)) > limit:
+			_, _ = io.CopyN(io.Discard, r, drainLimit) // too much is the answer, whatever becomes of the rest
+			return nil, true, nil
+		case err == io.EOF:
+			return body, false, nil
+		case err != nil:
+			return nil, false, err
+		}
+	}
+}
+
+func accepted(w http.ResponseWriter) {
+	w.Header()["Content-Type"] = []string{"application/json"}
+	w.WriteHeader(http.StatusAccepted)
+	io.WriteString(w, `{"status":"OK"}`)
+}
+
+func refuseTransition(w http.ResponseWriter, from runtimeState, to string) {
+	writeError(w, http.StatusForbidden, "InvalidStateTransition", "State transition from "+string(from)+" to "+to+
+		" failed for runtime. Error: State transition is not allowed")
+}
+
+// writeError writes the Runtime API's own error shape; its keys come in the other order than those of a function error.
+func writeError(w http.ResponseWriter, status int, typ, msg string) {
+	w.Header()["Content-Type"] = []string{"application/json"}
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(struct {
+		Message string `json:"errorMessage"`
+		Type    string `json:"errorType"`
+	}{msg, typ}) // strings only; a broken connection ends with the sandbox
+}
+
+// newServer makes the HTTP server of one sandbox. There are no read or idle timeouts: a parked /next waits for hours,
+// and every connection ends with the sandbox. base is what requests live under.
+func newServer(base context.Context, h http.Handler) *http.Server {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	return &http.Server{Handler: h, MaxHeaderBytes: 1<<20 + 64<<10, Protocols: p, ErrorLog: quiet(),
+		BaseContext: baseContext(base)}
+}
