@@ -1,0 +1,204 @@
+package wasm
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+	"github.com/tetratelabs/wazero/sys"
+)
+
+// guest is one compiled module with everything an instance of it needs, kept between events: the compiled code, the
+// arena and the ends of its standard streams. Nothing that an instance can write to is kept but the arena, which is
+// zeroed, and the stream buffers, which it cannot read back.
+type guest struct {
+	ctx     context.Context // carries the arena to wazero
+	runtime wazero.Runtime
+	module  wazero.CompiledModule
+	config  wazero.ModuleConfig
+	info    Info
+	arena   *arena
+	in      input
+	out     *output
+	log     *logger
+	stack   [2]uint64
+}
+
+// compile reads the module and makes it ready. cache may be empty: compiled code is then kept in memory only.
+func compile(code []byte, s *setup, cache wazero.CompilationCache, log *logger) (*guest, error) {
+	info, err := Inspect(code)
+	if err != nil {
+		return nil, err
+	}
+	if info.MinPages > s.Pages {
+		return nil, fmt.Errorf("the module starts with %d pages of memory and its limit is %d", info.MinPages, s.Pages)
+	}
+	// Context-done checks cost 7-12x in tight loops; the node kills this process at the deadline instead.
+	config := wazero.NewRuntimeConfigCompiler().WithCloseOnContextDone(false).WithDebugInfoEnabled(false)
+	if cache != nil {
+		config = config.WithCompilationCache(cache)
+	}
+	g := &guest{info: info, log: log, out: newOutput(int(s.Response))}
+	if g.arena, err = newArena(s.Pages); err != nil {
+		return nil, err
+	}
+	g.ctx = experimental.WithMemoryAllocator(context.Background(), g.arena)
+	g.runtime = wazero.NewRuntimeWithConfig(g.ctx, config)
+	if _, err = wasi_snapshot_preview1.Instantiate(g.ctx, g.runtime); err != nil {
+		return nil, fmt.Errorf("preparing WASI: %w", err)
+	}
+	if g.module, err = g.runtime.CompileModule(g.ctx, limitTables(code)); err != nil {
+		return nil, fmt.Errorf("compiling the module: %w", err)
+	}
+	g.config = g.moduleConfig(s.Env)
+	return g, nil
+}
+
+func (g *guest) moduleConfig(env []string) wazero.ModuleConfig {
+	c := wazero.NewModuleConfig().WithName("").WithStartFunctions().WithStdin(&g.in).WithStderr(g.log).
+		WithRandSource(rand.Reader).WithSysWalltime().WithSysNanotime().WithSysNanosleep()
+	if g.info.Kind == Command {
+		c = c.WithStdout(g.out)
+	} else {
+		c = c.WithStdout(g.log)
+	}
+	for _, e := range env {
+		k, v, _ := strings.Cut(e, "=")
+		c = c.WithEnv(k, v)
+	}
+	return c
+}
+
+// run gives one event to a fresh instance. The payload of the answer stands in g.out until the next run.
+func (g *guest) run(e *event) answer {
+	a := answer{Seq: e.Seq}
+	g.out.reset()
+	g.in.data = e.Payload
+	if e.Pages < g.info.MinPages {
+		a.Status, a.Detail = statusMemory, "the module needs more memory to start than it may have"
+		return a
+	}
+	g.arena.begin(e.Pages)
+	m, err := g.runtime.InstantiateModule(g.ctx, g.module, g.config)
+	if err != nil {
+		g.classify(&a, err)
+		if a.Status == statusTrap {
+			a.Status = statusInit
+		}
+		return a
+	}
+	if g.info.Kind == Command {
+		err = m.ExportedFunction(exportStart).CallWithStack(g.ctx, nil)
+	} else {
+		var failed bool
+		if failed, err = g.handle(m, e.Payload); failed {
+			a.Status = statusFailed
+		}
+	}
+	g.classify(&a, err)
+	if err = m.Close(g.ctx); err != nil && a.Status == statusOK {
+		a.Status, a.Detail = statusTrap, "closing the instance failed"
+	}
+	return a
+}
+
+// handle runs the reactor's contract of the package comment, and copies its answer out.
+func (g *guest) handle(m api.Module, payload []byte) (failed bool, err error) {
+	if init := m.ExportedFunction(exportInitialize); init != nil {
+		if err = init.CallWithStack(g.ctx, nil); err != nil {
+			return false, err
+		}
+	}
+	g.stack[0] = uint64(len(payload))
+	if err = m.ExportedFunction(exportAlloc).CallWithStack(g.ctx, g.stack[:1]); err != nil {
+		return false, err
+	}
+	at := uint32(g.stack[0])
+	if !m.Memory().Write(at, payload) {
+		return false, fmt.Errorf("%s gave address %d, which has no room for %d bytes", exportAlloc, at, len(payload))
+	}
+	g.stack[0], g.stack[1] = uint64(at), uint64(len(payload))
+	if err = m.ExportedFunction(exportHandle).CallWithStack(g.ctx, g.stack[:2]); err != nil {
+		return false, err
+	}
+	const errorBit = 1 << 31
+	at, n := uint32(g.stack[0]>>32), uint32(g.stack[0])
+	result, ok := m.Memory().Read(at, n&^errorBit)
+	if !ok {
+		return false, fmt.Errorf("%s gave an answer outside of its memory", exportHandle)
+	}
+	// A refused write is kept by the output itself.
+	_, _ = g.out.Write(result)
+	return n&errorBit != 0, nil
+}
+
+// classify fills the status of a finished run. The stack of a trap goes to the log: the caller gets its first line only.
+func (g *guest) classify(a *answer, err error) {
+	a.Pages = uint32(g.arena.high / pageSize)
+	var exit *sys.ExitError
+	switch {
+	case err == nil:
+	case errors.As(err, &exit):
+		if a.Exit = exit.ExitCode(); a.Exit != 0 {
+			a.Status = statusExit
+		}
+	default:
+		a.Status = statusTrap
+		text := err.Error()
+		first, _, _ := strings.Cut(text, "\n")
+		a.Detail = strings.TrimPrefix(first, "wasm error: ")
+		fmt.Fprintln(g.log, text)
+	}
+	switch {
+	case a.Status != statusOK && a.Status != statusFailed && g.arena.refused:
+		a.Status = statusMemory
+	case g.out.over:
+		a.Status = statusTooLarge
+	}
+}
+
+// reset leaves nothing of the last instance.
+func (g *guest) reset() error {
+	g.in.data = nil
+	return g.arena.reset()
+}
+
+// input is a standard input that ends where the event ends.
+type input struct{ data []byte }
+
+// output collects an answer behind the room for its frame's header, to the bound of the set-up.
+type output struct {
+	frame []byte
+	limit int
+	over  bool
+}
+
+var errTooLarge = errors.New("the answer is over its bound")
+
+func newOutput(limit int) *output {
+	return &output{limit: limit, frame: make([]byte, answerHeader, 16<<10)}
+}
+
+func (o *output) reset() {
+	if cap(o.frame) > keepBuffer {
+		o.frame = make([]byte, answerHeader, 16<<10)
+	}
+	o.frame, o.over = o.frame[:answerHeader], false
+}
+
+// Write keeps p. Beyond the bound it fails, which the guest sees as EIO, and keeps nothing more.
+func (o *output) Write(p []byte) (int, error) {
+	if o.over || len(o.frame)-answerHeader+len(p) > o.limit {
+		o.over = true
+		o.frame = o.frame[:answerHeader]
+		return 0, errTooLarge
+	}
+	o.frame = append(o.frame, p...)
+	return len(p), nil
+}

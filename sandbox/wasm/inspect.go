@@ -1,0 +1,181 @@
+package wasm
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"casemate"
+)
+
+// ModuleLimit is the most bytes of a module.
+const ModuleLimit = 64 << 20
+
+// tableLimit is the most elements a table may start with, or grow to: a table is memory outside of the linear one.
+const tableLimit = 1 << 16
+
+// ModuleKind says how a module takes its event.
+type ModuleKind string
+
+// The kinds, described in the package comment.
+const (
+	Command ModuleKind = "command"
+	Reactor ModuleKind = "reactor"
+)
+
+// The exports that make a module a command or a reactor.
+const (
+	exportStart      = "_start"
+	exportInitialize = "_initialize"
+	exportAlloc      = "casemate_alloc"
+	exportHandle     = "casemate_handle"
+
+	wasiModule = "wasi_snapshot_preview1"
+)
+
+// wasiFunctions are those of WASI preview 1
+// (https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md), all of which the worker answers: files and
+// sockets with an error, as there are none.
+var wasiFunctions = [...]string{
+	"args_get", "args_sizes_get", "clock_res_get", "clock_time_get", "environ_get", "environ_sizes_get", "fd_advise",
+	"fd_allocate", "fd_close", "fd_datasync", "fd_fdstat_get", "fd_fdstat_set_flags", "fd_fdstat_set_rights",
+	"fd_filestat_get", "fd_filestat_set_size", "fd_filestat_set_times", "fd_pread", "fd_prestat_dir_name",
+	"fd_prestat_get", "fd_pwrite", "fd_read", "fd_readdir", "fd_renumber", "fd_seek", "fd_sync", "fd_tell", "fd_write",
+	"path_create_directory", "path_filestat_get", "path_filestat_set_times", "path_link", "path_open", "path_readlink",
+	"path_remove_directory", "path_rename", "path_symlink", "path_unlink_file", "poll_oneoff", "proc_exit", "proc_raise",
+	"random_get", "sched_yield", "sock_accept", "sock_recv", "sock_send", "sock_shutdown",
+}
+
+// Info is what a module says about itself.
+type Info struct {
+	Kind     ModuleKind
+	MinPages uint32 // linear memory it starts with, in pages of 64 KiB
+	MaxPages uint32 // its own maximum; 0 when it names none
+	Imports  []string
+	Exports  []string
+}
+
+// Inspect reads a module's header, imports, exports, memory and tables, and refuses what could not run, before anything
+// is compiled: it is for deploys, and pure. It does not validate function bodies: compiling does, inside the jail. An
+// error is a *casemate.Error of code Invalid or TooLarge.
+func Inspect(module []byte) (Info, error) {
+	if len(module) > ModuleLimit {
+		return Info{}, casemate.Errorf(casemate.TooLarge, "build it smaller, without debug information",
+			"the module has %d bytes and the bound is %d", len(module), ModuleLimit)
+	}
+	if err := inspectHeader(module); err != nil {
+		return Info{}, err
+	}
+	in := inspection{}
+	if err := in.sections(module[8:]); err != nil {
+		return Info{}, malformed(err)
+	}
+	if in.refusal != nil {
+		return Info{}, in.refusal
+	}
+	return in.judge()
+}
+
+func inspectHeader(module []byte) error {
+	if len(module) < 8 || !bytes.Equal(module[:4], []byte("\x00asm")) {
+		return casemate.Errorf(casemate.Invalid, "build for GOOS=wasip1 GOARCH=wasm, wasm32-wasip1 or wasm32-wasi",
+			"this is not a WebAssembly module")
+	}
+	// https://github.com/WebAssembly/component-model/blob/main/design/mvp/Binary.md: 16 bits of version, 16 bits of layer.
+	if layer := uint16(module[6]) | uint16(module[7])<<8; layer == 1 {
+		return casemate.Errorf(casemate.Invalid, "build a core module for WASI preview 1 (wasip1) instead",
+			"this is a WebAssembly component (WASI 0.2 or later), and only core modules of WASI preview 1 can run")
+	}
+	if !bytes.Equal(module[4:8], []byte{1, 0, 0, 0}) {
+		return casemate.Errorf(casemate.Invalid, "build for version 1 of the binary format",
+			"this WebAssembly module has an unknown version, %x", module[4:8])
+	}
+	return nil
+}
+
+func malformed(err error) error {
+	var known *casemate.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	return casemate.Errorf(casemate.Invalid, "the file may have been cut short; build it again",
+		"malformed WebAssembly module: %w", err)
+}
+
+func refusedf(hint, format string, args ...any) error {
+	return casemate.Errorf(casemate.Invalid, hint, format, args...)
+}
+
+// signature is a function type, written as its bytes in the type section without the form: parameters, then results.
+type signature string
+
+// The signatures of the exports that are called (0x7f is i32, 0x7e i64).
+const (
+	sigNone   signature = "\x00\x00"
+	sigAlloc  signature = "\x01\x7f\x01\x7f"
+	sigHandle signature = "\x02\x7f\x7f\x01\x7e"
+)
+
+// inspection gathers what the sections say.
+type inspection struct {
+	types     []signature
+	functions []uint32 // type of each function, imported ones first
+	imports   []string
+	exports   map[string]uint32 // functions by name
+	names     []string
+	memories  int
+	exported  bool // the memory, as "memory"
+	min, max  uint32
+	refusal   error // well formed, but not for us
+}
+
+// judge decides on what the sections said.
+func (in *inspection) judge() (Info, error) {
+	info := Info{MinPages: in.min, MaxPages: in.max, Imports: in.imports, Exports: in.names}
+	_, command := in.exports[exportStart]
+	_, handle := in.exports[exportHandle]
+	wanted := map[string]signature{exportStart: sigNone, exportInitialize: sigNone, exportAlloc: sigAlloc, exportHandle: sigHandle}
+	switch {
+	case command && handle:
+		return Info{}, refusedf("export one of them", "the module exports both %s and %s", exportStart, exportHandle)
+	case command:
+		info.Kind = Command
+	case handle:
+		info.Kind = Reactor
+		if _, ok := in.exports[exportAlloc]; !ok {
+			return Info{}, refusedf("export it as well", "the module exports %s without %s", exportHandle, exportAlloc)
+		}
+	default:
+		return Info{}, refusedf("build a command (with a main function), or export "+exportAlloc+" and "+exportHandle,
+			"the module exports neither %s nor %s, so that nothing can be called", exportStart, exportHandle)
+	}
+	if in.memories == 0 || !in.exported {
+		return Info{}, refusedf("export the memory as \"memory\", as compilers for WASI do", "the module exports no memory")
+	}
+	for name, sig := range wanted {
+		index, ok := in.exports[name]
+		if !ok {
+			continue
+		}
+		if got := in.types[in.functions[index]]; got != sig {
+			return Info{}, refusedf("see the documentation of WebAssembly functions for its parameters and results",
+				"the module's %s has the wrong type", name)
+		}
+	}
+	return info, nil
+}
+
+func (in *inspection) refuse(err error) {
+	if in.refusal == nil {
+		in.refusal = err
+	}
+}
+
+func known(function string) bool { return slices.Contains(wasiFunctions[:], function) }
+
+var errMalformed = errors.New("unexpected bytes")
+
+func badf(format string, args ...any) error {
+	return fmt.Errorf(format+": %w", append(args, errMalformed)...)
+}

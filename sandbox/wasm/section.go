@@ -1,0 +1,303 @@
+package wasm
+
+import "unicode/utf8"
+
+// Sections of a module, in the order they must have
+// (https://webassembly.github.io/spec/core/binary/modules.html#sections). 13, the tag section, belongs to exception
+// handling, which is not supported.
+const (
+	sectionCustom    = 0
+	sectionType      = 1
+	sectionImport    = 2
+	sectionFunction  = 3
+	sectionTable     = 4
+	sectionMemory    = 5
+	sectionExport    = 7
+	sectionCode      = 10
+	sectionDataCount = 12
+)
+
+// sectionLimits bound what is listed, so that a small file cannot ask for a large allocation.
+const (
+	typeLimit   = 1 << 16
+	importLimit = 1 << 12
+	exportLimit = 1 << 16
+	nameLimit   = 1 << 12
+	countLimit  = 1 << 20
+)
+
+// order gives a section's place: the data count stands before the code.
+func order(id byte) int {
+	if id == sectionDataCount {
+		return 2*sectionCode - 1
+	}
+	return 2 * int(id)
+}
+
+func (in *inspection) sections(b []byte) error {
+	in.exports = map[string]uint32{}
+	c := &cursor{b: b}
+	last := 0
+	for len(c.b) > 0 {
+		id := c.byte()
+		body := c.take(c.u32())
+		if c.bad {
+			return badf("section %d", id)
+		}
+		if id == sectionCustom {
+			continue
+		}
+		if id > sectionDataCount || order(id) <= last {
+			return badf("section %d is unknown or out of order", id)
+		}
+		last = order(id)
+		s := &cursor{b: body}
+		if err := in.section(id, s); err != nil {
+			return err
+		}
+		if s.bad {
+			return badf("section %d", id)
+		}
+	}
+	return nil
+}
+
+// section reads the ones that matter here; the others are the compiler's to check.
+func (in *inspection) section(id byte, c *cursor) error {
+	var read func(*cursor) error
+	limit := uint32(countLimit)
+	switch id {
+	case sectionType:
+		read, limit = in.oneType, typeLimit
+	case sectionImport:
+		read, limit = in.oneImport, importLimit
+	case sectionFunction:
+		read = in.oneFunction
+	case sectionTable:
+		read, limit = in.oneTable, 64
+	case sectionMemory:
+		read, limit = in.oneMemory, 1
+	case sectionExport:
+		read, limit = in.oneExport, exportLimit
+	default:
+		return nil
+	}
+	n := c.u32()
+	if n > limit {
+		return badf("section %d lists %d entries and the bound is %d", id, n, limit)
+	}
+	for range n {
+		if err := read(c); err != nil {
+			return err
+		}
+		if c.bad {
+			return badf("section %d", id)
+		}
+	}
+	if len(c.b) != 0 {
+		return badf("section %d has %d bytes too many", id, len(c.b))
+	}
+	return nil
+}
+
+func (in *inspection) oneType(c *cursor) error {
+	if form := c.byte(); form != 0x60 && !c.bad {
+		return badf("type form %#x", form)
+	}
+	start := c.b
+	c.take(c.u32()) // parameters: one byte each
+	c.take(c.u32()) // results
+	if c.bad {
+		return nil
+	}
+	in.types = append(in.types, signature(start[:len(start)-len(c.b)]))
+	return nil
+}
+
+func (in *inspection) oneImport(c *cursor) error {
+	module, name, what := c.name(), c.name(), c.byte()
+	if c.bad {
+		return nil
+	}
+	if module != wasiModule || !known(name) || what != 0 {
+		return refusedf("only functions of "+wasiModule+" are provided; build for wasip1 without other imports",
+			"the module imports %.100q from %.100q", name, module)
+	}
+	index := c.u32()
+	if !c.bad && int64(index) >= int64(len(in.types)) {
+		return badf("import %.100q has no type", name)
+	}
+	in.functions = append(in.functions, index)
+	in.imports = append(in.imports, name)
+	return nil
+}
+
+func (in *inspection) oneFunction(c *cursor) error {
+	index := c.u32()
+	if !c.bad && int64(index) >= int64(len(in.types)) {
+		return badf("function of type %d", index)
+	}
+	in.functions = append(in.functions, index)
+	return nil
+}
+
+func (in *inspection) oneTable(c *cursor) error {
+	c.byte() // element type: the compiler's to check
+	lo, _, _ := c.limits()
+	if !c.bad && lo > tableLimit {
+		return refusedf("make the table smaller", "a table starts with %d elements and the bound is %d", lo, tableLimit)
+	}
+	return nil
+}
+
+func (in *inspection) oneMemory(c *cursor) error {
+	lo, hi, form := c.limits()
+	in.memories++
+	if form > 1 && !c.bad {
+		return refusedf("build without threads and with 32-bit memory", "the module's memory is shared or 64 bits wide")
+	}
+	if lo > 1<<16 || hi > 1<<16 {
+		return badf("memory of %d to %d pages", lo, hi)
+	}
+	in.min, in.max = lo, hi
+	return nil
+}
+
+func (in *inspection) oneExport(c *cursor) error {
+	name, what, index := c.name(), c.byte(), c.u32()
+	if c.bad {
+		return nil
+	}
+	if what > 3 {
+		return badf("export %.100q of kind %d", name, what)
+	}
+	if _, twice := in.exports[name]; twice {
+		return badf("export %.100q twice", name)
+	}
+	if what == 0 {
+		if int64(index) >= int64(len(in.functions)) {
+			return badf("export %.100q of function %d", name, index)
+		}
+		in.exports[name] = index
+	}
+	in.exported = in.exported || what == 2 && name == "memory"
+	in.names = append(in.names, name)
+	return nil
+}
+
+// limitTables gives every table an explicit maximum of tableLimit, so that table.grow cannot take memory that no limit
+// counts. It changes nothing else; a module that does not parse comes back as it is, for the compiler to refuse.
+func limitTables(module []byte) []byte {
+	c := &cursor{b: module[8:]}
+	for len(c.b) > 0 {
+		start := len(module) - len(c.b)
+		id := c.byte()
+		body := c.take(c.u32())
+		if c.bad {
+			return module
+		}
+		if id != sectionTable {
+			continue
+		}
+		end := len(module) - len(c.b)
+		section, ok := rewriteTables(&cursor{b: body})
+		if !ok {
+			return module
+		}
+		out := append(make([]byte, 0, len(module)+16), module[:start]...)
+		out = append(appendU32(append(out, sectionTable), uint32(len(section))), section...)
+		return append(out, module[end:]...)
+	}
+	return module
+}
+
+func rewriteTables(c *cursor) ([]byte, bool) {
+	n := c.u32()
+	b := appendU32(nil, n)
+	for range min(n, 64) {
+		element := c.byte()
+		lo, hi, form := c.limits()
+		if c.bad || form > 1 {
+			return nil, false
+		}
+		if form == 0 || hi > tableLimit {
+			hi = max(lo, tableLimit)
+		}
+		b = appendU32(appendU32(append(b, element, 1), lo), hi)
+	}
+	return b, !c.bad && len(c.b) == 0
+}
+
+// cursor reads a section. After the first thing that is not there it is bad, and gives zeroes.
+type cursor struct {
+	b   []byte
+	bad bool
+}
+
+func (c *cursor) take(n uint32) []byte {
+	if c.bad || int64(n) > int64(len(c.b)) {
+		c.bad, c.b = true, nil
+		return nil
+	}
+	out := c.b[:n]
+	c.b = c.b[n:]
+	return out
+}
+
+func (c *cursor) byte() byte {
+	if b := c.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+// u32 reads an unsigned LEB128 of at most 32 bits.
+func (c *cursor) u32() uint32 {
+	var v uint64
+	for shift := 0; shift < 35; shift += 7 {
+		b := c.byte()
+		v |= uint64(b&0x7f) << shift
+		if b < 0x80 {
+			if v > 1<<32-1 {
+				c.bad = true
+				return 0
+			}
+			return uint32(v)
+		}
+	}
+	c.bad = true
+	return 0
+}
+
+func (c *cursor) name() string {
+	n := c.u32()
+	if n > nameLimit {
+		c.bad = true
+	}
+	b := c.take(n)
+	if !utf8.Valid(b) {
+		c.bad = true
+	}
+	return string(b)
+}
+
+// limits reads a table's or memory's: the flag byte, the minimum and, when bit 0 of the flag is set, the maximum.
+func (c *cursor) limits() (lo, hi uint32, form byte) {
+	form = c.byte()
+	lo = c.u32()
+	if form&1 != 0 {
+		hi = c.u32()
+		if hi < lo {
+			c.bad = true
+		}
+	}
+	return lo, hi, form
+}
+
+func appendU32(b []byte, v uint32) []byte {
+	for v >= 0x80 {
+		b = append(b, byte(v)|0x80)
+		v >>= 7
+	}
+	return append(b, byte(v))
+}

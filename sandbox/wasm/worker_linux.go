@@ -1,0 +1,292 @@
+package wasm
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// Argv0 is the name under which the node starts itself as a worker: the first thing main does is to look for it, and
+	// to end with os.Exit(wasm.Serve(wasm.SocketFD)).
+	Argv0 = "casemate-wasm"
+	// SocketFD is the worker's end of the socket pair.
+	SocketFD = 3
+
+	// workerGC lets garbage grow to five times the live heap, which is a few MB: an instance leaves some 10 KB behind.
+	workerGC = 400
+)
+
+// Serve is the whole life of a worker: it reads its set-up and then events from the socket fd until the node closes it,
+// and gives the exit status of the process: 0 when the node closed, 1 when anything was wrong. It must run in a process
+// of its own, inside a jail, and trusts nothing but the socket.
+func Serve(fd int) int {
+	debug.SetGCPercent(workerGC)
+	w := &worker{conn: socket(fd)}
+	if err := w.serve(); err != nil {
+		// The node may be gone; there is nobody else to tell.
+		_, _ = w.conn.Write(textFrame(nil, kindFault, cutDetail(err.Error())))
+		return 1
+	}
+	return 0
+}
+
+type worker struct {
+	conn  socket
+	guest *guest
+	log   *logger
+	cpu   int64 // process CPU time up to the last answer
+}
+
+func (w *worker) serve() error {
+	first := newFrameReader(w.conn, setupLimit)
+	k, body, err := first.next()
+	if err != nil {
+		return ignoreEOF(err)
+	}
+	if k != kindSetup {
+		return fmt.Errorf("%w: expected a set-up, got %q", errFrame, k)
+	}
+	s, err := parseSetup(body)
+	if err != nil {
+		return err
+	}
+	code, err := os.ReadFile(s.Module)
+	if err != nil {
+		return fmt.Errorf("reading the module: %w", err)
+	}
+	w.log = &logger{conn: w.conn, limit: int(s.LogBytes)}
+	if s.Compile {
+		return w.compileOnly(code, s)
+	}
+	cache, err := wazero.NewCompilationCacheWithDir(s.Cache)
+	if err != nil {
+		return fmt.Errorf("opening the compiled code: %w", err)
+	}
+	if w.guest, err = compile(code, s, cache, w.log); err != nil {
+		return err
+	}
+	first.limit = eventHeader + int(s.Request)
+	if _, err = w.conn.Write(textFrame(nil, kindReady, nil)); err != nil {
+		return err
+	}
+	if w.cpu, err = processCPU(); err != nil {
+		return err
+	}
+	return w.loop(first)
+}
+
+// loop answers one event after the other.
+func (w *worker) loop(r *frameReader) error {
+	for {
+		k, body, err := r.next()
+		if err != nil {
+			return ignoreEOF(err)
+		}
+		if k != kindEvent {
+			return fmt.Errorf("%w: expected an event, got %q", errFrame, k)
+		}
+		e, err := parseEvent(body)
+		if err != nil {
+			return err
+		}
+		if err = w.answer(&e); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *worker) answer(e *event) error {
+	var a answer
+	w.log.begin()
+	if e.Deadline <= time.Now().UnixNano() {
+		a = answer{Seq: e.Seq, Status: statusLate}
+		w.guest.out.reset()
+	} else {
+		a = w.guest.run(e)
+	}
+	if err := w.log.flush(); err != nil {
+		return err
+	}
+	// The cleaning after this answer counts for the next event: it is the same function's, and saves a system call.
+	now, err := processCPU()
+	if err != nil {
+		return err
+	}
+	a.CPU, w.cpu = now-w.cpu, now
+	w.guest.out.frame = finishAnswer(w.guest.out.frame, &a)
+	if _, err = w.conn.Write(w.guest.out.frame); err != nil {
+		return err
+	}
+	return w.guest.reset()
+}
+
+// compileOnly sends the compiled code to the node, file by file, and ends. No guest code runs in this process.
+func (w *worker) compileOnly(code []byte, s *setup) error {
+	cache, err := wazero.NewCompilationCacheWithDir(s.Cache)
+	if err != nil {
+		return fmt.Errorf("making room for compiled code: %w", err)
+	}
+	if _, err = compile(code, s, cache, w.log); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(s.Cache)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	files, err := filepath.Glob(filepath.Join(s.Cache, "*", "*"))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		name, err := filepath.Rel(s.Cache, f)
+		if err != nil {
+			return err
+		}
+		if err := w.sendFile(root, name); err != nil {
+			return fmt.Errorf("sending compiled code: %w", err)
+		}
+	}
+	_, err = w.conn.Write(textFrame(nil, kindReady, nil))
+	return err
+}
+
+func (w *worker) sendFile(root *os.Root, name string) error {
+	data, err := root.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	for piece := range chunks(data, objectChunk) {
+		if _, err := w.conn.Write((&object{Name: name, Data: piece}).frame()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chunks yields data in pieces of at most n bytes.
+func chunks(data []byte, n int) func(yield func([]byte) bool) {
+	return func(yield func([]byte) bool) {
+		for len(data) > 0 {
+			k := min(n, len(data))
+			if !yield(data[:k]) {
+				return
+			}
+			data = data[k:]
+		}
+	}
+}
+
+// logger sends what the guest logs, whole lines where it can, to the bound of one event; the rest is counted and dropped.
+type logger struct {
+	conn    io.Writer
+	limit   int
+	sent    int
+	dropped int
+	line    []byte
+	frame   []byte
+}
+
+func (l *logger) begin() { l.sent, l.dropped, l.line = 0, 0, l.line[:0] }
+
+// Write never fails for a full log: a function must not die of what it says.
+func (l *logger) Write(p []byte) (int, error) {
+	n := min(len(p), l.limit-l.sent)
+	l.sent += n
+	l.dropped += len(p) - n
+	for piece := range chunks(p[:n], logChunk/2) {
+		l.line = append(l.line, piece...)
+		end := bytes.LastIndexByte(l.line, '\n') + 1
+		if end == 0 && len(l.line) >= logChunk/2 {
+			end = len(l.line)
+		}
+		if err := l.send(end); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+func (l *logger) send(n int) error {
+	if n == 0 {
+		return nil
+	}
+	l.frame = textFrame(l.frame, kindLog, l.line[:n])
+	l.line = l.line[:copy(l.line, l.line[n:])]
+	_, err := l.conn.Write(l.frame)
+	return err
+}
+
+// flush ends an event's log, and says how much of it was dropped.
+func (l *logger) flush() error {
+	if l.dropped > 0 {
+		l.line = fmt.Appendf(l.line, "\n%d bytes of log dropped: the bound of one run is %d\n", l.dropped, l.limit)
+	}
+	return l.send(len(l.line))
+}
+
+// socket reads and writes blocking, without Go's poller: one system call where the poller needs three.
+type socket int
+
+func (s socket) Read(p []byte) (int, error) {
+	for {
+		n, err := unix.Read(int(s), p)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return 0, fmt.Errorf("reading from the node: %w", err)
+		case n == 0 && len(p) > 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
+func (s socket) Write(p []byte) (int, error) {
+	for done := 0; done < len(p); {
+		n, err := unix.Write(int(s), p[done:])
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return done, fmt.Errorf("writing to the node: %w", err)
+		}
+		done += max(n, 0)
+	}
+	return len(p), nil
+}
+
+// Read implements io.Reader.
+func (i *input) Read(p []byte) (int, error) {
+	if len(i.data) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, i.data)
+	i.data = i.data[n:]
+	return n, nil
+}
+
+// processCPU is the user and system time of this process in nanoseconds.
+func processCPU() (int64, error) {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
+		return 0, fmt.Errorf("reading the CPU clock: %w", err)
+	}
+	return t.Nano(), nil
+}
+
+func cutDetail(s string) []byte { return []byte(s[:min(len(s), detailLimit)]) }
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
