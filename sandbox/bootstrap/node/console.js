@@ -1,0 +1,57 @@
+'use strict';
+// console.* writes one line per entry: ISO time, request id, level, text, separated by tabs; newlines within an entry
+// become carriage returns. With AWS_LAMBDA_LOG_FORMAT=JSON it writes one object per entry instead.
+const fs = require('fs');
+const { format } = require('util');
+
+const order = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
+let requestID;
+
+function write(line) {
+  let data = Buffer.from(line + '\n');
+  while (data.length > 0) {
+    try {
+      data = data.subarray(fs.writeSync(1, data));
+    } catch (e) {
+      if (e.code !== 'EAGAIN') return; // nobody reads the log: the function goes on
+    }
+  }
+}
+
+function text(level, args) {
+  const message = format(...args);
+  write(`${new Date().toISOString()}\t${requestID}\t${level}\t${message}`.replace(/\n/g, '\r'));
+}
+
+function json(level, args) {
+  const entry = { timestamp: new Date().toISOString(), level, requestId: requestID };
+  try {
+    entry.message = args.length === 1 && typeof args[0] === 'object' ? args[0] : format(...args);
+    write(JSON.stringify(entry));
+  } catch {
+    entry.message = format(...args);
+    write(JSON.stringify(entry));
+  }
+}
+
+function patch() {
+  const isJSON = process.env.AWS_LAMBDA_LOG_FORMAT === 'JSON';
+  const least = Math.max(0, order.indexOf((process.env.AWS_LAMBDA_LOG_LEVEL || '').toUpperCase()));
+  const entry = isJSON ? json : text;
+  const at = (level) => (...args) => {
+    if (order.indexOf(level) >= least) entry(level, args);
+  };
+  console.log = at('INFO');
+  console.info = at('INFO');
+  console.warn = at('WARN');
+  console.error = at('ERROR');
+  console.debug = at('DEBUG');
+  console.trace = (...args) => {
+    const holder = {};
+    Error.captureStackTrace(holder, console.trace);
+    at('TRACE')(format(...args) + '\n' + String(holder.stack).split('\n').slice(1).join('\n'));
+  };
+  console.fatal = at('FATAL');
+}
+
+module.exports = { patch, setRequestID(id) { requestID = id; }, error(...args) { console.error(...args); } };

@@ -1,0 +1,192 @@
+'use strict';
+// Casemate's Node runtime: loads a Lambda handler and runs it for one event after the other. Core modules only.
+const { Client } = require('./client.js');
+const { document, forLog, RuntimeError } = require('./errors.js');
+const log = require('./console.js');
+const streaming = require('./stream.js');
+const { load } = require('./load.js');
+
+const client = new Client(process.env.AWS_LAMBDA_RUNTIME_API);
+let current = null; // the run in progress
+let onEmptyLoop = null;
+
+process.on('beforeExit', () => {
+  const then = onEmptyLoop;
+  onEmptyLoop = null;
+  if (then) then();
+});
+
+// die reports an error that nobody caught, then ends the process: its state is not to be trusted with another event.
+function die(err, label, code) {
+  onEmptyLoop = null;
+  log.error(label, '\t' + forLog(err));
+  const run = current;
+  current = null;
+  const posted = run === null ? client.initError(document(err))
+    : run.done ? Promise.resolve() : ((run.done = true), run.stream && run.stream._started() ? run.stream._break(err) : client.error(run.id, document(err)));
+  posted.then(() => process.exit(code), () => process.exit(code));
+}
+
+process.on('uncaughtException', (err) => die(err, 'Uncaught Exception', 129));
+process.on('unhandledRejection', (reason, promise) => {
+  const err = new RuntimeError('Runtime.UnhandledPromiseRejection', String(reason));
+  err.reason = reason;
+  err.promise = promise;
+  die(err, 'Unhandled Promise Rejection', 128);
+});
+
+function serialise(result) {
+  try {
+    const json = JSON.stringify(result === undefined ? null : result);
+    return json === undefined ? 'null' : json;
+  } catch {
+    throw new RuntimeError('Runtime.MarshalError', 'Unable to stringify response body');
+  }
+}
+
+function contextOf(headers) {
+  const deadline = Number(headers['lambda-runtime-deadline-ms']);
+  const env = process.env;
+  const context = {
+    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+    functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+    memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+    clientContext: headers['lambda-runtime-client-context'] ? JSON.parse(headers['lambda-runtime-client-context']) : undefined,
+    identity: headers['lambda-runtime-cognito-identity'] ? JSON.parse(headers['lambda-runtime-cognito-identity']) : undefined,
+    invokedFunctionArn: headers['lambda-runtime-invoked-function-arn'],
+    awsRequestId: headers['lambda-runtime-aws-request-id'],
+    tenantId: headers['lambda-runtime-aws-tenant-id'],
+    getRemainingTimeInMillis() { return Math.max(0, deadline - Date.now()); },
+  };
+  return context;
+}
+
+function begin(answer) {
+  const headers = answer.headers;
+  const run = { id: headers['lambda-runtime-aws-request-id'], done: false, stream: null };
+  current = run;
+  log.setRequestID(run.id);
+  const trace = headers['lambda-runtime-trace-id'];
+  if (trace) process.env._X_AMZN_TRACE_ID = trace;
+  else delete process.env._X_AMZN_TRACE_ID;
+  return run;
+}
+
+// report posts an outcome once; later completions of the same run are ignored, as on Lambda.
+function report(run, post) {
+  if (run.done) return;
+  run.done = true;
+  onEmptyLoop = null;
+  post().then(loop, () => process.exit(1));
+}
+
+function succeed(run, result) {
+  if (run.done) return;
+  let json;
+  try {
+    json = serialise(result);
+  } catch (e) {
+    fail(run, e);
+    return;
+  }
+  report(run, () => client.response(run.id, json));
+}
+
+function fail(run, err) {
+  if (run.done) return;
+  log.error('Invoke Error', '\t' + forLog(err));
+  report(run, () => client.error(run.id, document(err)));
+}
+
+// completions gives the callback and the context methods that end a run. With callbackWaitsForEmptyEventLoop, the
+// default, a callback's answer is held back until nothing is left to do.
+function completions(run, context) {
+  let waits = true;
+  Object.defineProperty(context, 'callbackWaitsForEmptyEventLoop', {
+    enumerable: true, get: () => waits, set: (v) => { waits = Boolean(v); },
+  });
+  const done = (err, result) => (err === undefined || err === null ? succeed(run, result) : fail(run, err));
+  context.done = done;
+  context.succeed = (result) => done(null, result);
+  context.fail = (err) => done(err === undefined || err === null ? 'handled' : err);
+  let called = false;
+  return (err, result) => {
+    if (called || run.done) return;
+    called = true;
+    if (err !== undefined && err !== null) fail(run, err);
+    else if (waits) onEmptyLoop = () => setImmediate(() => succeed(run, result));
+    else succeed(run, result);
+  };
+}
+
+const isAsync = (fn) => Object.prototype.toString.call(fn) === '[object AsyncFunction]';
+const neverSettled = () => new RuntimeError('Runtime.NodeJsExit',
+  'The Lambda runtime client detected an unexpected Node.js exit code. This is most commonly caused by a Promise that was never settled.');
+
+function handleOnce(handler, answer) {
+  const run = begin(answer);
+  onEmptyLoop = () => {
+    if (isAsync(handler)) {
+      report(run, () => client.error(run.id, document(neverSettled())).then(() => process.exit(0)));
+    } else {
+      succeed(run, null);
+    }
+  };
+  try {
+    const context = contextOf(answer.headers);
+    const callback = completions(run, context);
+    const result = handler(JSON.parse(answer.body.toString()), context, callback);
+    if (result && typeof result.then === 'function') result.then(context.succeed, context.fail);
+  } catch (e) {
+    fail(run, e);
+  }
+}
+
+async function streamOnce(handler, answer) {
+  const run = begin(answer);
+  const stream = streaming.open(client, run.id, handler[Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark')]);
+  run.stream = stream;
+  const end = (err) => {
+    if (err && !stream._started()) fail(run, err);
+    else if (err) {
+      log.error('Invoke Error', '\t' + forLog(err));
+      report(run, () => stream._break(err));
+    } else report(run, () => stream._finish());
+  };
+  onEmptyLoop = () => end(neverSettled());
+  stream.on('error', end);
+  stream.on('finish', () => end());
+  try {
+    const context = contextOf(answer.headers);
+    context.callbackWaitsForEmptyEventLoop = true;
+    const result = handler(JSON.parse(answer.body.toString()), stream, context);
+    if (!result || typeof result.then !== 'function') {
+      throw new RuntimeError('Runtime.MalformedStreamingHandler', 'Streaming does not support non-async handlers.');
+    }
+    await result;
+  } catch (e) {
+    end(e);
+  }
+}
+
+let handler;
+function loop() {
+  current = null;
+  client.next().then((answer) => (streaming.isStreaming(handler) ? streamOnce : handleOnce)(handler, answer));
+}
+
+async function main() {
+  log.patch();
+  streaming.install();
+  try {
+    handler = await load(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
+  } catch (e) {
+    die(e, 'Uncaught Exception', 1);
+    return;
+  }
+  setImmediate(loop);
+}
+
+main();

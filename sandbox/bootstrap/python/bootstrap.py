@@ -1,0 +1,310 @@
+"""Casemate's Python runtime: loads a Lambda handler and runs it for one event after the other.
+
+Run as "python3 -I -S -u bootstrap.py": no user site, no PYTHON* variables, no site-packages of the host. Only the
+standard library, and as little of it as can be: what is imported here is paid for at every cold start.
+"""
+
+import json
+import os
+import socket
+import sys
+import time
+
+PREFIX = "/2018-06-01/runtime/"
+
+
+class Fault(Exception):
+    """An error of the runtime's own, with the errorType that Lambda gives it."""
+
+    def __init__(self, kind, message, trace=None):
+        super().__init__(message)
+        self.kind, self.message, self.trace = kind, message, trace
+
+
+class Client:
+    """The Runtime API over one keep-alive connection; http.client costs more to import than the rest together."""
+
+    def __init__(self, address):
+        host, _, port = address.rpartition(":")
+        self.host = address
+        self.sock = socket.create_connection((host, int(port)))
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = b""
+
+    def exchange(self, head, body=b""):
+        self.sock.sendall(head.encode("latin-1", "replace") + body)
+        return self.answer()
+
+    def answer(self):
+        buffer = self.buffer
+        while (end := buffer.find(b"\r\n\r\n")) < 0:
+            buffer += self.receive()
+        lines = buffer[:end].split(b"\r\n")
+        headers = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(b":")
+            headers[name.strip().lower().decode("ascii")] = value.strip().decode("utf-8", "replace")
+        length = int(headers.get("content-length", "0"))
+        parts, size = [buffer[end + 4 :]], len(buffer) - end - 4
+        while size < length:
+            parts.append(self.receive())
+            size += len(parts[-1])
+        body = b"".join(parts)
+        self.buffer = body[length:]
+        return int(lines[0].split()[1]), headers, body[:length]
+
+    def receive(self):
+        data = self.sock.recv(262144)
+        if not data:
+            os._exit(1)
+        return data
+
+    def head(self, line, extra=""):
+        return f"{line} HTTP/1.1\r\nHost: {self.host}\r\nUser-Agent: casemate-python\r\n{extra}\r\n"
+
+    def next(self):
+        status, headers, body = self.exchange(self.head(f"GET {PREFIX}invocation/next"))
+        if status != 200:
+            os._exit(1)
+        return headers, body
+
+    def post(self, path, body, content_type, extra=""):
+        head = self.head(f"POST {PREFIX}{path}", f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n{extra}")
+        return self.exchange(head, body)[0]
+
+    def error(self, path, document):
+        kind = "".join(c for c in document["errorType"] if c.isascii() and (c.isalnum() or c in "._-"))[:128]
+        extra = f"Lambda-Runtime-Function-Error-Type: {kind}\r\n"
+        self.post(path, json.dumps(document).encode(), "application/json", extra)
+
+
+class Part:
+    """A record whose absent fields are None, as the context's parts are on Lambda."""
+
+    def __init__(self, names, values):
+        for name in names:
+            setattr(self, name, values.get(name))
+
+
+class Context:
+    """The second argument of a handler."""
+
+    def __init__(self, headers):
+        env = os.environ.get
+        self.aws_request_id = headers.get("lambda-runtime-aws-request-id")
+        self.log_group_name = env("AWS_LAMBDA_LOG_GROUP_NAME")
+        self.log_stream_name = env("AWS_LAMBDA_LOG_STREAM_NAME")
+        self.function_name = env("AWS_LAMBDA_FUNCTION_NAME")
+        self.memory_limit_in_mb = env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        self.function_version = env("AWS_LAMBDA_FUNCTION_VERSION")
+        self.invoked_function_arn = headers.get("lambda-runtime-invoked-function-arn")
+        self.tenant_id = headers.get("lambda-runtime-aws-tenant-id")
+        self.client_context = client_context(headers.get("lambda-runtime-client-context"))
+        identity = headers.get("lambda-runtime-cognito-identity")
+        self.identity = None
+        if identity:
+            given = json.loads(identity)
+            self.identity = Part((), {})
+            self.identity.cognito_identity_id = given.get("cognitoIdentityId")
+            self.identity.cognito_identity_pool_id = given.get("cognitoIdentityPoolId")
+        self._deadline = int(headers.get("lambda-runtime-deadline-ms", "0"))
+
+    def get_remaining_time_in_millis(self):
+        return max(self._deadline - int(time.time() * 1000), 0)
+
+    def log(self, message):
+        sys.stdout.write(str(message))
+
+
+def client_context(text):
+    if not text:
+        return None
+    try:
+        given = json.loads(text)
+    except ValueError as e:
+        raise Fault("Runtime.LambdaContextUnmarshalError", f"Unable to unmarshal client context: {e}") from None
+    context = Part(("custom", "env"), given)
+    context.client = None
+    if given.get("client"):
+        names = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
+        context.client = Part(names, given["client"])
+    return context
+
+
+REQUEST = {"id": None}
+
+
+class LoggingHook:
+    """Sets up logging when, and only when, somebody first imports it: the import alone costs ten milliseconds."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "logging":
+            return None
+        sys.meta_path.remove(self)
+        from importlib.machinery import PathFinder
+
+        spec = PathFinder.find_spec(name, path)
+        if spec is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def exec_module(module):
+            execute(module)
+            configure_logging(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+def configure_logging(logging):
+    """Lambda's default: level, ISO time, request id and message, separated by tabs, one entry a line."""
+    as_json = os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON"
+
+    class Formatter(logging.Formatter):
+        converter = time.gmtime
+
+        def format(self, record):
+            record.aws_request_id = REQUEST["id"]
+            if not as_json:
+                return super().format(record).replace("\n", "\r")
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+            entry = {"timestamp": stamp, "level": record.levelname, "message": record.getMessage()}
+            entry["logger"], entry["requestId"] = record.name, REQUEST["id"]
+            if record.exc_info:
+                entry["stackTrace"] = self.formatException(record.exc_info).split("\n")
+            return json.dumps(entry, default=str)
+
+    class Handler(logging.Handler):
+        def emit(self, record):
+            sys.stdout.write(self.format(record) + "\n")
+
+    handler = Handler()
+    layout = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s"
+    handler.setFormatter(Formatter(layout, "%Y-%m-%dT%H:%M:%S"))
+    logging.root.addHandler(handler)
+    level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
+    names = {"TRACE": "DEBUG", "WARN": "WARNING", "FATAL": "CRITICAL"}
+    level = logging.getLevelName(names.get(level, level))
+    if isinstance(level, int):
+        logging.root.setLevel(level)
+
+
+def stack(error, skip):
+    import traceback
+
+    return traceback.format_list(traceback.extract_tb(error.__traceback__)[skip:])
+
+
+def document(error, skip):
+    """The body posted for an error: {errorMessage, errorType, requestId, stackTrace}."""
+    if isinstance(error, Fault):
+        doc = {"errorMessage": error.message, "errorType": error.kind, "stackTrace": error.trace or []}
+    else:
+        doc = {"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": stack(error, skip)}
+    return {"errorMessage": doc["errorMessage"], "errorType": doc["errorType"], "requestId": REQUEST["id"] or "", "stackTrace": doc["stackTrace"]}
+
+
+def log_error(doc):
+    line = f"[ERROR] {doc['errorType']}: {doc['errorMessage']}"
+    if doc["stackTrace"]:
+        line += "\nTraceback (most recent call last):\n" + "".join(doc["stackTrace"])
+    sys.stdout.write(line.rstrip("\n").replace("\n", "\r") + "\n")
+
+
+def load(name):
+    """Finds "package/module.function": the module by its path, split at the last dot."""
+    try:
+        module_name, function_name = name.rsplit(".", 1)
+    except ValueError as e:
+        raise Fault("Runtime.MalformedHandlerName", f"Bad handler '{name}': {e}") from None
+    dotted = module_name.replace("/", ".")
+    if dotted.split(".")[0] in sys.builtin_module_names:
+        raise Fault("Runtime.BuiltInModuleConflict", f"Cannot use built-in module {module_name} as a handler module")
+    from importlib import import_module
+
+    try:
+        module = import_module(dotted)
+    except ImportError as e:
+        raise Fault("Runtime.ImportModuleError", f"Unable to import module '{module_name}': {e}", None) from None
+    except SyntaxError as e:
+        trace = [f'  File "{e.filename}" Line {e.lineno}\n    {e.text or ""}']
+        raise Fault("Runtime.UserCodeSyntaxError", f"Syntax error in module '{module_name}': {e}", trace) from None
+    try:
+        return getattr(module, function_name)
+    except AttributeError:
+        raise Fault("Runtime.HandlerNotFound", f"Handler '{function_name}' missing on module '{module_name}'") from None
+
+
+def plain(value):
+    """Encodes what json does not know: a Decimal is a number."""
+    decimal = sys.modules.get("decimal")
+    if decimal is not None and isinstance(value, decimal.Decimal):
+        return float(value)
+    raise TypeError(f"{value!r} is not JSON serializable")
+
+
+def encode(result, ascii_only):
+    if isinstance(result, bytes):
+        return result, "application/unknown"
+    try:
+        return json.dumps(result, default=plain, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass"), "application/json"
+    except (TypeError, ValueError, RecursionError) as e:
+        raise Fault("Runtime.MarshalError", f"Unable to marshal response: {e}") from None
+
+
+def decode(headers, body):
+    if headers.get("content-type", "application/json") != "application/json":
+        return body
+    try:
+        return json.loads(body)
+    except ValueError as e:
+        raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {e}") from None
+
+
+def run(client, handler, ascii_only):
+    headers, body = client.next()
+    request = REQUEST["id"] = headers.get("lambda-runtime-aws-request-id")
+    trace = headers.get("lambda-runtime-trace-id")
+    if trace:
+        os.environ["_X_AMZN_TRACE_ID"] = trace
+    else:
+        os.environ.pop("_X_AMZN_TRACE_ID", None)
+    try:
+        event = decode(headers, body)
+        answer, content_type = encode(handler(event, Context(headers)), ascii_only)
+    except Exception as e:  # SystemExit and KeyboardInterrupt end the process, as on Lambda
+        doc = document(e, 1)
+        log_error(doc)
+        client.error(f"invocation/{request}/error", doc)
+        return
+    client.post(f"invocation/{request}/response", answer, content_type)
+
+
+def newer_than_311():
+    """Whether the runtime that was asked for writes non-ASCII text unescaped, as python3.12 and later do."""
+    name = os.environ.get("AWS_EXECUTION_ENV", "").rpartition("python3.")[2]
+    return name.isdigit() and int(name) >= 12
+
+
+def main():
+    task = os.environ["LAMBDA_TASK_ROOT"]
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    more = [p for p in os.environ.get("PYTHONPATH", "").split(":") if p]
+    sys.path[:0] = [task, f"/opt/python/lib/{version}/site-packages", "/opt/python"] + [p for p in more if p != task]
+    sys.meta_path.insert(0, LoggingHook())
+    client = Client(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    try:
+        handler = load(os.environ["_HANDLER"])
+    except Exception as e:
+        doc = document(e, 0)
+        if not isinstance(e, Fault):
+            doc["stackTrace"] = [line for line in doc["stackTrace"] if __file__ not in line and "importlib" not in line]
+        log_error(doc)
+        client.error("init/error", doc)
+        sys.exit(1)
+    ascii_only = not newer_than_311()
+    while True:
+        run(client, handler, ascii_only)
+
+
+main()
