@@ -1,0 +1,221 @@
+package gate
+
+import (
+	"context"
+	"io"
+
+	"casemate"
+)
+
+// admitted is the proof that an event passed every check. Only admit makes one, and run and enqueue take nothing else:
+// skipping a check does not compile.
+type admitted struct {
+	event     *casemate.Event
+	match     *casemate.Match
+	principal *casemate.Principal
+	room      casemate.Reservation
+	payload   []byte // what the function will receive
+}
+
+// admit asks, cheapest and least trusting question first: how often from there, who, what, may they, is there room, is
+// it well formed. The body is not read before all but the last said yes.
+func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted, error) {
+	if err := g.knock(e); err != nil {
+		return admitted{}, s.refuse(casemate.PointRoom, err)
+	}
+	p, err := g.c.Identity.Verify(ctx, e.Credential)
+	if err != nil {
+		return admitted{}, s.refuse(casemate.PointWho, err)
+	}
+	s.rec.Principal, s.rec.Role = p.Name(), p.Role
+	m, err := g.c.Catalog.Resolve(e)
+	if err != nil {
+		return admitted{}, s.refuse(casemate.PointWho, err)
+	}
+	s.matched(m)
+	open, err := g.accepts(e, m, p)
+	if err != nil {
+		return admitted{}, s.refuse(casemate.PointWho, err)
+	}
+	s.point(casemate.PointWho, casemate.Allowed, p.Name())
+	if err := g.may(e, m, p, open, s); err != nil {
+		return admitted{}, err
+	}
+	a := admitted{event: e, match: m, principal: p}
+	if a.room, err = g.c.Quota.Reserve(g.c.Clock(), demand(e, m, p)); err != nil {
+		return admitted{}, s.refuse(casemate.PointRoom, err)
+	}
+	s.point(casemate.PointRoom, casemate.Allowed, "")
+	if a.payload, err = g.form(e, m, p); err != nil {
+		g.c.Quota.Settle(g.c.Clock(), a.room)
+		return admitted{}, s.refuse(casemate.PointForm, err)
+	}
+	s.point(casemate.PointForm, casemate.Allowed, formReason(m))
+	return a, nil
+}
+
+// knock is the rate of one source address, taken before its credential costs anything. Operators on the node's own
+// socket and events that were accepted before have no address.
+func (g *Gate) knock(e *casemate.Event) error {
+	if e.SourceIP == "" {
+		return nil
+	}
+	_, err := g.c.Quota.Reserve(g.c.Clock(), casemate.Demand{Source: e.SourceIP, SourceRate: g.c.Source})
+	return err
+}
+
+// accepts checks that the way in takes this kind of caller. It returns the exception that lets anonymous callers in,
+// when that is what lets this one in.
+func (g *Gate) accepts(e *casemate.Event, m *casemate.Match, p *casemate.Principal) (*casemate.Exception, error) {
+	if m.Route == nil {
+		if p.Known() {
+			return nil, nil
+		}
+		return nil, unauthenticated("this call needs a credential", "send an API key or a token")
+	}
+	auth := &m.Route.Auth
+	if !p.Known() {
+		if auth.Open.Live(g.c.Clock()) {
+			return auth.Open, nil
+		}
+		return nil, unauthenticated("this route needs a credential", "send an API key as x-api-key, or a token as Authorization: Bearer")
+	}
+	if e.Credential.Kind == casemate.CredentialRun {
+		return nil, nil // it came in by this route, with a credential the route takes, when it was accepted
+	}
+	for _, k := range auth.Kinds {
+		if k == e.Credential.Kind {
+			return nil, nil
+		}
+	}
+	if auth.Open.Live(g.c.Clock()) {
+		return auth.Open, nil
+	}
+	return nil, unauthenticated("this route does not take this kind of credential", "the manifest's auth list of the route says which it takes")
+}
+
+func unauthenticated(message, hint string) error {
+	return &casemate.Error{Code: casemate.Unauthenticated, Message: message, Hint: hint}
+}
+
+// may asks the policy. A live open-route exception stands in for a missing allow; it never beats a deny, a guardrail or
+// a boundary.
+func (g *Gate) may(e *casemate.Event, m *casemate.Match, p *casemate.Principal, open *casemate.Exception, s *story) error {
+	if m.Policy == nil {
+		return s.refuse(casemate.PointMay, &casemate.Error{Code: casemate.Forbidden, Message: "no policy is loaded"})
+	}
+	account := p.Account
+	if m.Version != nil {
+		account = m.Version.Account
+	}
+	d := m.Policy.Decide(&casemate.AccessRequest{Principal: p, Action: m.Action, Resource: m.Resource, Account: account,
+		Now: g.c.Clock(), Context: e.Context})
+	if d.Verdict != casemate.Allowed && d.Layer == "default" && open != nil {
+		d = casemate.Decision{Verdict: casemate.Allowed, Layer: "exception", Statement: "auth: none",
+			Reason: "open until " + open.Expires.UTC().Format("2006-01-02") + ": " + open.Reason}
+	}
+	s.rec.Decision = d
+	if d.Verdict != casemate.Allowed {
+		return s.refuse(casemate.PointMay, &casemate.Error{Code: casemate.Forbidden,
+			Message: p.Name() + " may not " + m.Action + " on " + m.Resource, Rule: d.Statement, Hint: d.Hint})
+	}
+	s.point(casemate.PointMay, casemate.Allowed, d.Statement)
+	return nil
+}
+
+func demand(e *casemate.Event, m *casemate.Match, p *casemate.Principal) casemate.Demand {
+	d := casemate.Demand{Principal: p.ID}
+	if d.Principal == "" {
+		d.Principal = "anonymous@" + e.SourceIP
+	}
+	if r := m.Route; r != nil {
+		d.Route, d.RouteRate = r.App+" "+r.ID, r.Rate
+	}
+	if v := m.Version; v != nil && v.Runtime.Family() != "builtin" {
+		d.Function, d.FunctionRate = v.ARN, v.Limits.Rate
+		if !e.Async { // accepting work takes no room to run; running it later does
+			d.Concurrency = v.Limits.Concurrency
+		}
+	}
+	return d
+}
+
+func formReason(m *casemate.Match) string {
+	if m.Contract == nil {
+		return "no contract"
+	}
+	return m.Route.Contract
+}
+
+// form reads the body to its bound, has it checked and turns it into what the function receives. What was checked and
+// encoded when it was accepted is not encoded twice.
+func (g *Gate) form(e *casemate.Event, m *casemate.Match, p *casemate.Principal) ([]byte, error) {
+	if e.Credential.Kind == casemate.CredentialRun {
+		return e.Payload, nil
+	}
+	raw, err := readBody(e, bodyLimit(m))
+	if err != nil {
+		return nil, err
+	}
+	body, err := g.c.Clean(m, e, raw)
+	if err != nil {
+		return nil, err
+	}
+	if e.Encode == nil {
+		return body, nil
+	}
+	return e.Encode(m, p, body)
+}
+
+func bodyLimit(m *casemate.Match) int64 {
+	limit := casemate.DefaultLimits().Request
+	if m.Version != nil && m.Version.Limits.Request > 0 {
+		limit = m.Version.Limits.Request
+	}
+	if m.Route != nil && m.Route.Request > 0 && m.Route.Request < limit {
+		limit = m.Route.Request
+	}
+	return limit
+}
+
+func readBody(e *casemate.Event, limit int64) ([]byte, error) {
+	if e.Body == nil {
+		if int64(len(e.Payload)) > limit {
+			return nil, tooLarge(limit)
+		}
+		return e.Payload, nil
+	}
+	if e.Size > limit {
+		return nil, tooLarge(limit)
+	}
+	if e.Size == 0 {
+		return nil, nil
+	}
+	if e.Size > 0 { // declared: one allocation; a body that ends early is an error, one that goes on is not read
+		raw := make([]byte, e.Size)
+		if _, err := io.ReadFull(e.Body, raw); err != nil {
+			return nil, cutShort(err)
+		}
+		return raw, nil
+	}
+	raw, err := io.ReadAll(io.LimitReader(e.Body, limit+1))
+	if err != nil {
+		return nil, cutShort(err)
+	}
+	if int64(len(raw)) > limit {
+		return nil, tooLarge(limit)
+	}
+	return raw, nil
+}
+
+func tooLarge(limit int64) error {
+	return casemate.Errorf(casemate.TooLarge, "send less, or raise the route's max_body", "the body is larger than %d bytes", limit)
+}
+
+func cutShort(err error) error {
+	if e := casemate.AsError(err); e.Code != casemate.Fault {
+		return e
+	}
+	return &casemate.Error{Code: casemate.Invalid, Field: "body", Message: "the body ended before its declared length",
+		Hint: "send the whole body, in time", Err: err}
+}

@@ -1,0 +1,213 @@
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"casemate"
+)
+
+// Queue keeps accepted events until they are done. Put is durable when it returns.
+type Queue interface {
+	Put(ctx context.Context, id string, data []byte) error
+	Next(ctx context.Context) (*Delivery, error)
+}
+
+// Delivery is one accepted event in the hands of one worker.
+type Delivery struct {
+	ID      string
+	Data    []byte
+	Attempt int // deliveries so far, this one included
+	Done    func(ctx context.Context) error
+	Retry   func(ctx context.Context, after time.Duration) error
+}
+
+// DeadLetter is an event that will not be tried again, and why.
+type DeadLetter struct {
+	ID        string           `json:"id"`
+	Function  string           `json:"function"`
+	Condition string           `json:"condition"` // RetriesExhausted, EventAgeExceeded or Refused
+	Attempts  int              `json:"attempts"`
+	Code      casemate.Code    `json:"code"`
+	Failure   casemate.Failure `json:"failure,omitempty"`
+	Accepted  time.Time        `json:"accepted"`
+	Died      time.Time        `json:"died"`
+	Event     json.RawMessage  `json:"event"` // the queued event, as it can be put back
+}
+
+// queued is an accepted event as the queue holds it: already named, allowed, checked and encoded.
+type queued struct {
+	ID        string              `json:"id"`
+	Chain     string              `json:"chain"`
+	Parent    string              `json:"parent,omitempty"`
+	Target    casemate.Target     `json:"target"`
+	Action    string              `json:"action,omitempty"`
+	Resource  string              `json:"resource,omitempty"`
+	Principal *casemate.Principal `json:"principal"`
+	Context   map[string][]string `json:"context,omitempty"`
+	Trace     casemate.Trace      `json:"trace"`
+	Accepted  time.Time           `json:"accepted"`
+	Retries   int                 `json:"retries"`
+	MaxAge    time.Duration       `json:"max_age"`
+	Function  string              `json:"function"`
+	Payload   []byte              `json:"payload"`
+	Client    string              `json:"client_context,omitempty"`
+	Tenant    string              `json:"tenant,omitempty"`
+}
+
+// AsyncPayloadLimit is AWS Lambda's for asynchronous events: 1 MB (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+const AsyncPayloadLimit = 1 << 20
+
+// Back-off of AWS Lambda's asynchronous invocation: one minute, then two, for the function's own errors; throttles and
+// platform errors wait a second, growing to five minutes, for as long as the event's age allows.
+const (
+	firstRetry  = time.Minute
+	secondRetry = 2 * time.Minute
+	maxBackoff  = 5 * time.Minute
+	maxAge      = 6 * time.Hour
+)
+
+// enqueue stores an admitted event durably; the caller's 202 comes after.
+func (g *Gate) enqueue(ctx context.Context, a admitted, s *story) (*casemate.Result, error) {
+	if g.c.Queue == nil {
+		return nil, &casemate.Error{Code: casemate.Unavailable, Message: "this node takes no asynchronous events"}
+	}
+	if len(a.payload) > AsyncPayloadLimit {
+		return nil, s.refuse(casemate.PointForm, tooLarge(AsyncPayloadLimit))
+	}
+	e, v := a.event, a.match.Version
+	q := queued{ID: e.ID, Chain: e.Chain, Parent: e.Parent, Target: e.Target, Action: e.Action, Resource: e.Resource,
+		Principal: a.principal, Context: e.Context, Trace: e.Trace, Accepted: e.Received, Retries: v.Async.Retries, MaxAge: v.Async.MaxAge,
+		Function: v.Function, Payload: a.payload, Client: e.ClientContext, Tenant: e.Tenant}
+	if q.MaxAge <= 0 || q.MaxAge > maxAge {
+		q.MaxAge = maxAge
+	}
+	data, err := json.Marshal(&q)
+	if err != nil {
+		return nil, fmt.Errorf("encoding an accepted event: %w", err)
+	}
+	if err := g.c.Queue.Put(ctx, e.ID, data); err != nil {
+		return nil, fmt.Errorf("queueing: %w", err)
+	}
+	return &casemate.Result{Accepted: true, Match: a.match, Principal: a.principal}, nil
+}
+
+// Start begins to run queued events, Config.Workers at a time. Stop ends it.
+func (g *Gate) Start(ctx context.Context) {
+	if g.c.Queue == nil || g.stop != nil {
+		return
+	}
+	ctx, g.stop = context.WithCancel(ctx)
+	for range g.c.Workers {
+		g.workers.Go(func() { g.work(ctx) })
+	}
+}
+
+// Stop takes no more queued events and waits for the running ones. What was not done stays queued.
+func (g *Gate) Stop() {
+	if g.stop != nil {
+		g.stop()
+	}
+	g.workers.Wait()
+}
+
+func (g *Gate) work(ctx context.Context) {
+	for ctx.Err() == nil {
+		d, err := g.c.Queue.Next(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			g.c.Log.Error("taking from the queue", "err", err)
+			if !pause(ctx, time.Second) {
+				return
+			}
+			continue
+		}
+		// A delivery is finished even while stopping: its run may have had effects, and its end must be recorded.
+		if err := g.deliver(context.WithoutCancel(ctx), d); err != nil {
+			g.c.Log.Error("delivering a queued event", "request", d.ID, "err", err)
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// deliver takes one queued event through the corridor again and decides what becomes of it.
+func (g *Gate) deliver(ctx context.Context, d *Delivery) error {
+	var q queued
+	if err := json.Unmarshal(d.Data, &q); err != nil {
+		return g.bury(ctx, d, &q, "Refused", casemate.Fault, "")
+	}
+	if g.c.Clock().Sub(q.Accepted) > q.MaxAge {
+		return g.bury(ctx, d, &q, "EventAgeExceeded", casemate.Timeout, "")
+	}
+	attempt := d.Attempt - g.throttled(d.ID)
+	res, err := g.Handle(ctx, q.event(attempt))
+	switch code := casemate.CodeOf(err); {
+	case err == nil && res.Failure == casemate.FailureNone:
+		g.forget(d.ID)
+		return d.Done(ctx)
+	case err == nil && attempt <= q.Retries:
+		return d.Retry(ctx, []time.Duration{firstRetry, secondRetry}[min(attempt-1, 1)])
+	case err == nil:
+		return g.bury(ctx, d, &q, "RetriesExhausted", casemate.FunctionFailed, res.Failure)
+	case code == casemate.Exhausted, code == casemate.Unavailable, code == casemate.Fault:
+		return d.Retry(ctx, g.backoff(d.ID))
+	default: // what was allowed when it was accepted is refused now, or its function is gone
+		return g.bury(ctx, d, &q, "Refused", code, "")
+	}
+}
+
+func (q *queued) event(attempt int) *casemate.Event {
+	e := &casemate.Event{ID: q.ID, Chain: q.Chain, Parent: q.Parent, Source: casemate.SourceAsync, Target: q.Target,
+		Action: q.Action, Resource: q.Resource, Credential: casemate.Credential{Kind: casemate.CredentialRun, As: q.Principal},
+		Context: q.Context, Attempt: attempt, Trace: q.Trace, Payload: q.Payload, ClientContext: q.Client, Tenant: q.Tenant}
+	return e
+}
+
+func (g *Gate) throttled(id string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.throttles[id]
+}
+
+// backoff notes that a delivery was no attempt and gives its delay.
+func (g *Gate) backoff(id string) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := g.throttles[id]
+	g.throttles[id] = n + 1
+	return min(time.Second<<min(n, 12), maxBackoff)
+}
+
+func (g *Gate) forget(id string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.throttles, id)
+}
+
+// bury lists the event as dead, durably, before it leaves the queue.
+func (g *Gate) bury(ctx context.Context, d *Delivery, q *queued, condition string, code casemate.Code, f casemate.Failure) error {
+	dead := DeadLetter{ID: d.ID, Function: q.Function, Condition: condition, Attempts: d.Attempt - g.throttled(d.ID),
+		Code: code, Failure: f, Accepted: q.Accepted, Died: g.c.Clock()}
+	if json.Valid(d.Data) {
+		dead.Event = d.Data
+	}
+	if err := g.c.Dead(ctx, dead); err != nil {
+		return fmt.Errorf("listing a dead letter: %w", err)
+	}
+	g.forget(d.ID)
+	return d.Done(ctx)
+}

@@ -1,0 +1,146 @@
+// Package gate is the corridor: the one way from an event to a run. Every event, whatever its source, is heard, named,
+// found, allowed, given room, checked for form, run and recorded here, in this order and nowhere else.
+//
+// The gate knows no store, no sandbox and no front: what it needs comes in as the small interfaces below.
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"casemate"
+)
+
+// Identity turns a credential into a principal. No credential gives a principal that is nobody, and no error.
+type Identity interface {
+	Verify(ctx context.Context, c casemate.Credential) (*casemate.Principal, error)
+}
+
+// Catalog finds what an event asks for, in one consistent snapshot.
+type Catalog interface {
+	Resolve(e *casemate.Event) (*casemate.Match, error)
+}
+
+// Quota gives room and takes it back. Reserve takes from every bucket or from none.
+type Quota interface {
+	Reserve(now time.Time, d casemate.Demand) (casemate.Reservation, error)
+	Settle(now time.Time, r casemate.Reservation)
+}
+
+// Ledger opens a record before anything is decided and closes it exactly once. A Begin that fails means: refuse.
+type Ledger interface {
+	Begin(r *casemate.Record) error
+	End(ctx context.Context, r *casemate.Record, w casemate.Wait) error
+}
+
+// Config is everything the corridor is made of. All fields but Queue, Dead, Observe and Log are needed.
+type Config struct {
+	Identity Identity
+	Catalog  Catalog
+	Quota    Quota
+	Clean    func(m *casemate.Match, e *casemate.Event, raw []byte) ([]byte, error) // shield, inbound
+	Run      casemate.Runner
+	Ledger   Ledger
+	Clock    func() time.Time
+	Log      *slog.Logger
+
+	Queue   Queue                                         // nil: asynchronous events are refused
+	Dead    func(ctx context.Context, d DeadLetter) error // nil exactly when Queue is nil
+	Observe []func(r *casemate.Record)                    // told of every closed record: meter, telemetry
+	Wait    casemate.Wait                                 // how far the record of a synchronous invoke must be; the zero value is durable
+	Source  casemate.Rate                                 // per source address, before anything else is looked at
+	Workers int                                           // asynchronous events run at once; default 8
+}
+
+// Gate is the corridor, open. Its Handle is a casemate.Handler.
+type Gate struct {
+	c       Config
+	workers sync.WaitGroup
+	stop    context.CancelFunc
+
+	mu        sync.Mutex
+	throttles map[string]int // deliveries of a queued event that were no attempt, by event id
+}
+
+// New checks that the corridor is complete: a missing check is an error here, never an open door later.
+func New(c Config) (*Gate, error) {
+	switch {
+	case c.Identity == nil, c.Catalog == nil, c.Quota == nil, c.Clean == nil, c.Run == nil, c.Ledger == nil, c.Clock == nil:
+		return nil, errors.New("opening the gate: a check is missing from its configuration")
+	case (c.Queue == nil) != (c.Dead == nil):
+		return nil, errors.New("opening the gate: a queue needs a dead-letter list")
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Workers <= 0 {
+		c.Workers = 8
+	}
+	return &Gate{c: c, throttles: map[string]int{}}, nil
+}
+
+// Handle takes one event through the corridor. It returns when the run is over (or queued, or refused) and its record
+// has come as far as the configuration asks; the record is closed on every path, panics included.
+func (g *Gate) Handle(ctx context.Context, e *casemate.Event) (res *casemate.Result, err error) {
+	s := g.open(e)
+	if err := g.c.Ledger.Begin(&s.rec); err != nil {
+		return nil, unavailable("the record cannot be opened", err)
+	}
+	defer func() {
+		if cause := recover(); cause != nil {
+			g.c.Log.Error("run panicked", "request", e.ID, "cause", fmt.Sprint(cause))
+			res, err = nil, &casemate.Error{Code: casemate.Fault, Message: "internal error", Err: fmt.Errorf("panic: %v", cause)}
+		}
+		res, err = g.close(ctx, s, res, err)
+	}()
+	a, err := g.admit(ctx, e, s)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { g.c.Quota.Settle(g.c.Clock(), a.room) }()
+	switch {
+	case e.DryRun:
+		return &casemate.Result{Match: a.match, Principal: a.principal}, nil
+	case e.Async:
+		return g.enqueue(ctx, a, s)
+	}
+	return g.run(ctx, a, s)
+}
+
+// wait says how far a record must have come before its caller is answered: acts on the platform itself and accepted
+// work are durable always.
+func (g *Gate) wait(e *casemate.Event) casemate.Wait {
+	if e.Source == casemate.SourceAdmin || e.Async {
+		return casemate.Durable
+	}
+	return g.c.Wait
+}
+
+// close writes the outcome into the record, hands it to the ledger and only then lets the answer out.
+func (g *Gate) close(ctx context.Context, s *story, res *casemate.Result, err error) (*casemate.Result, error) {
+	s.outcome(g.c.Clock(), res, err)
+	// The record is written even when the caller has gone: its going away must not leave a gap.
+	if lost := g.c.Ledger.End(context.WithoutCancel(ctx), &s.rec, g.wait(s.event)); lost != nil {
+		g.c.Log.Error("record not written", "request", s.event.ID, "err", lost)
+		return nil, unavailable("the record of this run cannot be written", lost)
+	}
+	for _, observe := range g.c.Observe {
+		observe(&s.rec)
+	}
+	if res != nil {
+		res.Record = s.rec.ID
+	}
+	return res, err
+}
+
+func unavailable(what string, err error) *casemate.Error {
+	if e := (*casemate.Error)(nil); errors.As(err, &e) && e.Code == casemate.Unavailable {
+		return e
+	}
+	return &casemate.Error{Code: casemate.Unavailable, Message: what, Hint: "look at the node's log; free disk space if it is full",
+		Retry: 5, Err: err}
+}

@@ -1,0 +1,112 @@
+package gate
+
+import (
+	"strconv"
+	"time"
+
+	"casemate"
+)
+
+// story is one event's record while it is being written.
+type story struct {
+	event *casemate.Event
+	rec   casemate.Record
+	clock func() time.Time
+	mark  time.Time // when the last point was passed
+}
+
+// open starts the record of e before anything about it is decided.
+func (g *Gate) open(e *casemate.Event) *story {
+	now := g.c.Clock()
+	if e.Received.IsZero() {
+		e.Received = now
+	}
+	if e.ID == "" {
+		e.ID = casemate.NewID()
+	}
+	if e.Chain == "" {
+		e.Chain = e.ID
+	}
+	s := &story{event: e, clock: g.c.Clock, mark: now}
+	s.rec = casemate.Record{ID: e.ID, Event: e.ID, Parent: e.Parent, Chain: e.Chain, Attempt: e.Attempt, Source: e.Source,
+		Action: e.Action, Resource: e.Resource, Opened: now, SourceIP: e.SourceIP, Trace: e.Trace.TraceID,
+		Principal: "anonymous", Points: make([]casemate.Point, 0, 8)}
+	if e.Attempt > 0 {
+		s.rec.ID += "#" + strconv.Itoa(e.Attempt)
+	}
+	s.point(casemate.PointIn, casemate.Allowed, string(e.Source))
+	return s
+}
+
+// point adds a verdict with the time since the one before.
+func (s *story) point(name string, v casemate.Verdict, reason string) {
+	now := s.clock()
+	s.rec.Points = append(s.rec.Points, casemate.Point{Name: name, Verdict: v, Reason: reason, Took: now.Sub(s.mark)})
+	s.mark = now
+}
+
+// refuse adds the verdict of a refusal and gives the error back, so that a check reads as one line.
+func (s *story) refuse(name string, err error) error {
+	e := casemate.AsError(err)
+	reason := e.Code.String() + ": " + e.Error()
+	if e.Rule != "" {
+		reason += " (" + e.Rule + ")"
+	}
+	s.point(name, casemate.Denied, reason)
+	return err
+}
+
+func (s *story) matched(m *casemate.Match) {
+	s.rec.Action, s.rec.Resource, s.rec.Policy = m.Action, m.Resource, m.Revision
+	if r := m.Route; r != nil {
+		s.rec.Route, s.rec.Contract = r.ID, r.Contract
+	}
+	if v := m.Version; v != nil {
+		s.rec.App, s.rec.Function, s.rec.Version = v.App, v.Function, v.ID
+	}
+}
+
+// ran copies what a run did and cost.
+func (s *story) ran(res *casemate.Result) {
+	s.rec.Effects, s.rec.Walls, s.rec.Weak, s.rec.Usage = res.Effects, res.Walls, res.Weak, res.Usage
+	verdict, refused := casemate.Allowed, 0
+	for i := range res.Effects {
+		if res.Effects[i].Verdict != casemate.Allowed {
+			verdict, refused = casemate.Denied, refused+1
+		}
+	}
+	if len(res.Effects) > 0 {
+		s.point(casemate.PointEffects, verdict, strconv.Itoa(refused)+" of "+strconv.Itoa(len(res.Effects))+" refused")
+	}
+}
+
+// outcome writes the end of the story; it is the only place that does.
+func (s *story) outcome(now time.Time, res *casemate.Result, err error) {
+	s.rec.Closed = now
+	o := &s.rec.Outcome
+	switch {
+	case err != nil:
+		e := casemate.AsError(err)
+		o.Code, o.Status, o.Detail = e.Code, "refused", e.Error()
+		if e.Err != nil && e.Code == casemate.Fault {
+			o.Detail = e.Err.Error()
+		}
+		if e.Code == casemate.Fault {
+			o.Status = "failed"
+		}
+	case res.Accepted:
+		o.OK, o.Status = true, "queued"
+	case res.Failure != casemate.FailureNone:
+		o.Code, o.Status, o.Failure, o.Detail = casemate.FunctionFailed, "failed", res.Failure, res.Detail
+		if res.Failure == casemate.FailureTimeout {
+			o.Code = casemate.Timeout
+		}
+	default:
+		o.OK, o.Status = true, "answered"
+	}
+	v := casemate.Denied
+	if o.OK {
+		v = casemate.Allowed
+	}
+	s.point(casemate.PointOut, v, o.Status)
+}
