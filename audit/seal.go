@@ -1,0 +1,95 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"casemate"
+)
+
+// batch is how many records are read from the stream at once.
+const batch = 512
+
+// sealer seals every Interval, and sooner when Every records wait. Close stops and awaits it.
+func (l *Log) sealer(ctx context.Context) {
+	defer close(l.done)
+	tick := time.NewTicker(l.cfg.Interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-l.wake:
+		}
+		if _, err := l.Seal(ctx); err != nil && ctx.Err() == nil {
+			l.cfg.Log.Error("audit log cannot be sealed", "err", err)
+		}
+	}
+}
+
+// Seal brings every record of the stream under a signed checkpoint and returns the newest one. Without new records it
+// signs nothing.
+func (l *Log) Seal(ctx context.Context) (Checkpoint, error) {
+	l.sealing.Lock()
+	defer l.sealing.Unlock()
+	l.trouble = l.seal(ctx)
+	return l.newest, l.trouble
+}
+
+func (l *Log) seal(ctx context.Context) error {
+	last, err := l.records.Last(ctx)
+	if err != nil {
+		return fmt.Errorf("sealing: %w", err)
+	}
+	if int64(last) < l.tree.front.n {
+		return &Tampering{Kind: "rolled-back", First: int64(last) + 1, Last: l.tree.front.n, Detail: "sealed records are gone from the store"}
+	}
+	if err := l.fold(ctx, int64(last)); err != nil {
+		return err
+	}
+	if l.newest.Note != "" && l.newest.Size == l.tree.front.n {
+		return nil
+	}
+	c, err := signCheckpoint(l.signer, l.tree.front.n, l.tree.front.root(), l.cfg.Clock())
+	if err != nil {
+		return err
+	}
+	if _, err := l.marks.Append(ctx, []byte(c.Note), casemate.Durable); err != nil {
+		return fmt.Errorf("storing checkpoint: %w", err)
+	}
+	if err := l.keepCopy(c.Note); err != nil {
+		return err
+	}
+	l.newest = c
+	return nil
+}
+
+// fold takes the records after the tree's end, up to number upto, into the tree.
+func (l *Log) fold(ctx context.Context, upto int64) error {
+	for l.tree.front.n < upto {
+		seq := uint64(l.tree.front.n) + 1
+		if h, ok := l.cache.take(seq); ok {
+			l.tree.add(h)
+			continue
+		}
+		ms, err := l.records.Read(ctx, seq, int(min(batch, upto-l.tree.front.n)))
+		if err != nil {
+			return fmt.Errorf("reading record %d: %w", seq, err)
+		}
+		if len(ms) == 0 {
+			return &Tampering{Kind: "truncated", First: int64(seq), Last: upto, Detail: "the stream ends early"}
+		}
+		for i, m := range ms {
+			if m.Seq != seq+uint64(i) {
+				return &Tampering{Kind: "deleted", First: int64(seq) + int64(i), Last: int64(m.Seq) - 1, Detail: "the stream has a gap"}
+			}
+			l.cache.take(m.Seq)
+			l.tree.add(tlog.RecordHash(m.Data))
+		}
+	}
+	return l.tree.flush()
+}
