@@ -1,0 +1,108 @@
+// Package imports holds the architecture as data and checks it: which room may import which, who owns which dependency,
+// how large a room and a function may grow, and what no room does at all. Its test runs over this repository.
+package imports
+
+// Module is the path that rooms live under.
+const Module = "casemate"
+
+// Room is one package of the design.
+type Room struct {
+	Path    string   // below the module; "" is the root
+	Tier    int      // imports point to lower tiers only
+	Ceiling int      // non-test lines of code, comments and blank lines not counted; 0: no ceiling
+	Pure    bool     // no clock, no I/O
+	Only    []string // when set: the only rooms it may import
+	Never   []string // rooms it may not import although the tiers would allow it
+	May     []string // rooms of its own tier that it may import
+	Exempt  bool     // measuring and example code: the tier rules and dependency owners do not bind it
+}
+
+// Rooms is the table. A package that is not in it is a violation.
+var Rooms = []Room{
+	{Path: "cmd/casemate", Tier: 4, Ceiling: 2000},
+	{Path: "front/http", Tier: 3, Ceiling: 1800, Only: []string{"", "lambda"}},
+	{Path: "front/admin", Tier: 3, Ceiling: 900, Only: []string{""}},
+	{Path: "gate", Tier: 2, Ceiling: 1500, Only: []string{""}},
+	{Path: "deploy", Tier: 2, Ceiling: 1800, Never: []string{"audit", "sandbox", "authn"}},
+	{Path: "policy", Tier: 1, Ceiling: 1500, Pure: true},
+	{Path: "policy/condition", Tier: 0, Ceiling: 900, Pure: true, Only: []string{""}},
+	{Path: "quota", Tier: 1, Ceiling: 900, Pure: true},
+	{Path: "shield", Tier: 1, Ceiling: 2500, Pure: true},
+	{Path: "lambda", Tier: 1, Ceiling: 1800, Pure: true},
+	{Path: "authn", Tier: 1, Ceiling: 1800},
+	{Path: "catalog", Tier: 1, Ceiling: 900},
+	{Path: "sandbox", Tier: 1, Ceiling: 2400, May: []string{"lambda", "sandbox/wasm"}, Never: forSandbox},
+	{Path: "sandbox/wasm", Tier: 1, Ceiling: 1500, May: []string{"lambda"}, Never: forSandbox},
+	{Path: "egress", Tier: 1, Ceiling: 1500},
+	{Path: "audit", Tier: 1, Ceiling: 1500},
+	{Path: "meter", Tier: 1, Ceiling: 600},
+	{Path: "telemetry", Tier: 1, Ceiling: 900},
+	{Path: "sandbox/jail", Tier: 0, Ceiling: 1200, Only: []string{}},
+	{Path: "store", Tier: 0, Ceiling: 1800, Only: []string{""}},
+	{Path: "", Tier: -1, Ceiling: 1500, Only: []string{}},
+	{Path: "internal/imports", Tier: 5, Only: []string{}},
+}
+
+var forSandbox = []string{"policy", "authn", "store", "audit", "gate"}
+
+// Exempt are the trees that hold no room: suites, measurements, examples.
+var Exempt = []string{"internal/casetest", "bench", "examples", "sdk", "test"}
+
+// Owners says which rooms may import a dependency, by path prefix. The last column of the design's rule 9.
+var Owners = map[string][]string{
+	"github.com/nats-io/":           {"store"},
+	"github.com/tetratelabs/wazero": {"sandbox/wasm"},
+	"golang.org/x/sys":              {"sandbox/jail", "sandbox/wasm", "store"},
+	"golang.org/x/net/bpf":          {"sandbox/jail"},
+	"github.com/landlock-lsm/":      {"sandbox/jail"},
+	"golang.org/x/net/dns":          {"egress"},
+	"github.com/santhosh-tekuri/":   {"shield"},
+	"github.com/go-jose/":           {"authn"},
+	"go.yaml.in/":                   {"deploy", "shield"},
+	"github.com/spf13/":             {"cmd/casemate"},
+	"golang.org/x/mod/":             {"audit"},
+	"github.com/aws/":               {},
+	"os/exec":                       {"sandbox", "cmd/casemate"},
+	"unsafe":                        {"sandbox/jail", "sandbox/wasm"},
+	"net/http":                      {"", "front/http", "front/admin", "sandbox", "authn", "telemetry", "cmd/casemate"},
+}
+
+// jailInit is the one room with an init: the early dispatch of a re-executed child, before heavy packages wake up.
+const jailInit = "sandbox/jail"
+
+// calls that only some rooms may make, by "package.Function".
+var calls = map[string][]string{
+	"net.Listen":          {"front/http", "front/admin", "telemetry"},
+	"net.ListenPacket":    {},
+	"net.ListenTCP":       {"front/http"},
+	"net.ListenUnix":      {"front/admin"},
+	"net.Dial":            {},
+	"net.DialTimeout":     {},
+	"net.DialUnix":        {},
+	"tls.Dial":            {},
+	"http.Get":            {},
+	"http.Post":           {},
+	"http.ListenAndServe": {},
+	"context.WithValue":   {},
+}
+
+// values that only some rooms may make: an outbound door or a listener.
+var literals = map[string][]string{
+	"net.Dialer":       {"front/admin", "telemetry", "authn"}, // admin: the command line's way to the node's own socket
+	"http.Client":      {"front/admin", "telemetry", "authn"},
+	"http.Transport":   {"front/admin", "telemetry", "authn"},
+	"net.ListenConfig": {"front/http", "front/admin", "telemetry"},
+}
+
+// impure are the imports that make a room impure.
+var impure = []string{"os", "os/exec", "os/user", "os/signal", "net", "net/http", "syscall", "io/ioutil"}
+
+// Bounds on functions and fans.
+const (
+	functionP90  = 40 // lines, at the 90th percentile of a package
+	functionMax  = 80
+	maxImporters = 8 // of any room but root and store
+	maxMethods   = 4 // of an interface
+)
+
+var badNames = map[string]bool{"util": true, "utils": true, "common": true, "helper": true, "helpers": true, "manager": true, "misc": true}
