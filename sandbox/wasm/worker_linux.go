@@ -2,6 +2,7 @@ package wasm
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -75,13 +76,19 @@ func (w *worker) serve() error {
 		return err
 	}
 	first.limit = eventHeader + int(s.Request)
-	if _, err = w.conn.Write(textFrame(nil, kindReady, nil)); err != nil {
-		return err
-	}
-	if w.cpu, err = processCPU(); err != nil {
+	if err = w.ready(); err != nil {
 		return err
 	}
 	return w.loop(first)
+}
+
+// ready tells the node so, with the CPU time used until now.
+func (w *worker) ready() (err error) {
+	if w.cpu, err = processCPU(); err != nil {
+		return err
+	}
+	_, err = w.conn.Write(textFrame(nil, kindReady, binary.LittleEndian.AppendUint64(nil, uint64(w.cpu))))
+	return err
 }
 
 // loop answers one event after the other.
@@ -156,8 +163,7 @@ func (w *worker) compileOnly(code []byte, s *setup) error {
 			return fmt.Errorf("sending compiled code: %w", err)
 		}
 	}
-	_, err = w.conn.Write(textFrame(nil, kindReady, nil))
-	return err
+	return w.ready()
 }
 
 func (w *worker) sendFile(root *os.Root, name string) error {

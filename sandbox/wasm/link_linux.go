@@ -1,0 +1,210 @@
+package wasm
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"casemate"
+)
+
+// Spec asks for one worker process.
+type Spec struct {
+	Module      string   // file of the module, on this host
+	Cache       string   // directory of compiled code, on this host; empty in the compile step, which gets a private one
+	Conn        *os.File // becomes descriptor SocketFD; the caller closes its copy
+	MemoryBytes int64    // of the whole process
+	TmpBytes    int64
+	AllowWeak   bool
+}
+
+// Started is a worker process and how it sees what it was given.
+type Started struct {
+	Process       Process
+	Module, Cache string
+	Walls, Weak   []string // the walls that hold, and those that are missing and were waived
+}
+
+// Process is a running worker. Kill may be called at any time, also after the end; Wait is called once, gives back
+// everything the process held, and returns when nothing of it is left.
+type Process interface {
+	Kill()
+	Wait() Exit
+}
+
+// Exit is how a worker ended.
+type Exit struct {
+	Reason string        // "exit status 1", "killed", ...
+	OOM    bool          // the process ran over its memory
+	CPU    time.Duration // of its whole life
+}
+
+// link is the node's end of one worker. One run uses it at a time.
+type link struct {
+	file    *os.File
+	frames  *frameReader
+	process Process
+	walls   []string
+	weak    []string
+	init    time.Duration // from start to ready
+	spent   time.Duration // CPU time that is accounted for
+	used    bool
+	seq     uint64
+	scratch []byte
+	since   time.Time // idle since
+	gone    bool      // under the function's lock
+	ended   sync.Once
+	done    chan struct{} // closed after exit is set
+	exit    Exit
+	release func()
+}
+
+// smallPayload is copied behind its frame's head, to leave with one system call.
+const smallPayload = 64 << 10
+
+// startLink starts a worker and sends it its set-up. What it answers is the caller's to read.
+func (p *Pool) startLink(ctx context.Context, spec *Spec, s *setup, bound int) (*link, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("making a socket pair: %w", err)
+	}
+	spec.Conn = os.NewFile(uintptr(fds[1]), "wasm-worker")
+	defer spec.Conn.Close()
+	// Only this end goes through Go's poller, so that deadlines work; the worker's blocks.
+	if err = unix.SetNonblock(fds[0], true); err != nil {
+		_ = unix.Close(fds[0])
+		return nil, fmt.Errorf("making the socket pollable: %w", err)
+	}
+	file := os.NewFile(uintptr(fds[0]), "wasm-node")
+	started, err := p.cfg.Start(ctx, spec)
+	if err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("starting a wasm worker: %w", err)
+	}
+	w := &link{file: file, frames: newFrameReader(file, bound), process: started.Process, walls: started.Walls,
+		weak: started.Weak, done: make(chan struct{}), release: func() {}}
+	s.Module, s.Cache = started.Module, started.Cache
+	if _, err = file.Write(s.frame()); err != nil {
+		w.abandon()
+		return nil, fmt.Errorf("setting a wasm worker up: %w", err)
+	}
+	return w, nil
+}
+
+// run sends one event and takes its answer. After an error the worker is of no use. The payload of the answer is good
+// until the next run.
+func (w *link) run(ctx context.Context, l *casemate.Launch, pages uint32, log func([]byte)) (answer, error) {
+	if err := w.file.SetDeadline(l.Deadline); err != nil {
+		return answer{}, err
+	}
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, func() { _ = w.file.SetDeadline(time.Unix(1, 0)) })
+		defer func() {
+			if !stop() {
+				w.kill() // the deadline of the past may hit the next run
+			}
+		}()
+	}
+	w.seq++
+	e := event{Seq: w.seq, Deadline: l.Deadline.UnixNano(), Pages: pages, Payload: l.Payload}
+	if err := w.send(&e); err != nil {
+		return answer{}, err
+	}
+	for {
+		k, body, err := w.frames.next()
+		if err != nil {
+			return answer{}, err
+		}
+		switch k {
+		case kindLog:
+			log(body)
+		case kindAnswer:
+			a, err := parseAnswer(body)
+			if err == nil && a.Seq != e.Seq {
+				err = fmt.Errorf("%w: answer %d to event %d", errFrame, a.Seq, e.Seq)
+			}
+			w.spent += time.Duration(a.CPU)
+			return a, err
+		case kindFault:
+			return answer{}, fmt.Errorf("the worker gave up: %.300s", body)
+		default:
+			return answer{}, fmt.Errorf("%w: kind %q", errFrame, k)
+		}
+	}
+}
+
+func (w *link) send(e *event) error {
+	w.scratch = appendEvent(w.scratch[:0], e)
+	if len(e.Payload) <= smallPayload {
+		w.scratch = append(w.scratch, e.Payload...)
+		_, err := w.file.Write(w.scratch)
+		return err
+	}
+	if _, err := w.file.Write(w.scratch); err != nil {
+		return err
+	}
+	_, err := w.file.Write(e.Payload)
+	return err
+}
+
+// await reads the answer to a set-up: nil when the worker is ready. Compiled code goes to object.
+func (w *link) await(deadline time.Time, object func([]byte) error) error {
+	if err := w.file.SetDeadline(deadline); err != nil {
+		return err
+	}
+	for {
+		k, body, err := w.frames.next()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return casemate.Errorf(casemate.Timeout, "make the module smaller, or raise init_timeout",
+				"the module was not ready in time")
+		case err != nil:
+			return fmt.Errorf("waiting for a wasm worker: %w", err)
+		case k == kindReady && len(body) == 8:
+			w.spent = time.Duration(binary.LittleEndian.Uint64(body))
+			return nil
+		case k == kindFault:
+			return casemate.Errorf(casemate.Invalid, "build the module again and check it with another runtime",
+				"the module was refused: %s", firstLine(body))
+		case k == kindObject && object != nil:
+			if err := object(body); err != nil {
+				return err
+			}
+		case k == kindLog:
+		default:
+			return fmt.Errorf("%w: kind %q", errFrame, k)
+		}
+	}
+}
+
+// kill ends the process; reap does the rest.
+func (w *link) kill() { w.ended.Do(w.process.Kill) }
+
+// close gives back what the node holds for the worker.
+func (w *link) close() {
+	_ = w.file.Close()
+	w.release()
+}
+
+// abandon ends a worker that nobody reaps.
+func (w *link) abandon() {
+	w.kill()
+	w.exit = w.process.Wait()
+	w.close()
+}
+
+func firstLine(b []byte) string {
+	for i, c := range b {
+		if c == '\n' {
+			b = b[:i]
+			break
+		}
+	}
+	return string(b[:min(len(b), 300)])
+}

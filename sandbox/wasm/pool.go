@@ -1,0 +1,237 @@
+package wasm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"casemate"
+)
+
+// Config is what a Pool needs. Code and CacheDir are required.
+type Config struct {
+	// Code gives the file of a version's module: a path on this host, readable by everybody, that stays until release.
+	Code func(ctx context.Context, v *casemate.Version) (path string, release func(), err error)
+	// Start starts a worker process; nil starts it in a jail.
+	Start func(ctx context.Context, s *Spec) (*Started, error)
+	// CacheDir is a directory of this node alone, where compiled code is kept, per app and function.
+	CacheDir string
+	// Logs takes every log line, in order within a run; nil drops them. It must not block for long.
+	Logs func(casemate.LogLine)
+	// Clock is time.Now when nil.
+	Clock func() time.Time
+
+	AllowWeak      bool          // start workers although walls are missing
+	MaxWorkers     int           // processes per version; 0: one per CPU
+	IdleTimeout    time.Duration // an unused worker ends after this; 0: 5 minutes
+	CompileTimeout time.Duration // bound of the compile step; 0: 2 minutes
+	LogBytes       int           // log of one run; 0: 256 KiB
+}
+
+// Pool runs WebAssembly functions in worker processes. It is safe for concurrent use; Close ends all of it.
+type Pool struct {
+	cfg    Config
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup // every goroutine of the pool
+	slots  chan struct{}  // compile steps at once
+
+	mu        sync.Mutex
+	functions map[string]*function // by version id
+	compiled  map[string]*compilation
+	closed    bool
+}
+
+// NewPool makes a pool; nothing is started before the first run. The caller closes it.
+func NewPool(cfg Config) (*Pool, error) {
+	if cfg.Code == nil || cfg.CacheDir == "" {
+		return nil, errors.New("wasm pool: Code and CacheDir are required")
+	}
+	if cfg.MaxWorkers < 0 || cfg.IdleTimeout < 0 || cfg.CompileTimeout < 0 || cfg.LogBytes < 0 {
+		return nil, errors.New("wasm pool: a bound is negative")
+	}
+	if err := os.MkdirAll(cfg.CacheDir, 0o711); err != nil {
+		return nil, fmt.Errorf("wasm pool: %w", err)
+	}
+	if cfg.Start == nil {
+		return nil, errors.New("wasm pool: Start is required")
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.Logs == nil {
+		cfg.Logs = func(casemate.LogLine) {}
+	}
+	cfg.MaxWorkers = orDefault(cfg.MaxWorkers, runtime.NumCPU())
+	cfg.IdleTimeout = orDefault(cfg.IdleTimeout, 5*time.Minute)
+	cfg.CompileTimeout = orDefault(cfg.CompileTimeout, 2*time.Minute)
+	cfg.LogBytes = orDefault(cfg.LogBytes, 256<<10)
+	p := &Pool{cfg: cfg, slots: make(chan struct{}, 1), functions: map[string]*function{}, compiled: map[string]*compilation{}}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.tasks.Go(p.janitor)
+	return p, nil
+}
+
+func orDefault[T int | time.Duration](v, otherwise T) T {
+	if v == 0 {
+		return otherwise
+	}
+	return v
+}
+
+var errClosed = casemate.Errorf(casemate.Unavailable, "send it again in a moment", "the node is stopping")
+
+// Run is a casemate.Runner. A failure of the function is a Result with Failure set; an error is ours, or the caller's
+// context ending. The worker is killed when the deadline passes or ctx ends.
+func (p *Pool) Run(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
+	began := p.cfg.Clock()
+	f, err := p.function(l.Version)
+	if err != nil {
+		return nil, err
+	}
+	limits := limitsOf(l.Version)
+	if int64(len(l.Payload)) > limits.Request {
+		return nil, casemate.Errorf(casemate.TooLarge, "raise the function's request limit, or send less",
+			"the event has %d bytes and the bound is %d", len(l.Payload), limits.Request)
+	}
+	w, err := f.take(ctx, l.Deadline)
+	if err != nil {
+		return p.notStarted(l, began, err)
+	}
+	r := newReport(p, l, w, began)
+	a, err := w.run(ctx, l, pagesOf(limits), r.log)
+	ended := p.cfg.Clock()
+	if err != nil {
+		f.drop(w)
+		return r.broken(ctx, err, ended)
+	}
+	result := r.answered(&a, ended)
+	f.give(w)
+	return result, nil
+}
+
+// Prepare compiles a version's module, if that is still to do, so that its first event need not wait: deploys call it.
+// A module that does not compile is an error of code Invalid.
+func (p *Pool) Prepare(ctx context.Context, v *casemate.Version) error {
+	if _, err := p.function(v); err != nil {
+		return err
+	}
+	_, _, err := p.compile(ctx, v)
+	return err
+}
+
+// function finds or makes the queue of a version.
+func (p *Pool) function(v *casemate.Version) (*function, error) {
+	if v == nil || v.ID == "" || v.Runtime.Family() != "wasm" {
+		return nil, casemate.Errorf(casemate.Fault, "", "the wasm pool got no wasm version")
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, errClosed
+	}
+	f := p.functions[v.ID]
+	if f == nil {
+		f = &function{pool: p, version: v, max: p.cfg.MaxWorkers}
+		p.functions[v.ID] = f
+	}
+	return f, nil
+}
+
+// Drop ends the workers of a version that is no longer in use. Runs that are under way come to their end.
+func (p *Pool) Drop(versionID string) {
+	p.mu.Lock()
+	f := p.functions[versionID]
+	delete(p.functions, versionID)
+	p.mu.Unlock()
+	if f != nil {
+		f.close(errDropped)
+	}
+}
+
+var errDropped = casemate.Errorf(casemate.Unavailable, "send it again", "the version was retired while the event waited")
+
+// Close ends every worker at once and waits until they are gone, or ctx ends.
+func (p *Pool) Close(ctx context.Context) error {
+	p.mu.Lock()
+	p.closed = true
+	functions := make([]*function, 0, len(p.functions))
+	for _, f := range p.functions {
+		functions = append(functions, f)
+	}
+	clear(p.functions)
+	p.mu.Unlock()
+	p.cancel()
+	for _, f := range functions {
+		f.close(errClosed)
+		f.killAll()
+	}
+	gone := make(chan struct{})
+	go func() { p.tasks.Wait(); close(gone) }()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the wasm workers to end: %w", ctx.Err())
+	}
+}
+
+// janitor ends workers that nobody has used for a while.
+func (p *Pool) janitor() {
+	tick := time.NewTicker(max(p.cfg.IdleTimeout/4, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		p.mu.Lock()
+		functions := make([]*function, 0, len(p.functions))
+		for _, f := range p.functions {
+			functions = append(functions, f)
+		}
+		p.mu.Unlock()
+		for _, f := range functions {
+			f.endIdle(p.cfg.Clock().Add(-p.cfg.IdleTimeout))
+		}
+	}
+}
+
+// limitsOf fills zero fields from the defaults.
+func limitsOf(v *casemate.Version) casemate.Limits {
+	l, d := v.Limits, casemate.DefaultLimits()
+	l.Timeout = orDefault(l.Timeout, d.Timeout)
+	l.InitTimeout = orDefault(l.InitTimeout, d.InitTimeout)
+	l.MemoryMB = orDefault(l.MemoryMB, d.MemoryMB)
+	if l.Request == 0 {
+		l.Request = d.Request
+	}
+	if l.Response == 0 {
+		l.Response = d.Response
+	}
+	return l
+}
+
+// pagesOf is the memory limit in pages; 4 GiB is all that a 32-bit memory can have.
+func pagesOf(l casemate.Limits) uint32 {
+	return uint32(min(max(l.MemoryMB, 1), 4096)) * (1 << 20 / pageSize)
+}
+
+// function is the queue of one version: its idle workers, last used first, and the runs that wait for one.
+type function struct {
+	pool    *Pool
+	version *casemate.Version
+	max     int
+
+	mu      sync.Mutex
+	idle    []*link
+	all     []*link
+	growing bool
+	waiting []chan handover
+	closed  error
+}

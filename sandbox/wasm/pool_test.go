@@ -1,0 +1,449 @@
+package wasm
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"casemate"
+)
+
+// TestMain makes the test binary its own worker, as cmd does.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == Argv0 {
+		os.Exit(Serve(SocketFD))
+	}
+	os.Exit(m.Run())
+}
+
+// bare is a worker without a jail: what is tested here is what goes on between the two processes.
+type bare struct{ cmd *exec.Cmd }
+
+func (b bare) Kill() { _ = b.cmd.Process.Kill() }
+
+func (b bare) Wait() Exit {
+	err := b.cmd.Wait()
+	e := Exit{CPU: b.cmd.ProcessState.UserTime() + b.cmd.ProcessState.SystemTime()}
+	if err != nil {
+		e.Reason = err.Error()
+	}
+	return e
+}
+
+func startBare(_ context.Context, s *Spec) (*Started, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := &exec.Cmd{Path: self, Args: []string{Argv0}, Env: []string{}, ExtraFiles: []*os.File{s.Conn}, Stderr: os.Stderr}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	cache := s.Cache
+	if cache == "" {
+		cache = s.Module + ".cache"
+	}
+	return &Started{Process: bare{cmd}, Module: s.Module, Cache: cache, Walls: []string{"none"}}, nil
+}
+
+type logBook struct {
+	mu    sync.Mutex
+	lines []casemate.LogLine
+}
+
+func (b *logBook) add(l casemate.LogLine) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lines = append(b.lines, l)
+}
+
+func (b *logBook) text(stream string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var s strings.Builder
+	for _, l := range b.lines {
+		if l.Stream == stream {
+			s.WriteString(l.Text + "\n")
+		}
+	}
+	return s.String()
+}
+
+// bed is a pool over modules that tests hand in.
+type bed struct {
+	t    testing.TB
+	dir  string
+	logs logBook
+	*Pool
+}
+
+func newBed(t testing.TB, change func(*Config)) *bed {
+	b := &bed{t: t, dir: t.TempDir()}
+	cfg := Config{
+		Code: func(_ context.Context, v *casemate.Version) (string, func(), error) {
+			return filepath.Join(b.dir, v.Code), func() {}, nil
+		},
+		Start: startBare, CacheDir: filepath.Join(b.dir, "compiled"), Logs: b.logs.add,
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	p, err := NewPool(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Pool = p
+	t.Cleanup(func() {
+		if err := p.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// version puts a module in the bed. Its limits are the defaults but for a time-out that no test should meet.
+func (b *bed) version(function string, module []byte) *casemate.Version {
+	sum := sha256.Sum256(module)
+	code := hex.EncodeToString(sum[:])
+	if err := os.WriteFile(filepath.Join(b.dir, code), module, 0o444); err != nil && !os.IsPermission(err) {
+		b.t.Fatal(err)
+	}
+	return &casemate.Version{App: "app", Function: function, ID: function + code, Number: 1, Runtime: "wasm", Code: code,
+		CodeSize: int64(len(module)), Limits: casemate.Limits{Timeout: 10 * time.Minute, InitTimeout: 10 * time.Minute}}
+}
+
+func (b *bed) launch(v *casemate.Version, payload string) *casemate.Launch {
+	return &casemate.Launch{Version: v, RequestID: casemate.NewID(), Payload: []byte(payload),
+		Deadline: time.Now().Add(limitsOf(v).Timeout)}
+}
+
+func (b *bed) run(v *casemate.Version, payload string) *casemate.Result {
+	b.t.Helper()
+	r, err := b.Run(context.Background(), b.launch(v, payload))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return r
+}
+
+func TestRun(t *testing.T) {
+	b := newBed(t, nil)
+	long := strings.Repeat("0123456789abcdef", 20<<10)
+	for _, c := range []struct {
+		name    string
+		module  []byte
+		in      string
+		out     string
+		failure casemate.Failure
+		log     string
+	}{
+		{"hello", guestHello(), "", "hello", "", ""},
+		{"echo", guestEcho(), "an event", "an event", "", ""},
+		{"echo of nothing", guestEcho(), "", "", "", ""},
+		{"echo of 320 KiB", guestEcho(), long, long, "", ""},
+		{"log", guestSay("to the log\n", 2), "", "", "", "to the log\n"},
+		{"exit 0", guestExit(0), "", "", "", "why\n"},
+		{"exit 3", guestExit(3), "", "exit status 3", casemate.FailureExit, "why\n"},
+		{"trap", guestTrap(), "", "trap: unreachable", casemate.FailureExit, "wasm stack trace"},
+		{"memory", guestGrow(), "", "out of memory", casemate.FailureMemory, "unreachable"},
+		{"flood", guestFlood(1), "", "exceeded maximum allowed payload size", casemate.FailureResponse, ""},
+		{"reactor", guestReactor(false), "an event", "an event", "", ""},
+		{"reactor's error", guestReactor(true), "my fault", "my fault", casemate.FailureHandled, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := b.version(strings.ReplaceAll(c.name, " ", "-"), c.module)
+			for range 3 { // a failure leaves the function usable
+				r := b.run(v, c.in)
+				if r.Failure != c.failure {
+					t.Fatalf("failure %q (%s), want %q", r.Failure, r.Detail, c.failure)
+				}
+				if c.failure == "" || c.failure == casemate.FailureHandled {
+					if string(r.Payload) != c.out {
+						t.Fatalf("answered %.100q, want %.100q", r.Payload, c.out)
+					}
+				} else if !bytes.Contains(r.Payload, []byte(c.out)) || bytes.Contains(r.Payload, []byte("wasm stack")) {
+					t.Fatalf("answered %s, want something with %q", r.Payload, c.out)
+				}
+				if !bytes.Contains(r.Tail, []byte(c.log)) {
+					t.Fatalf("log %q, want something with %q", r.Tail, c.log)
+				}
+			}
+		})
+	}
+}
+
+func TestGrowStopsAtTheLimit(t *testing.T) {
+	b := newBed(t, nil)
+	v := b.version("grow", guestGrow())
+	v.Limits.MemoryMB = 7
+	r := b.run(v, "")
+	if r.Usage.PeakBytes != 7<<20 || r.Usage.MemoryMB != 7 {
+		t.Fatalf("peak %d of %d MB, want exactly the limit", r.Usage.PeakBytes, r.Usage.MemoryMB)
+	}
+}
+
+func TestTimeoutKillsOneFunctionOnly(t *testing.T) {
+	b := newBed(t, func(c *Config) { c.MaxWorkers = 1 })
+	loop, echo := b.version("loop", guestLoop()), b.version("echo", guestEcho())
+	loop.Limits.Timeout = 3 * time.Second
+	b.run(echo, "warm")
+	done := make(chan *casemate.Result)
+	l := b.launch(loop, "")
+	l.Deadline = time.Now().Add(time.Second)
+	go func() {
+		r, err := b.Run(context.Background(), l)
+		if err != nil {
+			t.Error(err)
+		}
+		done <- r
+	}()
+	served := 0
+	for {
+		select {
+		case r := <-done:
+			want := `{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: ` + l.RequestID + ` Error: Task timed out after 3.00 seconds"}`
+			if r.Failure != casemate.FailureTimeout || string(r.Payload) != want {
+				t.Fatalf("%s: %s", r.Failure, r.Payload)
+			}
+			if r.Usage.CPU < 100*time.Millisecond {
+				t.Errorf("a killed loop is charged %v of CPU", r.Usage.CPU)
+			}
+			if served == 0 {
+				t.Error("the other function stood still")
+			}
+			if !strings.Contains(b.logs.text("platform"), "Task timed out") {
+				t.Error("the log does not say so")
+			}
+			return
+		default:
+			b.run(echo, "x")
+			served++
+		}
+	}
+}
+
+func TestUsageAndLog(t *testing.T) {
+	b := newBed(t, nil)
+	v := b.version("say", guestSay("a line\nanother\n", 2))
+	cold, warm := b.run(v, "123"), b.run(v, "123")
+	if !cold.Usage.Cold || cold.Usage.Init <= 0 || warm.Usage.Cold || warm.Usage.Init != 0 {
+		t.Errorf("cold %+v, warm %+v", cold.Usage, warm.Usage)
+	}
+	if u := warm.Usage; u.CPU <= 0 || u.Wall <= 0 || u.In != 3 || u.Out != 0 || u.PeakBytes != pageSize || u.MemoryMB != 128 {
+		t.Errorf("usage %+v", u)
+	}
+	if len(warm.Walls) != 1 || warm.Executed != "1" {
+		t.Errorf("walls %v, executed %q", warm.Walls, warm.Executed)
+	}
+	lines := strings.Split(strings.TrimSpace(string(warm.Tail)), "\n")
+	if len(lines) != 5 || !strings.HasPrefix(lines[0], "START RequestId: ") || lines[1] != "a line" || lines[2] != "another" ||
+		!strings.HasPrefix(lines[3], "END RequestId: ") || !strings.HasPrefix(lines[4], "REPORT RequestId: ") ||
+		strings.Contains(lines[4], "Init Duration") || !strings.Contains(string(cold.Tail), "Init Duration") {
+		t.Errorf("log:\n%s", warm.Tail)
+	}
+	for _, l := range b.logs.lines {
+		if l.Request == "" || l.Function != "say" || l.App != "app" {
+			t.Errorf("line %+v is nobody's", l)
+		}
+	}
+}
+
+func TestLogIsBounded(t *testing.T) {
+	b := newBed(t, func(c *Config) { c.LogBytes = 100 << 10 })
+	v := b.version("flood", guestFlood(2))
+	l := b.launch(v, "")
+	l.Deadline = time.Now().Add(time.Second)
+	r, err := b.Run(context.Background(), l)
+	if err != nil || r.Failure != casemate.FailureTimeout {
+		t.Fatal(r, err)
+	}
+	if n := len(b.logs.text("stderr")); n < 50<<10 || n > 110<<10 {
+		t.Errorf("%d bytes of log came, bound 100 KiB", n)
+	}
+	if len(r.Tail) > tailBytes {
+		t.Errorf("tail of %d bytes", len(r.Tail))
+	}
+}
+
+func TestEveryInstanceIsFresh(t *testing.T) {
+	b := newBed(t, func(c *Config) { c.MaxWorkers = 1 })
+	v := b.version("random", guestRandom())
+	seen := map[string]bool{}
+	for range 100 {
+		r := b.run(v, "")
+		if len(r.Payload) != 16 || seen[string(r.Payload)] {
+			t.Fatalf("random bytes %x came twice", r.Payload)
+		}
+		seen[string(r.Payload)] = true
+	}
+}
+
+// TestNoResidue holds promise S12 for memory: what one event leaves, below and above the bound of in-place clearing, the
+// next one cannot see.
+func TestNoResidue(t *testing.T) {
+	b := newBed(t, func(c *Config) { c.MaxWorkers = 1 })
+	rounds := 10_000
+	if os.Getenv("CASEMATE_FULL") == "1" {
+		rounds = 1_000_000
+	}
+	for _, pages := range []int32{2, 20} {
+		v := b.version(fmt.Sprint("canary-", pages), guestCanary(pages))
+		for i := range rounds / int(pages) * 2 {
+			r := b.run(v, "")
+			if r.Failure != "" || string(r.Payload) != "\x00\x00\x00\x00" {
+				t.Fatalf("run %d on %d pages saw %x %s %s", i, pages, r.Payload, r.Failure, r.Detail)
+			}
+		}
+	}
+}
+
+func TestCrashIsOneFailedRequest(t *testing.T) {
+	b := newBed(t, func(c *Config) { c.MaxWorkers = 1 })
+	v := b.version("echo", guestEcho())
+	b.run(v, "x")
+	f, err := b.function(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	w := f.all[0]
+	f.mu.Unlock()
+	w.process.Kill()
+	<-w.done
+	if r := b.run(v, "again"); string(r.Payload) != "again" || !r.Usage.Cold {
+		t.Fatalf("%+v", r)
+	}
+}
+
+func TestPreparedCodeIsKeptAndRepaired(t *testing.T) {
+	b := newBed(t, nil)
+	v := b.version("echo", guestEcho())
+	if err := b.Prepare(context.Background(), v); err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filepath.Glob(filepath.Join(b.cfg.CacheDir, cacheKey(v), "*", "*"))
+	if len(files) != 1 {
+		t.Fatalf("compiled code in %v", files)
+	}
+	// A new pool finds the code damaged.
+	if err := os.Chmod(files[0], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(files[0], 20); err != nil {
+		t.Fatal(err)
+	}
+	again, err := NewPool(b.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close(context.Background())
+	r, err := again.Run(context.Background(), b.launch(v, "x"))
+	if err != nil || string(r.Payload) != "x" {
+		t.Fatal(r, err)
+	}
+	other := *v
+	other.App = "another"
+	if cacheKey(&other) == cacheKey(v) {
+		t.Error("two apps share compiled code")
+	}
+}
+
+func TestBadModuleFailsItsInit(t *testing.T) {
+	b := newBed(t, nil)
+	bad := guestHello()
+	bad[len(bad)-12] = 0xff // within the code: only the compiler sees it
+	v := b.version("bad", bad)
+	err := b.Prepare(context.Background(), v)
+	if casemate.CodeOf(err) != casemate.Invalid {
+		t.Fatalf("prepare: %v", err)
+	}
+	if r := b.run(v, ""); r.Failure != casemate.FailureInit {
+		t.Fatalf("%+v", r)
+	}
+}
+
+func TestCancelDropAndClose(t *testing.T) {
+	b := newBed(t, func(c *Config) { c.MaxWorkers = 1 })
+	v := b.version("loop", guestLoop())
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 2)
+	begun := make(chan struct{})
+	b.cfg.Logs = func(l casemate.LogLine) {
+		if strings.HasPrefix(l.Text, "START") {
+			close(begun)
+		}
+	}
+	go func() { _, err := b.Run(ctx, b.launch(v, "")); ended <- err }()
+	<-begun
+	waiting, stop := context.WithCancel(context.Background())
+	stop()
+	if _, err := b.Run(waiting, b.launch(v, "")); casemate.CodeOf(err) != casemate.Unavailable {
+		t.Errorf("a cancelled wait gave %v", err)
+	}
+	late := b.launch(v, "")
+	late.Deadline = time.Now()
+	if _, err := b.Run(context.Background(), late); casemate.CodeOf(err) != casemate.Exhausted {
+		t.Errorf("a wait past its deadline gave %v", err)
+	}
+	cancel()
+	if err := <-ended; casemate.CodeOf(err) != casemate.Unavailable {
+		t.Errorf("a cancelled run gave %v", err)
+	}
+	b.Drop(v.ID)
+	b.Drop("unknown")
+	if err := b.Pool.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Run(context.Background(), b.launch(v, "")); casemate.CodeOf(err) != casemate.Unavailable {
+		t.Errorf("a closed pool gave %v", err)
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	b := newBed(t, func(c *Config) { c.MaxWorkers = 2 })
+	v := b.version("echo", guestEcho())
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			for j := range 50 {
+				in := fmt.Sprint(i, "-", j)
+				r, err := b.Run(context.Background(), b.launch(v, in))
+				if err != nil || string(r.Payload) != in {
+					t.Errorf("%s: %v %v", in, r, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	f, _ := b.function(v)
+	if n := len(f.all); n < 1 || n > 2 {
+		t.Errorf("%d workers, bound 2", n)
+	}
+}
+
+func TestIdleWorkersEnd(t *testing.T) {
+	now := time.Unix(0, 0)
+	b := newBed(t, func(c *Config) { c.IdleTimeout = time.Hour; c.Clock = func() time.Time { return now } })
+	v := b.version("echo", guestEcho())
+	b.run(v, "x")
+	f, _ := b.function(v)
+	w := f.all[0]
+	f.endIdle(now.Add(-time.Second))
+	if len(f.idle) != 1 {
+		t.Fatal("a worker just used was ended")
+	}
+	f.endIdle(now)
+	<-w.done
+	if len(f.idle) != 0 {
+		t.Fatal("an idle worker stayed")
+	}
+}
