@@ -1,0 +1,275 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"casemate"
+)
+
+// Grant reads the short form of a statement, as `casemate.yaml` has it: a verb and what it is about, "deny " in front for
+// the opposite. The verbs and their objects are those of Verbs. Place and app complete the ARNs; origin is where the text
+// was written. An unknown verb or a malformed object is an *casemate.Error of code Invalid that lists what is known.
+//
+//	call POST /orders, call GET /orders/{id}, call *
+//	invoke price
+//	read table/orders, write bucket/photos, read secret/db
+//	send queue/jobs, publish topic/news
+//	connect api.stripe.com:443
+//	admin deploy
+func Grant(place casemate.Place, app, text, origin string) (casemate.Statement, error) {
+	effect, rest := casemate.Allow, text
+	if after, ok := strings.CutPrefix(rest, "deny "); ok {
+		effect, rest = casemate.Deny, after
+	}
+	verb, object, _ := strings.Cut(rest, " ")
+	s := casemate.Statement{Effect: effect, Origin: strings.TrimSpace(fmt.Sprintf("%s grant %q", origin, text))}
+	if len(text) > maxName || object != strings.TrimSpace(object) || !utf8.ValidString(text) ||
+		strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == '$' || r == 0x7f }) {
+		return casemate.Statement{}, grantError(text, "one space goes between the words, and no $ or control character anywhere")
+	}
+	g := granter{place: place, app: app}
+	if err := g.fill(&s, verb, object); err != nil {
+		return casemate.Statement{}, grantError(text, "%v", err)
+	}
+	if err := check(&s, identityKind); err != nil {
+		return casemate.Statement{}, grantError(text, "%v", err)
+	}
+	return s, nil
+}
+
+func grantError(text, format string, args ...any) error {
+	e := casemate.Errorf(casemate.Invalid, "known grants: "+strings.Join(Verbs(), ", "), format, args...)
+	e.Message = fmt.Sprintf("grant %q: %s", text, e.Message)
+	e.Field = "grants"
+	return e
+}
+
+// Verbs lists the forms of grants, for messages and completion.
+func Verbs() []string {
+	verbs := []string{"call METHOD /path/{param}", "call *", "invoke FUNCTION", "connect HOST:PORT", "admin OPERATION"}
+	for _, r := range resourceVerbs() {
+		verbs = append(verbs, r.verb+" "+r.object+"/NAME")
+	}
+	return verbs
+}
+
+type granter struct {
+	place casemate.Place
+	app   string
+}
+
+func (g granter) fill(s *casemate.Statement, verb, object string) error {
+	switch verb {
+	case "call":
+		return g.call(s, object)
+	case "invoke":
+		return g.invoke(s, object)
+	case "connect":
+		return g.connect(s, object)
+	case "admin":
+		return g.admin(s, object)
+	}
+	return g.resource(s, verb, object)
+}
+
+// callMethods stand for ANY. A star would also match a slash, and with it the start of another path.
+var callMethods = [...]string{"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
+
+func (g granter) call(s *casemate.Statement, object string) error {
+	s.Action = []string{"execute-api:Invoke"}
+	if g.app == "" || !isName(g.app, "-_") {
+		return fmt.Errorf("the app has no name that fits an ARN")
+	}
+	if object == "*" {
+		s.Resource = []string{g.place.RouteARN(g.app, "*", "*")}
+		return nil
+	}
+	method, path, _ := strings.Cut(object, " ")
+	methods := []string{method}
+	if method == "ANY" || method == "*" {
+		methods = callMethods[:]
+	}
+	if method != strings.ToUpper(method) || method != "*" && !isName(method, "-") {
+		return fmt.Errorf("%q is no HTTP method in capitals", method)
+	}
+	glob, bound, err := pathPattern(path)
+	if err != nil {
+		return err
+	}
+	var beyond []string
+	for _, m := range methods {
+		s.Resource = append(s.Resource, g.place.RouteARN(g.app, m, glob))
+		if bound != "" {
+			beyond = append(beyond, g.place.RouteARN(g.app, m, bound))
+		}
+	}
+	if beyond != nil {
+		s.Condition = map[string]map[string][]string{"StringNotLike": {"casemate:Resource": beyond}}
+	}
+	return nil
+}
+
+// pathPattern turns a route's path into a glob. A star also matches slashes, so a path with {name} comes with the glob of
+// what is too long for it: {id} is one segment and no more. {name+} at the end is any number of them.
+func pathPattern(path string) (glob, beyond string, err error) {
+	segments := strings.Split(path, "/")
+	if segments[0] != "" || len(segments) < 2 {
+		return "", "", fmt.Errorf("the path %q does not start with a slash", path)
+	}
+	segments = segments[1:]
+	params, greedy := 0, false
+	for i, seg := range segments {
+		switch {
+		case seg == "*" || strings.HasPrefix(seg, "{") && strings.HasSuffix(seg, "+}") && isName(seg[1:len(seg)-2], "-_."):
+			if i != len(segments)-1 {
+				return "", "", fmt.Errorf("%s takes the rest of the path: it goes last", seg)
+			}
+			segments[i], greedy = "*", true
+		case strings.HasPrefix(seg, "{") && strings.HasSuffix(seg, "}") && isName(seg[1:len(seg)-1], "-_."):
+			segments[i] = "*"
+			params++
+		case strings.ContainsAny(seg, "*?{} "):
+			return "", "", fmt.Errorf("the segment %q is neither plain text nor {name} nor a last {name+}", seg)
+		case seg == "." || seg == "..":
+			return "", "", fmt.Errorf("the path %q climbs", path)
+		}
+	}
+	glob = "/" + strings.Join(segments, "/")
+	if params == 0 {
+		return glob, "", nil
+	}
+	if greedy {
+		return "", "", fmt.Errorf("{name} before a last {name+} cannot be held to one segment: write an IAM statement")
+	}
+	return glob, strings.Repeat("/*", len(segments)+1), nil
+}
+
+func (g granter) invoke(s *casemate.Statement, name string) error {
+	s.Action = []string{"lambda:InvokeFunction"}
+	if name != "*" && !isName(name, "-_") {
+		return fmt.Errorf("%q is no name of a function", name)
+	}
+	arn := g.place.FunctionARN(name)
+	s.Resource = []string{arn, arn + ":*"} // unqualified, and each version and alias
+	return nil
+}
+
+func (g granter) connect(s *casemate.Statement, object string) error {
+	host, port, ok := strings.Cut(object, ":")
+	host = strings.ToLower(host)
+	if !ok || !isPort(port) || !isHost(strings.TrimPrefix(host, "*.")) {
+		return fmt.Errorf("%q is not HOST:PORT, like api.stripe.com:443 or *.example.com:443", object)
+	}
+	s.Action = []string{"casemate:Connect"}
+	s.Resource = []string{g.place.PlatformARN("host", host+":"+port)}
+	return nil
+}
+
+func isPort(s string) bool {
+	n := 0
+	for _, c := range s {
+		if c < '0' || c > '9' || n > 65535 {
+			return false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n >= 1 && n <= 65535 && s[0] != '0'
+}
+
+func isHost(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' || !isName(label, "-_") {
+			return false
+		}
+	}
+	return true
+}
+
+// isName reports whether s is made of ASCII letters, digits and the other bytes given, and is not empty.
+func isName(s, others string) bool {
+	for _, c := range s {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune(others, c)) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// admin grants an operation of the platform, on everything that is the platform's.
+func (g granter) admin(s *casemate.Statement, operation string) error {
+	family, starred := strings.CutSuffix(operation, ".*")
+	if operation != "*" && !isName(family, "-_.") {
+		return fmt.Errorf("%q is no operation, like deploy, keys.create, keys.* or *", operation)
+	}
+	s.Action = []string{"casemate:" + operation}
+	if starred {
+		s.Action = []string{"casemate:" + family + ".*"}
+	}
+	s.Resource = []string{"arn:aws:casemate:" + g.place.Region + ":" + g.place.Account + ":*"}
+	return nil
+}
+
+// resourceVerb is one line of the table of verbs on named things. Names in its ARNs replace NAME.
+type resourceVerb struct {
+	verb, object string
+	actions      []string
+	arns         []string // after arn:aws:, with R for region and A for account
+}
+
+func resourceVerbs() []resourceVerb {
+	return []resourceVerb{
+		{"read", "table", []string{"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:Scan",
+			"dynamodb:ConditionCheckItem", "dynamodb:DescribeTable"}, []string{"dynamodb:R:A:table/NAME", "dynamodb:R:A:table/NAME/index/*"}},
+		{"write", "table", []string{"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"},
+			[]string{"dynamodb:R:A:table/NAME"}},
+		{"read", "bucket", []string{"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"}, []string{"s3:::NAME", "s3:::NAME/*"}},
+		{"write", "bucket", []string{"s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"}, []string{"s3:::NAME/*"}},
+		// Secrets Manager ends each ARN with six random characters
+		// (https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html).
+		{"read", "secret", []string{"secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"},
+			[]string{"secretsmanager:R:A:secret:NAME", "secretsmanager:R:A:secret:NAME-??????"}},
+		{"write", "secret", []string{"secretsmanager:PutSecretValue", "secretsmanager:UpdateSecret"},
+			[]string{"secretsmanager:R:A:secret:NAME", "secretsmanager:R:A:secret:NAME-??????"}},
+		{"read", "parameter", []string{"ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"}, []string{"ssm:R:A:parameter/NAME"}},
+		{"write", "parameter", []string{"ssm:PutParameter", "ssm:DeleteParameter"}, []string{"ssm:R:A:parameter/NAME"}},
+		{"send", "queue", []string{"sqs:SendMessage", "sqs:GetQueueUrl", "sqs:GetQueueAttributes"}, []string{"sqs:R:A:NAME"}},
+		{"receive", "queue", []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility",
+			"sqs:GetQueueUrl", "sqs:GetQueueAttributes"}, []string{"sqs:R:A:NAME"}},
+		{"publish", "topic", []string{"sns:Publish"}, []string{"sns:R:A:NAME"}},
+		{"publish", "bus", []string{"events:PutEvents"}, []string{"events:R:A:event-bus/NAME"}},
+	}
+}
+
+func (g granter) resource(s *casemate.Statement, verb, object string) error {
+	kind, name, ok := strings.Cut(object, "/")
+	var objects []string
+	for _, r := range resourceVerbs() {
+		if r.verb != verb {
+			continue
+		}
+		objects = append(objects, r.object)
+		if r.object != kind {
+			continue
+		}
+		if !ok || name != "*" && (!isName(name, "-_./") || slices.Contains(strings.Split(name, "/"), "..")) {
+			return fmt.Errorf("%q is no name of a %s", name, kind)
+		}
+		s.Action = r.actions
+		for _, a := range r.arns {
+			service, rest, _ := strings.Cut(a, ":")
+			rest = strings.Replace(rest, "R:A:", g.place.Region+":"+g.place.Account+":", 1)
+			s.Resource = append(s.Resource, "arn:aws:"+service+":"+strings.Replace(rest, "NAME", name, 1))
+		}
+		return nil
+	}
+	if objects == nil {
+		return fmt.Errorf("%q is no verb", verb)
+	}
+	return fmt.Errorf("%s goes with %s, not with %q", verb, strings.Join(objects, ", "), kind)
+}

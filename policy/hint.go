@@ -1,0 +1,108 @@
+package policy
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"casemate"
+	"casemate/policy/condition"
+)
+
+// hint says how the caller of e could be allowed.
+func hint(e *env) string {
+	what, ok := ShortGrant(e.Request.Action, e.Request.Resource)
+	if ok {
+		what = `the grant "` + what + `"`
+	} else {
+		what = "the statement " + statementText(e.Request.Action, e.Request.Resource)
+	}
+	switch {
+	case !e.known:
+		return "send a credential whose role has " + what
+	case e.Principal.Role == "":
+		return "give " + show(e.Principal.ID) + " a role with " + what
+	}
+	return "add " + what + " to role " + show(e.Principal.Role)
+}
+
+// ShortGrant gives the text of the narrowest grant that would allow the action on the resource, when there is one:
+// Grant of it, in the app that the resource names, matches the request.
+func ShortGrant(action, resource string) (string, bool) {
+	a, ok := condition.SplitARN(resource)
+	if !ok || strings.ContainsAny(strings.Replace(resource, "/$default/", "/", 1), "*?{}$ \"\\") {
+		return "", false
+	}
+	place := casemate.Place{Region: a.Head[3], Account: a.Head[4]}
+	text, app := shortText(strings.ToLower(action), action, a)
+	if text == "" {
+		return "", false
+	}
+	s, err := Grant(place, app, text, "")
+	if err != nil {
+		return "", false
+	}
+	c, f := compile(&s, identityKind, "")
+	e, _ := newEnv(&casemate.AccessRequest{Action: action, Resource: resource})
+	return text, f == nil && e != nil && c.applies(e)
+}
+
+// shortText is a guess at the grant; ShortGrant proves it.
+func shortText(action, written string, a condition.ARN) (text, app string) {
+	switch a.Head[2] {
+	case "execute-api":
+		app, rest, _ := strings.Cut(a.Tail, "/$default/")
+		method, path, _ := strings.Cut(rest, "/")
+		return "call " + method + " /" + path, app
+	case "lambda":
+		name, _, _ := strings.Cut(strings.TrimPrefix(a.Tail, "function:"), ":")
+		return "invoke " + name, ""
+	case "casemate":
+		if host, ok := strings.CutPrefix(a.Tail, "host/"); ok && action == "casemate:connect" {
+			return "connect " + host, ""
+		}
+		_, operation, _ := strings.Cut(written, ":")
+		return "admin " + operation, ""
+	}
+	for _, r := range resourceVerbs() {
+		if !slices.ContainsFunc(r.actions, func(x string) bool { return strings.EqualFold(x, action) }) {
+			continue
+		}
+		return r.verb + " " + r.object + "/" + nameIn(r, a), ""
+	}
+	return "", ""
+}
+
+// nameIn takes the NAME out of a resource part that was made for r.
+func nameIn(r resourceVerb, a condition.ARN) string {
+	name := a.Tail
+	switch r.object {
+	case "table":
+		name, _, _ = strings.Cut(strings.TrimPrefix(name, "table/"), "/")
+	case "bucket":
+		name, _, _ = strings.Cut(name, "/")
+	case "secret":
+		name = strings.TrimPrefix(name, "secret:")
+		if n := len(name) - 7; n > 0 && name[n] == '-' {
+			name = name[:n]
+		}
+	case "parameter":
+		name = strings.TrimPrefix(name, "parameter/")
+	case "bus":
+		name = strings.TrimPrefix(name, "event-bus/")
+	}
+	return name
+}
+
+// statementText is the full statement for a request, wildcards and dollar signs of its names escaped.
+func statementText(action, resource string) string {
+	resource = strings.NewReplacer("${", "${$}{", "*", "${*}", "?", "${?}").Replace(resource)
+	if !strings.HasPrefix(resource, "arn:") {
+		resource = "*"
+	}
+	b, err := json.Marshal(struct{ Effect, Action, Resource string }{"Allow", action, resource})
+	if err != nil {
+		return action
+	}
+	return show(string(b))
+}

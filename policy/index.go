@@ -1,0 +1,171 @@
+package policy
+
+import (
+	"math"
+	"slices"
+
+	"casemate"
+)
+
+// table is one list of statements with an index per effect. It is immutable once built.
+type table struct {
+	statements  []statement
+	deny, allow index
+}
+
+// index finds the statements that may match an action, then among them those that may match a resource.
+type index struct {
+	exact   map[string]*bucket // by literal action
+	service map[string]*bucket // actions with a wildcard behind a literal service
+	rest    *bucket            // wildcard services and NotAction
+}
+
+// bucket holds statement numbers. Small ones are walked; large ones are split by the literal prefix of the resource, so
+// that one role with thousands of statements still costs a few look-ups.
+type bucket struct {
+	all      []int32
+	prefixes map[string][]int32
+	lengths  []int
+}
+
+const walked = 16
+
+func newTable(statements []statement) *table {
+	t := &table{statements: statements}
+	for i := range statements {
+		x := &t.allow
+		if statements[i].effect == casemate.Deny {
+			x = &t.deny
+		}
+		x.add(int32(i), &statements[i])
+	}
+	for _, x := range [...]*index{&t.deny, &t.allow} {
+		for _, b := range x.buckets() {
+			b.split(statements)
+		}
+	}
+	return t
+}
+
+func (x *index) add(i int32, s *statement) {
+	if s.notAction {
+		x.rest = x.rest.with(i)
+		return
+	}
+	for _, a := range s.actions {
+		text, plain := a.Literal()
+		switch {
+		case plain:
+			x.exact = put(x.exact, text, i)
+		case a.service != "":
+			x.service = put(x.service, a.service, i)
+		default:
+			x.rest = x.rest.with(i)
+		}
+	}
+}
+
+func put(m map[string]*bucket, name string, i int32) map[string]*bucket {
+	if m == nil {
+		m = map[string]*bucket{}
+	}
+	m[name] = m[name].with(i)
+	return m
+}
+
+func (b *bucket) with(i int32) *bucket {
+	if b == nil {
+		b = &bucket{}
+	}
+	if n := len(b.all); n == 0 || b.all[n-1] != i {
+		b.all = append(b.all, i)
+	}
+	return b
+}
+
+func (x *index) buckets() []*bucket {
+	var bs []*bucket
+	for _, b := range x.exact {
+		bs = append(bs, b)
+	}
+	for _, b := range x.service {
+		bs = append(bs, b)
+	}
+	if x.rest != nil {
+		bs = append(bs, x.rest)
+	}
+	return bs
+}
+
+func (b *bucket) split(statements []statement) {
+	if len(b.all) <= walked {
+		return
+	}
+	b.prefixes = map[string][]int32{}
+	for _, i := range b.all {
+		s := &statements[i]
+		if s.notResource {
+			b.file("", i)
+			continue
+		}
+		for k := range s.resources {
+			b.file(s.resources[k].Prefix(), i)
+		}
+	}
+	slices.Sort(b.lengths)
+}
+
+func (b *bucket) file(prefix string, i int32) {
+	list := b.prefixes[prefix]
+	if n := len(list); n > 0 && list[n-1] == i {
+		return
+	}
+	b.prefixes[prefix] = append(list, i)
+	if !slices.Contains(b.lengths, len(prefix)) {
+		b.lengths = append(b.lengths, len(prefix))
+	}
+}
+
+// find gives the first statement of the effect that applies, in the order of the policy, or nil.
+func (t *table) find(e *env, effect casemate.PolicyEffect) *statement {
+	x := &t.allow
+	if effect == casemate.Deny {
+		x = &t.deny
+	}
+	best := int32(math.MaxInt32)
+	for _, b := range [...]*bucket{x.exact[e.action], x.service[e.service], x.rest} {
+		if b != nil {
+			best = t.scan(e, b, best)
+		}
+	}
+	if best == math.MaxInt32 {
+		return nil
+	}
+	return &t.statements[best]
+}
+
+func (t *table) scan(e *env, b *bucket, best int32) int32 {
+	if b.prefixes == nil {
+		return t.first(e, b.all, best)
+	}
+	resource := e.Request.Resource
+	for _, n := range b.lengths {
+		if n > len(resource) {
+			break
+		}
+		best = t.first(e, b.prefixes[resource[:n]], best)
+	}
+	return best
+}
+
+func (t *table) first(e *env, list []int32, best int32) int32 {
+	for _, i := range list {
+		if i >= best {
+			break
+		}
+		if t.statements[i].applies(e) {
+			return i
+		}
+	}
+	return best
+}
