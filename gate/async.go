@@ -155,19 +155,27 @@ func (g *Gate) deliver(ctx context.Context, d *Delivery) error {
 	}
 	attempt := d.Attempt - g.throttled(d.ID)
 	res, err := g.Handle(ctx, q.event(attempt))
-	switch code := casemate.CodeOf(err); {
-	case err == nil && res.Failure == casemate.FailureNone:
+	if err != nil {
+		return g.refused(ctx, d, &q, casemate.CodeOf(err))
+	}
+	switch {
+	case res.Failure == casemate.FailureNone:
 		g.forget(d.ID)
 		return d.Done(ctx)
-	case err == nil && attempt <= q.Retries:
+	case attempt <= q.Retries:
 		return d.Retry(ctx, []time.Duration{firstRetry, secondRetry}[min(attempt-1, 1)])
-	case err == nil:
-		return g.bury(ctx, d, &q, "RetriesExhausted", casemate.FunctionFailed, res.Failure)
-	case code == casemate.Exhausted, code == casemate.Unavailable, code == casemate.Fault:
-		return d.Retry(ctx, g.backoff(d.ID))
-	default: // what was allowed when it was accepted is refused now, or its function is gone
-		return g.bury(ctx, d, &q, "Refused", code, "")
 	}
+	return g.bury(ctx, d, &q, "RetriesExhausted", casemate.FunctionFailed, res.Failure)
+}
+
+// refused deals with a delivery that did not run: for want of room or by our own fault it waits, and that is no attempt;
+// what was allowed when it was accepted and is refused now is dead.
+func (g *Gate) refused(ctx context.Context, d *Delivery, q *queued, code casemate.Code) error {
+	switch code {
+	case casemate.Exhausted, casemate.Unavailable, casemate.Fault:
+		return d.Retry(ctx, g.backoff(d.ID))
+	}
+	return g.bury(ctx, d, q, "Refused", code, "")
 }
 
 func (q *queued) event(attempt int) *casemate.Event {
