@@ -1,0 +1,367 @@
+package jail
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// errNoFreezer says that no cgroup can stop this jail.
+var errNoFreezer = errors.New("no freezer")
+
+// cgroups is what this machine's control groups give to this process: per controller the directory under which it may
+// make groups. Version 1 hierarchies are used where they own a controller, the unified one for the rest.
+type cgroups struct {
+	bases map[string]base // by controller: memory, pids, cpu, cpuacct, freezer
+	why   map[string]error
+}
+
+type base struct {
+	dir string
+	v2  bool
+}
+
+// controllers and the walls they make; cpuacct is only for accounting.
+var controllers = [...]struct{ name, wall string }{
+	{"memory", WallMemory}, {"pids", WallPids}, {"cpu", WallCPU}, {"cpuacct", ""}, {"freezer", WallFreezer},
+}
+
+// openCgroups finds the hierarchies from /proc/self/mountinfo and /proc/self/cgroup under a root ("/" but in tests).
+func openCgroups(root string) *cgroups {
+	c := &cgroups{bases: map[string]base{}, why: map[string]error{}}
+	mounts, err := os.ReadFile(filepath.Join(root, "proc/self/mountinfo"))
+	if err != nil {
+		return c
+	}
+	own, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
+	if err != nil {
+		return c
+	}
+	paths := ownPaths(string(own))
+	for line := range strings.Lines(string(mounts)) {
+		c.addMount(root, line, paths)
+	}
+	return c
+}
+
+// ownPaths maps each version 1 controller, and "" for the unified hierarchy, to this process's group.
+func ownPaths(text string) map[string]string {
+	paths := map[string]string{}
+	for line := range strings.Lines(text) {
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(f) != 3 {
+			continue
+		}
+		for _, name := range strings.Split(f[1], ",") {
+			paths[name] = f[2]
+		}
+	}
+	return paths
+}
+
+// addMount reads one line of mountinfo: fields 4 and 5 are the root of the mount and where it is, and after the lone
+// "-" come the type, the source and the options of the file system (proc_pid_mountinfo(5)).
+func (c *cgroups) addMount(root, line string, own map[string]string) {
+	left, right, _ := strings.Cut(line, " - ")
+	f, fs := strings.Fields(left), strings.Fields(right)
+	if len(f) < 5 || len(fs) < 3 {
+		return
+	}
+	dir := func(path string) string {
+		if f[3] != "/" {
+			path = strings.TrimPrefix(path, f[3])
+		}
+		return filepath.Join(root, f[4], path)
+	}
+	switch fs[0] {
+	case "cgroup":
+		for _, option := range strings.Split(fs[2], ",") {
+			for _, k := range controllers {
+				if path, ok := own[option]; ok && k.name == option {
+					c.bases[k.name] = base{dir: dir(path)}
+				}
+			}
+		}
+	case "cgroup2":
+		if path, ok := own[""]; ok {
+			c.addUnified(dir(path))
+		}
+	}
+}
+
+// addUnified takes what the unified hierarchy delegates. A group that holds processes cannot hand controllers on, so a
+// node alone in its group first moves into a leaf of it (cgroups(7), "no internal processes").
+func (c *cgroups) addUnified(dir string) {
+	for _, k := range controllers {
+		if _, taken := c.bases[k.name]; taken || k.name == "cpuacct" || k.name == "freezer" {
+			continue
+		}
+		err := handOn(dir, k.name)
+		if err == nil {
+			c.bases[k.name] = base{dir: dir, v2: true}
+		}
+		c.why[k.name] = err
+	}
+	if _, taken := c.bases["freezer"]; !taken && len(c.bases) > 0 {
+		c.bases["freezer"] = base{dir: dir, v2: true}
+	}
+}
+
+func handOn(dir, controller string) error {
+	has, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(" "+strings.TrimSpace(string(has))+" ", " "+controller+" ") {
+		return errors.New("controller not delegated")
+	}
+	subtree := filepath.Join(dir, "cgroup.subtree_control")
+	err = put(subtree, "+"+controller)
+	if !errors.Is(err, unix.EBUSY) {
+		return err
+	}
+	procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(string(procs)) != strconv.Itoa(os.Getpid()) {
+		return errors.New("other processes are in the node's own cgroup")
+	}
+	leaf := filepath.Join(dir, "casemate-node")
+	if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	if err := put(filepath.Join(leaf, "cgroup.procs"), strconv.Itoa(os.Getpid())); err != nil {
+		return err
+	}
+	return put(subtree, "+"+controller)
+}
+
+// group is one jail's control groups. A nil group is none: its methods do nothing.
+type group struct {
+	dirs map[string]base // by controller; several may share one directory
+}
+
+// make makes a group with its limits, and says which walls it could not make.
+func (c *cgroups) make(l Limits, broken []string) (*group, []Missing) {
+	g := &group{dirs: map[string]base{}}
+	name := "casemate-" + strings.ToLower(rand.Text())
+	var weak []Missing
+	for _, k := range controllers {
+		b, ok := c.bases[k.name]
+		err := c.why[k.name]
+		if err == nil && !ok {
+			err = errors.New("no such controller")
+		}
+		for _, w := range broken {
+			if w == k.wall {
+				ok, err = false, errors.New("broken for a test")
+			}
+		}
+		if ok {
+			b.dir = filepath.Join(b.dir, name)
+			if err = os.Mkdir(b.dir, 0o755); errors.Is(err, os.ErrExist) {
+				err = nil // shared by two controllers
+			}
+			if err == nil {
+				g.dirs[k.name] = b
+				err = g.limit(k.name, b, l)
+			}
+		}
+		if err != nil && k.wall != "" {
+			weak = append(weak, missing(k.wall, err))
+		}
+	}
+	return g, weak
+}
+
+// cpuPeriod is the accounting period of the CPU quota, in microseconds: short, so that a throttled function waits
+// for tens of milliseconds and not for hundreds.
+const cpuPeriod = 20_000
+
+func (g *group) limit(controller string, b base, l Limits) error {
+	at := func(file string) string { return filepath.Join(b.dir, file) }
+	memory, pids := strconv.FormatInt(l.MemoryBytes, 10), strconv.Itoa(l.Pids)
+	quota := strconv.Itoa(max(l.CPUMillis*cpuPeriod/1000, 1000)) // 1 ms is the kernel's least
+	switch {
+	case controller == "memory" && b.v2:
+		return errors.Join(put(at("memory.max"), memory), optional(put(at("memory.swap.max"), "0")), put(at("memory.oom.group"), "1"))
+	case controller == "memory":
+		return errors.Join(put(at("memory.limit_in_bytes"), memory), optional(put(at("memory.memsw.limit_in_bytes"), memory)),
+			optional(put(at("memory.swappiness"), "0")))
+	case controller == "pids":
+		return put(at("pids.max"), pids)
+	case controller == "cpu" && l.CPUMillis == 0:
+		return nil
+	case controller == "cpu" && b.v2:
+		return put(at("cpu.max"), quota+" "+strconv.Itoa(cpuPeriod))
+	case controller == "cpu":
+		return errors.Join(put(at("cpu.cfs_period_us"), strconv.Itoa(cpuPeriod)), put(at("cpu.cfs_quota_us"), quota))
+	}
+	return nil
+}
+
+// optional forgives a file that this kernel does not have; swap accounting is a boot option.
+func optional(err error) error {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+		return nil
+	}
+	return err
+}
+
+func put(file, value string) error {
+	if err := os.WriteFile(file, []byte(value), 0o644); err != nil {
+		return fmt.Errorf("writing cgroup limit: %w", err)
+	}
+	return nil
+}
+
+// each calls f once per directory.
+func (g *group) each(f func(dir string) error) error {
+	if g == nil {
+		return nil
+	}
+	var errs []error
+	seen := map[string]bool{}
+	for _, b := range g.dirs {
+		if !seen[b.dir] {
+			seen[b.dir] = true
+			errs = append(errs, f(b.dir))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// held names the walls that the group makes.
+func (g *group) held() []string {
+	var walls []string
+	for _, k := range controllers {
+		if _, ok := g.dirs[k.name]; ok && k.wall != "" {
+			walls = append(walls, k.wall)
+		}
+	}
+	return walls
+}
+
+// join moves a process in, with all of its threads.
+func (g *group) join(pid int) error {
+	return g.each(func(dir string) error { return put(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid)) })
+}
+
+// remove takes the directories away. The kernel needs a moment after the last process has gone.
+func (g *group) remove() error {
+	return g.each(func(dir string) error {
+		var err error
+		for wait := 100 * time.Microsecond; wait < 2*time.Second; wait *= 2 {
+			if err = unix.Rmdir(dir); err == nil || errors.Is(err, unix.ENOENT) {
+				return nil
+			}
+			time.Sleep(wait)
+		}
+		return fmt.Errorf("removing cgroup: %w", err)
+	})
+}
+
+// freeze stops every process of the group and returns when they stand.
+func (g *group) freeze() error { return g.setFrozen(true) }
+
+// thaw lets them go on.
+func (g *group) thaw() error { return g.setFrozen(false) }
+
+func (g *group) setFrozen(frozen bool) error {
+	b, ok := base{}, false
+	if g != nil {
+		b, ok = g.dirs["freezer"]
+	}
+	if !ok {
+		return errNoFreezer
+	}
+	file, value, state, want := "freezer.state", "THAWED", "freezer.state", "THAWED"
+	switch {
+	case b.v2 && frozen:
+		file, value, state, want = "cgroup.freeze", "1", "cgroup.events", "frozen 1"
+	case b.v2:
+		file, value, state, want = "cgroup.freeze", "0", "cgroup.events", "frozen 0"
+	case frozen:
+		value, want = "FROZEN", "FROZEN"
+	}
+	if err := put(filepath.Join(b.dir, file), value); err != nil {
+		return err
+	}
+	for wait := 20 * time.Microsecond; wait < time.Second; wait *= 2 {
+		now, err := os.ReadFile(filepath.Join(b.dir, state))
+		if err != nil {
+			return fmt.Errorf("reading freezer: %w", err)
+		}
+		if strings.Contains(string(now), want) {
+			return nil
+		}
+		time.Sleep(wait)
+	}
+	return errors.New("freezer: the processes do not stop")
+}
+
+// usage reads the counters; those that are not there stay zero.
+func (g *group) usage() Usage {
+	var u Usage
+	if g == nil {
+		return u
+	}
+	if b, ok := g.dirs["cpuacct"]; ok {
+		u.CPU = time.Duration(number(b, "cpuacct.usage", ""))
+	} else if b, ok := g.dirs["cpu"]; ok && b.v2 {
+		u.CPU = time.Duration(number(b, "cpu.stat", "usage_usec")) * time.Microsecond
+	}
+	if b, ok := g.dirs["memory"]; ok && b.v2 {
+		u.PeakBytes, u.OOM = number(b, "memory.peak", ""), number(b, "memory.events", "oom_kill") > 0
+	} else if ok {
+		u.PeakBytes, u.OOM = number(b, "memory.max_usage_in_bytes", ""), number(b, "memory.oom_control", "oom_kill") > 0
+	}
+	return u
+}
+
+// number reads a counter: the file's only number, or the one after key at the start of a line; 0 when there is none.
+func number(b base, file, key string) int64 {
+	data, err := os.ReadFile(filepath.Join(b.dir, file))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(data)) {
+		f := strings.Fields(line)
+		if len(f) > 1 && f[0] == key {
+			f = f[1:]
+		} else if key != "" || len(f) == 0 {
+			continue
+		}
+		n, _ := strconv.ParseInt(f[0], 10, 64)
+		return n
+	}
+	return 0
+}
+
+// procUsage reads what a process without a cgroup has used, its reaped children included (proc_pid_stat(5)).
+func procUsage(pid int, u Usage) (Usage, error) {
+	dir := filepath.Join("/proc", strconv.Itoa(pid))
+	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
+	if err != nil {
+		return u, fmt.Errorf("jail: reading usage: %w", err)
+	}
+	f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if u.CPU == 0 && len(f) > 14 {
+		for _, text := range f[11:15] { // utime, stime, cutime, cstime, in ticks of 10 ms
+			n, _ := strconv.ParseInt(text, 10, 64)
+			u.CPU += time.Duration(n) * 10 * time.Millisecond
+		}
+	}
+	if u.PeakBytes == 0 {
+		u.PeakBytes = number(base{dir: dir}, "status", "VmHWM:") << 10
+	}
+	return u, nil
+}

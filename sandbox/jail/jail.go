@@ -1,0 +1,168 @@
+// Package jail runs one program behind walls made by the Linux kernel, with no helper binary and no cgo.
+//
+// The package reads top to bottom: Start (start_linux.go) re-executes the node's own binary as a stage; the stage
+// (stage_linux.go) builds the new root, the network and the locks around itself and then becomes the program. Nothing
+// of the node survives the exec but the descriptors the caller handed over.
+//
+// The walls: own pid, mount, net, ipc, uts and cgroup namespaces (and, without root, an own user namespace); a sealed
+// read-only root holding only what the caller mounted; an own uid; no capability, no way to gain one; an allow-list of
+// system calls; Landlock over the same files; memory, pids and CPU limits by cgroup. A wall that the kernel cannot
+// give is named and refused, never skipped in silence.
+package jail
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+// Mount shows one file or directory of the host inside the jail. It is always nosuid and nodev. The zero value of the
+// flags is the stricter one. Under a root node the program runs with an own uid: what it should read must be readable
+// by others (0444, directories 0555), what it should write must belong to Spec.UID. Directories above Source need not
+// be reachable.
+type Mount struct {
+	Source, Target string // both absolute; Target is clean and not "/"
+	Writable, Exec bool
+}
+
+// Limits bound the whole jail, all of its processes together. Zero means the default named at each field, never
+// "unlimited"; a negative value is an error.
+type Limits struct {
+	MemoryBytes int64 // resident memory and /tmp together; 128 MiB
+	Pids        int   // processes and threads; 64
+	Files       int   // open descriptors per process; 1024
+	CPUMillis   int   // 1000 is one core; 0 leaves only the fair share of an own session
+	TmpBytes    int64 // size of /tmp; 64 MiB
+	FileBytes   int64 // largest single file; TmpBytes
+}
+
+// Spec is one jail. The zero value of every field is the closed one.
+type Spec struct {
+	Argv     []string // Argv[0] is a path inside the jail
+	Env      []string // the program's whole environment; nothing is inherited
+	Dir      string   // working directory inside; "/" when empty
+	Hostname string   // "casemate" when empty
+	Mounts   []Mount
+	Symlinks map[string]string // path inside -> target; targets are not checked, they only resolve inside
+	Etc      map[string][]byte // small synthetic files by absolute path: /etc/passwd, /etc/resolv.conf, ...
+	Limits   Limits
+	UID      int    // uid on the host when the node is root; 0 picks an unused one from a pool of this process
+	Profile  string // system call allow-list: "node", "python", "provided" or "wasm"
+	// Listen opens sockets inside the jail's network namespace, "tcp 169.254.100.1:9001" or "udp [fd00::1]:53", to be
+	// served by the caller. Any address works: inside, every address is local.
+	Listen []string
+	Files  []*os.File // become descriptors 3, 4, ... of the program; the caller keeps and closes its own copies
+	Stdout *os.File   // nil is /dev/null
+	Stderr *os.File   // nil is /dev/null
+	// AllowWeak goes on with missing walls and names them in Child.Weak. Without it Start fails with *WallError.
+	AllowWeak bool
+	// OnConnect is called, from one goroutine, for each connect or send to an address that is not the jail's own
+	// (Listen, loopback, unix). The call was refused. It must not block.
+	OnConnect func(network, address string)
+
+	broken []string // walls that shall fail, for the tests of missing walls
+	probe  bool     // there is no program: put the walls up and report
+}
+
+// Exit is how the program ended.
+type Exit struct {
+	Code   int    // exit status, -1 when killed by a signal
+	Signal string // "killed", "segmentation fault", ...; empty when it exited
+	OOM    bool   // the memory limit killed something in the jail
+}
+
+// Usage is what the whole jail has used so far.
+type Usage struct {
+	CPU       time.Duration // user and system time
+	PeakBytes int64         // highest memory use seen
+	OOM       bool          // the memory limit was hit and something was killed
+}
+
+// The walls by their names in Child.Walls, Child.Weak, Report and WallError.
+const (
+	WallUserNS     = "userns" // rootless only; a root node switches to an own uid instead
+	WallUID        = "uid"
+	WallNamespaces = "namespaces" // pid, mount, net, ipc, uts
+	WallCgroupNS   = "cgroupns"
+	WallRoot       = "rootfs" // pivoted, sealed, read-only
+	WallProc       = "proc"
+	WallNet        = "net" // loopback only, every address local
+	WallCaps       = "caps"
+	WallNoNewPrivs = "nonewprivs"
+	WallSeccomp    = "seccomp"
+	WallNotify     = "seccomp-notify"
+	WallLandlock   = "landlock"
+	WallMemory     = "cgroup-memory"
+	WallPids       = "cgroup-pids"
+	WallCPU        = "cgroup-cpu"
+	WallFreezer    = "cgroup-freezer"
+)
+
+// Missing is one wall that the kernel did not give.
+type Missing struct {
+	Name   string `json:"name"`
+	Why    string `json:"why"`
+	Remedy string `json:"remedy"`
+}
+
+// WallError says which walls are missing. Start returns it when Spec.AllowWeak is false, or when a wall without which
+// nothing can be jailed at all is missing.
+type WallError struct{ Missing []Missing }
+
+// Error names each wall with its reason and its remedy.
+func (e *WallError) Error() string {
+	parts := make([]string, len(e.Missing))
+	for i, m := range e.Missing {
+		parts[i] = fmt.Sprintf("%s (%s; %s)", m.Name, m.Why, m.Remedy)
+	}
+	return "sandbox walls missing: " + strings.Join(parts, ", ")
+}
+
+// remedy says what an operator can do about a wall that is missing.
+func remedy(wall string) string {
+	return map[string]string{
+		WallUserNS:     "allow user namespaces (user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns=0) or run as root",
+		WallUID:        "run the node as root or with CAP_SETUID",
+		WallNamespaces: "allow namespaces: outside a container, or in one with CAP_SYS_ADMIN and no seccomp profile over clone",
+		WallCgroupNS:   "use a kernel with CONFIG_CGROUPS",
+		WallRoot:       "use Linux 5.12 or newer",
+		WallProc:       "in a container, unmask /proc (systempaths=unconfined)",
+		WallNet:        "use a kernel with CONFIG_IP_MULTIPLE_TABLES",
+		WallCaps:       "use a kernel with CONFIG_SECURITY",
+		WallNoNewPrivs: "use Linux 3.5 or newer",
+		WallSeccomp:    "use a kernel with CONFIG_SECCOMP_FILTER",
+		WallNotify:     "use Linux 5.5 or newer",
+		WallLandlock:   "enable Landlock (lsm=landlock,... on the kernel command line)",
+		WallMemory:     "delegate the memory controller (systemd: Delegate=yes) or run as root",
+		WallPids:       "delegate the pids controller (systemd: Delegate=yes) or run as root",
+		WallCPU:        "delegate the cpu controller (systemd: Delegate=yes) or run as root",
+		WallFreezer:    "delegate a cgroup (systemd: Delegate=yes) or run as root",
+	}[wall]
+}
+
+func missing(name string, why error) Missing {
+	return Missing{Name: name, Why: why.Error(), Remedy: remedy(name)}
+}
+
+// Wall is one line of a Report.
+type Wall struct {
+	Name      string `json:"name"`
+	Available bool   `json:"available"`
+	Why       string `json:"why,omitempty"`
+	Remedy    string `json:"remedy,omitempty"`
+}
+
+// Report is what this machine's kernel gives to this process.
+type Report struct{ Walls []Wall }
+
+// Missing lists the walls that are not there.
+func (r Report) Missing() []Missing {
+	var ms []Missing
+	for _, w := range r.Walls {
+		if !w.Available {
+			ms = append(ms, Missing{w.Name, w.Why, w.Remedy})
+		}
+	}
+	return ms
+}

@@ -1,0 +1,113 @@
+package jail
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// launcher owns the one operating system thread that every jail of this process is spawned from.
+//
+// Danger: PR_SET_PDEATHSIG is tied to the creating thread, not to the process (prctl(2)). A jail spawned from a thread
+// that ends later is killed then. So the thread is locked to one goroutine that never returns.
+type launcher struct {
+	work    chan func()
+	root    bool
+	cgroups *cgroups
+
+	mu      sync.Mutex
+	uids    map[int]bool // in use
+	filters map[string]filter
+}
+
+// filter is a compiled profile.
+type filter struct {
+	code     []byte
+	notifies bool
+}
+
+// theLauncher is made at the first use. Its thread lives as long as the process: that is its point.
+var theLauncher = sync.OnceValues(newLauncher)
+
+func newLauncher() (*launcher, error) {
+	l := &launcher{work: make(chan func()), root: canSwitch(), uids: map[int]bool{}, filters: map[string]filter{}}
+	l.cgroups = openCgroups("/")
+	go func() {
+		runtime.LockOSThread()
+		for f := range l.work {
+			f()
+		}
+	}()
+	return l, nil
+}
+
+// filter compiles a profile once.
+func (l *launcher) filter(profile string, notify bool) (filter, error) {
+	key := fmt.Sprintf("%s/%t", profile, notify)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f, ok := l.filters[key]; ok {
+		return f, nil
+	}
+	code, notifies, err := compileProfile(profile, notify)
+	if err != nil {
+		return filter{}, err
+	}
+	l.filters[key] = filter{code, notifies}
+	return l.filters[key], nil
+}
+
+// The uid pool of a root node: a range that no distribution hands out (systemd, "Users, Groups, UIDs and GIDs").
+const (
+	poolBase = 0x70000000
+	poolSize = 1 << 20
+)
+
+// takeUID reserves a uid of the pool that no other jail of this process has.
+func (l *launcher) takeUID() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		if uid := poolBase + rand.IntN(poolSize); !l.uids[uid] {
+			l.uids[uid] = true
+			return uid
+		}
+	}
+}
+
+func (l *launcher) giveUID(uid int) {
+	l.mu.Lock()
+	delete(l.uids, uid)
+	l.mu.Unlock()
+}
+
+// spawn re-executes this binary as a stage in new namespaces.
+func (l *launcher) spawn(files []*os.File) (*os.Process, error) {
+	attr := &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
+		Setsid:     true,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	if !l.root {
+		attr.Cloneflags |= unix.CLONE_NEWUSER
+		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: insideUID, HostID: os.Geteuid(), Size: 1}}
+		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: insideUID, HostID: os.Getegid(), Size: 1}}
+		attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE, unix.CAP_SETPCAP}
+	}
+	var process *os.Process
+	var err error
+	done := make(chan struct{})
+	l.work <- func() {
+		defer close(done)
+		// The stage needs no collector and no parallelism; its environment is gone once it is the program.
+		process, err = os.StartProcess("/proc/self/exe", []string{stageName},
+			&os.ProcAttr{Env: []string{"GOGC=off"}, Files: files, Sys: attr})
+	}
+	<-done
+	return process, err
+}

@@ -1,0 +1,176 @@
+package jail
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"os"
+	"strconv"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// watcher answers the system calls that the filter hands over: connect, sendto with an address, sendmsg, sendmmsg.
+//
+// The record is best effort: a thread of the jail may change the address between our look and the kernel's, and a call
+// let through then goes elsewhere unseen. The wall is not the record: the namespace has loopback only and no route out,
+// so the call still meets the node's own listeners or nobody.
+type watcher struct {
+	fd        int
+	wake      [2]int // a pipe; closing its write end ends run
+	own       map[netip.Addr]bool
+	onConnect func(network, address string)
+	numbers   map[int32]string
+}
+
+// newWatcher serves a notifier. Addresses of listen, loopback and local sockets pass; everything else is refused.
+func newWatcher(notifier *os.File, listen []string, onConnect func(network, address string)) *watcher {
+	w := &watcher{fd: int(notifier.Fd()), own: map[netip.Addr]bool{}, onConnect: onConnect}
+	for _, l := range listen {
+		if _, addr, err := parseListen(l); err == nil {
+			w.own[addr.Addr().Unmap()] = true
+		}
+	}
+	if err := unix.Pipe2(w.wake[:], unix.O_CLOEXEC); err != nil {
+		w.wake = [2]int{-1, -1} // poll ignores it; the notifier's own hang-up still ends run
+	}
+	return w
+}
+
+// notification and response are struct seccomp_notif and seccomp_notif_resp (linux/seccomp.h).
+type notification struct {
+	id    uint64
+	pid   uint32
+	flags uint32
+	nr    int32
+	arch  uint32
+	ip    uint64
+	args  [6]uint64
+}
+
+type response struct {
+	id    uint64
+	value int64
+	errno int32
+	flags uint32
+}
+
+// run answers until the jail has ended or stop was called.
+func (w *watcher) run() {
+	defer unix.Close(w.wake[0])
+	fds := []unix.PollFd{{Fd: int32(w.fd), Events: unix.POLLIN}, {Fd: int32(w.wake[0]), Events: unix.POLLIN}}
+	for {
+		_, err := unix.Poll(fds, -1)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		// POLLHUP on the notifier: the last process with this filter has gone.
+		if err != nil || fds[1].Revents != 0 || fds[0].Revents&unix.POLLIN == 0 {
+			return
+		}
+		var n notification
+		if w.ioctl(unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&n)) != nil {
+			continue // the caller was killed in between
+		}
+		r := response{id: n.id}
+		if network, address, foreign := w.look(&n); !foreign {
+			r.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
+		} else {
+			r.errno = -int32(unix.ECONNREFUSED)
+			if w.onConnect != nil {
+				w.onConnect(network, address)
+			}
+		}
+		w.ioctl(unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r)) // ENOENT: killed in between
+	}
+}
+
+func (w *watcher) stop() {
+	unix.Close(w.wake[1])
+}
+
+func (w *watcher) ioctl(request uint, arg unsafe.Pointer) error {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(w.fd), uintptr(request), uintptr(arg)); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// look reads where a call wants to go. A call whose memory cannot be read is foreign: it is refused.
+func (w *watcher) look(n *notification) (network, address string, foreign bool) {
+	mem, err := os.Open("/proc/" + strconv.Itoa(int(n.pid)) + "/mem")
+	if err != nil {
+		return "unknown", "unreadable", true
+	}
+	defer mem.Close()
+	// The pid may have been reused before the open; a notification still valid after it says it was not.
+	if w.ioctl(unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&n.id)) != nil {
+		return "", "", false // nobody is waiting
+	}
+	switch n.nr {
+	case unix.SYS_CONNECT:
+		return w.judge(mem, "connect", n.args[1], n.args[2])
+	case unix.SYS_SENDTO:
+		return w.judge(mem, "send", n.args[4], n.args[5])
+	case unix.SYS_SENDMSG:
+		return w.message(mem, n.args[1])
+	case unix.SYS_SENDMMSG:
+		const maxMessages = 1024 // the kernel takes no more at once (UIO_MAXIOV)
+		const size = 64          // struct mmsghdr: a msghdr of 56 bytes and a length, padded
+		for i := range min(n.args[2], maxMessages) {
+			if network, address, foreign = w.message(mem, n.args[1]+i*size); foreign {
+				return network, address, true
+			}
+		}
+		return "", "", false
+	}
+	return "unknown", "call " + strconv.Itoa(int(n.nr)), true
+}
+
+// message judges a struct msghdr: the name's pointer and length are its first two fields.
+func (w *watcher) message(mem *os.File, at uint64) (network, address string, foreign bool) {
+	var head [12]byte
+	if _, err := mem.ReadAt(head[:], int64(at)); err != nil {
+		return "unknown", "unreadable", true
+	}
+	name, size := binary.NativeEndian.Uint64(head[0:]), binary.NativeEndian.Uint32(head[8:])
+	if name == 0 || size == 0 {
+		return "", "", false
+	}
+	return w.judge(mem, "send", name, uint64(size))
+}
+
+func (w *watcher) judge(mem *os.File, network string, at, size uint64) (string, string, bool) {
+	raw := make([]byte, min(size, unix.SizeofSockaddrAny))
+	if _, err := mem.ReadAt(raw, int64(at)); err != nil {
+		return network, "unreadable", true
+	}
+	address, local := parseSockaddr(raw)
+	if address.IsValid() {
+		ip := address.Addr()
+		local = ip.IsLoopback() || ip.IsUnspecified() || w.own[ip]
+	}
+	return network, address.String(), !local
+}
+
+// parseSockaddr reads a struct sockaddr. local is true for the families that cannot leave the jail anyway and for
+// what is too short to be an address: the kernel refuses those itself.
+func parseSockaddr(raw []byte) (address netip.AddrPort, local bool) {
+	if len(raw) < 2 {
+		return address, true
+	}
+	switch binary.NativeEndian.Uint16(raw) {
+	case unix.AF_INET:
+		if len(raw) < 8 {
+			return address, true
+		}
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(raw[4:8])), binary.BigEndian.Uint16(raw[2:])), false
+	case unix.AF_INET6:
+		if len(raw) < 24 {
+			return address, true
+		}
+		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(raw[8:24])).Unmap(), binary.BigEndian.Uint16(raw[2:])), false
+	}
+	return address, true
+}

@@ -1,0 +1,211 @@
+package jail
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// stageName is argv[0] of the re-executed binary. It carries nothing: the order comes over descriptor 0.
+const stageName = "casemate-jail"
+
+// init is the early dispatch: in a re-executed stage it never returns, so nothing of the rest of the binary is
+// initialised. It is the one init of the project. Go initialises ready packages in order of their paths (Go spec,
+// "Program initialization"), and this one is ready early.
+func init() {
+	if len(os.Args) == 1 && os.Args[0] == stageName {
+		runtime.LockOSThread() // capabilities, seccomp and Landlock belong to a thread: this one becomes the program
+		stage()
+		os.Exit(125)
+	}
+}
+
+// stager is the state of one stage: what it was told, and what held so far.
+type stager struct {
+	*order
+	control int
+	out     outcome
+	sockets []int
+	procFD  int
+	procErr error
+}
+
+// stage runs inside the new namespaces, as the last Go code before the program. It returns only on failure.
+func stage() {
+	s := &stager{order: new(order)}
+	if err := s.receive(); err != nil {
+		return // the node is gone or never was: nobody to tell
+	}
+	err := s.build()
+	var e *stageError
+	if errors.As(err, &e) {
+		s.out.Wall = e.wall
+	}
+	if err != nil {
+		s.out.Fatal = err.Error()
+	}
+	s.report(nil)
+}
+
+// stageError is a failure that a wall is to blame for.
+type stageError struct {
+	wall string
+	err  error
+}
+
+func (e *stageError) Error() string { return e.wall + ": " + e.err.Error() }
+func (e *stageError) Unwrap() error { return e.err }
+
+// build puts up the walls in the order in which they depend on each other and then becomes the program.
+func (s *stager) build() error {
+	steps := []struct {
+		wall string
+		must bool // nothing can be jailed without it
+		do   func() error
+	}{
+		{WallNamespaces, true, s.separate},
+		{WallCgroupNS, false, func() error { return unix.Unshare(unix.CLONE_NEWCGROUP) }},
+		{WallNet, true, s.network},
+		{WallRoot, true, s.root},
+		{WallProc, false, s.proc},
+		{WallRoot, true, s.seal},
+		{WallNoNewPrivs, true, func() error { return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }},
+		{WallLandlock, false, s.landlock},
+		{WallCaps, true, s.bound},
+		{WallUID, true, s.become},
+		{WallCaps, true, dropCaps},
+	}
+	for _, step := range steps {
+		err := step.do()
+		if s.broke(step.wall) {
+			err = errors.New("broken for a test")
+		}
+		switch {
+		case err == nil:
+			s.held(step.wall)
+		case step.must:
+			return &stageError{step.wall, err}
+		default:
+			s.out.Missing = append(s.out.Missing, missing(step.wall, err))
+		}
+	}
+	if len(s.out.Missing) > 0 && !s.AllowWeak && !s.Probe {
+		return errors.New("walls missing")
+	}
+	return s.enter()
+}
+
+func (s *stager) broke(wall string) bool {
+	for _, b := range s.Broken {
+		if b == wall {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *stager) held(wall string) {
+	for _, h := range s.out.Held {
+		if h == wall {
+			return
+		}
+	}
+	s.out.Held = append(s.out.Held, wall)
+}
+
+// receive takes the order from descriptor 0 and puts /dev/null there instead.
+func (s *stager) receive() error {
+	control, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3+maxPassed)
+	if err != nil {
+		return err
+	}
+	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Dup2(null, 0); err != nil {
+		return err
+	}
+	s.control = control
+	buf := make([]byte, maxOrder)
+	n, err := unix.Read(control, buf)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(buf[:n], s.order)
+}
+
+// report sends the outcome, and with it the descriptors that the node shall have.
+func (s *stager) report(fds []int) error {
+	data, err := json.Marshal(s.out)
+	if err != nil {
+		return err
+	}
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
+	return unix.Sendmsg(s.control, data, rights, nil, 0)
+}
+
+// separate checks that the namespaces are really new and gives them a name. The clone made them.
+func (s *stager) separate() error {
+	if os.Getpid() != 1 {
+		return fmt.Errorf("pid %d in an own pid namespace", os.Getpid())
+	}
+	unix.Umask(0) // the modes of the new root are as written here, whatever the node's mask is
+	if err := unix.Sethostname([]byte(s.Hostname)); err != nil {
+		return fmt.Errorf("setting the host name: %w", err)
+	}
+	return unix.Setdomainname([]byte("(none)"))
+}
+
+// enter sets the limits, closes what is left, puts up the system call filter and becomes the program.
+//
+// Danger: once the filter is up this thread makes raw system calls only, because the Go runtime may need one that the
+// program does not get. So everything the last steps need is made before.
+func (s *stager) enter() error {
+	if err := setLimits(s.Limits, s.DataLimit); err != nil {
+		return err
+	}
+	if err := unix.Chdir(s.Dir); err != nil {
+		return fmt.Errorf("entering %s: %w", s.Dir, err)
+	}
+	if err := unix.CloseRange(uint(3+s.Files), 1<<32-1, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("closing descriptors: %w", err)
+	}
+	// The node's death must end the jail; changing credentials has cleared the signal that the clone set.
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("tying the jail to the node: %w", err)
+	}
+	unix.Umask(0o022)
+	p, err := newProgram(s.order, s.control)
+	if err != nil {
+		return err
+	}
+	if !s.Root {
+		s.held(WallUserNS)
+	}
+	s.held(WallSeccomp)
+	if s.Notify {
+		s.held(WallNotify)
+	}
+	if err := s.report(s.sockets); err != nil {
+		return err
+	}
+	wall := WallSeccomp
+	if s.Notify {
+		wall = WallNotify
+	}
+	if s.broke(wall) {
+		return &stageError{wall, errors.New("broken for a test")}
+	}
+	if err := p.filterAndExec(); err != nil {
+		return &stageError{wall, err}
+	}
+	return nil
+}

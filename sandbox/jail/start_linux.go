@@ -1,0 +1,214 @@
+package jail
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Start puts a program behind the walls and returns when it runs. The context bounds the start only, not the
+// program. The caller must call Close on the child, which ends it.
+func Start(ctx context.Context, s Spec) (*Child, error) {
+	l, err := theLauncher()
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.order()
+	if err != nil {
+		return nil, fmt.Errorf("jail: %w", err)
+	}
+	c, err := l.start(ctx, &s, o, true)
+	var we *WallError
+	if errors.As(err, &we) && s.AllowWeak && we.Missing[0].Name == WallNotify {
+		// Some outer sandbox already holds the one notifier that the kernel allows, or forbids to fetch it.
+		c, err = l.start(ctx, &s, o, false)
+		if err == nil {
+			c.weaken(we.Missing...)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("jail: %w", err)
+	}
+	return c, nil
+}
+
+// start makes one attempt.
+func (l *launcher) start(ctx context.Context, s *Spec, o *order, notify bool) (c *Child, err error) {
+	f, err := l.filter(s.Profile, notify)
+	if err != nil {
+		return nil, err
+	}
+	o.Filter, o.Notify, o.Root = f.code, f.notifies, l.root
+	c = &Child{launcher: l}
+	defer func() {
+		if err != nil {
+			c.Close()
+		}
+	}()
+	if o.UID = s.UID; l.root && o.UID == 0 {
+		c.uid = l.takeUID()
+		o.UID = c.uid
+	}
+	var weak []Missing
+	c.group, weak = l.cgroups.make(o.Limits, s.broken)
+	if len(weak) > 0 && !s.AllowWeak {
+		return c, &WallError{weak}
+	}
+	for _, m := range weak {
+		if m.Name == WallMemory {
+			o.DataLimit = 2*o.Limits.MemoryBytes + 64<<20 // per process: weaker, but an endless allocation ends
+		}
+	}
+	control, err := l.stage(ctx, s, o, c)
+	if control != nil {
+		defer control.Close()
+	}
+	if err != nil {
+		return c, err
+	}
+	out, err := converse(ctx, c, control)
+	if s.probe && errors.Is(err, unix.ENOENT) {
+		err = nil // every wall stood when the exec found no program
+	}
+	if err != nil {
+		return c, err
+	}
+	c.Walls = append(out.Held, c.group.held()...)
+	c.weaken(append(weak, out.Missing...)...)
+	if c.notifier != nil {
+		c.watch(newWatcher(c.notifier, s.Listen, s.OnConnect))
+	}
+	return c, nil
+}
+
+// stage spawns the stage, puts it into its cgroup and gives it its order.
+func (l *launcher) stage(ctx context.Context, s *Spec, o *order, c *Child) (*net.UnixConn, error) {
+	data, err := json.Marshal(o)
+	if err != nil || len(data) > maxOrder {
+		return nil, fmt.Errorf("order of %d bytes, at most %d: %w", len(data), maxOrder, err)
+	}
+	ours, theirs, err := controlPair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		ours.Close()
+		return nil, err
+	}
+	defer null.Close()
+	if c.process, err = l.spawn(s.files(theirs, null)); err != nil {
+		ours.Close()
+		wall := WallNamespaces
+		if !l.root {
+			wall = WallUserNS
+		}
+		return nil, &WallError{[]Missing{missing(wall, err)}}
+	}
+	if err := c.group.join(c.process.Pid); err != nil {
+		return ours, err
+	}
+	_, err = ours.Write(data)
+	return ours, err
+}
+
+// controlPair is the socket between node and stage; one write is one message.
+func controlPair() (*net.UnixConn, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making the control socket: %w", err)
+	}
+	theirs := os.NewFile(uintptr(fds[1]), "control")
+	ours := os.NewFile(uintptr(fds[0]), "control")
+	defer ours.Close()
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, err
+	}
+	return conn.(*net.UnixConn), theirs, nil
+}
+
+// converse listens to the stage until it is the program (the socket closes by itself) or has failed.
+func converse(ctx context.Context, c *Child, control *net.UnixConn) (out outcome, err error) {
+	stop := context.AfterFunc(ctx, func() { control.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	ready := false
+	buf, oob := make([]byte, 64<<10), make([]byte, unix.CmsgSpace(4*maxPassed))
+	for {
+		n, oobn, _, _, err := control.ReadMsgUnix(buf, oob)
+		switch {
+		case ctx.Err() != nil:
+			return out, ctx.Err()
+		case err != nil || n == 0:
+			if !ready {
+				return out, fmt.Errorf("the stage ended without a word")
+			}
+			return out, nil
+		case buf[0] == tagNotifier && n == 5:
+			if err := c.fetchNotifier(int(le32(buf[1:]))); err != nil {
+				return out, &WallError{[]Missing{missing(WallNotify, err)}}
+			}
+			if _, err := control.Write([]byte{0}); err != nil {
+				return out, err
+			}
+		case buf[0] == tagFailed && n == 5:
+			return out, fmt.Errorf("executing the program: %w", unix.Errno(le32(buf[1:])))
+		default:
+			if err := c.hear(buf[:n], oob[:oobn], &out); err != nil {
+				return out, err
+			}
+			ready = true
+		}
+	}
+}
+
+func le32(b []byte) uint32 {
+	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
+}
+
+// hear takes the stage's account of its walls, and the sockets that come with it.
+func (c *Child) hear(data, oob []byte, out *outcome) error {
+	if err := c.takeSockets(oob); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return fmt.Errorf("reading the stage's report: %w", err)
+	}
+	switch {
+	case out.Fatal == "":
+		return nil
+	case len(out.Missing) > 0:
+		return &WallError{out.Missing}
+	case out.Wall == "" || strings.Contains(out.Fatal, unix.ENOENT.Error()):
+		return errors.New(out.Fatal) // the caller's mistake, a path that is not there: not a wall that is missing
+	}
+	return &WallError{[]Missing{missing(out.Wall, errors.New(out.Fatal))}}
+}
+
+// takeSockets wraps the descriptors that came with a message, in the order of Spec.Listen.
+func (c *Child) takeSockets(oob []byte) error {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return fmt.Errorf("reading descriptors: %w", err)
+	}
+	for _, m := range messages {
+		fds, err := unix.ParseUnixRights(&m)
+		if err != nil {
+			return fmt.Errorf("reading descriptors: %w", err)
+		}
+		for _, fd := range fds {
+			unix.CloseOnExec(fd)
+			c.sockets = append(c.sockets, os.NewFile(uintptr(fd), "jail socket"))
+		}
+	}
+	return nil
+}
