@@ -177,6 +177,7 @@ func (l *Log) reconcile(ctx context.Context) error {
 	}
 	l.last.Store(last)
 	size := l.newest.Size
+	l.durable.Store(uint64(size))
 	if int64(last) < size {
 		return &Tampering{Kind: "rolled-back", First: int64(last) + 1, Last: size,
 			Detail: fmt.Sprintf("the log once had %d records, the store has %d", size, last)}
@@ -252,7 +253,7 @@ func (l *Log) recover(ctx context.Context, file *mapping) error {
 		}
 		r.Closed = l.cfg.Clock()
 		r.Outcome = casemate.Outcome{Code: casemate.Unavailable, Status: "interrupted", Detail: "the node stopped while this was in flight"}
-		if err := l.append(ctx, &r, casemate.Durable); err != nil {
+		if _, err := l.append(ctx, &r, casemate.Durable); err != nil {
 			return err
 		}
 	}

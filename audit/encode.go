@@ -195,10 +195,10 @@ func clip(s string) string {
 	return s[:n] + "…"
 }
 
-// appendText writes s as a JSON string: control characters escaped, so that a record is always one line, and
-// malformed UTF-8 replaced.
+// appendText writes s as a JSON string: control characters escaped, so that a record is always one line,
+// malformed UTF-8 replaced, credentials blanked.
 func appendText(b []byte, s string) []byte {
-	s = clip(s)
+	s = clip(redact(s))
 	b = append(b, '"')
 	start := 0
 	for i := 0; i < len(s); {

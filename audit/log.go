@@ -75,6 +75,7 @@ type Log struct {
 	table   *table
 	cache   *cache
 	last    atomic.Uint64 // a sequence known to be in the stream
+	durable atomic.Uint64 // likewise, and known to survive a power cut
 
 	signer note.Signer
 	check  note.Verifier
@@ -173,7 +174,7 @@ func (l *Log) End(ctx context.Context, r *casemate.Record, w casemate.Wait) erro
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	if err := l.append(ctx, r, w); err != nil {
+	if _, err := l.append(ctx, r, w); err != nil {
 		l.table.keep(s)
 		return casemate.Errorf(casemate.Unavailable, "the operator should look at the store's disk", "the record could not be written: %w", err)
 	}
@@ -181,13 +182,15 @@ func (l *Log) End(ctx context.Context, r *casemate.Record, w casemate.Wait) erro
 	return nil
 }
 
-func (l *Log) append(ctx context.Context, r *casemate.Record, w casemate.Wait) error {
-	data := redact(appendRecord(make([]byte, 0, 1536), r))
+func (l *Log) append(ctx context.Context, r *casemate.Record, w casemate.Wait) (uint64, error) {
+	data := appendRecord(make([]byte, 0, 1536), r)
 	seq, err := l.records.Append(ctx, data, w)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	for old := l.last.Load(); old < seq && !l.last.CompareAndSwap(old, seq); old = l.last.Load() {
+	raise(&l.last, seq)
+	if w == casemate.Durable {
+		raise(&l.durable, seq)
 	}
 	if l.cache.put(seq, r.ID, tlog.RecordHash(data)) >= l.cfg.Every {
 		select {
@@ -195,7 +198,12 @@ func (l *Log) append(ctx context.Context, r *casemate.Record, w casemate.Wait) e
 		default:
 		}
 	}
-	return nil
+	return seq, nil
+}
+
+func raise(a *atomic.Uint64, to uint64) {
+	for is := a.Load(); is < to && !a.CompareAndSwap(is, to); is = a.Load() {
+	}
 }
 
 // State is the log's own account of itself, for posture and metrics.

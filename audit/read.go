@@ -18,7 +18,8 @@ type Entry struct {
 	Record casemate.Record `json:"record"`
 }
 
-// Filter chooses records. Every field that is set must hold; the zero Filter takes all.
+// Filter chooses records. Every field that is set must hold; the zero Filter takes all but those that the log writes
+// about itself (ActionSeal), which must be asked for.
 type Filter struct {
 	From, Until time.Time // of Opened: From <= Opened < Until
 	Function    string
@@ -52,7 +53,7 @@ func (f *Filter) marks() [][]byte {
 
 func (f *Filter) match(r *casemate.Record) bool {
 	same := func(want, is string) bool { return want == "" || want == is }
-	return same(f.Function, r.Function) && same(f.Principal, r.Principal) && same(f.Route, r.Route) &&
+	return (r.Action != ActionSeal || f.Action == ActionSeal) && same(f.Function, r.Function) && same(f.Principal, r.Principal) && same(f.Route, r.Route) &&
 		same(f.Chain, r.Chain) && same(f.Event, r.Event) && same(f.Action, r.Action) &&
 		same(string(f.Source), string(r.Source)) && same(f.Status, r.Outcome.Status) &&
 		(f.Code == nil || !r.Outcome.OK && *f.Code == r.Outcome.Code) &&

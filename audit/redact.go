@@ -1,34 +1,35 @@
 package audit
 
-import "bytes"
+import "strings"
 
-// redact blanks what looks like a credential in an encoded record: Casemate keys ("ck_…_…") and JSON Web Tokens
-// ("eyJ…"). Records hold none by construction; a path or a reason written by somebody else might. The replaced runs
-// have no character that JSON escapes, so the text stays valid.
-func redact(b []byte) []byte {
-	for _, mark := range [...]struct {
-		prefix string
-		least  int // shorter runs are no credential: a key's public id alone stays readable
-	}{{"ck_", 40}, {"eyJ", 30}} {
+// leastToken is the shortest run taken for a credential: a key's public id alone stays readable.
+const leastToken = 30
+
+// redact blanks what looks like a credential in a text of the record: Casemate keys ("ck_…_…") and JSON Web Tokens
+// ("eyJ…"). Records hold none by construction; a path or a reason written by somebody else might.
+func redact(s string) string {
+	if len(s) < leastToken {
+		return s
+	}
+	for _, mark := range [...]string{"ck_", "eyJ"} {
 		for from := 0; ; {
-			i := bytes.Index(b[from:], []byte(mark.prefix))
+			i := strings.Index(s[from:], mark)
 			if i < 0 {
 				break
 			}
 			i += from
 			end := i
-			for end < len(b) && tokenByte(b[end]) {
+			for end < len(s) && tokenByte(s[end]) {
 				end++
 			}
-			if end-i >= mark.least {
-				tail := append([]byte(nil), b[end:]...)
-				b = append(append(b[:i], "[redacted]"...), tail...)
+			if end-i >= leastToken {
+				s = s[:i] + "[redacted]" + s[end:]
 				end = i + len("[redacted]")
 			}
-			from = max(end, i+1)
+			from = end
 		}
 	}
-	return b
+	return s
 }
 
 func tokenByte(c byte) bool {

@@ -132,13 +132,14 @@ func appendOpening(b []byte, r *casemate.Record) []byte {
 			{"source_ip", r.SourceIP}, {"trace", r.Trace}, {"app", r.App}, {"function", r.Function},
 			{"version", r.Version},
 		} {
-			e.some(f.key, f.value[:min(len(f.value), limit)])
+			v := redact(f.value) // before the cut, which could leave a part of one
+			e.some(f.key, v[:min(len(v), limit)])
 		}
 		if r.Attempt != 0 {
 			e.number("attempt", int64(r.Attempt))
 		}
 		e.moment("opened", r.Opened)
-		e.b = redact(append(e.b, '}'))
+		e.b = append(e.b, '}')
 		if len(e.b) <= slotSize || limit == 0 {
 			return e.b
 		}
