@@ -103,7 +103,7 @@ func TestFailedAppendIsToldAndTheSlotKept(t *testing.T) {
 		}
 	}
 	s.reel(streamRecords).fail = nil
-	if err := l.End(t.Context(), record(0), casemate.Written); err != nil {
+	if err := l.End(t.Context(), record(0), casemate.Durable); err != nil {
 		t.Fatalf("second try: %v", err)
 	}
 	closeLog(t, l)
@@ -128,7 +128,7 @@ func TestClosedRecordWithALeftoverSlotIsNotClosedAgain(t *testing.T) {
 		}
 	}
 	for _, i := range []int{6, 8} { // the node dies between the append and the release of the slot
-		if err := l.append(t.Context(), record(i), casemate.Durable); err != nil {
+		if _, err := l.append(t.Context(), record(i), casemate.Durable); err != nil {
 			t.Fatal(err)
 		}
 	}

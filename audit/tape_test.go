@@ -142,7 +142,7 @@ func run(t *testing.T, l *Log, from, to int) {
 		if err := l.Begin(r); err != nil {
 			t.Fatalf("Begin %d: %v", i, err)
 		}
-		if err := l.End(t.Context(), r, casemate.Written); err != nil {
+		if err := l.End(t.Context(), r, casemate.Durable); err != nil {
 			t.Fatalf("End %d: %v", i, err)
 		}
 	}
