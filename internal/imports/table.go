@@ -36,6 +36,7 @@ var Rooms = []Room{
 	{Path: "egress", Tier: 1, Ceiling: 1500},
 	{Path: "audit", Tier: 1, Ceiling: 1500},
 	{Path: "meter", Tier: 1, Ceiling: 600},
+	{Path: "journal", Tier: 1, Ceiling: 400, Only: []string{""}},
 	{Path: "telemetry", Tier: 1, Ceiling: 900},
 	{Path: "sandbox/jail", Tier: 0, Ceiling: 1200, Only: []string{}},
 	{Path: "store", Tier: 0, Ceiling: 1800, Only: []string{""}},

@@ -1,0 +1,253 @@
+// Package journal keeps what functions write: their lines, attributed to runs, in size-bounded segment files that the
+// oldest make room in. It is no record: lines may be lost in a power cut, and a full queue drops lines, counted, rather
+// than slow a function down. What must not be lost goes to the audit log.
+package journal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"casemate"
+)
+
+// Config says where lines go and how many. Dir is needed; it is made with mode 0700.
+type Config struct {
+	Dir      string
+	Segment  int64 // bytes of one file; default 8 MiB
+	Segments int   // files kept; default 16
+	Log      *slog.Logger
+}
+
+// Bounds of the queue between functions and the file, and between the file and one follower.
+const (
+	queueLines    = 8192
+	followerLines = 1024
+	segmentSuffix = ".jsonl"
+)
+
+// Journal is open until Close.
+type Journal struct {
+	cfg     Config
+	lines   chan casemate.LogLine
+	asks    chan chan view
+	leaves  chan chan casemate.LogLine
+	done    chan struct{}
+	stop    chan struct{}
+	once    sync.Once
+	dropped atomic.Uint64
+	failed  atomic.Bool
+}
+
+// view is what a reader may read without meeting a line that also comes live.
+type view struct {
+	files []part
+	live  chan casemate.LogLine
+}
+
+type part struct {
+	name string
+	size int64
+}
+
+// Open makes or goes on with the journal in cfg.Dir. The caller closes it.
+func Open(cfg Config) (*Journal, error) {
+	if cfg.Segment <= 0 {
+		cfg.Segment = 8 << 20
+	}
+	if cfg.Segments <= 0 {
+		cfg.Segments = 16
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("opening the journal: %w", err)
+	}
+	w := &writer{cfg: cfg, followers: map[chan casemate.LogLine]bool{}}
+	if err := w.rotate(); err != nil {
+		return nil, fmt.Errorf("opening the journal: %w", err)
+	}
+	j := &Journal{cfg: cfg, lines: make(chan casemate.LogLine, queueLines), asks: make(chan chan view),
+		leaves: make(chan chan casemate.LogLine), done: make(chan struct{}), stop: make(chan struct{})}
+	go j.run(w)
+	return j, nil
+}
+
+// Write queues a line. It never blocks: a line that finds the queue full is dropped and counted.
+func (j *Journal) Write(l casemate.LogLine) {
+	select {
+	case j.lines <- l:
+	default:
+		j.dropped.Add(1)
+	}
+}
+
+// Dropped counts the lines that found no room.
+func (j *Journal) Dropped() uint64 { return j.dropped.Load() }
+
+// Close writes what is queued and waits for it.
+func (j *Journal) Close() error {
+	j.once.Do(func() { close(j.stop) })
+	<-j.done
+	return nil
+}
+
+// run owns the file and the followers.
+func (j *Journal) run(w *writer) {
+	defer close(j.done)
+	defer w.close()
+	for {
+		select {
+		case l := <-j.lines:
+			j.keep(w, l)
+		case ask := <-j.asks:
+			j.drain(w)
+			ask <- w.view()
+		case live := <-j.leaves:
+			delete(w.followers, live)
+		case <-j.stop:
+			j.drain(w)
+			return
+		}
+	}
+}
+
+// drain writes what is queued now.
+func (j *Journal) drain(w *writer) {
+	for range len(j.lines) {
+		j.keep(w, <-j.lines)
+	}
+}
+
+// keep writes one line; a disk that is full costs lines, not runs, and is said once until it goes well again.
+func (j *Journal) keep(w *writer, l casemate.LogLine) {
+	err := w.write(l)
+	if err != nil {
+		j.dropped.Add(1)
+	}
+	if failed := err != nil; j.failed.Swap(failed) != failed && failed {
+		j.cfg.Log.Error("function output is being lost", "err", err)
+	}
+}
+
+// Filter chooses lines. Zero fields choose all.
+type Filter struct {
+	Function string    `json:"function,omitempty"`
+	Request  string    `json:"request,omitempty"`
+	Since    time.Time `json:"since,omitzero"`
+	Last     int       `json:"last,omitempty"` // only the newest so many of the history; 0: all
+	Follow   bool      `json:"follow,omitempty"`
+}
+
+func (f *Filter) match(l *casemate.LogLine) bool {
+	return (f.Function == "" || f.Function == l.Function) && (f.Request == "" || f.Request == l.Request) && !l.At.Before(f.Since)
+}
+
+// Read hands the chosen lines to do, oldest first, and with Follow goes on with new ones until ctx ends, which is then
+// no error. A follower that is too slow is told how many lines it missed, in a line of stream "platform".
+func (j *Journal) Read(ctx context.Context, f Filter, do func(casemate.LogLine) error) error {
+	v, err := j.look(ctx)
+	if err != nil {
+		return err
+	}
+	defer j.leave(v.live)
+	if err := history(v.files, f, do); err != nil {
+		return fmt.Errorf("reading the journal: %w", err)
+	}
+	for f.Follow {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-j.done:
+			return nil
+		case l := <-v.live:
+			if l.Stream == missed || f.match(&l) {
+				if err := do(l); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (j *Journal) look(ctx context.Context) (view, error) {
+	ask := make(chan view, 1)
+	select {
+	case j.asks <- ask:
+		return <-ask, nil
+	case <-j.done:
+		return view{}, errors.New("the journal is closed")
+	case <-ctx.Done():
+		return view{}, ctx.Err()
+	}
+}
+
+func (j *Journal) leave(live chan casemate.LogLine) {
+	select {
+	case j.leaves <- live:
+	case <-j.done:
+	}
+}
+
+// history reads the files of a view up to the sizes it saw.
+func history(files []part, f Filter, do func(casemate.LogLine) error) error {
+	var last []casemate.LogLine
+	for _, p := range files {
+		err := eachLine(p, func(l casemate.LogLine) error {
+			if !f.match(&l) {
+				return nil
+			}
+			if f.Last <= 0 {
+				return do(l)
+			}
+			if last = append(last, l); len(last) >= 2*f.Last {
+				last = append(last[:0], last[len(last)-f.Last:]...)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, l := range last[max(0, len(last)-f.Last):] {
+		if err := do(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachLine reads one segment; a torn last line (power cut) is passed over, and so is a segment that was retired since.
+func eachLine(p part, do func(casemate.LogLine) error) error {
+	file, err := os.Open(p.name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	dec := json.NewDecoder(io.LimitReader(file, p.size))
+	for {
+		var l casemate.LogLine
+		switch err := dec.Decode(&l); {
+		case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("%s: %w", filepath.Base(p.name), err)
+		}
+		if err := do(l); err != nil {
+			return err
+		}
+	}
+}
