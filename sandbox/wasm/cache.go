@@ -175,7 +175,7 @@ func (s *objectSink) open(name string) error {
 	if err := s.shut(); err != nil {
 		return err
 	}
-	if s.files++; s.files > compiledObjects {
+	if s.files == compiledObjects {
 		return fmt.Errorf("%w: more than %d objects", errFrame, compiledObjects)
 	}
 	dir, base, ok := strings.Cut(name, "/")
@@ -191,6 +191,7 @@ func (s *objectSink) open(name string) error {
 		return err
 	}
 	s.file, s.name = f, name
+	s.files++
 	return nil
 }
 

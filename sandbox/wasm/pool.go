@@ -58,7 +58,7 @@ func NewPool(cfg Config) (*Pool, error) {
 		return nil, fmt.Errorf("wasm pool: %w", err)
 	}
 	if cfg.Start == nil {
-		return nil, errors.New("wasm pool: Start is required")
+		cfg.Start = startJailed
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -425,6 +426,8 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	f, _ := b.function(v)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if n := len(f.all); n < 1 || n > 2 {
 		t.Errorf("%d workers, bound 2", n)
 	}
@@ -438,12 +441,18 @@ func TestIdleWorkersEnd(t *testing.T) {
 	f, _ := b.function(v)
 	w := f.all[0]
 	f.endIdle(now.Add(-time.Second))
-	if len(f.idle) != 1 {
+	if !f.holds(w) {
 		t.Fatal("a worker just used was ended")
 	}
 	f.endIdle(now)
 	<-w.done
-	if len(f.idle) != 0 {
+	if f.holds(w) {
 		t.Fatal("an idle worker stayed")
 	}
+}
+
+func (f *function) holds(w *link) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Contains(f.idle, w)
 }
