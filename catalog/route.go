@@ -74,6 +74,19 @@ func ParseRoute(key string) (method, path string, err error) {
 	return method, path, nil
 }
 
+// Shape is a path with its parameters' names taken out: two routes of one method and shape match the same requests.
+func Shape(path string) string {
+	segs := segments(path)
+	for i, s := range segs {
+		if _, greedy, ok := param(s); greedy {
+			segs[i] = "{+}"
+		} else if ok {
+			segs[i] = "{}"
+		}
+	}
+	return "/" + strings.Join(segs, "/")
+}
+
 // param reads "{name}" and "{name+}".
 func param(seg string) (name string, greedy, ok bool) {
 	if len(seg) < 3 || seg[0] != '{' || seg[len(seg)-1] != '}' {

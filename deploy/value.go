@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/quota"
 )
 
 // Date is a day, or a moment, until which something holds.
@@ -64,4 +65,9 @@ func (x Size) String() string {
 		}
 	}
 	return strconv.FormatInt(int64(x), 10) + "B"
+}
+
+func (r *Rate) parse(s string) (err error) {
+	r.Rate, err = quota.ParseRate(s)
+	return err
 }

@@ -1,0 +1,320 @@
+package deploy
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"casemate"
+	"casemate/catalog"
+	"casemate/policy"
+	"casemate/shield"
+)
+
+// Setting is what reading a manifest depends on besides its text.
+type Setting struct {
+	Place casemate.Place
+	Now   time.Time
+}
+
+// Longest life of an exception.
+const maxException = 366 * 24 * time.Hour
+
+// Parse reads and checks a manifest. The error is a *Problems with all that is wrong; warnings stand in
+// Manifest.Warnings. name is the file's name in messages and origins.
+func Parse(name string, data []byte, s Setting) (*Manifest, error) {
+	m := &Manifest{name: name, marks: map[string]Mark{}}
+	found := &Problems{File: name}
+	root, err := shield.ParseYAML(data)
+	if err != nil {
+		spot := Mark{1, 1}
+		message := err.Error()
+		if x, ok := err.(*shield.Spot); ok {
+			spot, message = Mark{max(x.Line, 1), max(x.Column, 1)}, x.Message
+		}
+		found.add(spot, "", "", "%s", message)
+		return nil, found
+	}
+	d := &decoder{found: found, marks: m.marks}
+	d.value(root, reflect.ValueOf(m).Elem(), "", "")
+	c := &checker{Manifest: m, Setting: s, found: found}
+	c.all()
+	if err := found.err(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// checker holds one manifest against the rules that no type can express.
+type checker struct {
+	*Manifest
+	Setting
+	found *Problems
+}
+
+func (c *checker) bad(ptr, hint, format string, args ...any) {
+	c.found.add(c.at(ptr), ptr, hint, format, args...)
+}
+
+func (c *checker) warn(ptr, hint, format string, args ...any) {
+	at := c.at(ptr)
+	c.Warnings = append(c.Warnings, Problem{at.Line, at.Column, ptr, fmt.Sprintf(format, args...), hint})
+}
+
+// at is the place of ptr, or of the closest thing around it.
+func (m *Manifest) at(ptr string) Mark {
+	for ptr != "" {
+		if x, ok := m.marks[ptr]; ok {
+			return x
+		}
+		ptr = ptr[:strings.LastIndexByte(ptr, '/')]
+	}
+	return Mark{1, 1}
+}
+
+// origin names a place and what stands there, for statements.
+func (m *Manifest) origin(at Mark, what string) string {
+	return fmt.Sprintf("%s:%d %s", m.name, at.Line, what)
+}
+
+func (c *checker) all() {
+	if c.Functions != nil && len(c.Functions) == 0 {
+		c.bad("/functions", "", "an app needs a function")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Functions)) {
+		c.function("/functions/"+escape(name), name, c.Functions[name])
+	}
+	c.routes()
+	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
+		r, ptr := c.Roles[name], "/roles/"+escape(name)
+		c.rights(ptr, "role "+name, r.Grants, r.Statements, r.Boundary)
+	}
+	for i := range c.Auth.JWT {
+		c.issuer(fmt.Sprintf("/auth/jwt/%d", i), &c.Auth.JWT[i])
+	}
+	for i, s := range c.statements("/guardrails", "guardrail", c.Guardrails, "") {
+		if s.Effect != casemate.Deny {
+			c.bad(fmt.Sprintf("/guardrails/%d", i), "grant it to a role instead", "a guardrail of an app can only deny")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Resources)) {
+		ptr := "/resources/" + escape(name)
+		fn := strings.TrimPrefix(name, "function/")
+		if c.Functions[fn] == nil {
+			c.bad(ptr, meant(fn, slices.Sorted(maps.Keys(c.Functions))), "there is no function %q in this app", fn)
+		}
+		c.statements(ptr, "resource "+name, c.Resources[name], c.Place.FunctionARN(fn))
+	}
+}
+
+func (c *checker) function(ptr, name string, f *Function) {
+	family := casemate.Runtime(f.Runtime).Family()
+	if (family == "nodejs" || family == "python") && f.Handler == "" {
+		c.bad(ptr, "handler: index.handler", "the runtime %s needs a handler", f.Runtime)
+	}
+	if wasm := strings.HasSuffix(f.Code, ".wasm"); f.Code != "" && wasm != (family == "wasm") && family != "" {
+		c.bad(ptr+"/code", "wasm takes a .wasm module, the others a folder or a .zip", "%s is no code for %s", f.Code, f.Runtime)
+	}
+	c.file(ptr+"/code", f.Code)
+	size := 0
+	for _, k := range slices.Sorted(maps.Keys(f.Env)) {
+		size += len(k) + len(f.Env[k])
+		if reservedEnv(k) {
+			c.bad(ptr+"/env/"+k, "choose another name", "%s is set by the platform", k)
+		}
+	}
+	if size > 4<<10 {
+		c.bad(ptr+"/env", "keep data in the code or a store", "the environment is larger than 4 KB")
+	}
+	c.rights(ptr, "function "+name, f.Grants, f.Statements, f.Boundary)
+	if f.URL != nil {
+		c.auth(ptr+"/url/auth", f.URL.Auth)
+		c.room(ptr+"/url/max_body", f.URL.MaxBody, f)
+	}
+}
+
+// reservedEnv lists what Lambda sets itself
+// (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime).
+func reservedEnv(k string) bool {
+	switch k {
+	case "_HANDLER", "_X_AMZN_TRACE_ID", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR":
+		return true
+	}
+	return strings.HasPrefix(k, "AWS_") || strings.HasPrefix(k, "CASEMATE_")
+}
+
+// file refuses a path that is not plainly below the manifest's folder.
+func (c *checker) file(ptr, name string) {
+	if name == "" {
+		return
+	}
+	if path.IsAbs(name) || strings.Contains(name, `\`) || path.Clean(name) != strings.TrimSuffix(name, "/") ||
+		name == ".." || strings.HasPrefix(name, "../") || strings.Contains(name, ":") {
+		c.bad(ptr, "give it relative to the manifest, without .. and with /", "%q is not a plain path below the manifest", name)
+	}
+}
+
+// room checks that a route does not promise more than its function takes.
+func (c *checker) room(ptr string, body Size, f *Function) {
+	if f != nil && f.MaxBody > 0 && body > f.MaxBody {
+		c.bad(ptr, "raise max_body of the function, or lower this one", "more than the function takes, %s", f.MaxBody)
+	}
+}
+
+func (c *checker) auth(ptr string, a RouteAuth) {
+	for i, k := range a.Kinds {
+		if slices.Index(a.Kinds, k) < i {
+			c.bad(ptr, "", "%s stands here twice", k)
+		}
+		if k == "jwt" && len(c.Auth.JWT) == 0 {
+			c.bad(ptr, "name an issuer under auth: jwt:", "tokens are taken here, and no issuer is trusted")
+		}
+	}
+	if a.None == nil {
+		return
+	}
+	switch left := a.None.Expires.Sub(c.Now); {
+	case left <= 0:
+		c.bad(ptr, "choose a later day, or ask for credentials", "the exception has expired")
+	case left > maxException:
+		c.bad(ptr, "choose a day within a year", "an exception lasts a year at most")
+	case len(strings.TrimSpace(a.None.Reason)) < 3:
+		c.bad(ptr, "say why everybody may call this", "an open route needs a reason")
+	}
+	c.warn(ptr, "", "open to everybody until %s: %s", a.None.Expires.Format(time.DateOnly), a.None.Reason)
+}
+
+func (c *checker) routes() {
+	taken := map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(c.Routes)) {
+		r, ptr := c.Routes[key], "/routes/"+escape(key)
+		method, p, err := catalog.ParseRoute(key)
+		if err != nil {
+			c.bad(ptr, casemate.AsError(err).Hint, "%s", err)
+		} else if shape := r.Host + " " + method + " " + catalog.Shape(p); taken[shape] != "" {
+			c.bad(ptr, "", "%q and %q match the same requests", key, taken[shape])
+		} else {
+			taken[shape] = key
+		}
+		f := c.Functions[r.Function]
+		if f == nil && r.Function != "" {
+			c.bad(ptr+"/function", meant(r.Function, slices.Sorted(maps.Keys(c.Functions))), "there is no function %q in this app", r.Function)
+		}
+		c.auth(ptr+"/auth", r.Auth)
+		c.room(ptr+"/max_body", r.MaxBody, f)
+		if r.Contract != nil {
+			c.file(ptr+"/contract/file", r.Contract.File)
+			if r.Contract.Operation != "" && r.Contract.Pointer != "" {
+				c.bad(ptr+"/contract", "", "give the operation or the pointer, not both")
+			}
+		}
+	}
+}
+
+func (c *checker) issuer(ptr string, i *Issuer) {
+	c.file(ptr+"/keys/file", i.Keys.File)
+	if (i.Keys.File == "") == (i.Keys.URL == "") {
+		c.bad(ptr+"/keys", "keys: {file: jwks.json} or keys: {url: https://...}", "give exactly one of file and url")
+	}
+	if (i.RoleClaim == "") == (i.Role == "") || (i.RoleClaim == "") != (len(i.Roles) == 0) {
+		c.bad(ptr, "role_claim with roles, or role for every token", "give role_claim and roles, or role, not both")
+	}
+	names := slices.Sorted(maps.Keys(c.Roles))
+	for _, v := range slices.Sorted(maps.Keys(i.Roles)) {
+		if c.Roles[i.Roles[v]] == nil {
+			c.bad(ptr+"/roles/"+escape(v), meant(i.Roles[v], names), "there is no role %q in this app", i.Roles[v])
+		}
+	}
+	if i.Role != "" && c.Roles[i.Role] == nil {
+		c.bad(ptr+"/role", meant(i.Role, names), "there is no role %q in this app", i.Role)
+	}
+}
+
+// rights checks what a role may do, with its boundary.
+func (c *checker) rights(ptr, what string, grants []string, own, boundary []Statement) {
+	for i, text := range grants {
+		at := fmt.Sprintf("%s/grants/%d", ptr, i)
+		s, err := policy.Grant(c.Place, c.App, text, c.origin(c.at(at), what))
+		if err != nil {
+			c.bad(at, casemate.AsError(err).Hint, "%s", casemate.AsError(err).Message)
+			continue
+		}
+		c.wide(at, s)
+	}
+	for i, s := range c.statements(ptr+"/statements", what, own, "") {
+		c.wide(fmt.Sprintf("%s/statements/%d", ptr, i), s)
+	}
+	c.statements(ptr+"/boundary", what+" boundary", boundary, "")
+}
+
+// statements has the policy room read each statement. For a resource policy, resource is its ARN.
+func (c *checker) statements(ptr, what string, in []Statement, resource string) []casemate.Statement {
+	out := make([]casemate.Statement, len(in))
+	for i, s := range in {
+		parsed, err := s.parse(c.origin(s.Mark, what), resource)
+		if err != nil {
+			e := casemate.AsError(err)
+			c.bad(fmt.Sprintf("%s/%d", ptr, i), e.Hint, "%s", e.Error())
+			continue
+		}
+		out[i] = parsed
+	}
+	return out
+}
+
+// wide warns of an Allow that names no action or no resource in particular.
+func (c *checker) wide(ptr string, s casemate.Statement) {
+	if s.Effect != casemate.Allow {
+		return
+	}
+	star := func(l []string) bool {
+		return slices.ContainsFunc(l, func(x string) bool {
+			return strings.Trim(x, "*:") == "" || strings.HasSuffix(x, ":*") && strings.Count(x, ":") == 1
+		})
+	}
+	if star(s.Action) || len(s.NotAction) > 0 || slices.Contains(s.Resource, "*") || len(s.NotResource) > 0 {
+		c.warn(ptr, "name the actions and resources that are needed", "a wide grant: it reaches more than one thing")
+	}
+}
+
+// parse reads one statement through the policy room. A statement of a resource policy that names no resource is about
+// the one it is attached to, and may be about no other.
+func (s Statement) parse(origin, resource string) (casemate.Statement, error) {
+	if len(s.JSON) == 0 {
+		return casemate.Statement{}, casemate.Errorf(casemate.Invalid, "write an IAM statement", "the statement is empty")
+	}
+	read := policy.Parse
+	var body map[string]json.RawMessage
+	if err := json.Unmarshal(s.JSON, &body); err != nil {
+		return casemate.Statement{}, fmt.Errorf("reading a statement: %w", err)
+	}
+	if resource != "" {
+		read = policy.ParseResource
+		if _, ok := body["Resource"]; !ok && body["NotResource"] == nil {
+			body["Resource"] = json.RawMessage(strconv.Quote(resource))
+		}
+	}
+	doc, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": []any{body}})
+	if err != nil {
+		return casemate.Statement{}, fmt.Errorf("writing a statement: %w", err)
+	}
+	list, err := read(doc, origin)
+	if err != nil {
+		return casemate.Statement{}, err
+	}
+	if len(list) != 1 {
+		return casemate.Statement{}, casemate.Errorf(casemate.Invalid, "write one statement an entry", "%d statements", len(list))
+	}
+	for _, r := range append(list[0].Resource, list[0].NotResource...) {
+		if resource != "" && r != resource && !strings.HasPrefix(r, resource+":") {
+			return casemate.Statement{}, casemate.Errorf(casemate.Invalid, "leave Resource out", "a resource policy is about %s alone", resource)
+		}
+	}
+	return list[0], nil
+}
