@@ -1,0 +1,65 @@
+# make demo    see it work, on real requests (KEEP=1 leaves the node up)
+# make test    the one test command: build, vet, lint, unit and end-to-end tests with -race
+# make full    slow corpora, fault loops and long fuzzing on top
+# make bench   the figures of SPECIFICATION.md, as ratios against a floor of the same run
+# make help    this list
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unreleased)
+BIN := bin/casemate
+GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+PREFIX ?= /usr/local
+
+.PHONY: help
+help: ## this list
+	@sed -n '1,/^$$/s/^# //p' Makefile
+
+.PHONY: build
+build: ## bin/casemate, one static binary
+	@$(GOBUILD) -o $(BIN) ./cmd/casemate
+
+.PHONY: examples
+examples: ## the functions of the example apps
+	@$(MAKE) --no-print-directory -C examples/orders build
+
+.PHONY: demo
+demo: build examples ## real requests through the corridor, as a table
+	@go run ./examples/orders/demo -casemate $(BIN) $(if $(KEEP),-keep)
+
+.PHONY: test
+test: cc build examples lint ## build, vet, lint, unit and end-to-end tests
+	@./scripts/gotest ./...
+
+.PHONY: full
+full: cc build examples ## slow corpora, faults and fuzzing
+	@CASEMATE_FULL=1 ./scripts/gotest -timeout 45m ./...
+	@./scripts/fuzz 10s
+
+.PHONY: bench
+bench: build examples ## P1, P5, P6, P7 with floor and control, as a table and bench.json
+	@go run ./bench -casemate $(BIN) -json bench.json
+
+.PHONY: lint
+lint: ## gofmt, vet, staticcheck, vulnerabilities
+	@./scripts/lint
+
+.PHONY: cc
+cc: # the race detector needs a C compiler
+	@./scripts/cc
+
+.PHONY: schema
+schema: ## write the manifest's JSON Schema again from its types
+	@go test ./deploy -run Schema -update
+
+.PHONY: install
+install: build ## the binary and its systemd unit
+	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/casemate
+	install -D -m 0644 deploy/systemd/casemate.service $(DESTDIR)/etc/systemd/system/casemate.service
+
+.PHONY: clean
+clean: ## what the targets above made
+	rm -rf bin bench.json
+	@$(MAKE) --no-print-directory -C examples/orders clean
