@@ -1,0 +1,203 @@
+package sandbox
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Bounds on what a function may write to its standard streams.
+const (
+	maxLine    = 256 << 10 // bytes of one line; the rest becomes the next one
+	maxRunLogs = 16 << 20  // bytes of one run; more is read, slowly, and dropped
+	tailSize   = 4 << 10   // bytes that an invoke can ask for, as on Lambda
+	dropPause  = 5 * time.Millisecond
+)
+
+// runLog gathers the lines of one sandbox: its two pipes and the platform's own. Lines are attributed to the run that is
+// in progress when they are read; settle makes sure that all of a run's lines were.
+type runLog struct {
+	emit func(stream, request, text string)
+
+	mu      sync.Mutex
+	request string
+	tail    []byte
+	bytes   int
+	dropped bool
+	pipes   []*logPipe
+}
+
+// begin attributes what follows to a run. What was written before, while the sandbox started, stays in the tail of a
+// cold run.
+func (l *runLog) begin(request string, cold bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.request, l.bytes, l.dropped = request, 0, false
+	if !cold {
+		l.tail = l.tail[:0]
+	}
+}
+
+// platform writes a line of the platform's own.
+func (l *runLog) platform(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.write("platform", text)
+}
+
+// last gives the end of the run's log: whole bytes, not whole lines, as Lambda does it.
+func (l *runLog) last() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Clone(l.tail)
+}
+
+// write hands a line out. The caller holds the lock.
+func (l *runLog) write(stream, text string) {
+	if stream != "platform" {
+		l.bytes += len(text) + 1
+		if l.bytes > maxRunLogs {
+			if !l.dropped {
+				l.dropped = true
+				l.write("platform", "LOGS dropped: the run wrote more than 16 MiB")
+			}
+			return
+		}
+	}
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	l.tail = append(append(l.tail, text...), '\n')
+	if over := len(l.tail) - tailSize; over > 0 {
+		l.tail = append(l.tail[:0], l.tail[over:]...)
+	}
+	l.emit(stream, l.request, text)
+}
+
+// logPipe reads one standard stream of a sandbox.
+type logPipe struct {
+	log    *runLog
+	stream string
+	read   *os.File
+	raw    syscall.RawConn
+	buf    []byte // under log.mu
+	part   []byte // a line without its end yet, under log.mu
+	done   chan struct{}
+}
+
+// pipe opens a stream. The write end goes to the jail; the caller closes its copy.
+func (l *runLog) pipe(stream string) (*os.File, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := r.SyscallConn()
+	if err != nil {
+		r.Close()
+		w.Close()
+		return nil, err
+	}
+	p := &logPipe{log: l, stream: stream, read: r, raw: raw, buf: make([]byte, 16<<10), done: make(chan struct{})}
+	l.pipes = append(l.pipes, p)
+	go p.run()
+	return w, nil
+}
+
+// run reads until every writer is gone or the pipe was closed.
+func (p *logPipe) run() {
+	defer close(p.done)
+	for {
+		var err error
+		slow := false
+		waitErr := p.raw.Read(func(fd uintptr) bool {
+			slow, err = p.once(int(fd))
+			return !errors.Is(err, syscall.EAGAIN)
+		})
+		if waitErr != nil || err != nil {
+			return
+		}
+		if slow { // the bound on what a flood may cost us
+			t := time.NewTimer(dropPause)
+			<-t.C
+		}
+	}
+}
+
+// once does one read that never blocks, and takes what came apart into lines.
+func (p *logPipe) once(fd int) (slow bool, err error) {
+	p.log.mu.Lock()
+	defer p.log.mu.Unlock()
+	n, err := syscall.Read(fd, p.buf)
+	switch {
+	case errors.Is(err, syscall.EINTR):
+		return false, nil
+	case err != nil:
+		return false, err
+	case n == 0:
+		p.flush()
+		return false, io.EOF
+	}
+	p.split(p.buf[:n])
+	return p.log.dropped, nil
+}
+
+func (p *logPipe) split(b []byte) {
+	for len(b) > 0 {
+		end := bytes.IndexByte(b, '\n')
+		chunk := b
+		if end >= 0 {
+			chunk = b[:end]
+		}
+		if room := maxLine - len(p.part); len(chunk) > room {
+			p.part = append(p.part, chunk[:room]...)
+			p.flush()
+			b = b[room:]
+			continue
+		}
+		p.part = append(p.part, chunk...)
+		if end < 0 {
+			return
+		}
+		p.log.write(p.stream, string(p.part))
+		p.part = p.part[:0]
+		b = b[end+1:]
+	}
+}
+
+// flush ends a line that has no end.
+func (p *logPipe) flush() {
+	if len(p.part) > 0 {
+		p.log.write(p.stream, string(p.part))
+		p.part = p.part[:0]
+	}
+}
+
+// settle reads, without blocking, what the pipes hold now, so that a run's lines are its own. A function that writes
+// without end is left after a bound.
+func (l *runLog) settle() {
+	for _, p := range l.pipes {
+		_ = p.raw.Control(func(fd uintptr) { // fails when the pipe is closed, and then there is nothing left
+			for range maxRunLogs / len(p.buf) {
+				if _, err := p.once(int(fd)); err != nil {
+					return
+				}
+			}
+		})
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.pipes {
+		p.flush()
+	}
+}
+
+// wait ends when every writer is gone.
+func (l *runLog) wait() {
+	for _, p := range l.pipes {
+		<-p.done
+		p.read.Close()
+	}
+}
