@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -344,10 +343,9 @@ func writeError(w http.ResponseWriter, status int, typ, msg string) {
 }
 
 // newServer makes the HTTP server of one sandbox. There are no read or idle timeouts: a parked /next waits for hours,
-// and every connection ends with the sandbox. base is what requests live under.
-func newServer(base context.Context, h http.Handler) *http.Server {
+// and every connection ends with the sandbox.
+func newServer(h http.Handler) *http.Server {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
-	return &http.Server{Handler: h, MaxHeaderBytes: 1<<20 + 64<<10, Protocols: p, ErrorLog: quiet(),
-		BaseContext: baseContext(base)}
+	return &http.Server{Handler: h, MaxHeaderBytes: 1<<20 + 64<<10, Protocols: p, ErrorLog: quiet()}
 }

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -31,7 +30,7 @@ func newFakeRuntime(t *testing.T) *fakeRuntime {
 	id := extensionIdentity{FunctionName: "f", FunctionVersion: "1", Handler: "h", AccountID: "1234"}
 	api := newRuntimeAPI(fx, func() time.Time { return time.Unix(0, 0) }, id)
 	srv := httptest.NewUnstartedServer(api)
-	srv.Config = newServer(context.Background(), api)
+	srv.Config = newServer(api)
 	srv.Start()
 	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
 	return &fakeRuntime{t, api, fx, srv}

@@ -1,0 +1,329 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"casemate"
+	"casemate/lambda"
+)
+
+// lingerTime is what a runtime gets, after its answer, to ask for the next event. Code that runs on in the background
+// keeps a sandbox from being reused, not a caller from its answer.
+const lingerTime = 50 * time.Millisecond
+
+// Run is a casemate.Runner. A failure of the function is a Result with Failure set; an error is the node's, or the
+// caller's context ending. The sandbox is killed when the deadline passes or ctx ends.
+func (p *Pool) Run(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
+	v := l.Version
+	switch v.Runtime.Family() {
+	case "nodejs", "python", "provided":
+	case "wasm":
+		if p.cfg.Wasm == nil {
+			return nil, casemate.Errorf(casemate.Unavailable, "ask the operator", "this node runs no WebAssembly")
+		}
+		return p.cfg.Wasm.Run(ctx, l)
+	default:
+		return nil, casemate.Errorf(casemate.Invalid, "use nodejs, python, provided or wasm", "unknown runtime %q", v.Runtime)
+	}
+	if err := p.enter(v); err != nil {
+		return nil, err
+	}
+	defer p.leave(v)
+	r := &run{pool: p, launch: l, limits: limits(v), began: p.cfg.Clock()}
+	ctx, cancel := context.WithTimeout(ctx, r.left())
+	defer cancel()
+	res, err := r.do(ctx)
+	if res != nil {
+		res.Executed = lambda.VersionName(v.Number)
+	}
+	return res, err
+}
+
+// run is one event in the making.
+type run struct {
+	pool   *Pool
+	launch *casemate.Launch
+	limits casemate.Limits
+	began  time.Time
+	inst   *instance
+	cold   bool
+}
+
+// left is the time to the launch's deadline.
+func (r *run) left() time.Duration {
+	if r.launch.Deadline.IsZero() {
+		return r.limits.InitTimeout + r.limits.Timeout
+	}
+	return r.launch.Deadline.Sub(r.began)
+}
+
+// do finds a sandbox, gives it the event and decides what becomes of the sandbox.
+func (r *run) do(ctx context.Context) (*casemate.Result, error) {
+	v := r.launch.Version
+	if v.Isolation == casemate.IsolationWarm {
+		r.inst = r.pool.take(v)
+	}
+	if r.inst == nil {
+		if res, err := r.initialise(ctx); res != nil || err != nil {
+			return res, err
+		}
+	}
+	res, reusable, err := r.event(ctx)
+	switch {
+	case reusable && v.Isolation == casemate.IsolationWarm:
+		r.pool.keep(r.inst)
+	default:
+		r.pool.retire(r.inst)
+	}
+	return res, err
+}
+
+// initialise starts a sandbox and waits until its runtime asks for an event. A start that fails is tried once more in
+// a new process, as Lambda does; what the second one says is the result.
+func (r *run) initialise(ctx context.Context) (*casemate.Result, error) {
+	r.cold = true
+	for attempt := 1; ; attempt++ {
+		inst, err := r.pool.fresh(ctx, r.launch.Version, r.launch.RequestID)
+		var entry *entryError
+		switch {
+		case errors.As(err, &entry):
+			return r.failed(entry.body.JSON(), casemate.FailureInit, entry.Error()), nil
+		case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && casemate.CodeOf(err) == casemate.Fault:
+			return r.failed(r.timeout(), casemate.FailureTimeout, "the deadline passed while the sandbox was started"), nil
+		case err != nil:
+			return nil, err
+		}
+		r.inst = inst
+		inst.logs.begin("", true)
+		fail := r.await(ctx)
+		if fail == nil {
+			inst.ready = r.pool.cfg.Clock().Sub(inst.started)
+			return nil, nil
+		}
+		if attempt == 2 || ctx.Err() != nil {
+			res, err := fail.result(r), ctx.Err()
+			r.pool.retire(inst)
+			if errors.Is(err, context.Canceled) {
+				return res, cancelled(err)
+			}
+			return res, nil
+		}
+		r.pool.retire(inst)
+	}
+}
+
+// await waits for a starting sandbox. nil means it is ready.
+func (r *run) await(ctx context.Context) *failure {
+	i := r.inst
+	t := time.NewTimer(r.limits.InitTimeout)
+	defer t.Stop()
+	select {
+	case <-i.api.ready:
+		return nil
+	case <-i.api.initFail:
+		i.waitExit(lingerTime) // it is expected to end itself; what it still writes belongs to the log
+	case <-i.exited:
+	case <-t.C:
+		i.kill()
+		return &failure{casemate.FailureInit, r.timeout(), "initialisation passed its limit of " + r.limits.InitTimeout.String()}
+	case <-ctx.Done():
+		i.kill()
+		return &failure{casemate.FailureTimeout, r.timeout(), "the deadline passed while the function initialised"}
+	}
+	i.kill()
+	if body := i.api.initError(); body != nil {
+		return &failure{casemate.FailureInit, body, "the function failed to initialise"}
+	}
+	return i.died(r.launch.RequestID, casemate.FailureInit)
+}
+
+// failure is how a sandbox let an event down.
+type failure struct {
+	kind   casemate.Failure
+	body   []byte
+	detail string
+}
+
+func (f *failure) result(r *run) *casemate.Result {
+	res := r.failed(f.body, f.kind, f.detail)
+	r.account(res, r.pool.cfg.Clock())
+	return res
+}
+
+func (r *run) timeout() []byte { return timeoutBody(r.launch.RequestID, r.limits.Timeout) }
+
+func (r *run) failed(body []byte, kind casemate.Failure, detail string) *casemate.Result {
+	return &casemate.Result{Payload: body, ContentType: "application/json", Failure: kind, Detail: detail}
+}
+
+// event hands the event over and waits for what comes first: the answer, the end of the process, the deadline.
+func (r *run) event(ctx context.Context) (res *casemate.Result, reusable bool, err error) {
+	i, l := r.inst, r.launch
+	start := r.pool.cfg.Clock()
+	i.events++
+	i.logs.begin(l.RequestID, r.cold)
+	i.logs.platform(lambda.StartLine(l.RequestID, lambda.VersionName(l.Version.Number)))
+	deadline := start.Add(r.limits.Timeout)
+	if !l.Deadline.IsZero() && l.Deadline.Before(deadline) {
+		deadline = l.Deadline
+	}
+	inv := newInvocation(l, deadline, min(r.limits.Response, lambda.MaxResponse),
+		lambda.TraceHeader(l.Trace.TraceID, l.Trace.SpanID, l.Trace.Sampled))
+	i.api.offer(inv)
+	timer := time.NewTimer(deadline.Sub(start))
+	defer timer.Stop()
+	var fail *failure
+	select {
+	case <-inv.answered:
+	case <-i.exited:
+		fail = i.died(l.RequestID, casemate.FailureExit)
+	case <-timer.C:
+		fail = &failure{casemate.FailureTimeout, r.timeout(), "killed at its deadline"}
+	case <-ctx.Done():
+		fail = &failure{casemate.FailureTimeout, r.timeout(), "killed at its deadline"}
+		if errors.Is(ctx.Err(), context.Canceled) {
+			fail.detail, err = "killed because the caller went away", cancelled(ctx.Err())
+		}
+	}
+	end := r.pool.cfg.Clock()
+	if inv.settled() { // an answer that came together with the end counts
+		res, err = inv.result(), nil
+		reusable = i.waitIdle(inv) && res.Failure != casemate.FailureResponse
+	} else {
+		i.kill()
+		res = r.failed(fail.body, fail.kind, fail.detail)
+	}
+	i.logs.settle()
+	r.account(res, start)
+	r.report(res, end.Sub(start))
+	return res, reusable, err
+}
+
+func cancelled(err error) error {
+	return &casemate.Error{Code: casemate.Unavailable, Message: "the run was ended because its caller went away",
+		Hint: "send it again", Err: err}
+}
+
+// settled reports whether the runtime answered.
+func (inv *invocation) settled() bool {
+	select {
+	case <-inv.answered:
+		return true
+	default:
+		return false
+	}
+}
+
+func (inv *invocation) result() *casemate.Result {
+	a := inv.answer
+	return &casemate.Result{Payload: a.payload, ContentType: a.contentType, Failure: a.failure, Detail: a.detail}
+}
+
+// account fills in what the run used and did. from is when its event was handed over.
+func (r *run) account(res *casemate.Result, from time.Time) {
+	i := r.inst
+	used := i.usage()
+	now := r.pool.cfg.Clock()
+	res.Usage = casemate.Usage{
+		Wall: now.Sub(from), CPU: used.CPU, MemoryMB: r.limits.MemoryMB, PeakBytes: used.PeakBytes, Cold: r.cold,
+		In: int64(len(r.launch.Payload)), Out: int64(len(res.Payload)),
+	}
+	if r.cold {
+		if res.Usage.Init = i.ready; i.ready == 0 {
+			res.Usage.Init = now.Sub(i.started)
+		}
+	}
+	res.Effects = i.fx.take(now)
+	res.Walls, res.Weak = i.child.Walls, i.child.Weak
+	if res.Tail == nil {
+		i.logs.settle()
+		res.Tail = i.logs.last()
+	}
+}
+
+// report ends the run's log as Lambda does.
+func (r *run) report(res *casemate.Result, took time.Duration) {
+	i, id := r.inst, r.launch.RequestID
+	if res.Failure == casemate.FailureTimeout {
+		i.logs.platform(fmt.Sprintf("%s %s Task timed out after %.2f seconds",
+			r.pool.cfg.Clock().UTC().Format("2006-01-02T15:04:05.000Z"), id, r.limits.Timeout.Seconds()))
+	}
+	i.logs.platform(lambda.EndLine(id))
+	rep := lambda.Report{Duration: took, MemoryMB: r.limits.MemoryMB, Peak: res.Usage.PeakBytes}
+	if r.cold {
+		rep.Init = res.Usage.Init
+	}
+	i.logs.platform(rep.Line(id))
+	i.logs.begin("", true)
+	res.Tail = i.logs.last()
+}
+
+// died tells how a process ended that should have answered.
+func (i *instance) died(request string, kind casemate.Failure) *failure {
+	how := ""
+	switch {
+	case i.exit.OOM:
+		how, kind = "signal: killed", casemate.FailureMemory
+	case i.exit.Signal != "":
+		how = "signal: " + i.exit.Signal
+	case i.exit.Code != 0:
+		how = fmt.Sprintf("exit status %d", i.exit.Code)
+	}
+	detail := "the process ended before it answered: " + how
+	if how == "" {
+		detail = "the process ended with status 0 before it answered"
+	}
+	return &failure{kind, lambda.Exited(request, how).JSON(), detail}
+}
+
+// waitIdle gives a runtime that answered a moment to ask for the next event. true: it did and may be used again.
+func (i *instance) waitIdle(inv *invocation) bool {
+	t := time.NewTimer(lingerTime)
+	defer t.Stop()
+	select {
+	case <-inv.idle:
+		return true
+	case <-i.exited:
+	case <-t.C:
+	}
+	return false
+}
+
+func (i *instance) waitExit(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-i.exited:
+	case <-t.C:
+	}
+}
+
+func (i *instance) dead() bool {
+	select {
+	case <-i.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+func (i *instance) stopTimers() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, t := range i.timers {
+		t.Stop()
+	}
+	i.timers, i.gone = nil, true
+}
+
+func (i *instance) state() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.frozen {
+		return "frozen"
+	}
+	return "idle"
+}

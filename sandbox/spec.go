@@ -1,0 +1,204 @@
+package sandbox
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"casemate"
+	"casemate/lambda"
+	"casemate/sandbox/jail"
+)
+
+// apiAddress is where the Runtime API is inside every sandbox: the address that Lambda itself uses.
+const apiAddress = "169.254.100.1:9001"
+
+// insideUID is what a program sees itself as where the jail has a user namespace of its own.
+const insideUID = 1051
+
+// userlandDirs are the host's own folders that a sandbox sees, read-only: what a distribution put there. /usr/local and
+// everything else that an operator may have filled is left out.
+var userlandDirs = [...]string{"/usr/bin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/share", "/bin", "/lib", "/lib32", "/lib64"}
+
+// userland says how the host's system folders appear in a sandbox. It is read once.
+type userland struct {
+	mounts []jail.Mount
+	links  map[string]string
+}
+
+// readUserland follows the host: where /bin is a link to usr/bin it is one inside, too.
+func readUserland() userland {
+	u := userland{links: map[string]string{}}
+	for _, dir := range userlandDirs {
+		info, err := os.Lstat(dir)
+		switch {
+		case err != nil:
+		case info.IsDir():
+			u.mounts = append(u.mounts, jail.Mount{Source: dir, Target: dir, Exec: true})
+		case info.Mode()&os.ModeSymlink != 0:
+			if to, err := os.Readlink(dir); err == nil && strings.HasPrefix(strings.TrimPrefix(to, "/"), "usr/") {
+				u.links[dir] = to
+			}
+		}
+	}
+	if info, err := os.Stat("/etc/ssl/certs"); err == nil && info.IsDir() {
+		u.mounts = append(u.mounts, jail.Mount{Source: "/etc/ssl/certs", Target: "/etc/ssl/certs"})
+	}
+	return u
+}
+
+// program is how a version's runtime starts.
+type program struct {
+	argv    []string
+	profile string
+	mounts  []jail.Mount
+	note    string // said in the log when another interpreter version runs than was asked for
+}
+
+// entryError is code that cannot be started: the function's own fault, told in the platform's words.
+type entryError struct{ body lambda.ErrorBody }
+
+func (e *entryError) Error() string { return e.body.Message }
+
+// program finds what to execute for a version whose code is in dir.
+func (p *Pool) program(v *casemate.Version, request, dir string) (program, error) {
+	if v.Runtime.Family() == "provided" {
+		return provided(request, dir)
+	}
+	i, note, err := p.cfg.Interpreters.Choose(v.Runtime)
+	if err != nil {
+		return program{}, err
+	}
+	pr := program{note: note}
+	var exe string
+	exe, pr.mounts = i.inside()
+	memory := limits(v).MemoryMB
+	switch i.Family {
+	case "nodejs":
+		pr.profile = "node"
+		pr.argv = []string{exe, "--max-old-space-size=" + strconv.Itoa(max(memory*9/10, 16)),
+			"--max-semi-space-size=" + strconv.Itoa(max(memory/20, 1)), "/var/runtime/index.js"}
+		pr.mounts = append(pr.mounts, jail.Mount{Source: filepath.Join(p.bootstraps, "node"), Target: "/var/runtime"})
+	case "python":
+		pr.profile = "python"
+		pr.argv = []string{exe, "-I", "-S", "-u", "/var/runtime/bootstrap.py"}
+		pr.mounts = append(pr.mounts, jail.Mount{Source: filepath.Join(p.bootstraps, "python"), Target: "/var/runtime"})
+	default:
+		return pr, casemate.Errorf(casemate.Invalid, "use nodejs, python, provided or wasm", "unknown runtime %q", v.Runtime)
+	}
+	return wrapped(pr, v, request, dir)
+}
+
+// wrapped puts AWS_LAMBDA_EXEC_WRAPPER in front. One that is not there fails as the shell's exec would.
+func wrapped(pr program, v *casemate.Version, request, dir string) (program, error) {
+	wrapper := v.Env["AWS_LAMBDA_EXEC_WRAPPER"]
+	if wrapper == "" {
+		return pr, nil
+	}
+	rest, ok := strings.CutPrefix(filepath.Clean(wrapper), "/var/task/")
+	if !ok || !executable(filepath.Join(dir, rest)) {
+		return pr, &entryError{lambda.Exited(request, "exit status 127")}
+	}
+	pr.argv = append([]string{filepath.Clean(wrapper)}, pr.argv...)
+	return pr, nil
+}
+
+func provided(request, dir string) (program, error) {
+	file := filepath.Join(dir, "bootstrap")
+	if info, err := os.Stat(file); err != nil || info.IsDir() {
+		return program{}, &entryError{lambda.NoEntrypoint(request, "")}
+	}
+	if !executable(file) {
+		return program{}, &entryError{lambda.NoEntrypoint(request, "fork/exec /var/task/bootstrap: permission denied")}
+	}
+	return program{argv: []string{"/var/task/bootstrap"}, profile: "provided"}, nil
+}
+
+func executable(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o001 != 0
+}
+
+// inside gives an interpreter's path in a sandbox and what must be mounted for it. One from the system's folders is
+// there already; of one from elsewhere only its own parts appear, under /var/lang.
+func (i Interpreter) inside() (string, []jail.Mount) {
+	name := filepath.Base(i.Path)
+	if dir := filepath.Dir(i.Path); dir == "/usr/bin" || dir == "/bin" {
+		return i.Path, nil
+	}
+	exe := langDir + "/bin/" + name
+	mounts := []jail.Mount{{Source: i.Path, Target: exe, Exec: true}}
+	if i.Family != "python" {
+		return exe, mounts
+	}
+	version := strings.Split(i.Version, ".")
+	library := "python" + version[0] + "." + version[1]
+	mounts = append(mounts, jail.Mount{Source: filepath.Join(i.prefix, "lib", library), Target: langDir + "/lib/" + library, Exec: true})
+	shared, _ := filepath.Glob(filepath.Join(i.prefix, "lib", "libpython"+version[0]+"*.so*")) // only a bad pattern fails
+	for _, so := range shared {
+		if info, err := os.Lstat(so); err == nil && info.Mode().IsRegular() {
+			mounts = append(mounts, jail.Mount{Source: so, Target: langDir + "/lib/" + filepath.Base(so), Exec: true})
+		}
+	}
+	return exe, mounts
+}
+
+// spec describes the jail of one sandbox. uid is its own on a node that runs as root.
+func (p *Pool) spec(v *casemate.Version, pr program, dir string, uid int, door Door) jail.Spec {
+	l := limits(v)
+	etc := map[string][]byte{
+		"/etc/passwd": fmt.Appendf(nil, "root:x:0:0::/:/bin/false\nsbx_user1051:x:%d:%d::/tmp:/bin/false\nsbx_user:x:%d:%d::/tmp:/bin/false\n",
+			uid, uid, insideUID, insideUID),
+		"/etc/group":         fmt.Appendf(nil, "root:x:0:\nsbx_user1051:x:%d:\nsbx_user:x:%d:\n", uid, insideUID),
+		"/etc/hosts":         []byte("127.0.0.1 localhost\n::1 localhost\n"),
+		"/etc/nsswitch.conf": []byte("passwd: files\ngroup: files\nhosts: files dns\n"),
+	}
+	listen := []string{"tcp " + apiAddress}
+	if door != nil {
+		listen = append(listen, door.Listen()...)
+		for file, content := range door.Etc() {
+			etc[file] = content
+		}
+	}
+	mounts := append([]jail.Mount{
+		{Source: dir, Target: "/var/task", Exec: true},
+		{Source: filepath.Join(p.bootstraps, "empty"), Target: "/opt"},
+	}, p.userland.mounts...)
+	return jail.Spec{
+		Argv: pr.argv, Env: lambda.Environment(p.environment(v)), Dir: "/var/task", Hostname: "sandbox",
+		Mounts: append(mounts, pr.mounts...), Symlinks: p.userland.links, Etc: etc, UID: uid, Profile: pr.profile,
+		Limits: jail.Limits{MemoryBytes: int64(l.MemoryMB) << 20, Pids: l.Pids, Files: l.Files, TmpBytes: int64(l.TmpMB) << 20},
+		Listen: listen, AllowWeak: p.cfg.AllowWeak,
+	}
+}
+
+// environment fills in a function's variables. The credentials are random and new for each sandbox: SDKs do not start
+// without some, and nothing anywhere accepts these.
+func (p *Pool) environment(v *casemate.Version) lambda.Sandbox {
+	var random [16]byte
+	rand.Read(random[:]) // never fails
+	version := lambda.VersionName(v.Number)
+	return lambda.Sandbox{
+		Runtime: string(v.Runtime), Handler: v.Handler, Function: v.Function, Version: version,
+		MemoryMB: limits(v).MemoryMB, Region: p.cfg.Place.Region, API: apiAddress,
+		LogStream: lambda.LogStream(p.cfg.Clock(), version, hex.EncodeToString(random[:])),
+		KeyID:     "ASIA" + rand.Text()[:16], Secret: token(30), Token: token(96), Customer: v.Env,
+	}
+}
+
+func token(n int) string {
+	b := make([]byte, n)
+	rand.Read(b) // never fails
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+// timeoutBody is what the caller of a run sees that was killed at its deadline.
+func timeoutBody(request string, limit time.Duration) []byte {
+	return lambda.TimedOut(request, limit).JSON()
+}
