@@ -76,7 +76,7 @@ func TestReserveIsThreeTokenBuckets(t *testing.T) {
 					return
 				}
 				if models[key] == nil {
-					models[key] = &model{tokens: burst * 1e9, rate: r, burst: burst}
+					models[key] = &model{tokens: burst * 1e9, last: latest, rate: r, burst: burst}
 				}
 				models[key].fill(latest)
 				wanted = append(wanted, models[key])
