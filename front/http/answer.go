@@ -1,0 +1,190 @@
+package http
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	nethttp "net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"casemate"
+	"casemate/lambda"
+)
+
+const (
+	reserved   = "/.casemate/" // paths that no route can take
+	healthPath = reserved + "health"
+	typeJSON   = "application/json"
+	// drainBytes is how much of an unread body is worth reading to keep a connection.
+	drainBytes = 16 << 10
+	// drainTime is how long net/http may wait for it: without a bound, a peer that stops sending would keep its place.
+	drainTime = 2 * time.Second
+)
+
+// hear serves one request from its headers to its answer.
+func (s *Server) hear(w nethttp.ResponseWriter, r *nethttp.Request) {
+	x := &exchange{s: s, w: w, r: r, conn: nethttp.NewResponseController(w), id: casemate.NewID(), source: casemate.SourceHTTP,
+		trace: trace(r.Header), received: s.c.Clock(), started: time.Now()}
+	id := []string{x.id}
+	h := w.Header()
+	h["X-Amzn-Requestid"], h["X-Request-Id"] = id, id
+	h["Traceparent"] = []string{x.trace.Traceparent()}
+	h["X-Content-Type-Options"] = []string{"nosniff"}
+	defer x.close()
+	if strings.HasPrefix(r.URL.Path, reserved) {
+		x.platform()
+		return
+	}
+	e, err := s.event(r, x)
+	if err != nil {
+		x.refuse(err)
+		return
+	}
+	res, err := s.c.Handler(r.Context(), e)
+	switch {
+	case err != nil:
+		x.refuse(err)
+	case res == nil:
+		x.refuse(errors.New("the handler gave neither a result nor an error"))
+	default:
+		x.answer(res)
+	}
+}
+
+// close ends every exchange: with an answer, or by cutting the connection when one had begun before a panic.
+func (x *exchange) close() {
+	if v := recover(); v != nil {
+		x.s.c.Log.Error("panic while serving a request", slog.String("request", x.id), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+		if x.status != 0 {
+			panic(nethttp.ErrAbortHandler)
+		}
+		x.refuse(errors.New("panic"))
+	}
+	if x.unread() {
+		_ = x.conn.SetReadDeadline(time.Now().Add(drainTime)) // fails only where there are no deadlines to set
+	}
+	if x.s.c.Observe != nil {
+		x.s.c.Observe(Observation{ID: x.id, Source: x.source, Method: x.r.Method, Status: x.status, Bytes: x.bytes, Took: time.Since(x.started)})
+	}
+}
+
+// unread reports whether part of the request is still on the connection.
+func (x *exchange) unread() bool {
+	if x.body != nil {
+		return !x.body.whole()
+	}
+	return x.r.ContentLength != 0
+}
+
+// platform answers the node's own paths. Liveness says that the process serves, and nothing else about it.
+func (x *exchange) platform() {
+	if x.r.URL.Path != healthPath || x.r.Method != "GET" && x.r.Method != "HEAD" {
+		x.refuse(&casemate.Error{Code: casemate.NotFound, Message: "no such route", Hint: "paths below " + reserved + " belong to the platform"})
+		return
+	}
+	x.write(nethttp.StatusOK, typeJSON, []byte(`{"status":"ok"}`))
+}
+
+// refuse answers an error by its code. Only what a coded error says for its caller leaves; the cause is logged.
+func (x *exchange) refuse(err error) {
+	e := casemate.AsError(err)
+	status := e.Code.HTTP()
+	var r *refusal
+	if errors.As(err, &r) && r.status != 0 {
+		status = r.status
+	}
+	if x.body != nil && x.body.late {
+		status = nethttp.StatusRequestTimeout
+	}
+	if status >= 500 {
+		x.s.c.Log.Error("request failed", slog.String("request", x.id), slog.Int("status", status), slog.Any("error", err), slog.Any("cause", e.Err))
+	} else {
+		x.s.c.Log.Debug("request refused", slog.String("request", x.id), slog.Int("status", status), slog.String("reason", e.Error()))
+	}
+	h := x.w.Header()
+	h["Cache-Control"] = []string{"no-store"}
+	switch status {
+	case nethttp.StatusUnauthorized:
+		h.Set("WWW-Authenticate", `Bearer realm="casemate"`)
+	case nethttp.StatusMethodNotAllowed:
+		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	case nethttp.StatusTooManyRequests, nethttp.StatusServiceUnavailable:
+		h.Set("Retry-After", strconv.Itoa(max(e.Retry, 1)))
+	}
+	if x.source == casemate.SourceURL && e.Code == casemate.Forbidden {
+		x.write(status, typeJSON, []byte(lambda.BodyURLForbidden))
+		return
+	}
+	text, err := json.Marshal(e.Body(x.id))
+	if err != nil { // strings and a code always encode
+		text = []byte(lambda.BodyInternal)
+	}
+	x.write(status, typeJSON, text)
+}
+
+// answer writes what a run gave. Why a function failed is for its operator; the caller learns that it did.
+func (x *exchange) answer(res *casemate.Result) {
+	switch {
+	case res.Accepted:
+		x.w.Header().Set("Preference-Applied", "respond-async")
+		x.write(nethttp.StatusAccepted, typeJSON, []byte(`{"requestId":"`+x.id+`"}`))
+		return
+	case res.Failure == casemate.FailureTimeout:
+		x.write(nethttp.StatusGatewayTimeout, typeJSON, []byte(lambda.BodyTimeout))
+		return
+	case res.Failure != casemate.FailureNone:
+		x.write(nethttp.StatusBadGateway, typeJSON, []byte(lambda.BodyInternal))
+		return
+	}
+	resp, err := lambda.DecodeHTTP(res.ContentType, res.Payload)
+	if err != nil {
+		x.s.c.Log.Warn("function answered with something that is no HTTP response", slog.String("request", x.id), slog.Any("error", err))
+		x.write(nethttp.StatusBadGateway, typeJSON, []byte(lambda.BodyInternal))
+		return
+	}
+	h := x.w.Header()
+	for _, line := range resp.Header {
+		h[nethttp.CanonicalHeaderKey(line.Name)] = []string{line.Value}
+	}
+	if len(resp.Cookies) > 0 {
+		h["Set-Cookie"] = resp.Cookies
+	}
+	x.write(resp.Status, x.contentType(h), resp.Body)
+}
+
+// contentType is the function's, or what AWS uses without one: JSON from a function URL, text from a route.
+func (x *exchange) contentType(h nethttp.Header) string {
+	if ct := h.Get("Content-Type"); ct != "" {
+		return ct
+	}
+	if x.source == casemate.SourceURL {
+		return typeJSON
+	}
+	return "text/plain; charset=utf-8"
+}
+
+// write sends the whole answer. A peer that reads too slowly loses its connection.
+func (x *exchange) write(status int, contentType string, text []byte) {
+	h := x.w.Header()
+	if status != nethttp.StatusNoContent && status != nethttp.StatusNotModified {
+		h["Content-Type"] = []string{contentType}
+		h["Content-Length"] = []string{strconv.Itoa(len(text))}
+	}
+	if x.r.ProtoMajor == 1 && (len(x.r.TransferEncoding) > 0 || x.unread() && x.r.ContentLength > drainBytes) {
+		// Chunks may have come with a Content-Length too, which net/http drops in silence. Where somebody on the way
+		// went by the length, the rest of this connection is not what its sender meant (RFC 9112 section 6.3).
+		h["Connection"] = []string{"close"}
+	}
+	_ = x.conn.SetWriteDeadline(time.Now().Add(pace(x.s.c.Limits.WriteTime, int64(len(text))))) // as above
+	x.status, x.bytes = status, len(text)
+	x.w.WriteHeader(status)
+	if status == nethttp.StatusNoContent || status == nethttp.StatusNotModified {
+		return
+	}
+	if _, err := x.w.Write(text); err != nil && x.r.Method != "HEAD" {
+		x.s.c.Log.Debug("the caller did not take its answer", slog.String("request", x.id), slog.Any("error", err))
+	}
+}
