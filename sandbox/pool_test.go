@@ -17,7 +17,11 @@ import (
 
 // bench is a pool with functions written on the spot.
 type bench struct {
-	t     *testing.T
+	t *testing.T
+	*shared
+}
+
+type shared struct {
 	pool  *Pool
 	mu    sync.Mutex
 	lines []casemate.LogLine
@@ -50,7 +54,7 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 	if r := jail.Probe(); len(r.Missing()) > 0 {
 		t.Logf("walls missing on this machine: %+v", r.Missing())
 	}
-	b := &bench{t: t, dirs: map[string]string{}}
+	b := &bench{t, &shared{dirs: map[string]string{}}}
 	cfg := Config{
 		Dir: t.TempDir(), Interpreters: findRuntimes(), AllowWeak: true,
 		Code: func(_ context.Context, v *casemate.Version) (string, func(), error) { return b.dirs[v.ID], func() {}, nil },
@@ -71,6 +75,9 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 	})
 	return b
 }
+
+// with is the bench for a subtest.
+func (b *bench) with(t *testing.T) *bench { return &bench{t, b.shared} }
 
 // function makes a version of the files; a file named bootstrap is executable.
 func (b *bench) function(r casemate.Runtime, handler string, files map[string]string) *casemate.Version {

@@ -93,6 +93,8 @@ func (r *run) initialise(ctx context.Context) (*casemate.Result, error) {
 			return r.failed(entry.body.JSON(), casemate.FailureInit, entry.Error()), nil
 		case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && casemate.CodeOf(err) == casemate.Fault:
 			return r.failed(r.timeout(), casemate.FailureTimeout, "the deadline passed while the sandbox was started"), nil
+		case err != nil && errors.Is(ctx.Err(), context.Canceled):
+			return nil, cancelled(err)
 		case err != nil:
 			return nil, err
 		}
