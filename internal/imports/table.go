@@ -32,13 +32,16 @@ var Rooms = []Room{
 	{Path: "authn", Tier: 1, Ceiling: 1800},
 	{Path: "catalog", Tier: 1, Ceiling: 900},
 	{Path: "sandbox", Tier: 1, Ceiling: 2400, May: []string{"lambda", "sandbox/wasm"}, Never: forSandbox},
-	{Path: "sandbox/wasm", Tier: 1, Ceiling: 1500, May: []string{"lambda"}, Never: forSandbox},
+	{Path: "sandbox/wasm", Tier: 1, Ceiling: 1900, May: []string{"lambda"}, Never: forSandbox},
+	{Path: "sandbox/wasm/module", Tier: 0, Ceiling: 500, Pure: true, Only: []string{""}},
 	{Path: "egress", Tier: 1, Ceiling: 1500},
 	{Path: "audit", Tier: 1, Ceiling: 1500},
 	{Path: "meter", Tier: 1, Ceiling: 600},
 	{Path: "journal", Tier: 1, Ceiling: 400, Only: []string{""}},
 	{Path: "telemetry", Tier: 1, Ceiling: 900},
-	{Path: "sandbox/jail", Tier: 0, Ceiling: 1200, Only: []string{}},
+	{Path: "sandbox/jail", Tier: 0, Ceiling: 1200, Only: []string{"sandbox/jail/stage", "sandbox/jail/cgroup"}},
+	{Path: "sandbox/jail/stage", Tier: -1, Ceiling: 900, Only: []string{}},
+	{Path: "sandbox/jail/cgroup", Tier: -1, Ceiling: 500, Only: []string{}},
 	{Path: "store", Tier: 0, Ceiling: 1800, Only: []string{""}},
 	{Path: "", Tier: -1, Ceiling: 1500, Only: []string{}},
 	{Path: "internal/imports", Tier: 5, Only: []string{}},
@@ -53,7 +56,7 @@ var Exempt = []string{"internal/casetest", "bench", "examples", "sdk", "test"}
 var Owners = map[string][]string{
 	"github.com/nats-io/":           {"store"},
 	"github.com/tetratelabs/wazero": {"sandbox/wasm"},
-	"golang.org/x/sys":              {"sandbox/jail", "sandbox/wasm", "store"},
+	"golang.org/x/sys":              {"sandbox/jail", "sandbox/jail/stage", "sandbox/jail/cgroup", "sandbox/wasm", "store"},
 	"golang.org/x/net/bpf":          {"sandbox/jail"},
 	"github.com/landlock-lsm/":      {"sandbox/jail"},
 	"golang.org/x/net/dns":          {"egress"},
@@ -64,12 +67,12 @@ var Owners = map[string][]string{
 	"golang.org/x/mod/":             {"audit"},
 	"github.com/aws/":               {},
 	"os/exec":                       {"sandbox", "cmd/casemate"},
-	"unsafe":                        {"sandbox/jail", "sandbox/wasm"},
+	"unsafe":                        {"sandbox/jail", "sandbox/jail/stage", "sandbox/wasm"},
 	"net/http":                      {"", "front/http", "front/admin", "sandbox", "authn", "telemetry", "cmd/casemate"},
 }
 
 // jailInit is the one room with an init: the early dispatch of a re-executed child, before heavy packages wake up.
-const jailInit = "sandbox/jail"
+const jailInit = "sandbox/jail/stage"
 
 // calls that only some rooms may make, by "package.Function".
 var calls = map[string][]string{

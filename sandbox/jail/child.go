@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"casemate/sandbox/jail/cgroup"
 )
 
 // Child is one jail with a program in it. Its methods may be called from any goroutine.
@@ -19,7 +21,7 @@ type Child struct {
 
 	launcher *launcher
 	process  *os.Process
-	group    *group
+	group    *cgroup.Group
 	uid      int // of the pool, to give back
 	sockets  []*os.File
 	notifier *os.File
@@ -83,7 +85,7 @@ func (c *Child) Wait() (Exit, error) {
 			return
 		}
 		// The kernel ends a pid namespace with its first process: nobody is left to use more.
-		last := c.group.usage()
+		last := c.group.Usage()
 		if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 			c.exit = Exit{Code: -1, Signal: status.Signal().String()}
 		} else {
@@ -103,7 +105,7 @@ func (c *Child) Wait() (Exit, error) {
 
 // Kill ends every process of the jail at once, frozen ones too. It does not wait. Killing twice is no error.
 func (c *Child) Kill() error {
-	if err := c.group.thaw(); err != nil && !errors.Is(err, errNoFreezer) {
+	if err := c.group.Thaw(); err != nil && !errors.Is(err, cgroup.ErrNoFreezer) {
 		return errors.Join(err, c.process.Kill())
 	}
 	if err := c.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -115,8 +117,8 @@ func (c *Child) Kill() error {
 // Freeze stops every process of the jail and returns when they stand. Without a freezer the program's own process is
 // stopped, its children are not.
 func (c *Child) Freeze() error {
-	err := c.group.freeze()
-	if errors.Is(err, errNoFreezer) {
+	err := c.group.Freeze()
+	if errors.Is(err, cgroup.ErrNoFreezer) {
 		err = c.process.Signal(unix.SIGSTOP)
 	}
 	return err
@@ -124,8 +126,8 @@ func (c *Child) Freeze() error {
 
 // Thaw lets the jail go on.
 func (c *Child) Thaw() error {
-	err := c.group.thaw()
-	if errors.Is(err, errNoFreezer) {
+	err := c.group.Thaw()
+	if errors.Is(err, cgroup.ErrNoFreezer) {
 		err = c.process.Signal(unix.SIGCONT)
 	}
 	return err
@@ -136,9 +138,9 @@ func (c *Child) Usage() (Usage, error) {
 	if last := c.last.Load(); last != nil {
 		return *last, nil
 	}
-	u := c.group.usage()
+	u := c.group.Usage()
 	if u.CPU == 0 || u.PeakBytes == 0 {
-		return procUsage(c.process.Pid, u)
+		return cgroup.ProcUsage(c.process.Pid, u)
 	}
 	return u, nil
 }
@@ -164,7 +166,7 @@ func (c *Child) Close() error {
 		if c.notifier != nil {
 			c.notifier.Close()
 		}
-		errs = append(errs, c.group.remove())
+		errs = append(errs, c.group.Remove())
 		if c.uid != 0 {
 			c.launcher.giveUID(c.uid)
 		}

@@ -1,8 +1,8 @@
 // Package jail runs one program behind walls made by the Linux kernel, with no helper binary and no cgo.
 //
-// The package reads top to bottom: Start (start_linux.go) re-executes the node's own binary as a stage; the stage
-// (stage_linux.go) builds the new root, the network and the locks around itself and then becomes the program. Nothing
-// of the node survives the exec but the descriptors the caller handed over.
+// Start re-executes the node's own binary as a stage (package stage), which builds the new root, the network and the
+// locks around itself and then becomes the program. Nothing of the node survives the exec but the descriptors that the
+// caller handed over. Package cgroup bounds and counts what the jail uses.
 //
 // The walls: own pid, mount, net, ipc, uts and cgroup namespaces (and, without root, an own user namespace); a sealed
 // read-only root holding only what the caller mounted; an own uid; no capability, no way to gain one; an allow-list of
@@ -14,7 +14,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
+
+	"casemate/sandbox/jail/cgroup"
+	"casemate/sandbox/jail/stage"
 )
 
 // Mount shows one file or directory of the host inside the jail. It is always nosuid and nodev. The zero value of the
@@ -72,31 +74,28 @@ type Exit struct {
 	OOM    bool   // the memory limit killed something in the jail
 }
 
-// Usage is what the whole jail has used so far.
-type Usage struct {
-	CPU       time.Duration // user and system time
-	PeakBytes int64         // highest memory use seen
-	OOM       bool          // the memory limit was hit and something was killed
-}
+// Usage is what the whole jail has used so far: CPU time, the highest memory use seen, and whether something was killed
+// at the memory limit.
+type Usage = cgroup.Usage
 
 // The walls by their names in Child.Walls, Child.Weak, Report and WallError.
 const (
-	WallUserNS     = "userns" // rootless only; a root node switches to an own uid instead
-	WallUID        = "uid"
-	WallNamespaces = "namespaces" // pid, mount, net, ipc, uts
-	WallCgroupNS   = "cgroupns"
-	WallRoot       = "rootfs" // pivoted, sealed, read-only
-	WallProc       = "proc"
-	WallNet        = "net" // loopback only, every address local
-	WallCaps       = "caps"
-	WallNoNewPrivs = "nonewprivs"
-	WallSeccomp    = "seccomp"
-	WallNotify     = "seccomp-notify"
-	WallLandlock   = "landlock"
-	WallMemory     = "cgroup-memory"
-	WallPids       = "cgroup-pids"
-	WallCPU        = "cgroup-cpu"
-	WallFreezer    = "cgroup-freezer"
+	WallUserNS     = stage.WallUserNS
+	WallUID        = stage.WallUID
+	WallNamespaces = stage.WallNamespaces
+	WallCgroupNS   = stage.WallCgroupNS
+	WallRoot       = stage.WallRoot
+	WallProc       = stage.WallProc
+	WallNet        = stage.WallNet
+	WallCaps       = stage.WallCaps
+	WallNoNewPrivs = stage.WallNoNewPrivs
+	WallSeccomp    = stage.WallSeccomp
+	WallNotify     = stage.WallNotify
+	WallLandlock   = stage.WallLandlock
+	WallMemory     = cgroup.WallMemory
+	WallPids       = cgroup.WallPids
+	WallCPU        = cgroup.WallCPU
+	WallFreezer    = cgroup.WallFreezer
 )
 
 // Missing is one wall that the kernel did not give.
@@ -141,9 +140,7 @@ func remedy(wall string) string {
 	}[wall]
 }
 
-func missing(name string, why error) Missing {
-	return Missing{Name: name, Why: why.Error(), Remedy: remedy(name)}
-}
+func missing(name, why string) Missing { return Missing{Name: name, Why: why, Remedy: remedy(name)} }
 
 // Wall is one line of a Report.
 type Wall struct {

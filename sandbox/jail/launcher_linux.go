@@ -5,10 +5,15 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"casemate/sandbox/jail/cgroup"
+	"casemate/sandbox/jail/stage"
 )
 
 // launcher owns the one operating system thread that every jail of this process is spawned from.
@@ -18,7 +23,7 @@ import (
 type launcher struct {
 	work    chan func()
 	root    bool
-	cgroups *cgroups
+	cgroups *cgroup.Tree
 
 	mu      sync.Mutex
 	uids    map[int]bool // in use
@@ -36,7 +41,7 @@ var theLauncher = sync.OnceValues(newLauncher)
 
 func newLauncher() (*launcher, error) {
 	l := &launcher{work: make(chan func()), root: canSwitch(), uids: map[int]bool{}, filters: map[string]filter{}}
-	l.cgroups = openCgroups("/")
+	l.cgroups = cgroup.Open("/")
 	go func() {
 		runtime.LockOSThread()
 		for f := range l.work {
@@ -95,8 +100,8 @@ func (l *launcher) spawn(files []*os.File) (*os.Process, error) {
 	}
 	if !l.root {
 		attr.Cloneflags |= unix.CLONE_NEWUSER
-		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: insideUID, HostID: os.Geteuid(), Size: 1}}
-		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: insideUID, HostID: os.Getegid(), Size: 1}}
+		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: stage.UID, HostID: os.Geteuid(), Size: 1}}
+		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: stage.UID, HostID: os.Getegid(), Size: 1}}
 		attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE, unix.CAP_SETPCAP}
 	}
 	var process *os.Process
@@ -105,9 +110,23 @@ func (l *launcher) spawn(files []*os.File) (*os.Process, error) {
 	l.work <- func() {
 		defer close(done)
 		// The stage needs no collector and no parallelism; its environment is gone once it is the program.
-		process, err = os.StartProcess("/proc/self/exe", []string{stageName},
+		process, err = os.StartProcess("/proc/self/exe", []string{stage.Name},
 			&os.ProcAttr{Env: []string{"GOGC=off"}, Files: files, Sys: attr})
 	}
 	<-done
 	return process, err
+}
+
+// canSwitch says whether this process can make namespaces and switch uids itself, or needs a user namespace for it.
+func canSwitch() bool {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(status), "\nCapEff:")
+	line, _, _ := strings.Cut(rest, "\n")
+	caps, err := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
+	const need = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETPCAP |
+		1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_BIND_SERVICE
+	return err == nil && caps&need == need && os.Geteuid() == 0
 }

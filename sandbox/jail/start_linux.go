@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"casemate/sandbox/jail/cgroup"
+	"casemate/sandbox/jail/stage"
 )
 
 // Start puts a program behind the walls and returns when it runs. The context bounds the start only, not the
@@ -19,6 +22,9 @@ func Start(ctx context.Context, s Spec) (*Child, error) {
 	l, err := theLauncher()
 	if err != nil {
 		return nil, err
+	}
+	if s.Limits, err = s.Limits.filled(); err != nil {
+		return nil, fmt.Errorf("jail: %w", err)
 	}
 	o, err := s.order()
 	if err != nil {
@@ -40,7 +46,7 @@ func Start(ctx context.Context, s Spec) (*Child, error) {
 }
 
 // start makes one attempt.
-func (l *launcher) start(ctx context.Context, s *Spec, o *order, notify bool) (c *Child, err error) {
+func (l *launcher) start(ctx context.Context, s *Spec, o *stage.Order, notify bool) (c *Child, err error) {
 	f, err := l.filter(s.Profile, notify)
 	if err != nil {
 		return nil, err
@@ -56,17 +62,16 @@ func (l *launcher) start(ctx context.Context, s *Spec, o *order, notify bool) (c
 		c.uid = l.takeUID()
 		o.UID = c.uid
 	}
-	var weak []Missing
-	c.group, weak = l.cgroups.make(o.Limits, s.broken)
+	weak := c.confine(&s.Limits, s.broken)
 	if len(weak) > 0 && !s.AllowWeak {
 		return c, &WallError{weak}
 	}
 	for _, m := range weak {
 		if m.Name == WallMemory {
-			o.DataLimit = 2*o.Limits.MemoryBytes + 64<<20 // per process: weaker, but an endless allocation ends
+			o.Limits.DataBytes = 2*s.Limits.MemoryBytes + 64<<20 // per process: weaker, but an endless allocation ends
 		}
 	}
-	control, err := l.stage(ctx, s, o, c)
+	control, err := l.spawnStage(s, o, c)
 	if control != nil {
 		defer control.Close()
 	}
@@ -80,19 +85,29 @@ func (l *launcher) start(ctx context.Context, s *Spec, o *order, notify bool) (c
 	if err != nil {
 		return c, err
 	}
-	c.Walls = append(out.Held, c.group.held()...)
-	c.weaken(append(weak, out.Missing...)...)
+	c.Walls = append(out.Held, c.group.Held()...)
+	c.weaken(append(weak, named(out.Missing)...)...)
 	if c.notifier != nil {
 		c.watch(newWatcher(c.notifier, s.Listen, s.OnConnect))
 	}
 	return c, nil
 }
 
-// stage spawns the stage, puts it into its cgroup and gives it its order.
-func (l *launcher) stage(ctx context.Context, s *Spec, o *order, c *Child) (*net.UnixConn, error) {
+// confine makes the jail's control groups and says which walls they do not make.
+func (c *Child) confine(l *Limits, broken []string) (weak []Missing) {
+	g, absent := c.launcher.cgroups.Make(cgroup.Limits{MemoryBytes: l.MemoryBytes, Pids: l.Pids, CPUMillis: l.CPUMillis}, broken)
+	c.group = g
+	for _, m := range absent {
+		weak = append(weak, missing(m.Name, m.Err.Error()))
+	}
+	return weak
+}
+
+// spawnStage spawns the stage, puts it into its cgroup and gives it its order.
+func (l *launcher) spawnStage(s *Spec, o *stage.Order, c *Child) (*net.UnixConn, error) {
 	data, err := json.Marshal(o)
-	if err != nil || len(data) > maxOrder {
-		return nil, fmt.Errorf("order of %d bytes, at most %d: %w", len(data), maxOrder, err)
+	if err != nil || len(data) > stage.MaxOrder {
+		return nil, fmt.Errorf("order of %d bytes, at most %d: %w", len(data), stage.MaxOrder, err)
 	}
 	ours, theirs, err := controlPair()
 	if err != nil {
@@ -111,9 +126,9 @@ func (l *launcher) stage(ctx context.Context, s *Spec, o *order, c *Child) (*net
 		if !l.root {
 			wall = WallUserNS
 		}
-		return nil, &WallError{[]Missing{missing(wall, err)}}
+		return nil, &WallError{[]Missing{missing(wall, err.Error())}}
 	}
-	if err := c.group.join(c.process.Pid); err != nil {
+	if err := c.group.Join(c.process.Pid); err != nil {
 		return ours, err
 	}
 	_, err = ours.Write(data)
@@ -138,11 +153,11 @@ func controlPair() (*net.UnixConn, *os.File, error) {
 }
 
 // converse listens to the stage until it is the program (the socket closes by itself) or has failed.
-func converse(ctx context.Context, c *Child, control *net.UnixConn) (out outcome, err error) {
+func converse(ctx context.Context, c *Child, control *net.UnixConn) (out stage.Outcome, err error) {
 	stop := context.AfterFunc(ctx, func() { control.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	ready := false
-	buf, oob := make([]byte, 64<<10), make([]byte, unix.CmsgSpace(4*maxPassed))
+	buf, oob := make([]byte, 64<<10), make([]byte, unix.CmsgSpace(4*stage.MaxPassed))
 	for {
 		n, oobn, _, _, err := control.ReadMsgUnix(buf, oob)
 		switch {
@@ -153,14 +168,14 @@ func converse(ctx context.Context, c *Child, control *net.UnixConn) (out outcome
 				return out, fmt.Errorf("the stage ended without a word")
 			}
 			return out, nil
-		case buf[0] == tagNotifier && n == 5:
+		case buf[0] == stage.TagNotifier && n == 5:
 			if err := c.fetchNotifier(int(le32(buf[1:]))); err != nil {
-				return out, &WallError{[]Missing{missing(WallNotify, err)}}
+				return out, &WallError{[]Missing{missing(WallNotify, err.Error())}}
 			}
 			if _, err := control.Write([]byte{0}); err != nil {
 				return out, err
 			}
-		case buf[0] == tagFailed && n == 5:
+		case buf[0] == stage.TagFailed && n == 5:
 			return out, fmt.Errorf("executing the program: %w", unix.Errno(le32(buf[1:])))
 		default:
 			if err := c.hear(buf[:n], oob[:oobn], &out); err != nil {
@@ -171,12 +186,21 @@ func converse(ctx context.Context, c *Child, control *net.UnixConn) (out outcome
 	}
 }
 
+// named adds the remedies.
+func named(absent []stage.Missing) []Missing {
+	ms := make([]Missing, len(absent))
+	for i, m := range absent {
+		ms[i] = missing(m.Name, m.Why)
+	}
+	return ms
+}
+
 func le32(b []byte) uint32 {
 	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
 }
 
 // hear takes the stage's account of its walls, and the sockets that come with it.
-func (c *Child) hear(data, oob []byte, out *outcome) error {
+func (c *Child) hear(data, oob []byte, out *stage.Outcome) error {
 	if err := c.takeSockets(oob); err != nil {
 		return err
 	}
@@ -187,11 +211,11 @@ func (c *Child) hear(data, oob []byte, out *outcome) error {
 	case out.Fatal == "":
 		return nil
 	case len(out.Missing) > 0:
-		return &WallError{out.Missing}
+		return &WallError{named(out.Missing)}
 	case out.Wall == "" || strings.Contains(out.Fatal, unix.ENOENT.Error()):
 		return errors.New(out.Fatal) // the caller's mistake, a path that is not there: not a wall that is missing
 	}
-	return &WallError{[]Missing{missing(out.Wall, errors.New(out.Fatal))}}
+	return &WallError{[]Missing{missing(out.Wall, out.Fatal)}}
 }
 
 // takeSockets wraps the descriptors that came with a message, in the order of Spec.Listen.

@@ -1,4 +1,4 @@
-package jail
+package stage
 
 import (
 	"encoding/json"
@@ -10,14 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stageName is argv[0] of the re-executed binary. It carries nothing: the order comes over descriptor 0.
-const stageName = "casemate-jail"
-
 // init is the early dispatch: in a re-executed stage it never returns, so nothing of the rest of the binary is
 // initialised. It is the one init of the project. Go initialises ready packages in order of their paths (Go spec,
 // "Program initialization"), and this one is ready early.
 func init() {
-	if len(os.Args) == 1 && os.Args[0] == stageName {
+	if len(os.Args) == 1 && os.Args[0] == Name {
 		runtime.LockOSThread() // capabilities, seccomp and Landlock belong to a thread: this one becomes the program
 		stage()
 		os.Exit(125)
@@ -26,9 +23,9 @@ func init() {
 
 // stager is the state of one stage: what it was told, and what held so far.
 type stager struct {
-	*order
+	*Order
 	control int
-	out     outcome
+	out     Outcome
 	sockets []int
 	procFD  int
 	procErr error
@@ -36,7 +33,7 @@ type stager struct {
 
 // stage runs inside the new namespaces, as the last Go code before the program. It returns only on failure.
 func stage() {
-	s := &stager{order: new(order)}
+	s := &stager{Order: new(Order)}
 	if err := s.receive(); err != nil {
 		return // the node is gone or never was: nobody to tell
 	}
@@ -90,10 +87,10 @@ func (s *stager) build() error {
 		case step.must:
 			return &stageError{step.wall, err}
 		default:
-			s.out.Missing = append(s.out.Missing, missing(step.wall, err))
+			s.out.Missing = append(s.out.Missing, Missing{step.wall, err.Error()})
 		}
 	}
-	if len(s.out.Missing) > 0 && !s.AllowWeak && !s.Probe {
+	if len(s.out.Missing) > 0 && !s.AllowWeak {
 		return errors.New("walls missing")
 	}
 	return s.enter()
@@ -119,7 +116,7 @@ func (s *stager) held(wall string) {
 
 // receive takes the order from descriptor 0 and puts /dev/null there instead.
 func (s *stager) receive() error {
-	control, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3+maxPassed)
+	control, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3+MaxPassed)
 	if err != nil {
 		return err
 	}
@@ -131,15 +128,15 @@ func (s *stager) receive() error {
 		return err
 	}
 	s.control = control
-	buf := make([]byte, maxOrder)
+	buf := make([]byte, MaxOrder)
 	n, err := unix.Read(control, buf)
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal(buf[:n], s.order)
+	return json.Unmarshal(buf[:n], s.Order)
 }
 
-// report sends the outcome, and with it the descriptors that the node shall have.
+// report sends the Outcome, and with it the descriptors that the node shall have.
 func (s *stager) report(fds []int) error {
 	data, err := json.Marshal(s.out)
 	if err != nil {
@@ -169,7 +166,7 @@ func (s *stager) separate() error {
 // Danger: once the filter is up this thread makes raw system calls only, because the Go runtime may need one that the
 // program does not get. So everything the last steps need is made before.
 func (s *stager) enter() error {
-	if err := setLimits(s.Limits, s.DataLimit); err != nil {
+	if err := setLimits(s.Limits); err != nil {
 		return err
 	}
 	if err := unix.Chdir(s.Dir); err != nil {
@@ -183,7 +180,7 @@ func (s *stager) enter() error {
 		return fmt.Errorf("tying the jail to the node: %w", err)
 	}
 	unix.Umask(0o022)
-	p, err := newProgram(s.order, s.control)
+	p, err := newProgram(s.Order, s.control)
 	if err != nil {
 		return err
 	}

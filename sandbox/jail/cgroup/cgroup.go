@@ -1,4 +1,6 @@
-package jail
+// Package cgroup bounds and counts what a jail uses, with whatever control groups this process may make: version 1
+// hierarchies, the unified one, or none.
+package cgroup
 
 import (
 	"crypto/rand"
@@ -13,12 +15,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errNoFreezer says that no cgroup can stop this jail.
-var errNoFreezer = errors.New("no freezer")
+// The walls that control groups make.
+const (
+	WallMemory  = "cgroup-memory"
+	WallPids    = "cgroup-pids"
+	WallCPU     = "cgroup-cpu"
+	WallFreezer = "cgroup-freezer"
+)
 
-// cgroups is what this machine's control groups give to this process: per controller the directory under which it may
-// make groups. Version 1 hierarchies are used where they own a controller, the unified one for the rest.
-type cgroups struct {
+// Limits bound one group.
+type Limits struct {
+	MemoryBytes int64
+	Pids        int
+	CPUMillis   int // 1000 is one core; 0 is no quota
+}
+
+// Usage is what a group has used so far.
+type Usage struct {
+	CPU       time.Duration
+	PeakBytes int64
+	OOM       bool // something was killed at the memory limit
+}
+
+// Missing is a wall that could not be made.
+type Missing struct {
+	Name string
+	Err  error
+}
+
+// ErrNoFreezer says that no cgroup can stop this jail.
+var ErrNoFreezer = errors.New("no freezer")
+
+// Tree is what this machine's control groups give to this process: per controller the directory under which it may
+// Make groups. Version 1 hierarchies are used where they own a controller, the unified one for the rest.
+type Tree struct {
 	bases map[string]base // by controller: memory, pids, cpu, cpuacct, freezer
 	why   map[string]error
 }
@@ -33,9 +63,9 @@ var controllers = [...]struct{ name, wall string }{
 	{"memory", WallMemory}, {"pids", WallPids}, {"cpu", WallCPU}, {"cpuacct", ""}, {"freezer", WallFreezer},
 }
 
-// openCgroups finds the hierarchies from /proc/self/mountinfo and /proc/self/cgroup under a root ("/" but in tests).
-func openCgroups(root string) *cgroups {
-	c := &cgroups{bases: map[string]base{}, why: map[string]error{}}
+// Open finds the hierarchies from /proc/self/mountinfo and /proc/self/cgroup under a root ("/" but in tests).
+func Open(root string) *Tree {
+	c := &Tree{bases: map[string]base{}, why: map[string]error{}}
 	mounts, err := os.ReadFile(filepath.Join(root, "proc/self/mountinfo"))
 	if err != nil {
 		return c
@@ -68,7 +98,7 @@ func ownPaths(text string) map[string]string {
 
 // addMount reads one line of mountinfo: fields 4 and 5 are the root of the mount and where it is, and after the lone
 // "-" come the type, the source and the options of the file system (proc_pid_mountinfo(5)).
-func (c *cgroups) addMount(root, line string, own map[string]string) {
+func (c *Tree) addMount(root, line string, own map[string]string) {
 	left, right, _ := strings.Cut(line, " - ")
 	f, fs := strings.Fields(left), strings.Fields(right)
 	if len(f) < 5 || len(fs) < 3 {
@@ -98,7 +128,7 @@ func (c *cgroups) addMount(root, line string, own map[string]string) {
 
 // addUnified takes what the unified hierarchy delegates. A group that holds processes cannot hand controllers on, so a
 // node alone in its group first moves into a leaf of it (cgroups(7), "no internal processes").
-func (c *cgroups) addUnified(dir string) {
+func (c *Tree) addUnified(dir string) {
 	for _, k := range controllers {
 		if _, taken := c.bases[k.name]; taken || k.name == "cpuacct" || k.name == "freezer" {
 			continue
@@ -144,14 +174,14 @@ func handOn(dir, controller string) error {
 	return put(subtree, "+"+controller)
 }
 
-// group is one jail's control groups. A nil group is none: its methods do nothing.
-type group struct {
+// Group is one jail's control groups. A nil Group is none: its methods do nothing.
+type Group struct {
 	dirs map[string]base // by controller; several may share one directory
 }
 
-// make makes a group with its limits, and says which walls it could not make.
-func (c *cgroups) make(l Limits, broken []string) (*group, []Missing) {
-	g := &group{dirs: map[string]base{}}
+// Make makes a group with its limits, and says which walls it could not make.
+func (c *Tree) Make(l Limits, broken []string) (*Group, []Missing) {
+	g := &Group{dirs: map[string]base{}}
 	name := "casemate-" + strings.ToLower(rand.Text())
 	var weak []Missing
 	for _, k := range controllers {
@@ -176,7 +206,7 @@ func (c *cgroups) make(l Limits, broken []string) (*group, []Missing) {
 			}
 		}
 		if err != nil && k.wall != "" {
-			weak = append(weak, missing(k.wall, err))
+			weak = append(weak, Missing{k.wall, err})
 		}
 	}
 	return g, weak
@@ -186,7 +216,7 @@ func (c *cgroups) make(l Limits, broken []string) (*group, []Missing) {
 // for tens of milliseconds and not for hundreds.
 const cpuPeriod = 20_000
 
-func (g *group) limit(controller string, b base, l Limits) error {
+func (g *Group) limit(controller string, b base, l Limits) error {
 	at := func(file string) string { return filepath.Join(b.dir, file) }
 	memory, pids := strconv.FormatInt(l.MemoryBytes, 10), strconv.Itoa(l.Pids)
 	quota := strconv.Itoa(max(l.CPUMillis*cpuPeriod/1000, 1000)) // 1 ms is the kernel's least
@@ -224,7 +254,7 @@ func put(file, value string) error {
 }
 
 // each calls f once per directory.
-func (g *group) each(f func(dir string) error) error {
+func (g *Group) each(f func(dir string) error) error {
 	if g == nil {
 		return nil
 	}
@@ -239,8 +269,8 @@ func (g *group) each(f func(dir string) error) error {
 	return errors.Join(errs...)
 }
 
-// held names the walls that the group makes.
-func (g *group) held() []string {
+// Held names the walls that the group makes.
+func (g *Group) Held() []string {
 	var walls []string
 	for _, k := range controllers {
 		if _, ok := g.dirs[k.name]; ok && k.wall != "" {
@@ -250,13 +280,13 @@ func (g *group) held() []string {
 	return walls
 }
 
-// join moves a process in, with all of its threads.
-func (g *group) join(pid int) error {
+// Join moves a process in, with all of its threads.
+func (g *Group) Join(pid int) error {
 	return g.each(func(dir string) error { return put(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid)) })
 }
 
-// remove takes the directories away. The kernel needs a moment after the last process has gone.
-func (g *group) remove() error {
+// Remove takes the directories away. The kernel needs a moment after the last process has gone.
+func (g *Group) Remove() error {
 	return g.each(func(dir string) error {
 		var err error
 		for wait := 100 * time.Microsecond; wait < 2*time.Second; wait *= 2 {
@@ -269,19 +299,19 @@ func (g *group) remove() error {
 	})
 }
 
-// freeze stops every process of the group and returns when they stand.
-func (g *group) freeze() error { return g.setFrozen(true) }
+// Freeze stops every process of the group and returns when they stand.
+func (g *Group) Freeze() error { return g.setFrozen(true) }
 
-// thaw lets them go on.
-func (g *group) thaw() error { return g.setFrozen(false) }
+// Thaw lets them go on.
+func (g *Group) Thaw() error { return g.setFrozen(false) }
 
-func (g *group) setFrozen(frozen bool) error {
+func (g *Group) setFrozen(frozen bool) error {
 	b, ok := base{}, false
 	if g != nil {
 		b, ok = g.dirs["freezer"]
 	}
 	if !ok {
-		return errNoFreezer
+		return ErrNoFreezer
 	}
 	file, value, state, want := "freezer.state", "THAWED", "freezer.state", "THAWED"
 	switch {
@@ -308,8 +338,8 @@ func (g *group) setFrozen(frozen bool) error {
 	return errors.New("freezer: the processes do not stop")
 }
 
-// usage reads the counters; those that are not there stay zero.
-func (g *group) usage() Usage {
+// Usage reads the counters; those that are not there stay zero.
+func (g *Group) Usage() Usage {
 	var u Usage
 	if g == nil {
 		return u
@@ -346,12 +376,12 @@ func number(b base, file, key string) int64 {
 	return 0
 }
 
-// procUsage reads what a process without a cgroup has used, its reaped children included (proc_pid_stat(5)).
-func procUsage(pid int, u Usage) (Usage, error) {
+// ProcUsage reads what a process without a cgroup has used, its reaped children included (proc_pid_stat(5)).
+func ProcUsage(pid int, u Usage) (Usage, error) {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
 	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
 	if err != nil {
-		return u, fmt.Errorf("jail: reading usage: %w", err)
+		return u, fmt.Errorf("reading usage: %w", err)
 	}
 	f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 	if u.CPU == 0 && len(f) > 14 {

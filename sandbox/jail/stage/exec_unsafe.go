@@ -1,4 +1,4 @@
-package jail
+package stage
 
 import (
 	"encoding/binary"
@@ -7,12 +7,6 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-)
-
-// The tags of the two binary messages that a filtered stage sends; every other message is JSON.
-const (
-	tagNotifier = 'N' // followed by the number of the notifier's descriptor in the stage: fetch it, then answer
-	tagFailed   = 'X' // followed by the errno of the exec
 )
 
 // program holds everything the last raw system calls need, so that nothing is allocated between filter and exec.
@@ -27,7 +21,7 @@ type program struct {
 	message [5]byte
 }
 
-func newProgram(o *order, control int) (*program, error) {
+func newProgram(o *Order, control int) (*program, error) {
 	p := &program{control: uintptr(control), notify: o.Notify}
 	var err error
 	if p.path, err = unix.BytePtrFromString(o.Argv[0]); err != nil {
@@ -59,7 +53,7 @@ func (p *program) filterAndExec() error {
 		return fmt.Errorf("installing the system call filter: %w", errno)
 	}
 	if p.notify {
-		p.send(tagNotifier, uint32(fd))
+		p.send(TagNotifier, uint32(fd))
 		// The node answers with one byte when it holds the descriptor, or closes the socket.
 		n, _, errno := unix.RawSyscall(unix.SYS_READ, p.control, uintptr(unsafe.Pointer(&p.message[0])), 1)
 		for errno == unix.EINTR {
@@ -71,7 +65,7 @@ func (p *program) filterAndExec() error {
 	}
 	_, _, errno = unix.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(p.path)),
 		uintptr(unsafe.Pointer(&p.argv[0])), uintptr(unsafe.Pointer(&p.env[0])))
-	p.send(tagFailed, uint32(errno))
+	p.send(TagFailed, uint32(errno))
 	for {
 		unix.RawSyscall(unix.SYS_EXIT_GROUP, 125, 0, 0)
 	}

@@ -1,4 +1,4 @@
-package jail
+package stage
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package jail
+package stage
 
 import (
 	"encoding/binary"
@@ -84,8 +84,8 @@ func localRoute(family byte) error {
 	return nil
 }
 
-// parseListen reads "tcp 169.254.100.1:9001".
-func parseListen(spec string) (network string, addr netip.AddrPort, err error) {
+// ParseListen reads one entry of Order.Listen, "tcp 169.254.100.1:9001" or "udp [fd00::1]:53".
+func ParseListen(spec string) (network string, addr netip.AddrPort, err error) {
 	network, text, _ := strings.Cut(spec, " ")
 	if network != "tcp" && network != "udp" {
 		return "", addr, fmt.Errorf("network %q: want tcp or udp", network)
@@ -95,7 +95,7 @@ func parseListen(spec string) (network string, addr netip.AddrPort, err error) {
 }
 
 func listen(spec string) (int, error) {
-	network, addr, err := parseListen(spec)
+	network, addr, err := ParseListen(spec)
 	if err != nil {
 		return -1, err
 	}

@@ -1,18 +1,12 @@
-package jail
+package stage
 
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strconv"
-	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
-
-// insideUID is the uid and gid of a program in a jail with an own user namespace. Lambda's is also some unnamed user.
-const insideUID = 1051
 
 // bound takes every capability out of the bounding and ambient sets and locks the bits that would give one back.
 func (s *stager) bound() error {
@@ -38,7 +32,7 @@ func (s *stager) bound() error {
 // become switches to the jail's own uid. Raw calls: this thread alone becomes the program.
 func (s *stager) become() error {
 	if !s.Root {
-		if unix.Geteuid() != insideUID {
+		if unix.Geteuid() != UID {
 			return fmt.Errorf("uid %d inside", unix.Geteuid())
 		}
 		return nil
@@ -79,7 +73,7 @@ func dropCaps() error {
 
 // setLimits lowers resource limits; a hard limit that is lower already stays. Raw, because Go's own Setrlimit
 // remembers the descriptor limit and puts it back at exec.
-func setLimits(l Limits, data int64) error {
+func setLimits(l Limits) error {
 	set := []struct {
 		resource int
 		value    uint64
@@ -93,7 +87,7 @@ func setLimits(l Limits, data int64) error {
 		{unix.RLIMIT_SIGPENDING, 1024},
 		{unix.RLIMIT_NICE, 0},
 		{unix.RLIMIT_RTPRIO, 0},
-		{unix.RLIMIT_DATA, uint64(data)},
+		{unix.RLIMIT_DATA, uint64(l.DataBytes)},
 	}
 	for _, r := range set {
 		if r.resource == unix.RLIMIT_DATA && r.value == 0 {
@@ -199,18 +193,4 @@ func addRule(ruleset int, target string, rights, handled uint64) error {
 		return errno
 	}
 	return nil
-}
-
-// canSwitch says whether this process can make namespaces and switch uids itself, or needs a user namespace for it.
-func canSwitch() bool {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return false
-	}
-	_, rest, _ := strings.Cut(string(status), "\nCapEff:")
-	line, _, _ := strings.Cut(rest, "\n")
-	caps, err := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
-	const need = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETPCAP |
-		1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_BIND_SERVICE
-	return err == nil && caps&need == need && os.Geteuid() == 0
 }
