@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"casemate/internal/casetest/guests"
 )
 
 // goGuest builds a Go program for WASI.
@@ -42,7 +44,7 @@ func BenchmarkRun(b *testing.B) {
 		name   string
 		module func() []byte
 	}{
-		{"hello", guestHello}, {"echo", guestEcho}, {"reactor", func() []byte { return guestReactor(false) }},
+		{"hello", guests.Hello}, {"echo", guests.Echo}, {"reactor", func() []byte { return guests.Reactor(false) }},
 		{"go", func() []byte { return goGuest(b, goEcho) }},
 	} {
 		b.Run(g.name, func(b *testing.B) {

@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -44,8 +45,15 @@ func main() {
 }
 `
 
+func builtBare(t testing.TB) func(*Config) {
+	executable := staticWorker(t)
+	return func(c *Config) {
+		c.Start = func(_ context.Context, s *Spec) (*Started, error) { return startBareOf(executable, s) }
+	}
+}
+
 func TestGoGuest(t *testing.T) {
-	b := newBed(t, nil)
+	b := newBed(t, builtBare(t))
 	v := b.version("probe", goGuest(t, goProbe))
 	v.Env = map[string]string{"STAGE": "test", "EMPTY": ""}
 	r := b.run(v, "hello")
@@ -107,7 +115,7 @@ func main() {}
 `
 
 func TestGoReactor(t *testing.T) {
-	b := newBed(t, nil)
+	b := newBed(t, builtBare(t))
 	v := b.version("reactor", goGuest(t, goReactor, "-buildmode=c-shared"))
 	for range 3 {
 		if r := b.run(v, "hello"); string(r.Payload) != "HELLO!" {

@@ -12,6 +12,8 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 	"github.com/tetratelabs/wazero/sys"
+
+	"casemate/sandbox/wasm/module"
 )
 
 // guest is one compiled module with everything an instance of it needs, kept between events: the compiled code, the
@@ -20,9 +22,9 @@ import (
 type guest struct {
 	ctx     context.Context // carries the arena to wazero
 	runtime wazero.Runtime
-	module  wazero.CompiledModule
+	code    wazero.CompiledModule
 	config  wazero.ModuleConfig
-	info    Info
+	info    module.Info
 	arena   *arena
 	in      input
 	out     *output
@@ -32,7 +34,7 @@ type guest struct {
 
 // compile reads the module and makes it ready. cache may be empty: compiled code is then kept in memory only.
 func compile(code []byte, s *setup, cache wazero.CompilationCache, log *logger) (*guest, error) {
-	info, err := Inspect(code)
+	info, err := module.Inspect(code)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +55,7 @@ func compile(code []byte, s *setup, cache wazero.CompilationCache, log *logger) 
 	if _, err = wasi_snapshot_preview1.Instantiate(g.ctx, g.runtime); err != nil {
 		return nil, fmt.Errorf("preparing WASI: %w", err)
 	}
-	if g.module, err = g.runtime.CompileModule(g.ctx, limitTables(code)); err != nil {
+	if g.code, err = g.runtime.CompileModule(g.ctx, module.LimitTables(code)); err != nil {
 		return nil, fmt.Errorf("compiling the module: %w", err)
 	}
 	g.config = g.moduleConfig(s.Env)
@@ -63,7 +65,7 @@ func compile(code []byte, s *setup, cache wazero.CompilationCache, log *logger) 
 func (g *guest) moduleConfig(env []string) wazero.ModuleConfig {
 	c := wazero.NewModuleConfig().WithName("").WithStartFunctions().WithStdin(&g.in).WithStderr(g.log).
 		WithRandSource(rand.Reader).WithSysWalltime().WithSysNanotime().WithSysNanosleep()
-	if g.info.Kind == Command {
+	if g.info.Kind == module.Command {
 		c = c.WithStdout(g.out)
 	} else {
 		c = c.WithStdout(g.log)
@@ -85,7 +87,7 @@ func (g *guest) run(e *event) answer {
 		return a
 	}
 	g.arena.begin(e.Pages)
-	m, err := g.runtime.InstantiateModule(g.ctx, g.module, g.config)
+	m, err := g.runtime.InstantiateModule(g.ctx, g.code, g.config)
 	if err != nil {
 		g.classify(&a, err)
 		if a.Status == statusTrap {
@@ -93,8 +95,8 @@ func (g *guest) run(e *event) answer {
 		}
 		return a
 	}
-	if g.info.Kind == Command {
-		err = m.ExportedFunction(exportStart).CallWithStack(g.ctx, nil)
+	if g.info.Kind == module.Command {
+		err = m.ExportedFunction(module.ExportStart).CallWithStack(g.ctx, nil)
 	} else {
 		var failed bool
 		if failed, err = g.handle(m, e.Payload); failed {
@@ -110,28 +112,28 @@ func (g *guest) run(e *event) answer {
 
 // handle runs the reactor's contract of the package comment, and copies its answer out.
 func (g *guest) handle(m api.Module, payload []byte) (failed bool, err error) {
-	if init := m.ExportedFunction(exportInitialize); init != nil {
+	if init := m.ExportedFunction(module.ExportInitialize); init != nil {
 		if err = init.CallWithStack(g.ctx, nil); err != nil {
 			return false, err
 		}
 	}
 	g.stack[0] = uint64(len(payload))
-	if err = m.ExportedFunction(exportAlloc).CallWithStack(g.ctx, g.stack[:1]); err != nil {
+	if err = m.ExportedFunction(module.ExportAlloc).CallWithStack(g.ctx, g.stack[:1]); err != nil {
 		return false, err
 	}
 	at := uint32(g.stack[0])
 	if !m.Memory().Write(at, payload) {
-		return false, fmt.Errorf("%s gave address %d, which has no room for %d bytes", exportAlloc, at, len(payload))
+		return false, fmt.Errorf("%s gave address %d, which has no room for %d bytes", module.ExportAlloc, at, len(payload))
 	}
 	g.stack[0], g.stack[1] = uint64(at), uint64(len(payload))
-	if err = m.ExportedFunction(exportHandle).CallWithStack(g.ctx, g.stack[:2]); err != nil {
+	if err = m.ExportedFunction(module.ExportHandle).CallWithStack(g.ctx, g.stack[:2]); err != nil {
 		return false, err
 	}
 	const errorBit = 1 << 31
 	at, n := uint32(g.stack[0]>>32), uint32(g.stack[0])
 	result, ok := m.Memory().Read(at, n&^errorBit)
 	if !ok {
-		return false, fmt.Errorf("%s gave an answer outside of its memory", exportHandle)
+		return false, fmt.Errorf("%s gave an answer outside of its memory", module.ExportHandle)
 	}
 	// A refused write is kept by the output itself.
 	_, _ = g.out.Write(result)

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/internal/casetest/guests"
 )
 
 // TestJailed is the real thing: the workers run behind the walls that this machine can give.
 func TestJailed(t *testing.T) {
-	b := newBed(t, func(c *Config) { c.Start = nil; c.AllowWeak = true })
-	echo := b.version("echo", guestEcho())
+	b := newBed(t, func(c *Config) { c.Start, c.AllowWeak, c.Executable = nil, true, staticWorker(t) })
+	echo := b.version("echo", guests.Echo())
 	for range 3 {
 		r := b.run(echo, "an event")
 		if string(r.Payload) != "an event" {
@@ -23,10 +24,10 @@ func TestJailed(t *testing.T) {
 			t.Fatalf("walls %v, weak %v", r.Walls, r.Weak)
 		}
 	}
-	if r := b.run(b.version("grow", guestGrow()), ""); r.Failure != casemate.FailureMemory {
+	if r := b.run(b.version("grow", guests.Grow()), ""); r.Failure != casemate.FailureMemory {
 		t.Errorf("grow: %s %s", r.Failure, r.Detail)
 	}
-	loop := b.launch(b.version("loop", guestLoop()), "")
+	loop := b.launch(b.version("loop", guests.Loop()), "")
 	if err := b.Prepare(context.Background(), loop.Version); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/sandbox/wasm/module"
 )
 
 // Config is what a Pool needs. Code and CacheDir are required.
@@ -18,6 +19,8 @@ type Config struct {
 	Code func(ctx context.Context, v *casemate.Version) (path string, release func(), err error)
 	// Start starts a worker process; nil starts it in a jail.
 	Start func(ctx context.Context, s *Spec) (*Started, error)
+	// Executable is the program that Start runs as a worker, one that calls Serve; empty: this process's own.
+	Executable string
 	// CacheDir is a directory of this node alone, where compiled code is kept, per app and function.
 	CacheDir string
 	// Logs takes every log line, in order within a run; nil drops them. It must not block for long.
@@ -58,7 +61,7 @@ func NewPool(cfg Config) (*Pool, error) {
 		return nil, fmt.Errorf("wasm pool: %w", err)
 	}
 	if cfg.Start == nil {
-		cfg.Start = startJailed
+		cfg.Start = jailer(cfg.Executable).start
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
@@ -235,3 +238,6 @@ type function struct {
 	waiting []chan handover
 	closed  error
 }
+
+// Inspect reads a module without running it and refuses what a worker could not run: module.Inspect, for deploys.
+func Inspect(code []byte) (module.Info, error) { return module.Inspect(code) }

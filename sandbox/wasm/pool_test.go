@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/internal/casetest/guests"
 )
 
 // TestMain makes the test binary its own worker, as cmd does.
@@ -23,7 +24,39 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == Argv0 {
 		os.Exit(Serve(SocketFD))
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	if builtDir != "" {
+		_ = os.RemoveAll(builtDir)
+	}
+	os.Exit(status)
+}
+
+var builtDir string
+
+// builtWorker is a worker built as a node is: static, and without the race detector, under which compiling a Go guest
+// takes ten seconds.
+var builtWorker = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "casemate-wasm-")
+	if err != nil {
+		return "", err
+	}
+	builtDir = dir
+	out := filepath.Join(dir, "worker")
+	cmd := exec.Command("go", "build", "-o", out, "casemate/sandbox/wasm/testdata/worker")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if b, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building a worker: %w: %s", err, b)
+	}
+	// The jail's own uid must reach it.
+	return out, os.Chmod(dir, 0o755)
+})
+
+func staticWorker(t testing.TB) string {
+	w, err := builtWorker()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
 }
 
 // bare is a worker without a jail: what is tested here is what goes on between the two processes.
@@ -45,7 +78,11 @@ func startBare(_ context.Context, s *Spec) (*Started, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := &exec.Cmd{Path: self, Args: []string{Argv0}, Env: []string{}, ExtraFiles: []*os.File{s.Conn}, Stderr: os.Stderr}
+	return startBareOf(self, s)
+}
+
+func startBareOf(executable string, s *Spec) (*Started, error) {
+	cmd := &exec.Cmd{Path: executable, Args: []string{Argv0}, Env: []string{}, ExtraFiles: []*os.File{s.Conn}, Stderr: os.Stderr}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -147,18 +184,18 @@ func TestRun(t *testing.T) {
 		failure casemate.Failure
 		log     string
 	}{
-		{"hello", guestHello(), "", "hello", "", ""},
-		{"echo", guestEcho(), "an event", "an event", "", ""},
-		{"echo of nothing", guestEcho(), "", "", "", ""},
-		{"echo of 320 KiB", guestEcho(), long, long, "", ""},
-		{"log", guestSay("to the log\n", 2), "", "", "", "to the log\n"},
-		{"exit 0", guestExit(0), "", "", "", "why\n"},
-		{"exit 3", guestExit(3), "", "exit status 3", casemate.FailureExit, "why\n"},
-		{"trap", guestTrap(), "", "trap: unreachable", casemate.FailureExit, "wasm stack trace"},
-		{"memory", guestGrow(), "", "out of memory", casemate.FailureMemory, "unreachable"},
-		{"flood", guestFlood(1), "", "exceeded maximum allowed payload size", casemate.FailureResponse, ""},
-		{"reactor", guestReactor(false), "an event", "an event", "", ""},
-		{"reactor's error", guestReactor(true), "my fault", "my fault", casemate.FailureHandled, ""},
+		{"hello", guests.Hello(), "", "hello", "", ""},
+		{"echo", guests.Echo(), "an event", "an event", "", ""},
+		{"echo of nothing", guests.Echo(), "", "", "", ""},
+		{"echo of 320 KiB", guests.Echo(), long, long, "", ""},
+		{"log", guests.Say("to the log\n", 2), "", "", "", "to the log\n"},
+		{"exit 0", guests.Exit(0), "", "", "", "why\n"},
+		{"exit 3", guests.Exit(3), "", "exit status 3", casemate.FailureExit, "why\n"},
+		{"trap", guests.Trap(), "", "trap: unreachable", casemate.FailureExit, "wasm stack trace"},
+		{"memory", guests.Grow(), "", "out of memory", casemate.FailureMemory, "unreachable"},
+		{"flood", guests.Flood(1), "", "exceeded maximum allowed payload size", casemate.FailureResponse, ""},
+		{"reactor", guests.Reactor(false), "an event", "an event", "", ""},
+		{"reactor's error", guests.Reactor(true), "my fault", "my fault", casemate.FailureHandled, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := b.version(strings.ReplaceAll(c.name, " ", "-"), c.module)
@@ -184,7 +221,7 @@ func TestRun(t *testing.T) {
 
 func TestGrowStopsAtTheLimit(t *testing.T) {
 	b := newBed(t, nil)
-	v := b.version("grow", guestGrow())
+	v := b.version("grow", guests.Grow())
 	v.Limits.MemoryMB = 7
 	r := b.run(v, "")
 	if r.Usage.PeakBytes != 7<<20 || r.Usage.MemoryMB != 7 {
@@ -194,7 +231,7 @@ func TestGrowStopsAtTheLimit(t *testing.T) {
 
 func TestTimeoutKillsOneFunctionOnly(t *testing.T) {
 	b := newBed(t, func(c *Config) { c.MaxWorkers = 1 })
-	loop, echo := b.version("loop", guestLoop()), b.version("echo", guestEcho())
+	loop, echo := b.version("loop", guests.Loop()), b.version("echo", guests.Echo())
 	loop.Limits.Timeout = 3 * time.Second
 	b.run(echo, "warm")
 	done := make(chan *casemate.Result)
@@ -234,7 +271,7 @@ func TestTimeoutKillsOneFunctionOnly(t *testing.T) {
 
 func TestUsageAndLog(t *testing.T) {
 	b := newBed(t, nil)
-	v := b.version("say", guestSay("a line\nanother\n", 2))
+	v := b.version("say", guests.Say("a line\nanother\n", 2))
 	cold, warm := b.run(v, "123"), b.run(v, "123")
 	if !cold.Usage.Cold || cold.Usage.Init <= 0 || warm.Usage.Cold || warm.Usage.Init != 0 {
 		t.Errorf("cold %+v, warm %+v", cold.Usage, warm.Usage)
@@ -260,7 +297,7 @@ func TestUsageAndLog(t *testing.T) {
 
 func TestLogIsBounded(t *testing.T) {
 	b := newBed(t, func(c *Config) { c.LogBytes = 100 << 10 })
-	v := b.version("flood", guestFlood(2))
+	v := b.version("flood", guests.Flood(2))
 	l := b.launch(v, "")
 	l.Deadline = time.Now().Add(time.Second)
 	r, err := b.Run(context.Background(), l)
@@ -277,7 +314,7 @@ func TestLogIsBounded(t *testing.T) {
 
 func TestEveryInstanceIsFresh(t *testing.T) {
 	b := newBed(t, func(c *Config) { c.MaxWorkers = 1 })
-	v := b.version("random", guestRandom())
+	v := b.version("random", guests.Random())
 	seen := map[string]bool{}
 	for range 100 {
 		r := b.run(v, "")
@@ -297,7 +334,7 @@ func TestNoResidue(t *testing.T) {
 		rounds = 1_000_000
 	}
 	for _, pages := range []int32{2, 20} {
-		v := b.version(fmt.Sprint("canary-", pages), guestCanary(pages))
+		v := b.version(fmt.Sprint("canary-", pages), guests.Canary(pages))
 		for i := range rounds / int(pages) * 2 {
 			r := b.run(v, "")
 			if r.Failure != "" || string(r.Payload) != "\x00\x00\x00\x00" {
@@ -309,7 +346,7 @@ func TestNoResidue(t *testing.T) {
 
 func TestCrashIsOneFailedRequest(t *testing.T) {
 	b := newBed(t, func(c *Config) { c.MaxWorkers = 1 })
-	v := b.version("echo", guestEcho())
+	v := b.version("echo", guests.Echo())
 	b.run(v, "x")
 	f, err := b.function(v)
 	if err != nil {
@@ -327,7 +364,7 @@ func TestCrashIsOneFailedRequest(t *testing.T) {
 
 func TestPreparedCodeIsKeptAndRepaired(t *testing.T) {
 	b := newBed(t, nil)
-	v := b.version("echo", guestEcho())
+	v := b.version("echo", guests.Echo())
 	if err := b.Prepare(context.Background(), v); err != nil {
 		t.Fatal(err)
 	}
@@ -360,7 +397,7 @@ func TestPreparedCodeIsKeptAndRepaired(t *testing.T) {
 
 func TestBadModuleFailsItsInit(t *testing.T) {
 	b := newBed(t, nil)
-	bad := guestHello()
+	bad := guests.Hello()
 	bad[len(bad)-12] = 0xff // within the code: only the compiler sees it
 	v := b.version("bad", bad)
 	err := b.Prepare(context.Background(), v)
@@ -374,7 +411,7 @@ func TestBadModuleFailsItsInit(t *testing.T) {
 
 func TestCancelDropAndClose(t *testing.T) {
 	b := newBed(t, func(c *Config) { c.MaxWorkers = 1 })
-	v := b.version("loop", guestLoop())
+	v := b.version("loop", guests.Loop())
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 2)
 	begun := make(chan struct{})
@@ -411,7 +448,7 @@ func TestCancelDropAndClose(t *testing.T) {
 
 func TestManyAtOnce(t *testing.T) {
 	b := newBed(t, func(c *Config) { c.MaxWorkers = 2 })
-	v := b.version("echo", guestEcho())
+	v := b.version("echo", guests.Echo())
 	var wg sync.WaitGroup
 	for i := range 16 {
 		wg.Go(func() {
@@ -436,7 +473,7 @@ func TestManyAtOnce(t *testing.T) {
 func TestIdleWorkersEnd(t *testing.T) {
 	now := time.Unix(0, 0)
 	b := newBed(t, func(c *Config) { c.IdleTimeout = time.Hour; c.Clock = func() time.Time { return now } })
-	v := b.version("echo", guestEcho())
+	v := b.version("echo", guests.Echo())
 	b.run(v, "x")
 	f, _ := b.function(v)
 	w := f.all[0]

@@ -24,12 +24,18 @@ const (
 	workerFiles   = 64
 )
 
-// startJailed starts a worker in a jail: this node's own executable, the module and the compiled code, all read-only,
-// nothing else.
-func startJailed(ctx context.Context, s *Spec) (*Started, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("finding the node's executable: %w", err)
+// jailer starts workers in jails. It is the path of their executable; empty is this process's own.
+type jailer string
+
+// start shows the jail the executable, the module and the compiled code, all read-only, and nothing else.
+func (j jailer) start(ctx context.Context, s *Spec) (*Started, error) {
+	self := string(j)
+	if self == "" {
+		own, err := os.Executable()
+		if err != nil {
+			return nil, fmt.Errorf("finding the node's executable: %w", err)
+		}
+		self = own
 	}
 	spec := jail.Spec{
 		Argv:      []string{jailWorker},

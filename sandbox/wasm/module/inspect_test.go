@@ -1,4 +1,4 @@
-package wasm
+package module
 
 import (
 	"bytes"
@@ -9,24 +9,25 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"casemate"
+	"casemate/internal/casetest/guests"
 )
 
 func TestInspect(t *testing.T) {
-	info, err := Inspect(guestEcho())
+	info, err := Inspect(guests.Echo())
 	if err != nil || info.Kind != Command || info.MinPages != 1 || strings.Join(info.Imports, " ") != "fd_write fd_read" ||
 		strings.Join(info.Exports, " ") != "memory _start" {
 		t.Errorf("echo: %+v %v", info, err)
 	}
-	if info, err := Inspect(guestReactor(false)); err != nil || info.Kind != Reactor {
+	if info, err := Inspect(guests.Reactor(false)); err != nil || info.Kind != Reactor {
 		t.Errorf("reactor: %+v %v", info, err)
 	}
 }
 
 func TestInspectRefuses(t *testing.T) {
-	hello := guestHello()
+	hello := guests.Hello()
 	edit := func(f func(b []byte) []byte) []byte { return f(bytes.Clone(hello)) }
-	startOf := func(f fn) []byte { return guestModule{fns: []fn{f}, min: 1}.bytes() }
-	handle := fn{export: exportHandle, params: []byte{i32, i32}, results: []byte{i64}, code: code(opConst64, 0)}
+	startOf := func(f guests.Func) []byte { return guests.Module{Funcs: []guests.Func{f}, Min: 1}.Bytes() }
+	handle := guests.Func{Export: ExportHandle, Params: []byte{guests.I32, guests.I32}, Results: []byte{guests.I64}, Code: guests.Code(0x42, 0)}
 	for name, c := range map[string]struct {
 		module []byte
 		want   string
@@ -39,23 +40,23 @@ func TestInspectRefuses(t *testing.T) {
 		"no sections":       {hello[:8], "exports neither"},
 		"cut short":         {hello[:len(hello)-3], "malformed"},
 		"trailing garbage":  {append(bytes.Clone(hello), 7), "malformed"},
-		"section twice":     {append(bytes.Clone(hello), section(sectionMemory, [][]byte{{0, 1}})...), "malformed"},
+		"section twice":     {append(bytes.Clone(hello), 5, 3, 1, 0, 1), "malformed"},
 		"endless leb128":    {append(bytes.Clone(hello[:8]), 1, 0x80, 0x80, 0x80, 0x80, 0x80, 0), "malformed"},
 		"huge count":        {append(bytes.Clone(hello[:8]), 1, 5, 0xff, 0xff, 0xff, 0xff, 0x0f), "malformed"},
-		"foreign import":    {bytes.Replace(hello, []byte(wasiModule), []byte("wasi_snapshot_preview2"), 1), "preview2"},
+		"foreign import":    {bytes.Replace(hello, []byte(WASI), []byte("wasi_snapshot_preview2"), 1), "preview2"},
 		"unknown function":  {bytes.Replace(hello, []byte("fd_write"), []byte("fd_wrote"), 1), "fd_wrote"},
 		"bad UTF-8":         {bytes.Replace(hello, []byte("fd_write"), []byte("fd_writ\xff"), 1), "malformed"},
-		"_start with a sum": {startOf(fn{export: exportStart, params: []byte{i32}}), "_start has the wrong type"},
+		"_start with a sum": {startOf(guests.Func{Export: ExportStart, Params: []byte{guests.I32}}), "_start has the wrong type"},
 		"handle alone":      {startOf(handle), "without casemate_alloc"},
-		"both": {guestModule{fns: []fn{handle, {export: exportStart}}, min: 1}.bytes(),
+		"both": {guests.Module{Funcs: []guests.Func{handle, {Export: ExportStart}}, Min: 1}.Bytes(),
 			"exports both"},
-		"alloc of nothing": {guestModule{fns: []fn{handle, {export: exportAlloc}}, min: 1}.bytes(), "casemate_alloc has the wrong type"},
+		"alloc of nothing": {guests.Module{Funcs: []guests.Func{handle, {Export: ExportAlloc}}, Min: 1}.Bytes(), "casemate_alloc has the wrong type"},
 		"hidden memory":    {bytes.Replace(hello, []byte("memory"), []byte("nemory"), 1), "exports no memory"},
 		"no entry":         {bytes.Replace(hello, []byte("_start"), []byte("_stort"), 1), "exports neither"},
-		"5 GiB of memory":  {guestModule{fns: []fn{start(nil, 0)}, min: 80_000}.bytes(), "malformed"},
-		"huge table": {guestModule{fns: []fn{start(nil, 0)}, min: 1, tables: code(1, 0x70, 0, appendU32(nil, 1<<20))}.bytes(),
+		"5 GiB of memory":  {guests.Module{Funcs: []guests.Func{guests.Start(nil, 0)}, Min: 80_000}.Bytes(), "malformed"},
+		"huge table": {guests.Module{Funcs: []guests.Func{guests.Start(nil, 0)}, Min: 1, Tables: guests.Code(1, 0x70, 0, appendU32(nil, 1<<20))}.Bytes(),
 			"table starts with"},
-		"oversized": {append(bytes.Clone(hello), make([]byte, ModuleLimit)...), "bound is"},
+		"oversized": {append(bytes.Clone(hello), make([]byte, SizeLimit)...), "bound is"},
 	} {
 		_, err := Inspect(c.module)
 		e := casemate.AsError(err)
@@ -65,28 +66,10 @@ func TestInspectRefuses(t *testing.T) {
 	}
 }
 
-// TestTablesCannotGrow: memory outside of the linear one has a bound as well.
-func TestTablesCannotGrow(t *testing.T) {
-	// (table 1 funcref), and a _start that grows it by tableLimit and traps when that worked.
-	body := code(0xd0, 0x70, c(tableLimit), 0xfc, 15, 0, c(-1), opNe, opIf, void, opUnreachable, opEnd)
-	g := guestModule{fns: []fn{start(body, 0)}, min: 1, tables: []byte{1, 0x70, 0, 1}}
-	b := newBed(t, nil)
-	if r := b.run(b.version("tables", g.bytes()), ""); r.Failure != "" {
-		t.Fatalf("a table grew past its bound: %s", r.Detail)
-	}
-	g.fns[0].code = code(0xd0, 0x70, c(tableLimit-1), 0xfc, 15, 0, c(-1), opEq, opIf, void, opUnreachable, opEnd)
-	if r := b.run(b.version("tables-2", g.bytes()), ""); r.Failure != "" {
-		t.Fatalf("a table did not grow up to its bound: %s", r.Detail)
-	}
-	if m := guestHello(); !bytes.Equal(limitTables(m), m) {
-		t.Error("a module without tables was changed")
-	}
-}
-
 // FuzzInspect: what Inspect takes and wazero compiles has the exports and the memory that Inspect said; nothing panics.
 func FuzzInspect(f *testing.F) {
-	for _, m := range [][]byte{guestHello(), guestEcho(), guestReactor(true), guestGrow(), guestCanary(2),
-		guestModule{fns: []fn{start(nil, 0)}, min: 1, max: 9, tables: []byte{1, 0x70, 1, 1, 2}}.bytes()} {
+	for _, m := range [][]byte{guests.Hello(), guests.Echo(), guests.Reactor(true), guests.Grow(), guests.Canary(2),
+		guests.Module{Funcs: []guests.Func{guests.Start(nil, 0)}, Min: 1, Max: 9, Tables: []byte{1, 0x70, 1, 1, 2}}.Bytes()} {
 		f.Add(m)
 	}
 	ctx := context.Background()
@@ -97,13 +80,13 @@ func FuzzInspect(f *testing.F) {
 		if err != nil {
 			return
 		}
-		m, err := r.CompileModule(ctx, limitTables(module))
+		m, err := r.CompileModule(ctx, LimitTables(module))
 		if err != nil {
 			return
 		}
 		defer m.Close(ctx)
 		exports := m.ExportedFunctions()
-		if info.Kind == Command && exports[exportStart] == nil || info.Kind == Reactor && exports[exportHandle] == nil {
+		if info.Kind == Command && exports[ExportStart] == nil || info.Kind == Reactor && exports[ExportHandle] == nil {
 			t.Fatalf("%s without its exports", info.Kind)
 		}
 		if mem := m.ExportedMemories()["memory"]; mem == nil || mem.Min() != info.MinPages {

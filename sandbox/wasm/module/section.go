@@ -1,4 +1,4 @@
-package wasm
+package module
 
 import "unicode/utf8"
 
@@ -119,8 +119,8 @@ func (in *inspection) oneImport(c *cursor) error {
 	if c.bad {
 		return nil
 	}
-	if module != wasiModule || !known(name) || what != 0 {
-		return refusedf("only functions of "+wasiModule+" are provided; build for wasip1 without other imports",
+	if module != WASI || !known(name) || what != 0 {
+		return refusedf("only functions of "+WASI+" are provided; build for wasip1 without other imports",
 			"the module imports %.100q from %.100q", name, module)
 	}
 	index := c.u32()
@@ -144,8 +144,8 @@ func (in *inspection) oneFunction(c *cursor) error {
 func (in *inspection) oneTable(c *cursor) error {
 	c.byte() // element type: the compiler's to check
 	lo, _, _ := c.limits()
-	if !c.bad && lo > tableLimit {
-		return refusedf("make the table smaller", "a table starts with %d elements and the bound is %d", lo, tableLimit)
+	if !c.bad && lo > TableLimit {
+		return refusedf("make the table smaller", "a table starts with %d elements and the bound is %d", lo, TableLimit)
 	}
 	return nil
 }
@@ -185,9 +185,9 @@ func (in *inspection) oneExport(c *cursor) error {
 	return nil
 }
 
-// limitTables gives every table an explicit maximum of tableLimit, so that table.grow cannot take memory that no limit
+// LimitTables gives every table an explicit maximum of TableLimit, so that table.grow cannot take memory that no limit
 // counts. It changes nothing else; a module that does not parse comes back as it is, for the compiler to refuse.
-func limitTables(module []byte) []byte {
+func LimitTables(module []byte) []byte {
 	c := &cursor{b: module[8:]}
 	for len(c.b) > 0 {
 		start := len(module) - len(c.b)
@@ -220,8 +220,8 @@ func rewriteTables(c *cursor) ([]byte, bool) {
 		if c.bad || form > 1 {
 			return nil, false
 		}
-		if form == 0 || hi > tableLimit {
-			hi = max(lo, tableLimit)
+		if form == 0 || hi > TableLimit {
+			hi = max(lo, TableLimit)
 		}
 		b = appendU32(appendU32(append(b, element, 1), lo), hi)
 	}

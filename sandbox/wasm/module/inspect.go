@@ -1,4 +1,6 @@
-package wasm
+// Package module reads WebAssembly modules without running or compiling anything: what they import, export and ask for,
+// and whether a worker could run them at all.
+package module
 
 import (
 	"bytes"
@@ -9,29 +11,29 @@ import (
 	"casemate"
 )
 
-// ModuleLimit is the most bytes of a module.
-const ModuleLimit = 64 << 20
+// SizeLimit is the most bytes of a module.
+const SizeLimit = 64 << 20
 
-// tableLimit is the most elements a table may start with, or grow to: a table is memory outside of the linear one.
-const tableLimit = 1 << 16
+// TableLimit is the most elements a table may start with, or grow to: a table is memory outside of the linear one.
+const TableLimit = 1 << 16
 
-// ModuleKind says how a module takes its event.
-type ModuleKind string
+// Kind says how a module takes its event.
+type Kind string
 
-// The kinds, described in the package comment.
+// The kinds, described in the comment of package wasm.
 const (
-	Command ModuleKind = "command"
-	Reactor ModuleKind = "reactor"
+	Command Kind = "command"
+	Reactor Kind = "reactor"
 )
 
-// The exports that make a module a command or a reactor.
+// The exports that make a module a command or a reactor, and the module that it may import from.
 const (
-	exportStart      = "_start"
-	exportInitialize = "_initialize"
-	exportAlloc      = "casemate_alloc"
-	exportHandle     = "casemate_handle"
+	ExportStart      = "_start"
+	ExportInitialize = "_initialize"
+	ExportAlloc      = "casemate_alloc"
+	ExportHandle     = "casemate_handle"
 
-	wasiModule = "wasi_snapshot_preview1"
+	WASI = "wasi_snapshot_preview1"
 )
 
 // wasiFunctions are those of WASI preview 1
@@ -49,7 +51,7 @@ var wasiFunctions = [...]string{
 
 // Info is what a module says about itself.
 type Info struct {
-	Kind     ModuleKind
+	Kind     Kind
 	MinPages uint32 // linear memory it starts with, in pages of 64 KiB
 	MaxPages uint32 // its own maximum; 0 when it names none
 	Imports  []string
@@ -60,9 +62,9 @@ type Info struct {
 // is compiled: it is for deploys, and pure. It does not validate function bodies: compiling does, inside the jail. An
 // error is a *casemate.Error of code Invalid or TooLarge.
 func Inspect(module []byte) (Info, error) {
-	if len(module) > ModuleLimit {
+	if len(module) > SizeLimit {
 		return Info{}, casemate.Errorf(casemate.TooLarge, "build it smaller, without debug information",
-			"the module has %d bytes and the bound is %d", len(module), ModuleLimit)
+			"the module has %d bytes and the bound is %d", len(module), SizeLimit)
 	}
 	if err := inspectHeader(module); err != nil {
 		return Info{}, err
@@ -133,22 +135,22 @@ type inspection struct {
 // judge decides on what the sections said.
 func (in *inspection) judge() (Info, error) {
 	info := Info{MinPages: in.min, MaxPages: in.max, Imports: in.imports, Exports: in.names}
-	_, command := in.exports[exportStart]
-	_, handle := in.exports[exportHandle]
-	wanted := map[string]signature{exportStart: sigNone, exportInitialize: sigNone, exportAlloc: sigAlloc, exportHandle: sigHandle}
+	_, command := in.exports[ExportStart]
+	_, handle := in.exports[ExportHandle]
+	wanted := map[string]signature{ExportStart: sigNone, ExportInitialize: sigNone, ExportAlloc: sigAlloc, ExportHandle: sigHandle}
 	switch {
 	case command && handle:
-		return Info{}, refusedf("export one of them", "the module exports both %s and %s", exportStart, exportHandle)
+		return Info{}, refusedf("export one of them", "the module exports both %s and %s", ExportStart, ExportHandle)
 	case command:
 		info.Kind = Command
 	case handle:
 		info.Kind = Reactor
-		if _, ok := in.exports[exportAlloc]; !ok {
-			return Info{}, refusedf("export it as well", "the module exports %s without %s", exportHandle, exportAlloc)
+		if _, ok := in.exports[ExportAlloc]; !ok {
+			return Info{}, refusedf("export it as well", "the module exports %s without %s", ExportHandle, ExportAlloc)
 		}
 	default:
-		return Info{}, refusedf("build a command (with a main function), or export "+exportAlloc+" and "+exportHandle,
-			"the module exports neither %s nor %s, so that nothing can be called", exportStart, exportHandle)
+		return Info{}, refusedf("build a command (with a main function), or export "+ExportAlloc+" and "+ExportHandle,
+			"the module exports neither %s nor %s, so that nothing can be called", ExportStart, ExportHandle)
 	}
 	if in.memories == 0 || !in.exported {
 		return Info{}, refusedf("export the memory as \"memory\", as compilers for WASI do", "the module exports no memory")
