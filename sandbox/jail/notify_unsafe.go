@@ -9,8 +9,6 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"casemate/sandbox/jail/stage"
 )
 
 // watcher answers the system calls that the filter hands over: connect, sendto with an address, sendmsg, sendmmsg.
@@ -30,7 +28,7 @@ type watcher struct {
 func newWatcher(notifier *os.File, listen []string, onConnect func(network, address string)) *watcher {
 	w := &watcher{fd: int(notifier.Fd()), own: map[netip.Addr]bool{}, onConnect: onConnect}
 	for _, l := range listen {
-		if _, addr, err := stage.ParseListen(l); err == nil {
+		if _, addr, err := parseListen(l); err == nil {
 			w.own[addr.Addr().Unmap()] = true
 		}
 	}

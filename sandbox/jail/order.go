@@ -3,6 +3,7 @@ package jail
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"os"
 	"path"
 	"sort"
@@ -42,14 +43,31 @@ func (s *Spec) order() (*stage.Order, error) {
 	}
 	o := &stage.Order{
 		Argv: s.Argv, Env: s.Env, Dir: cmp.Or(s.Dir, "/"), Hostname: cmp.Or(s.Hostname, defaultHostname), Symlinks: s.Symlinks,
-		Etc: s.Etc, Listen: s.Listen, Files: len(s.Files), AllowWeak: s.AllowWeak || s.probe, Broken: s.broken,
+		Etc: s.Etc, Files: len(s.Files), AllowWeak: s.AllowWeak || s.probe, Broken: s.broken,
 		Limits: stage.Limits{Pids: s.Limits.Pids, Files: s.Limits.Files, TmpBytes: s.Limits.TmpBytes, FileBytes: s.Limits.FileBytes},
+	}
+	for _, text := range s.Listen {
+		datagram, addr, err := parseListen(text)
+		if err != nil {
+			return nil, fmt.Errorf("listening on %q: %w", text, err)
+		}
+		o.Listen = append(o.Listen, stage.Socket{Datagram: datagram, IP: addr.Addr().AsSlice(), Port: addr.Port()})
 	}
 	for _, m := range s.Mounts {
 		o.Mounts = append(o.Mounts, stage.Mount(m))
 	}
 	sort.SliceStable(o.Mounts, func(i, j int) bool { return o.Mounts[i].Target < o.Mounts[j].Target })
 	return o, nil
+}
+
+// parseListen reads one entry of Spec.Listen.
+func parseListen(text string) (datagram bool, addr netip.AddrPort, err error) {
+	network, text, _ := strings.Cut(text, " ")
+	if network != "tcp" && network != "udp" {
+		return false, addr, fmt.Errorf("network %q: want tcp or udp", network)
+	}
+	addr, err = netip.ParseAddrPort(text)
+	return network == "udp", addr, err
 }
 
 // filled puts the defaults in place of zeros.

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net/netip"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,7 +33,7 @@ func (s *stager) network() error {
 	for _, l := range s.Listen {
 		socket, err := listen(l)
 		if err != nil {
-			return fmt.Errorf("listening on %s: %w", l, err)
+			return fmt.Errorf("listening on port %d: %w", l.Port, err)
 		}
 		s.sockets = append(s.sockets, socket)
 	}
@@ -84,32 +82,21 @@ func localRoute(family byte) error {
 	return nil
 }
 
-// ParseListen reads one entry of Order.Listen, "tcp 169.254.100.1:9001" or "udp [fd00::1]:53".
-func ParseListen(spec string) (network string, addr netip.AddrPort, err error) {
-	network, text, _ := strings.Cut(spec, " ")
-	if network != "tcp" && network != "udp" {
-		return "", addr, fmt.Errorf("network %q: want tcp or udp", network)
-	}
-	addr, err = netip.ParseAddrPort(text)
-	return network, addr, err
-}
-
-func listen(spec string) (int, error) {
-	network, addr, err := ParseListen(spec)
-	if err != nil {
-		return -1, err
-	}
+func listen(l Socket) (int, error) {
 	kind := unix.SOCK_STREAM
-	if network == "udp" {
+	if l.Datagram {
 		kind = unix.SOCK_DGRAM
 	}
 	family, level, free := unix.AF_INET, unix.IPPROTO_IP, unix.IP_FREEBIND
-	var sa unix.Sockaddr = &unix.SockaddrInet4{Port: int(addr.Port())}
-	if addr.Addr().Is4() {
-		sa.(*unix.SockaddrInet4).Addr = addr.Addr().As4()
-	} else {
+	var sa unix.Sockaddr
+	switch len(l.IP) {
+	case 4:
+		sa = &unix.SockaddrInet4{Port: int(l.Port), Addr: [4]byte(l.IP)}
+	case 16:
 		family, level, free = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_FREEBIND
-		sa = &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
+		sa = &unix.SockaddrInet6{Port: int(l.Port), Addr: [16]byte(l.IP)}
+	default:
+		return -1, fmt.Errorf("an address of %d bytes", len(l.IP))
 	}
 	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -121,7 +108,7 @@ func listen(spec string) (int, error) {
 	if err := unix.Bind(fd, sa); err != nil {
 		return -1, err
 	}
-	if network == "udp" {
+	if l.Datagram {
 		return fd, nil
 	}
 	return fd, unix.Listen(fd, unix.SOMAXCONN)

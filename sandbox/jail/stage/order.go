@@ -50,6 +50,14 @@ type Limits struct {
 	DataBytes           int64 // RLIMIT_DATA, where no memory cgroup holds; 0 for none
 }
 
+// Socket is one to open inside, for the node to serve. (Parsed by the node: net/netip would wake half the binary up
+// before the stage.)
+type Socket struct {
+	Datagram bool
+	IP       []byte // 4 or 16
+	Port     uint16
+}
+
 // Order is what a stage is told. The program's files are descriptors 3, 4, ... already.
 type Order struct {
 	Argv      []string
@@ -63,7 +71,7 @@ type Order struct {
 	UID       int  // to become, when Root
 	Root      bool // the node is root: switch the uid; else the user namespace did
 	Files     int
-	Listen    []string
+	Listen    []Socket
 	Filter    []byte // system call filter, in the kernel's own layout
 	Notify    bool   // the filter has notifying rules
 	AllowWeak bool
