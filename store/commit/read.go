@@ -1,0 +1,216 @@
+package commit
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"casemate"
+)
+
+// finder knows which JetStream message holds which record: a bounded, sorted sample of blocks, and the last block read.
+type finder struct {
+	spots []spot
+	last  []byte // a block as stored, or nil
+	seq   uint64 // its JetStream sequence
+}
+
+type spot struct{ first, message uint64 }
+
+const maxSpots = 4096
+
+func (f *finder) learn(first, message uint64) {
+	at, known := slices.BinarySearchFunc(f.spots, first, func(s spot, first uint64) int { return compare(s.first, first) })
+	if known {
+		return
+	}
+	f.spots = slices.Insert(f.spots, at, spot{first, message})
+	if len(f.spots) > maxSpots {
+		kept := f.spots[:0]
+		for i, s := range f.spots {
+			if i%2 == 0 || i == len(f.spots)-1 {
+				kept = append(kept, s)
+			}
+		}
+		f.spots = kept
+	}
+}
+
+// forget drops what was let go: every block that ends at or before record through.
+func (f *finder) forget(through uint64) {
+	f.spots = slices.DeleteFunc(f.spots, func(s spot) bool { return s.first <= through })
+	f.last = nil
+}
+
+// between gives the JetStream messages among which the block of record seq must be, both included.
+func (f *finder) between(seq, first, last uint64) (lo, hi uint64) {
+	at, known := slices.BinarySearchFunc(f.spots, seq, func(s spot, seq uint64) int { return compare(s.first, seq) })
+	if known {
+		return f.spots[at].message, f.spots[at].message
+	}
+	lo, hi = first, last
+	if at > 0 {
+		lo = f.spots[at-1].message
+	}
+	if at < len(f.spots) {
+		hi = f.spots[at].message - 1
+	}
+	return lo, hi
+}
+
+func compare(a, b uint64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func (j *Journal) damage(seq uint64, err error) error {
+	return casemate.Errorf(casemate.Fault, "stop the node and restore its folder from a backup; what reads can be exported",
+		"record %d of %s is damaged: %w", seq, j.name, err)
+}
+
+var errMissing = errors.New("it is missing")
+
+const readBytes = 16 << 20 // one read gives at most about this much
+
+// Read gives records from one number on, up to max or readBytes, whichever comes first, but at least one if it is there.
+// Damage is an error only when it is the first thing to read.
+func (j *Journal) Read(ctx context.Context, from uint64, max int) ([]Record, error) {
+	var out []Record
+	size := 0
+	visit := func(r Record) bool {
+		if r.Seq >= from {
+			out = append(out, r)
+			size += len(r.Data)
+		}
+		return len(out) < max && size < readBytes
+	}
+	for {
+		want := from + uint64(len(out))
+		j.mu.Lock()
+		settled, visible := j.settled, j.visible
+		pending := j.pendingFrames(want)
+		j.mu.Unlock()
+		if len(out) >= max || size >= readBytes || want > visible {
+			return out, nil
+		}
+		if want > settled {
+			for _, b := range pending {
+				walkFrames(b.frames, b.first, func(r Record) bool { return r.Seq <= visible && visit(r) })
+			}
+			return out, nil
+		}
+		if err := j.readStored(ctx, want, visit); err != nil {
+			if len(out) > 0 {
+				return out, nil
+			}
+			return nil, err
+		}
+	}
+}
+
+type frames struct {
+	first  uint64
+	frames []byte
+}
+
+// pendingFrames gives the blocks in memory that hold records from want on; the caller holds mu. Bytes that are in a
+// block never change, so they may be read after mu is free.
+func (j *Journal) pendingFrames(want uint64) []frames {
+	if want <= j.settled {
+		return nil
+	}
+	var out []frames
+	for _, b := range j.blocks {
+		if b.count > 0 && b.first+uint64(b.count) > want {
+			out = append(out, frames{b.first, b.buf[blockHead:len(b.buf):len(b.buf)]})
+		}
+	}
+	return out
+}
+
+// readStored visits the records of the one stored block that holds want, from want on.
+func (j *Journal) readStored(ctx context.Context, want uint64, visit func(Record) bool) error {
+	data, err := j.locate(ctx, want)
+	if err != nil {
+		return err
+	}
+	first, _, err := blockRange(data)
+	if err != nil {
+		return j.damage(want, err)
+	}
+	seen := false
+	bad, err := walkFrames(data[blockHead:], first, func(r Record) bool {
+		seen = seen || r.Seq >= want
+		return r.Seq < want || visit(r)
+	})
+	if err != nil && !seen {
+		return j.damage(max(bad, want), err)
+	}
+	return nil
+}
+
+// locate finds the stored block that holds record want, by bisection between the blocks it knows.
+func (j *Journal) locate(ctx context.Context, want uint64) ([]byte, error) {
+	j.mu.Lock()
+	lo, hi := j.find.between(want, 1, j.tail)
+	j.mu.Unlock()
+	for lo <= hi {
+		mid := lo + (hi-lo)/2
+		data, at, err := j.message(ctx, mid)
+		if err != nil {
+			return nil, err
+		}
+		if at > hi || data == nil {
+			if mid == lo {
+				break
+			}
+			hi = mid - 1
+			continue
+		}
+		first, end, err := blockRange(data)
+		if err != nil {
+			return nil, j.damage(want, err)
+		}
+		j.mu.Lock()
+		j.find.learn(first, at)
+		j.mu.Unlock()
+		switch {
+		case want < first:
+			hi = mid - 1
+		case want >= end:
+			lo = at + 1
+		default:
+			return data, nil
+		}
+	}
+	return nil, j.damage(want, errMissing)
+}
+
+// message gives the first stored block at or after a JetStream sequence; sequences that were let go are skipped.
+func (j *Journal) message(ctx context.Context, seq uint64) (data []byte, at uint64, err error) {
+	j.mu.Lock()
+	if j.find.last != nil && j.find.seq == seq {
+		data = j.find.last
+		j.mu.Unlock()
+		return data, seq, nil
+	}
+	j.mu.Unlock()
+	err = j.host.engine.Load().fetch(ctx, j.id, seq, 1, func(s uint64, d []byte) error {
+		at, data = s, d
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	if data != nil && len(data) <= 2*blockBytes {
+		j.mu.Lock()
+		j.find.last, j.find.seq = data, at
+		j.mu.Unlock()
+	}
+	return data, at, nil
+}

@@ -1,0 +1,63 @@
+package commit
+
+import (
+	"fmt"
+	"syscall"
+
+	"casemate"
+)
+
+// JetStream gives up for good when one of its writes meets a full disk, so the store never lets it come to that: below
+// Reserve free bytes new writes are refused, below a quarter of it a block that was already accepted waits too. Reads go
+// on. Space that returns is noticed by the next write.
+
+// DiskFree is Config.Free as the kernel answers it: the bytes that this user may still write on dir's disk.
+func DiskFree(dir string) (int64, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("asking for free disk space: %w", err)
+	}
+	return int64(st.Bavail) * int64(st.Bsize), nil
+}
+
+// fullError is the refusal.
+func fullError() *casemate.Error {
+	e := casemate.Errorf(casemate.Unavailable, "free disk space; the store recovers by itself", "the disk is full")
+	e.Retry = 5
+	return e
+}
+
+// measure looks at the disk and remembers whether new writes must be refused. An unreadable disk counts as full.
+func (h *Host) measure() int64 {
+	free, err := h.cfg.Free(h.cfg.Dir)
+	if err != nil {
+		h.cfg.Log.Error("disk space unknown", "err", err)
+		free = 0
+	}
+	h.full.Store(free < h.cfg.Reserve)
+	return free
+}
+
+// roomy refuses a new write while the disk is full. It asks the kernel only then; commits keep the answer fresh.
+func (h *Host) roomy() error {
+	if h.full.Load() && h.measure() < h.cfg.Reserve {
+		return fullError()
+	}
+	return nil
+}
+
+// RoomFor refuses to hand size bytes to the disk when they might be its last.
+func (h *Host) RoomFor(size int) error {
+	if h.measure() < int64(size)+h.cfg.Reserve/4 {
+		return fullError()
+	}
+	return nil
+}
+
+// Roomy refuses a new write while less than the reserve is free.
+func (h *Host) Roomy() error {
+	if h.measure() < h.cfg.Reserve {
+		return fullError()
+	}
+	return nil
+}
