@@ -7,16 +7,19 @@ import (
 	"unicode/utf8"
 
 	"casemate"
+	"casemate/store/commit"
 )
 
 // Bounds that both implementations keep. Passing one is an *casemate.Error of code TooLarge or Invalid.
 const (
-	MaxRecord    = 8 << 20          // bytes of one message, value or queued item
+	MaxRecord    = commit.MaxRecord // bytes of one message, value or queued item
 	MaxKey       = 512              // bytes of a key
 	MaxName      = 64               // bytes of a bucket's, stream's or queue's name
 	DefaultLease = 16 * time.Minute // longest run (15 min) and a minute to say so
 	DedupWindow  = 2 * time.Minute  // a queue refuses a known id for this long
 )
+
+const recordCost = 24 // bytes that a journal adds to a record
 
 // recheck bounds how long a blocked Next trusts a timer: the clock is injected, so time may jump under it.
 const recheck = 250 * time.Millisecond

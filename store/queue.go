@@ -1,0 +1,442 @@
+package store
+
+import (
+	"bytes"
+	"container/heap"
+	"context"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"casemate"
+	"casemate/store/commit"
+)
+
+// nodeQueue is a journal of what happened to items and, in memory, where each one stands: about 200 bytes an item, and
+// the data of the first cacheBytes. Its fields are guarded by the journal's lock. An item's number is the sequence of the
+// record that first put it.
+//
+//	put:   'p' | number uvarint, 0 for the record's own sequence | enqueued i64 | due i64 | attempt uvarint | length of the id uvarint | id | data
+//	taken: 't' | number uvarint | attempt uvarint
+//	retry: 'r' | number uvarint | due varint (Unix nanoseconds)
+//	done:  'd' | number uvarint
+//
+// A taken record is only Written: it keeps the count of attempts over a killed node, so that an item which kills its
+// node is not on its first attempt for ever. Leases are not kept: the workers of a node end with it.
+type nodeQueue struct {
+	name   string
+	clock  func() time.Time
+	lease  time.Duration
+	j      *commit.Journal
+	items  map[uint64]*queueItem
+	order  []uint64  // numbers as put; those of finished items at the front are dropped
+	ready  queueHeap // by number
+	hidden queueHeap // by due: delayed and leased
+	seen   map[string]uint64
+	recent []queueSeen // of seen, oldest first
+	bytes  int64
+	cached int
+}
+
+type queueItem struct {
+	num, at  uint64 // at: the record that holds it now
+	id       string
+	enqueued int64
+	due      int64 // not handed out before: a delay or a lease
+	attempt  int
+	size     int
+	held     bool
+	durable  bool
+	data     []byte // nil when not cached
+}
+
+type queueSeen struct {
+	id      string
+	num     uint64
+	expires int64
+}
+
+const cacheBytes = 8 << 20
+
+func newNodeQueue(name string, clock func() time.Time, lease time.Duration) *nodeQueue {
+	return &nodeQueue{
+		name: name, clock: clock, lease: lease, items: map[uint64]*queueItem{}, seen: map[string]uint64{},
+	}
+}
+
+var errKnown = errors.New("the id is known")
+
+func (q *nodeQueue) Put(ctx context.Context, id string, data []byte) error {
+	if err := firstError(checkKey(id), checkSize(len(id)+len(data))); err != nil {
+		return err
+	}
+	var first uint64
+	_, err := q.j.Append(ctx, casemate.Durable, func(uint64) ([]byte, []byte, error) {
+		now := q.clock().UnixNano()
+		q.expire(now)
+		if first = q.seen[id]; first != 0 {
+			return nil, nil, errKnown
+		}
+		return putHead(0, now, 0, 0, id), data, nil
+	})
+	if !errors.Is(err, errKnown) {
+		return err
+	}
+	return q.j.Await(ctx, func() (bool, error) { return q.j.Settled() >= first, q.j.Trouble() })
+}
+
+func (q *nodeQueue) expire(now int64) {
+	n := 0
+	for ; n < len(q.recent) && q.recent[n].expires <= now; n++ {
+		if s := q.recent[n]; q.seen[s.id] == s.num {
+			delete(q.seen, s.id)
+		}
+	}
+	q.recent = q.recent[n:]
+}
+
+func (q *nodeQueue) Next(ctx context.Context) (*Delivery, error) {
+	for {
+		var it *queueItem
+		var wait time.Duration
+		var changed <-chan struct{}
+		_, err := q.j.Append(ctx, casemate.Written, func(uint64) ([]byte, []byte, error) {
+			if it, wait = q.peek(q.clock().UnixNano()); it == nil {
+				changed = q.j.Listen()
+				return nil, nil, errNothing
+			}
+			return binary.AppendUvarint(itemHead('t', it.num), uint64(it.attempt+1)), nil, nil
+		})
+		switch {
+		case err == nil:
+			return q.deliver(ctx, it)
+		case !errors.Is(err, errNothing):
+			return nil, err
+		}
+		if err := pause(ctx, changed, wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+var errNothing = errors.New("nothing is visible")
+
+// peek gives the first visible item, or how long none will become visible by itself.
+func (q *nodeQueue) peek(now int64) (*queueItem, time.Duration) {
+	for len(q.hidden) > 0 && q.hidden[0].key <= now {
+		e := heap.Pop(&q.hidden).(queueEntry)
+		if q.items[e.it.num] == e.it && e.it.due == e.key {
+			e.it.held = false
+			heap.Push(&q.ready, queueEntry{int64(e.it.num), e.it})
+		}
+	}
+	for len(q.ready) > 0 {
+		it := q.ready[0].it
+		if q.items[it.num] == it && it.due <= now {
+			return it, 0
+		}
+		heap.Pop(&q.ready)
+		if q.items[it.num] == it { // an entry too many, or a clock that went back
+			heap.Push(&q.hidden, queueEntry{it.due, it})
+		}
+	}
+	if len(q.hidden) == 0 {
+		return nil, 0
+	}
+	return nil, time.Duration(q.hidden[0].key - now)
+}
+
+// deliver reads the item's data and makes the delivery.
+func (q *nodeQueue) deliver(ctx context.Context, it *queueItem) (*Delivery, error) {
+	q.j.Lock()
+	d := &Delivery{ID: it.id, Attempt: it.attempt, Enqueued: time.Unix(0, it.enqueued).UTC(), Data: bytes.Clone(it.data)}
+	cached := it.data != nil || it.size == 0
+	q.j.Unlock()
+	if !cached {
+		data, err := q.load(ctx, it)
+		if err != nil {
+			return nil, errors.Join(err, q.hide(ctx, it, d.Attempt, 0))
+		}
+		d.Data = data
+	}
+	num := it.num
+	d.Done = func(ctx context.Context) error {
+		_, err := q.j.Append(ctx, casemate.Durable, func(uint64) ([]byte, []byte, error) {
+			if q.items[num] != it {
+				return nil, nil, errNothing
+			}
+			return itemHead('d', num), nil, nil
+		})
+		if errors.Is(err, errNothing) {
+			return nil
+		}
+		return err
+	}
+	d.Retry = func(ctx context.Context, after time.Duration) error { return q.hide(ctx, it, d.Attempt, after) }
+	d.Extend = func(ctx context.Context) error { return q.extend(ctx, it, d.Attempt) }
+	return d, nil
+}
+
+// load reads an item's data from the journal, where cleaning may move it meanwhile.
+func (q *nodeQueue) load(ctx context.Context, it *queueItem) ([]byte, error) {
+	for {
+		q.j.Lock()
+		at := it.at
+		q.j.Unlock()
+		rs, err := q.j.Read(ctx, at, 1)
+		if err == nil && len(rs) == 1 {
+			p, err := parsePut(rs[0])
+			return bytes.Clone(p.data), err
+		}
+		q.j.Lock()
+		moved := it.at != at
+		q.j.Unlock()
+		if !moved {
+			return nil, errors.Join(err, ctx.Err())
+		}
+	}
+}
+
+// leased tells whether attempt still holds the item.
+func (q *nodeQueue) leased(it *queueItem, attempt int, now int64) error {
+	if q.items[it.num] != it || !it.held || it.attempt != attempt || it.due <= now {
+		return leaseLost(q.name, it.id)
+	}
+	return nil
+}
+
+func (q *nodeQueue) hide(ctx context.Context, it *queueItem, attempt int, after time.Duration) error {
+	_, err := q.j.Append(ctx, casemate.Durable, func(uint64) ([]byte, []byte, error) {
+		now := q.clock().UnixNano()
+		due := now + int64(max(after, 0))
+		return binary.AppendVarint(itemHead('r', it.num), due), nil, q.leased(it, attempt, now)
+	})
+	return err
+}
+
+func (q *nodeQueue) extend(ctx context.Context, it *queueItem, attempt int) error {
+	q.j.Lock()
+	defer q.j.Unlock()
+	now := q.clock().UnixNano()
+	if err := firstError(ctx.Err(), q.leased(it, attempt, now)); err != nil {
+		return err
+	}
+	it.due = now + int64(q.lease)
+	heap.Push(&q.hidden, queueEntry{it.due, it})
+	return nil
+}
+
+func (q *nodeQueue) Depth(ctx context.Context) (uint64, time.Time, error) {
+	q.j.Lock()
+	defer q.j.Unlock()
+	for len(q.order) > 0 && q.items[q.order[0]] == nil {
+		q.order = q.order[1:]
+	}
+	if len(q.order) == 0 {
+		return 0, time.Time{}, ctx.Err()
+	}
+	return uint64(len(q.items)), time.Unix(0, q.items[q.order[0]].enqueued).UTC(), ctx.Err()
+}
+
+// Sequenced takes effect at once for everything but a put, which is handed out only when durable: what happens to an
+// item in memory may run ahead of the disk, since a restart before then just delivers it again.
+func (q *nodeQueue) Sequenced(r commit.Record, replay bool) error {
+	if len(r.Data) > 0 && r.Data[0] == 'p' {
+		return q.enter(r)
+	}
+	op, num, arg, err := parseItem(r)
+	it := q.items[num]
+	if err != nil || it == nil {
+		return err
+	}
+	switch {
+	case op == 'd':
+		q.remove(it)
+	case op == 'r':
+		it.due, it.held = arg, false
+		if it.durable {
+			heap.Push(&q.hidden, queueEntry{it.due, it})
+		}
+	case replay:
+		it.attempt = int(arg)
+	default:
+		heap.Pop(&q.ready) // it is the top: peek said so under the same mu
+		it.attempt, it.held, it.due = int(arg), true, q.clock().UnixNano()+int64(q.lease)
+		heap.Push(&q.hidden, queueEntry{it.due, it})
+	}
+	return nil
+}
+
+// enter makes a new item known; one that cleaning moved is known already, unless its first record is gone.
+func (q *nodeQueue) enter(r commit.Record) error {
+	p, err := parsePut(r)
+	if err != nil || q.items[p.num] != nil {
+		return err
+	}
+	q.items[p.num] = &queueItem{
+		num: p.num, at: r.Seq, id: p.id, enqueued: p.enqueued, due: p.due, attempt: p.attempt, size: len(p.data),
+	}
+	q.order = append(q.order, p.num)
+	q.bytes += queueCost(p)
+	if expires := p.enqueued + int64(DedupWindow); expires > q.clock().UnixNano() {
+		q.seen[p.id] = p.num
+		q.recent = append(q.recent, queueSeen{p.id, p.num, expires})
+	}
+	return nil
+}
+
+func (q *nodeQueue) Settle(r commit.Record) error {
+	if len(r.Data) == 0 || r.Data[0] != 'p' {
+		return nil
+	}
+	p, err := parsePut(r)
+	it := q.items[p.num]
+	if err != nil || it == nil {
+		return err
+	}
+	it.at = r.Seq
+	if it.durable {
+		return nil
+	}
+	it.durable = true
+	if q.cached+len(p.data) <= cacheBytes && len(p.data) > 0 {
+		it.data = bytes.Clone(p.data)
+		q.cached += len(p.data)
+	}
+	if it.due > q.clock().UnixNano() {
+		heap.Push(&q.hidden, queueEntry{it.due, it})
+	} else {
+		heap.Push(&q.ready, queueEntry{int64(it.num), it})
+	}
+	return nil
+}
+
+func (q *nodeQueue) remove(it *queueItem) {
+	delete(q.items, it.num)
+	q.bytes -= queueCost(put{id: it.id, data: it.data}) + int64(it.size-len(it.data))
+	q.cached -= len(it.data)
+	it.data = nil
+}
+
+func (q *nodeQueue) Worth() int64 { return q.bytes }
+
+func (q *nodeQueue) Keep(r commit.Record) (head, data []byte) {
+	if len(r.Data) == 0 || r.Data[0] != 'p' {
+		return nil, nil
+	}
+	p, err := parsePut(r)
+	it := q.items[p.num]
+	if err != nil || it == nil || it.at != r.Seq {
+		return nil, nil
+	}
+	due := it.due
+	if it.held {
+		due = 0 // a lease, not a delay
+	}
+	return putHead(it.num, it.enqueued, due, it.attempt, it.id), p.data
+}
+
+type put struct {
+	num           uint64
+	enqueued, due int64
+	attempt       int
+	id            string
+	data          []byte
+}
+
+func queueCost(p put) int64 { return int64(len(p.id)+len(p.data)) + recordCost + 24 }
+
+func putHead(num uint64, enqueued, due int64, attempt int, id string) []byte {
+	head := binary.AppendUvarint(append(make([]byte, 0, 48+len(id)), 'p'), num)
+	head = binary.AppendVarint(binary.AppendVarint(head, enqueued), due)
+	head = binary.AppendUvarint(binary.AppendUvarint(head, uint64(attempt)), uint64(len(id)))
+	return append(head, id...)
+}
+
+func parsePut(r commit.Record) (put, error) {
+	if len(r.Data) == 0 || r.Data[0] != 'p' {
+		return put{}, errRecord
+	}
+	d := fields{rest: r.Data[1:]}
+	p := put{num: d.unsigned(), enqueued: d.signed(), due: d.signed(), attempt: int(d.unsigned())}
+	size := d.unsigned()
+	if d.bad || size == 0 || size > MaxKey || size > uint64(len(d.rest)) {
+		return put{}, errRecord
+	}
+	if p.num == 0 {
+		p.num = r.Seq
+	}
+	p.id, p.data = string(d.rest[:size]), d.rest[size:]
+	return p, nil
+}
+
+func itemHead(op byte, num uint64) []byte {
+	return binary.AppendUvarint(append(make([]byte, 0, 24), op), num)
+}
+
+// parseItem reads a record about an item that is there; arg is the attempt or the due time.
+func parseItem(r commit.Record) (op byte, num uint64, arg int64, err error) {
+	if len(r.Data) == 0 {
+		return 0, 0, 0, errRecord
+	}
+	d := fields{rest: r.Data[1:]}
+	op, num = r.Data[0], d.unsigned()
+	switch op {
+	case 't':
+		arg = int64(d.unsigned())
+	case 'r':
+		arg = d.signed()
+	case 'd':
+	default:
+		d.bad = true
+	}
+	if d.bad || len(d.rest) > 0 {
+		return 0, 0, 0, errRecord
+	}
+	return op, num, arg, nil
+}
+
+// fields reads variable-length numbers off the front; bad says that one was not there.
+type fields struct {
+	rest []byte
+	bad  bool
+}
+
+func (f *fields) unsigned() uint64 {
+	v, n := binary.Uvarint(f.rest)
+	f.skip(n)
+	return v
+}
+
+func (f *fields) signed() int64 {
+	v, n := binary.Varint(f.rest)
+	f.skip(n)
+	return v
+}
+
+func (f *fields) skip(n int) {
+	if n <= 0 {
+		f.bad, f.rest = true, nil
+		return
+	}
+	f.rest = f.rest[n:]
+}
+
+type queueEntry struct {
+	key int64
+	it  *queueItem
+}
+
+type queueHeap []queueEntry
+
+func (h queueHeap) Len() int           { return len(h) }
+func (h queueHeap) Less(a, b int) bool { return h[a].key < h[b].key }
+func (h queueHeap) Swap(a, b int)      { h[a], h[b] = h[b], h[a] }
+func (h *queueHeap) Push(x any)        { *h = append(*h, x.(queueEntry)) }
+func (h *queueHeap) Pop() any {
+	old := *h
+	e := old[len(old)-1]
+	old[len(old)-1] = queueEntry{}
+	*h = old[:len(old)-1]
+	return e
+}
