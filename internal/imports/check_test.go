@@ -32,7 +32,7 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 		"jail and root":       {"sandbox/jail/a.go", "package jail\nimport _ \"casemate\"", "it may import only [\"sandbox/jail/stage\""},
 		"impure":              {"quota/a.go", "package quota\nimport _ \"os\"", "pure room quota imports os"},
 		"clock":               {"shield/a.go", "package shield\nimport \"time\"\nfunc f() { time.Now() }", "shield may not call time.Now"},
-		"NATS":                {"audit/a.go", "package audit\nimport _ \"github.com/nats-io/nats.go\"", "is owned by [store]"},
+		"NATS":                {"audit/a.go", "package audit\nimport _ \"github.com/nats-io/nats.go\"", "is owned by [store/commit]"},
 		"orphan":              {"audit/a.go", "package audit\nimport _ \"example.org/x\"", "has no owner"},
 		"exec":                {"gate/a.go", "package gate\nimport _ \"os/exec\"", "os/exec is owned by"},
 		"unsafe file":         {"sandbox/jail/a.go", "package jail\nimport _ \"unsafe\"", "unsafe outside a file"},
