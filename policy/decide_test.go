@@ -69,19 +69,27 @@ func TestDecideOrder(t *testing.T) {
 	full := allow("*", "*")
 	type edit func(p *casemate.Policies, r *casemate.AccessRequest)
 	identity := func(s ...casemate.Statement) edit {
-		return func(p *casemate.Policies, _ *casemate.AccessRequest) { p.Identity = map[string][]casemate.Statement{"clerk": s} }
+		return func(p *casemate.Policies, _ *casemate.AccessRequest) {
+			p.Identity = map[string][]casemate.Statement{"clerk": s}
+		}
 	}
 	boundary := func(s ...casemate.Statement) edit {
-		return func(p *casemate.Policies, _ *casemate.AccessRequest) { p.Boundary = map[string][]casemate.Statement{"clerk": s} }
+		return func(p *casemate.Policies, _ *casemate.AccessRequest) {
+			p.Boundary = map[string][]casemate.Statement{"clerk": s}
+		}
 	}
 	guard := func(s ...casemate.Statement) edit {
 		return func(p *casemate.Policies, _ *casemate.AccessRequest) { p.Guardrails = s }
 	}
 	resource := func(s ...casemate.Statement) edit {
-		return func(p *casemate.Policies, _ *casemate.AccessRequest) { p.Resource = map[string][]casemate.Statement{object: s} }
+		return func(p *casemate.Policies, _ *casemate.AccessRequest) {
+			p.Resource = map[string][]casemate.Statement{object: s}
+		}
 	}
 	scope := func(s ...casemate.Statement) edit {
-		return func(_ *casemate.Policies, r *casemate.AccessRequest) { r.Principal.Scope = append([]casemate.Statement{}, s...) }
+		return func(_ *casemate.Policies, r *casemate.AccessRequest) {
+			r.Principal.Scope = append([]casemate.Statement{}, s...)
+		}
 	}
 	account := func(a string) edit {
 		return func(_ *casemate.Policies, r *casemate.AccessRequest) { r.Account = a }
