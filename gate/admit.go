@@ -131,11 +131,9 @@ func demand(e *casemate.Event, m *casemate.Match, p *casemate.Principal) casemat
 	if r := m.Route; r != nil {
 		d.Route, d.RouteRate = r.App+" "+r.ID, r.Rate
 	}
-	if v := m.Version; v != nil && v.Runtime.Family() != "builtin" {
-		d.Function, d.FunctionRate = v.ARN, v.Limits.Rate
-		if !e.Async { // accepting work takes no room to run; running it later does
-			d.Concurrency = v.Limits.Concurrency
-		}
+	// Accepting work takes no room to run; running it later does. Built-ins are bounded by their body and their time.
+	if v := m.Version; v != nil && v.Runtime.Family() != "builtin" && !e.Async {
+		d.Function, d.FunctionRate, d.Concurrency = v.ARN, v.Limits.Rate, v.Limits.Concurrency
 	}
 	return d
 }
