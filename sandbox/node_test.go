@@ -43,7 +43,9 @@ func TestItem17NodeCallbacks(t *testing.T) {
 
 func TestItem18NodeLoadingOrder(t *testing.T) {
 	b := newBench(t)
-	cjs := func(s string) string { return `exports.handler = async () => '` + s + `'; exports.a = { b: { c: exports.handler } }` }
+	cjs := func(s string) string {
+		return `exports.handler = async () => '` + s + `'; exports.a = { b: { c: exports.handler } }`
+	}
 	esm := func(s string) string { return `export const handler = async () => '` + s + `'` }
 	for name, c := range map[string]struct {
 		handler string
@@ -61,7 +63,10 @@ func TestItem18NodeLoadingOrder(t *testing.T) {
 		"node_modules":     {"index.handler", map[string]string{"index.js": `exports.handler = async () => require('m')`, "node_modules/m/index.js": `module.exports = 'm'`}, `"m"`},
 		"esm node_modules": {"index.handler", map[string]string{"index.mjs": `import m from 'm'; export const handler = async () => m`, "node_modules/m/index.js": `module.exports = 'm'`}, `"m"`},
 	} {
-		t.Run(name, func(t *testing.T) { b := b.with(t); b.want(b.function("nodejs20.x", c.handler, c.files), `{}`, c.answer) })
+		t.Run(name, func(t *testing.T) {
+			b := b.with(t)
+			b.want(b.function("nodejs20.x", c.handler, c.files), `{}`, c.answer)
+		})
 	}
 	for _, c := range []struct{ handler, source, typ, message string }{
 		{"../index.handler", "", "Runtime.MalformedHandlerName", "not a valid handler name"},

@@ -57,7 +57,9 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 	b := &bench{t, &shared{dirs: map[string]string{}}}
 	cfg := Config{
 		Dir: t.TempDir(), Interpreters: findRuntimes(), AllowWeak: true,
-		Code: func(_ context.Context, v *casemate.Version) (string, func(), error) { return b.dirs[v.ID], func() {}, nil },
+		Code: func(_ context.Context, v *casemate.Version) (string, func(), error) {
+			return b.dirs[v.ID], func() {}, nil
+		},
 		Logs: func(l casemate.LogLine) { b.mu.Lock(); b.lines = append(b.lines, l); b.mu.Unlock() },
 	}
 	for _, c := range change {

@@ -20,7 +20,10 @@ func TestItem22PythonModules(t *testing.T) {
 		"package": {"pkg.mod.fn", map[string]string{"pkg/__init__.py": "", "pkg/mod.py": "from . import sib\ndef fn(e, c): return sib.x", "pkg/sib.py": "x = 'sib'"}, `"sib"`},
 		"sibling": {"app.handler", map[string]string{"app.py": "import other\ndef handler(e, c): return other.x", "other.py": "x = None"}, `null`},
 	} {
-		t.Run(name, func(t *testing.T) { b := b.with(t); b.want(b.function("python3.11", c.handler, c.files), `{"a":1}`, c.answer) })
+		t.Run(name, func(t *testing.T) {
+			b := b.with(t)
+			b.want(b.function("python3.11", c.handler, c.files), `{"a":1}`, c.answer)
+		})
 	}
 }
 

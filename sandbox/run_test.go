@@ -1,0 +1,471 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"casemate"
+)
+
+func warm(v *casemate.Version) *casemate.Version {
+	v.Isolation = casemate.IsolationWarm
+	return v
+}
+
+func TestItem08InitErrorRetriesOnce(t *testing.T) {
+	b := newBench(t)
+	v := b.node("index.handler", `console.log('starting'); throw new Error('not today')`)
+	body, res := b.fails(v, `{}`, casemate.FailureInit)
+	has(t, body, "Error", "not today")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for _, l := range b.lines {
+		if strings.HasSuffix(l.Text, "INFO\tstarting") {
+			n++
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d starts, want 2 (log %s)", n, res.Tail)
+	}
+	if !res.Usage.Cold || res.Usage.Init <= 0 || len(res.Walls) == 0 {
+		t.Errorf("usage %+v walls %v", res.Usage, res.Walls)
+	}
+}
+
+func TestItem09ExitDuringTheRun(t *testing.T) {
+	b := newBench(t)
+	for code, message := range map[string]string{
+		"process.exit(3)":                      "Error: Runtime exited with error: exit status 3",
+		"process.exit(0)":                      "Error: Runtime exited without providing a reason",
+		"process.kill(process.pid, 'SIGKILL')": "", // pid 1 of its namespace cannot kill itself
+	} {
+		v := b.node("index.handler", `exports.handler = async () => { `+code+`; return 'alive' }`)
+		if message == "" {
+			b.want(v, `{}`, `"alive"`)
+			continue
+		}
+		body, _ := b.fails(v, `{}`, casemate.FailureExit)
+		has(t, body, "Runtime.ExitError", message)
+		if !regexp.MustCompile(`^RequestId: [0-9a-f-]{36} Error: `).MatchString(body["errorMessage"].(string)) {
+			t.Errorf("message %v", body)
+		}
+	}
+	body, _ := b.fails(b.node("index.handler", `process.exit(7)`), `{}`, casemate.FailureInit)
+	has(t, body, "Runtime.ExitError", "exit status 7")
+}
+
+func TestItem10TimeoutKillsAndTheNextIsCold(t *testing.T) {
+	b := newBench(t)
+	v := warm(b.node("index.handler", `let n = 0; exports.handler = async (e) => { n++; if (e.hang) for (;;); return n }`))
+	v.Limits.Timeout = time.Second
+	b.want(v, `{}`, `1`)
+	body, res := b.fails(v, `{"hang":1}`, casemate.FailureTimeout)
+	has(t, body, "Sandbox.Timedout", "Error: Task timed out after 1.00 seconds")
+	if !strings.Contains(string(res.Tail), "Task timed out after 1.00 seconds") || res.Usage.CPU <= 0 {
+		t.Errorf("tail %s usage %+v", res.Tail, res.Usage)
+	}
+	if res := b.want(v, `{}`, `1`); !res.Usage.Cold {
+		t.Error("the run after a timeout was warm")
+	}
+}
+
+func TestTimeoutEndsTheWholeProcessTree(t *testing.T) {
+	b := newBench(t)
+	v := b.node("index.handler", `const { spawn } = require('child_process'); exports.handler = async () => {
+		spawn('/bin/sleep', ['31536017'], { detached: true, stdio: 'ignore' }).on('spawn', () => console.log('child is there')); await null;
+		await new Promise((r) => setTimeout(r, 100)); for (;;); }`)
+	v.Limits.Timeout = time.Second
+	_, res := b.fails(v, `{}`, casemate.FailureTimeout)
+	if !strings.Contains(string(res.Tail), "child is there") {
+		t.Errorf("log %s", res.Tail)
+	}
+	b.pool.ending.Wait()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if cmd, err := os.ReadFile(f); err == nil && strings.Contains(string(cmd), "31536017") {
+			t.Errorf("%s is still there: %q", f, cmd)
+		}
+	}
+}
+
+func TestInitTimeout(t *testing.T) {
+	b := newBench(t)
+	v := b.node("index.handler", `for (;;);`)
+	v.Limits.InitTimeout = 300 * time.Millisecond
+	body, _ := b.fails(v, `{}`, casemate.FailureInit)
+	has(t, body, "Sandbox.Timedout", "timed out after 20.00 seconds")
+}
+
+func TestLaunchDeadlineBoundsTheColdStart(t *testing.T) {
+	b := newBench(t)
+	v := b.node("index.handler", `for (;;);`)
+	v.Limits.Timeout = 2 * time.Second
+	res, err := b.pool.Run(t.Context(), &casemate.Launch{Version: v, RequestID: "r", Payload: []byte(`{}`), Deadline: time.Now().Add(400 * time.Millisecond)})
+	if err != nil || res.Failure != casemate.FailureTimeout || !strings.Contains(string(res.Payload), "timed out after 2.00 seconds") {
+		t.Errorf("%v %+v", err, res)
+	}
+}
+
+func TestMemoryHogIsKilled(t *testing.T) {
+	b := newBench(t)
+	v := b.python("def handler(e, c):\n  x = []\n  while True: x.append(bytearray(1 << 20))")
+	v.Limits.MemoryMB = 128
+	res := b.run(v, `{}`)
+	switch res.Failure {
+	case casemate.FailureMemory:
+		if !strings.Contains(string(res.Payload), `"errorType":"Runtime.ExitError"`) || !strings.Contains(string(res.Payload), "signal: killed") {
+			t.Errorf("payload %s", res.Payload)
+		}
+	case casemate.FailureHandled: // without a memory cgroup Python meets its own limit
+		if !slices.Contains(res.Weak, "cgroup-memory") || !strings.Contains(string(res.Payload), "MemoryError") {
+			t.Errorf("payload %s", res.Payload)
+		}
+	default:
+		t.Errorf("%q %s", res.Failure, res.Payload)
+	}
+	b.want(b.python("def handler(e, c): return 1"), `{}`, `1`) // the node goes on
+}
+
+func TestItem12EnvironmentInside(t *testing.T) {
+	t.Setenv("HOST_SECRET", "canary")
+	b := newBench(t)
+	v := b.node("index.handler", `exports.handler = async () => process.env`)
+	v.Env = map[string]string{"TABLE": "orders", "AWS_REGION": "mine", "_HANDLER": "mine"}
+	first, second := string(b.run(v, `{}`).Payload), string(b.run(v, `{}`).Payload)
+	for _, want := range []string{`"TABLE":"orders"`, `"AWS_REGION":"us-east-1"`, `"_HANDLER":"index.handler"`, `"TZ":":UTC"`,
+		`"LANG":"en_US.UTF-8"`, `"AWS_LAMBDA_RUNTIME_API":"169.254.100.1:9001"`, `"AWS_EXECUTION_ENV":"AWS_Lambda_nodejs20.x"`, `"AWS_ACCESS_KEY_ID":"ASIA`} {
+		if !strings.Contains(first, want) {
+			t.Errorf("no %s in %s", want, first)
+		}
+	}
+	if strings.Contains(first, "canary") {
+		t.Error("a host variable leaked")
+	}
+	secret := regexp.MustCompile(`"AWS_SECRET_ACCESS_KEY":"([^"]{40})"`)
+	if a, c := secret.FindStringSubmatch(first), secret.FindStringSubmatch(second); a == nil || c == nil || a[1] == c[1] {
+		t.Error("the credentials are not new for each sandbox")
+	}
+}
+
+func TestItem13FilesInside(t *testing.T) {
+	b := newBench(t)
+	v := b.node("index.handler", `const fs = require('fs'), os = require('os'); exports.handler = async () => {
+		const can = (f) => { try { f(); return true } catch (e) { return e.code } };
+		return [process.cwd(), can(() => fs.writeFileSync('/var/task/x', '')), can(() => fs.writeFileSync('/opt/x', '')), fs.existsSync('/opt'),
+			can(() => fs.writeFileSync('/tmp/x', 'y')), can(() => fs.writeFileSync('/tmp/big', Buffer.alloc(3 << 20))), process.getuid() > 0,
+			os.userInfo().username.startsWith('sbx_user'), can(() => fs.readdirSync('/root')), fs.existsSync('/usr/local'),
+			process.geteuid() === process.getuid(), os.hostname()] }`)
+	v.Limits.TmpMB = 2
+	b.want(v, `{}`, `["/var/task","EROFS","EROFS",true,true,"ENOSPC",true,true,"ENOENT",false,true,"sandbox"]`)
+}
+
+func TestItem14TimeZoneAndLocale(t *testing.T) {
+	b := newBench(t)
+	b.want(b.node("index.handler", `exports.handler = async () => new Date(0).getTimezoneOffset()`), `{}`, `0`)
+	b.want(b.python("import locale, sys, time\ndef handler(e, c): return [time.timezone, sys.getfilesystemencoding(), sys.stdout.encoding]"),
+		`{}`, `[0, "utf-8", "utf-8"]`)
+}
+
+const goFunction = `package main
+import ("context"; "errors"; "os"; "github.com/aws/aws-lambda-go/lambda"; "github.com/aws/aws-lambda-go/lambdacontext")
+func main() {
+	lambda.StartWithOptions(func(ctx context.Context, e struct{ Do string }) (any, error) {
+		switch e.Do {
+		case "fail": return nil, errors.New("no")
+		case "panic": panic("boom")
+		case "id": lc, _ := lambdacontext.FromContext(ctx); return len(lc.AwsRequestID), nil
+		}
+		return e.Do, nil
+	}, lambda.WithEnableSIGTERM(func() { os.Stdout.WriteString("SIGTERM came\n") }))
+}`
+
+var goBinary sync.Map // built once: source -> binary
+
+func (b *bench) goFunction(source string) *casemate.Version {
+	bin, ok := goBinary.Load(source)
+	if !ok {
+		if _, err := exec.LookPath("go"); err != nil {
+			missing(b.t, "Go compiler")
+		}
+		bin = goBootstrap(b.t, source)
+		goBinary.Store(source, bin)
+	}
+	return b.function("provided.al2023", "bootstrap", map[string]string{"bootstrap": bin.(string)})
+}
+
+func TestItem26GoFunction(t *testing.T) {
+	b := newBench(t)
+	v := warm(b.goFunction(goFunction))
+	b.want(v, `{"Do":"x"}`, `"x"`)
+	if res := b.want(v, `{"Do":"id"}`, `36`); res.Usage.Cold {
+		t.Error("the second run was cold")
+	}
+	body, _ := b.fails(v, `{"Do":"fail"}`, casemate.FailureHandled)
+	has(t, body, "errorString", "no")
+	body, _ = b.fails(v, `{"Do":"panic"}`, casemate.FailureHandled)
+	has(t, body, "string", "boom")
+	if res := b.want(v, `{"Do":"x"}`, `"x"`); !res.Usage.Cold {
+		t.Error("the sandbox was used again after a panic")
+	}
+}
+
+func TestItem98SIGTERMBeforeTheEnd(t *testing.T) {
+	b := newBench(t)
+	v := warm(b.goFunction(goFunction))
+	b.want(v, `{"Do":"x"}`, `"x"`)
+	b.pool.Drop(v.ID)
+	b.pool.ending.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.ContainsFunc(b.lines, func(l casemate.LogLine) bool { return l.Text == "SIGTERM came" && l.Request == "" }) {
+		t.Errorf("lines %+v", b.lines)
+	}
+}
+
+func TestItem27ShellBootstrap(t *testing.T) {
+	if _, err := exec.LookPath("/usr/bin/curl"); err != nil {
+		missing(t, "curl")
+	}
+	b := newBench(t)
+	b.want(b.function("provided.al2023", "x", map[string]string{"bootstrap": `#!/bin/sh
+set -e
+api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation"
+while :; do
+	event=$(curl -sS -D /tmp/head "$api/next")
+	id=$(sed -n 's/^[Ll]ambda-[Rr]untime-[Aa]ws-[Rr]equest-[Ii]d: *//p' /tmp/head | tr -d '\r')
+	curl -sS -o /dev/null -d "got $event in $PWD" "$api/$id/response"
+done
+`}), `{"a":1}`, `got {"a":1} in /var/task`)
+}
+
+func TestNoEntrypoint(t *testing.T) {
+	b := newBench(t)
+	body, _ := b.fails(b.function("provided.al2023", "x", map[string]string{"main": ""}), `{}`, casemate.FailureInit)
+	has(t, body, "Runtime.InvalidEntrypoint", "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]")
+	v := b.function("provided.al2023", "x", map[string]string{"bootstrap": "#!/nowhere\n"})
+	if _, err := b.pool.Run(t.Context(), &casemate.Launch{Version: v, RequestID: "r", Payload: []byte(`{}`)}); err != nil {
+		t.Logf("a bootstrap that cannot be executed: %v", err)
+	}
+}
+
+func TestUnknownAndMissingRuntimes(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Interpreters = Interpreters{} })
+	for r, code := range map[casemate.Runtime]casemate.Code{
+		"nodejs20.x": casemate.Unavailable, "python3.12": casemate.Unavailable, "wasm": casemate.Unavailable, "ruby3.3": casemate.Invalid, "": casemate.Invalid,
+	} {
+		v := &casemate.Version{ID: "x", Runtime: r}
+		b.dirs["x"] = t.TempDir()
+		_, err := b.pool.Run(t.Context(), &casemate.Launch{Version: v, RequestID: "r"})
+		if e := casemate.AsError(err); err == nil || e.Code != code || e.Hint == "" {
+			t.Errorf("%s: %v", r, err)
+		}
+	}
+}
+
+func TestItem29LogLines(t *testing.T) {
+	b := newBench(t)
+	v := warm(b.node("index.handler", `exports.handler = async (e) => { process.stdout.write('out ' + e.n + '\n'); process.stderr.write('err ' + e.n) }`))
+	var ids []string
+	for n := range 2 {
+		res, err := b.pool.Run(t.Context(), &casemate.Launch{Version: v, RequestID: casemate.NewID(), Payload: fmt.Appendf(nil, `{"n":%d}`, n)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := strings.Fields(string(res.Tail))[2]
+		ids = append(ids, id)
+		init := `Init Duration: [\d.]+ ms\t`
+		if n == 1 {
+			init = ``
+		}
+		want := `^START RequestId: ` + id + ` Version: 3\n(out §\nerr §|err §\nout §)\nEND RequestId: ` + id + `\nREPORT RequestId: ` + id +
+			`\tDuration: [\d.]+ ms\tBilled Duration: \d+ ms\tMemory Size: 256 MB\tMax Memory Used: \d+ MB\t` + init + `\n$`
+		if !regexp.MustCompile(strings.ReplaceAll(want, "§", fmt.Sprint(n))).Match(res.Tail) {
+			t.Errorf("run %d: tail %q\nwant %s", n, res.Tail, want)
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.lines {
+		for n, id := range ids {
+			if strings.HasSuffix(l.Text, fmt.Sprint(" ", n)) && (l.Request != id || l.App != "app" || l.Function != "fn" || l.Version != 3) {
+				t.Errorf("line %+v belongs to %s", l, id)
+			}
+		}
+	}
+}
+
+func TestItem34TailIsBounded(t *testing.T) {
+	b := newBench(t)
+	res := b.want(b.node("index.handler", `exports.handler = async () => { for (let i = 0; i < 3000; i++) process.stdout.write('line ' + i + '\n'); process.stdout.write('x'.repeat(600000)) }`), `{}`, `null`)
+	if len(res.Tail) != tailSize || !strings.Contains(string(res.Tail), "REPORT RequestId") {
+		t.Errorf("%d bytes", len(res.Tail))
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	longest, lines := 0, 0
+	for _, l := range b.lines {
+		longest = max(longest, len(l.Text))
+		lines++
+	}
+	if longest != maxLine || lines < 3000 {
+		t.Errorf("longest line %d, %d lines", longest, lines)
+	}
+}
+
+func TestLogFloodIsDropped(t *testing.T) {
+	b := newBench(t)
+	b.want(b.node("index.handler", `exports.handler = async () => { const s = 'y'.repeat(65535) + '\n'; for (let i = 0; i < 300; i++) process.stdout.write(s) }`), `{}`, `null`)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	total, dropped := 0, 0
+	for _, l := range b.lines {
+		total += len(l.Text)
+		if strings.HasPrefix(l.Text, "LOGS dropped") {
+			dropped++
+		}
+	}
+	if total > maxRunLogs+1<<20 || dropped != 1 {
+		t.Errorf("%d bytes, %d notices", total, dropped)
+	}
+}
+
+func TestRequestIsolationSharesNothing(t *testing.T) {
+	b := newBench(t)
+	v := b.node("index.handler", `let n = 0; const fs = require('fs'); exports.handler = async () => { n++; const seen = fs.existsSync('/tmp/mark'); fs.writeFileSync('/tmp/mark', ''); return [n, seen] }`)
+	for range 3 {
+		if res := b.want(v, `{}`, `[1,false]`); !res.Usage.Cold {
+			t.Error("warm")
+		}
+	}
+}
+
+func TestWarmSandboxIsReusedAndFrozen(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.FreezeAfter = time.Nanosecond })
+	v := warm(b.node("index.handler", `let n = 0; exports.handler = async (e) => { if (e.fail) throw new Error('x'); return ++n }`))
+	for n := 1; n <= 4; n++ {
+		res := b.want(v, `{}`, fmt.Sprint(n))
+		if res.Usage.Cold != (n == 1) || (res.Usage.Init > 0) != (n == 1) {
+			t.Errorf("run %d: %+v", n, res.Usage)
+		}
+		waitFor(t, "frozen", func() bool { s := b.pool.Snapshot(); return len(s) == 1 && s[0].State == "frozen" && s[0].Events == n })
+	}
+	b.fails(v, `{"fail":1}`, casemate.FailureHandled)
+	b.want(v, `{}`, `5`) // an error that the handler reported leaves the sandbox in use, as on Lambda
+}
+
+// waitFor polls for something that another goroutine brings about.
+func waitFor(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range 10_000 {
+		if ok() {
+			return
+		}
+		<-tick.C
+	}
+	t.Fatalf("never %s", what)
+}
+
+func TestWarmSandboxEnds(t *testing.T) {
+	var now time.Time = time.Now()
+	var mu sync.Mutex
+	clock := func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	b := newBench(t, func(c *Config) { c.MaxEvents = 2; c.MaxLifetime = time.Hour; c.Clock = clock })
+	v := warm(b.node("index.handler", `let n = 0; exports.handler = async () => ++n`))
+	b.want(v, `{}`, `1`)
+	b.want(v, `{}`, `2`)
+	b.want(v, `{}`, `1`) // after MaxEvents
+	mu.Lock()
+	now = now.Add(time.Hour)
+	mu.Unlock()
+	b.want(v, `{}`, `1`) // after MaxLifetime, however recent the last event
+	b.pool.Drop(v.ID)
+	b.want(v, `{}`, `1`)
+	b.pool.ending.Wait()
+	if s := b.pool.Snapshot(); len(s) != 0 {
+		t.Errorf("a dropped version was kept: %+v", s)
+	}
+
+	idle := newBench(t, func(c *Config) { c.IdleTimeout = time.Millisecond })
+	v = warm(idle.node("index.handler", `exports.handler = async () => 1`))
+	idle.want(v, `{}`, `1`)
+	waitFor(t, "gone", func() bool { return len(idle.pool.Snapshot()) == 0 })
+}
+
+func TestConcurrencyIsBounded(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.MaxSandboxes = 2 })
+	v := b.node("index.handler", `exports.handler = async (e) => { console.log('began'); for (;;); }`)
+	v.Limits.Concurrency = 1
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.pool.Run(ctx, &casemate.Launch{Version: v, RequestID: "a", Payload: []byte(`{}`)})
+		done <- err
+	}()
+	waitFor(t, "began", func() bool { return len(b.pool.Snapshot()) == 1 })
+	_, err := b.pool.Run(t.Context(), &casemate.Launch{Version: v, RequestID: "b", Payload: []byte(`{}`)})
+	if casemate.CodeOf(err) != casemate.Exhausted {
+		t.Errorf("second run: %v", err)
+	}
+	cancel()
+	if err := <-done; casemate.CodeOf(err) != casemate.Unavailable || !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled run: %v", err)
+	}
+}
+
+func TestNodeMakesRoomForOtherVersions(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.MaxSandboxes = 1 })
+	for i := range 3 {
+		v := warm(b.node("index.handler", fmt.Sprintf(`exports.handler = async () => %d`, i)))
+		b.want(v, `{}`, fmt.Sprint(i))
+	}
+	if s := b.pool.Snapshot(); len(s) > 2 {
+		t.Errorf("%d sandboxes", len(s))
+	}
+}
+
+func TestSocketsOutAreRefusedAndRecorded(t *testing.T) {
+	b := newBench(t)
+	res := b.run(b.node("index.handler", `exports.handler = () => new Promise((done) => {
+		const s = require('net').connect(443, '93.184.216.34'); s.on('error', (e) => done(e.code)); s.on('connect', () => done('connected')) })`), `{}`)
+	if res.Failure != "" || strings.Contains(string(res.Payload), "connected") {
+		t.Errorf("%s %s", res.Failure, res.Payload)
+	}
+	if !slices.Contains(res.Weak, "seccomp-notify") {
+		waited := slices.ContainsFunc(res.Effects, func(e casemate.Effect) bool {
+			return e.Kind == "connect" && strings.Contains(e.Target, "93.184.216.34:443") && e.Verdict == casemate.Denied
+		})
+		if !waited {
+			t.Errorf("effects %+v", res.Effects)
+		}
+	}
+}
+
+func TestItem07SecondReaderInsideIsRecorded(t *testing.T) {
+	b := newBench(t)
+	res := b.want(b.node("index.handler", `exports.handler = () => new Promise((done) => {
+		require('http').get('http://' + process.env.AWS_LAMBDA_RUNTIME_API + '/2018-06-01/runtime/invocation/next', (r) => {
+			let s = ''; r.on('data', (d) => s += d); r.on('end', () => done(s)) }) })`), `{"a":1}`, `"{\"a\":1}"`)
+	var kinds []string
+	for _, e := range res.Effects {
+		kinds = append(kinds, e.Kind+" "+e.Target)
+	}
+	if !slices.Contains(kinds, "runtime-api next") || !slices.Contains(kinds, "runtime-api client") {
+		t.Errorf("effects %v", kinds)
+	}
+}
