@@ -54,4 +54,31 @@ function patch() {
   console.fatal = at('FATAL');
 }
 
-module.exports = { patch, setRequestID(id) { requestID = id; }, error(...args) { console.error(...args); } };
+// The standard streams queue what their pipe does not take at once. Loading them costs milliseconds, so whether they
+// were ever asked for is watched.
+const touched = [];
+
+function watchStreams() {
+  for (const name of ['stdout', 'stderr']) {
+    const was = Object.getOwnPropertyDescriptor(process, name);
+    if (!was || !was.get || !was.configurable) continue;
+    Object.defineProperty(process, name, {
+      ...was,
+      get() {
+        const stream = was.get.call(process);
+        if (!touched.includes(stream)) touched.push(stream);
+        return stream;
+      },
+    });
+  }
+}
+
+// flushed gives null when nothing is queued, else a promise that ends when everything was written: what a run wrote
+// must be out before its answer is.
+function flushed() {
+  const queued = touched.filter((s) => s.writableLength > 0 && !s.destroyed);
+  if (queued.length === 0) return null;
+  return Promise.all(queued.map((s) => new Promise((done) => { s.write('', () => done()); })));
+}
+
+module.exports = { patch, watchStreams, flushed, setRequestID(id) { requestID = id; }, error(...args) { console.error(...args); } };

@@ -79,7 +79,8 @@ function report(run, post) {
   if (run.done) return;
   run.done = true;
   onEmptyLoop = null;
-  post().then(loop, () => process.exit(1));
+  const queued = log.flushed();
+  (queued ? queued.then(post) : post()).then(loop, () => process.exit(1));
 }
 
 function succeed(run, result) {
@@ -179,6 +180,7 @@ function loop() {
 
 async function main() {
   log.patch();
+  log.watchStreams();
   streaming.install();
   try {
     handler = await load(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
