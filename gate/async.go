@@ -210,12 +210,22 @@ func (g *Gate) forget(id string) {
 func (g *Gate) bury(ctx context.Context, d *Delivery, q *queued, condition string, code casemate.Code, f casemate.Failure) error {
 	dead := DeadLetter{ID: d.ID, Function: q.Function, Condition: condition, Attempts: d.Attempt - g.throttled(d.ID),
 		Code: code, Failure: f, Accepted: q.Accepted, Died: g.c.Clock()}
-	if json.Valid(d.Data) {
-		dead.Event = d.Data
+	if q.ID != "" { // a damaged item has only its place in the queue
+		dead.ID, dead.Event = q.ID, d.Data
 	}
 	if err := g.c.Dead(ctx, dead); err != nil {
 		return fmt.Errorf("listing a dead letter: %w", err)
 	}
 	g.forget(d.ID)
 	return d.Done(ctx)
+}
+
+// Again makes a dead letter's event ready to be queued once more: its age counts from now.
+func Again(event json.RawMessage, now time.Time) ([]byte, error) {
+	var q queued
+	if err := json.Unmarshal(event, &q); err != nil {
+		return nil, fmt.Errorf("reading a dead letter's event: %w", err)
+	}
+	q.Accepted = now
+	return json.Marshal(&q)
 }

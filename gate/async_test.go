@@ -187,3 +187,21 @@ func canceled() context.Context {
 	stop()
 	return ctx
 }
+
+func TestDeadLetterLivesAgain(t *testing.T) {
+	r, q := newRig(), &memQueue{}
+	g := accept(t, r, q)
+	r.now = r.now.Add(2 * time.Hour)
+	q.drain(t, g, 5)
+	again, err := Again(q.dead[0].Event, r.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Put(t.Context(), "e1~x", again); err != nil {
+		t.Fatal(err)
+	}
+	q.drain(t, g, 5)
+	if last := r.closed[len(r.closed)-1]; len(q.dead) != 1 || !last.Outcome.OK || last.Event != "e1" {
+		t.Errorf("dead %+v, last record %+v", q.dead, last)
+	}
+}
