@@ -47,7 +47,11 @@ func compile(code []byte, s *setup, cache wazero.CompilationCache, log *logger) 
 		config = config.WithCompilationCache(cache)
 	}
 	g := &guest{info: info, log: log, out: newOutput(int(s.Response))}
-	if g.arena, err = newArena(s.Pages); err != nil {
+	pages := s.Pages
+	if s.Compile {
+		pages = 1 // nothing is instantiated
+	}
+	if g.arena, err = newArena(pages); err != nil {
 		return nil, err
 	}
 	g.ctx = experimental.WithMemoryAllocator(context.Background(), g.arena)

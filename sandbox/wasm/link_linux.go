@@ -97,49 +97,13 @@ func (p *Pool) startLink(ctx context.Context, spec *Spec, s *setup, bound int) (
 	return w, nil
 }
 
-// run sends one event and takes its answer. After an error the worker is of no use. The payload of the answer is good
-// until the next run.
-func (w *link) run(ctx context.Context, l *casemate.Launch, pages uint32, log func([]byte)) (answer, error) {
-	if err := w.file.SetDeadline(l.Deadline); err != nil {
-		return answer{}, err
-	}
-	if ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, func() { _ = w.file.SetDeadline(time.Unix(1, 0)) })
-		defer func() {
-			if !stop() {
-				w.kill() // the deadline of the past may hit the next run
-			}
-		}()
+// send gives the worker an event; after an error it did not get it whole, and is of no use.
+func (w *link) send(deadline time.Time, e *event) error {
+	if err := w.file.SetDeadline(deadline); err != nil {
+		return err
 	}
 	w.seq++
-	e := event{Seq: w.seq, Deadline: l.Deadline.UnixNano(), Pages: pages, Payload: l.Payload}
-	if err := w.send(&e); err != nil {
-		return answer{}, err
-	}
-	for {
-		k, body, err := w.frames.next()
-		if err != nil {
-			return answer{}, err
-		}
-		switch k {
-		case kindLog:
-			log(body)
-		case kindAnswer:
-			a, err := parseAnswer(body)
-			if err == nil && a.Seq != e.Seq {
-				err = fmt.Errorf("%w: answer %d to event %d", errFrame, a.Seq, e.Seq)
-			}
-			w.spent += time.Duration(a.CPU)
-			return a, err
-		case kindFault:
-			return answer{}, fmt.Errorf("the worker gave up: %.300s", body)
-		default:
-			return answer{}, fmt.Errorf("%w: kind %q", errFrame, k)
-		}
-	}
-}
-
-func (w *link) send(e *event) error {
+	e.Seq = w.seq
 	w.scratch = appendEvent(w.scratch[:0], e)
 	if len(e.Payload) <= smallPayload {
 		w.scratch = append(w.scratch, e.Payload...)
@@ -151,6 +115,40 @@ func (w *link) send(e *event) error {
 	}
 	_, err := w.file.Write(e.Payload)
 	return err
+}
+
+// receive takes the answer to event seq. After an error the worker is of no use. The payload of the answer is good until
+// the next one.
+func (w *link) receive(ctx context.Context, seq uint64, log func([]byte)) (answer, error) {
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, func() { _ = w.file.SetDeadline(time.Unix(1, 0)) })
+		defer func() {
+			if !stop() {
+				w.kill() // the deadline of the past may hit the next run
+			}
+		}()
+	}
+	for {
+		k, body, err := w.frames.next()
+		if err != nil {
+			return answer{}, err
+		}
+		switch k {
+		case kindLog:
+			log(body)
+		case kindAnswer:
+			a, err := parseAnswer(body)
+			if err == nil && a.Seq != seq {
+				err = fmt.Errorf("%w: answer %d to event %d", errFrame, a.Seq, seq)
+			}
+			w.spent += time.Duration(a.CPU)
+			return a, err
+		case kindFault:
+			return answer{}, fmt.Errorf("the worker gave up: %.300s", body)
+		default:
+			return answer{}, fmt.Errorf("%w: kind %q", errFrame, k)
+		}
+	}
 }
 
 // await reads the answer to a set-up: nil when the worker is ready. Compiled code goes to object.

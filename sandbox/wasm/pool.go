@@ -101,12 +101,17 @@ func (p *Pool) Run(ctx context.Context, l *casemate.Launch) (*casemate.Result, e
 		return nil, casemate.Errorf(casemate.TooLarge, "raise the function's request limit, or send less",
 			"the event has %d bytes and the bound is %d", len(l.Payload), limits.Request)
 	}
-	w, err := f.take(ctx, l.Deadline)
+	deadline := l.Deadline
+	if deadline.IsZero() {
+		deadline = began.Add(limits.InitTimeout + limits.Timeout)
+	}
+	e := event{Deadline: deadline.UnixNano(), Pages: pagesOf(limits), Payload: l.Payload}
+	w, err := f.dispatch(ctx, deadline, &e)
 	if err != nil {
 		return p.notStarted(l, began, err)
 	}
 	r := newReport(p, l, w, began)
-	a, err := w.run(ctx, l, pagesOf(limits), r.log)
+	a, err := w.receive(ctx, e.Seq, r.log)
 	ended := p.cfg.Clock()
 	if err != nil {
 		f.drop(w)

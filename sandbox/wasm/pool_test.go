@@ -345,20 +345,34 @@ func TestNoResidue(t *testing.T) {
 }
 
 func TestCrashIsOneFailedRequest(t *testing.T) {
-	b := newBed(t, func(c *Config) { c.MaxWorkers = 1 })
-	v := b.version("echo", guests.Echo())
-	b.run(v, "x")
-	f, err := b.function(v)
-	if err != nil {
-		t.Fatal(err)
+	var f *function
+	first := func() *link {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.all[0]
 	}
-	f.mu.Lock()
-	w := f.all[0]
-	f.mu.Unlock()
+	var once sync.Once
+	b := newBed(t, func(c *Config) {
+		c.MaxWorkers = 1
+		c.Logs = func(l casemate.LogLine) {
+			if l.Function == "loop" && strings.HasPrefix(l.Text, "START") {
+				once.Do(func() { first().process.Kill() })
+			}
+		}
+	})
+	v := b.version("loop", guests.Loop())
+	f, _ = b.function(v)
+	if r := b.run(v, ""); r.Failure != casemate.FailureExit || !strings.Contains(r.Detail, "killed") {
+		t.Fatalf("in the middle: %s %s", r.Failure, r.Detail)
+	}
+	v = b.version("echo", guests.Echo())
+	f, _ = b.function(v)
+	b.run(v, "x")
+	w := first()
 	w.process.Kill()
 	<-w.done
 	if r := b.run(v, "again"); string(r.Payload) != "again" || !r.Usage.Cold {
-		t.Fatalf("%+v", r)
+		t.Fatalf("after a death in idleness: %s %+v", r.Payload, r)
 	}
 }
 
@@ -492,4 +506,19 @@ func (f *function) holds(w *link) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Contains(f.idle, w)
+}
+
+// TestNoDeadlineMeansTheLimits: a launch without a deadline is not one without an end.
+func TestNoDeadlineMeansTheLimits(t *testing.T) {
+	b := newBed(t, nil)
+	v := b.version("loop", guests.Loop())
+	if err := b.Prepare(context.Background(), v); err != nil {
+		t.Fatal(err)
+	}
+	v.Limits.InitTimeout, v.Limits.Timeout = 2*time.Second, 100*time.Millisecond
+	l := b.launch(v, "")
+	l.Deadline = time.Time{}
+	if r, err := b.Run(context.Background(), l); err != nil || r.Failure != casemate.FailureTimeout {
+		t.Fatalf("%+v %v", r, err)
+	}
 }

@@ -15,6 +15,23 @@ type handover struct {
 	err    error
 }
 
+// dispatch hands an event to a worker. One that died while it was idle never got it, so that another may.
+func (f *function) dispatch(ctx context.Context, deadline time.Time, e *event) (*link, error) {
+	for {
+		w, err := f.take(ctx, deadline)
+		if err != nil {
+			return nil, err
+		}
+		if err = w.send(deadline, e); err == nil {
+			return w, nil
+		}
+		f.drop(w)
+		if !w.used {
+			return nil, err
+		}
+	}
+}
+
 // take gives an idle worker, or waits for one, while the function grows by one worker at a time towards its maximum.
 func (f *function) take(ctx context.Context, deadline time.Time) (*link, error) {
 	f.mu.Lock()
@@ -106,8 +123,6 @@ func (f *function) grow() {
 // reap waits for the end of a worker's process and frees its place.
 func (f *function) reap(w *link) {
 	w.exit = w.process.Wait()
-	w.close()
-	close(w.done)
 	same := func(o *link) bool { return o == w }
 	f.mu.Lock()
 	w.gone = true
@@ -115,6 +130,8 @@ func (f *function) reap(w *link) {
 	f.all = slices.DeleteFunc(f.all, same)
 	f.grow()
 	f.mu.Unlock()
+	w.close()
+	close(w.done)
 }
 
 // close refuses new runs, ends idle workers and tells those who wait.

@@ -119,7 +119,7 @@ func (r *report) broken(ctx context.Context, err error, ended time.Time) (*casem
 	}
 	r.usage.CPU = min(max(r.worker.exit.CPU-r.worker.spent, 0), ended.Sub(r.began)*time.Duration(runtime.NumCPU()))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) && ended.Before(r.launch.Deadline) {
+		if errors.Is(ctx.Err(), context.Canceled) {
 			r.finish(ended)
 			return nil, casemate.Errorf(casemate.Unavailable, "", "the run was cancelled: %w", ctx.Err())
 		}
