@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"casemate"
-	"casemate/catalog"
+	"casemate/catalog/route"
 	"casemate/policy"
 	"casemate/shield"
 )
@@ -194,10 +194,10 @@ func (c *checker) routes() {
 	taken := map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(c.Routes)) {
 		r, ptr := c.Routes[key], "/routes/"+escape(key)
-		method, p, err := catalog.ParseRoute(key)
+		method, p, err := route.Parse(key)
 		if err != nil {
 			c.bad(ptr, casemate.AsError(err).Hint, "%s", err)
-		} else if shape := r.Host + " " + method + " " + catalog.Shape(p); taken[shape] != "" {
+		} else if shape := r.Host + " " + method + " " + route.Shape(p); taken[shape] != "" {
 			c.bad(ptr, "", "%q and %q match the same requests", key, taken[shape])
 		} else {
 			taken[shape] = key

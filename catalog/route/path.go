@@ -1,4 +1,6 @@
-package catalog
+// Package route matches HTTP paths as API Gateway's HTTP APIs do, on one canonical form of the path, so that what is
+// matched, decided on and recorded is what the function sees.
+package route
 
 import (
 	"net/url"
@@ -18,7 +20,8 @@ const (
 // shadows a platform path took over logins elsewhere, GHSA-vchh-r53j-8mpw).
 var reserved = [...]string{"/.casemate", "/.well-known/casemate"}
 
-func isReserved(path string) bool {
+// Reserved reports whether a path is the platform's own.
+func Reserved(path string) bool {
 	for _, r := range reserved {
 		if strings.HasPrefix(path, r) {
 			return true
@@ -27,10 +30,10 @@ func isReserved(path string) bool {
 	return false
 }
 
-// ParseRoute reads an API Gateway route key: "POST /orders/{id}", "ANY /files/{path+}" or "$default"
+// Parse reads an API Gateway route key: "POST /orders/{id}", "ANY /files/{path+}" or "$default"
 // (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html). The path must be in the
 // canonical form that requests are brought to, so that what is declared can match.
-func ParseRoute(key string) (method, path string, err error) {
+func Parse(key string) (method, path string, err error) {
 	if key == "$default" {
 		return "ANY", key, nil
 	}
@@ -67,7 +70,7 @@ func ParseRoute(key string) (method, path string, err error) {
 		return "", "", casemate.Errorf(casemate.Invalid, "no empty or dot segments, no trailing slash, nothing to escape",
 			"%q is not a path in its canonical form", key)
 	}
-	if isReserved(path) {
+	if Reserved(path) {
 		return "", "", casemate.Errorf(casemate.Invalid, "choose a path outside /.casemate and /.well-known/casemate",
 			"%q is reserved for the platform", key)
 	}
@@ -170,10 +173,10 @@ func unescape(path string) (string, string) {
 			b = append(b, c)
 			continue
 		}
-		if i+2 >= len(path) || hex(path[i+1]) < 0 || hex(path[i+2]) < 0 {
+		if i+2 >= len(path) || unhex(path[i+1]) < 0 || unhex(path[i+2]) < 0 {
 			return "", "has a broken escape"
 		}
-		c = byte(hex(path[i+1])<<4 | hex(path[i+2]))
+		c = byte(unhex(path[i+1])<<4 | unhex(path[i+2]))
 		i += 2
 		switch {
 		case c < ' ' || c == 0x7f:
@@ -187,7 +190,7 @@ func unescape(path string) (string, string) {
 	return string(b), ""
 }
 
-func hex(c byte) int {
+func unhex(c byte) int {
 	switch {
 	case c >= '0' && c <= '9':
 		return int(c - '0')
@@ -199,4 +202,33 @@ func hex(c byte) int {
 
 func unreserved(c byte) bool {
 	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c == '-' || c == '.' || c == '_' || c == '~'
+}
+
+// Params gives the parameters of a canonical path that matched a pattern, decoded segment by segment; nil when the
+// pattern has none.
+func Params(pattern, path string) map[string]string {
+	if strings.IndexByte(pattern, '{') < 0 {
+		return nil
+	}
+	segs, out := segments(path), map[string]string{}
+	for i, p := range segments(pattern) {
+		name, greedy, ok := param(p)
+		if !ok || i >= len(segs) {
+			continue
+		}
+		end := i + 1
+		if greedy {
+			end = len(segs)
+		}
+		parts := make([]string, 0, end-i)
+		for _, s := range segs[i:end] {
+			d, err := url.PathUnescape(s)
+			if err != nil {
+				d = s
+			}
+			parts = append(parts, d)
+		}
+		out[name] = strings.Join(parts, "/")
+	}
+	return out
 }

@@ -1,0 +1,173 @@
+package catalog
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"casemate"
+	"casemate/catalog/route"
+)
+
+// App is the whole state of one application. It is immutable once it was swapped in; its bytes are a blob and the
+// catalog's key only names them, so every generation stays what it was.
+type App struct {
+	Name       string                          `json:"name"`
+	Generation int                             `json:"generation"` // 1, 2, 3 ... counts swaps
+	Functions  map[string]*Function            `json:"functions"`
+	Routes     []casemate.Route                `json:"routes,omitempty"` // function URLs included
+	Roles      map[string]Role                 `json:"roles,omitempty"`  // execution roles included, see ExecutionRole
+	Guardrails []casemate.Statement            `json:"guardrails,omitempty"`
+	Resources  map[string][]casemate.Statement `json:"resources,omitempty"` // by ARN
+	Issuers    []casemate.Issuer               `json:"issuers,omitempty"`
+	LeftOut    []string                        `json:"left_out,omitempty"` // functions whose runtime is missing here
+	At         time.Time                       `json:"at"`
+	By         string                          `json:"by,omitempty"` // principal's name
+	Note       string                          `json:"note,omitempty"`
+}
+
+// Function is a function's versions, oldest first, and the number of the one in force.
+type Function struct {
+	Live     int                 `json:"live"`
+	Versions []*casemate.Version `json:"versions"`
+}
+
+// Number gives a version by number, nil when there is none.
+func (f *Function) Number(n int) *casemate.Version {
+	for _, v := range f.Versions {
+		if v.Number == n {
+			return v
+		}
+	}
+	return nil
+}
+
+// Role is what one role may do. No boundary statement means no boundary.
+type Role struct {
+	Statements []casemate.Statement `json:"statements,omitempty"`
+	Boundary   []casemate.Statement `json:"boundary,omitempty"`
+}
+
+// ExecutionRole names the role that a function runs as. Its slash keeps it apart from roles of callers.
+func ExecutionRole(function string) string { return "function/" + function }
+
+// URLID is the first label of a function's URL, "<id>.lambda-url.<domain>": 32 characters from the hash of its ARN.
+func URLID(arn string) string {
+	sum := sha256.Sum256([]byte(arn))
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:20]))
+}
+
+// ContractID names a contract: the digest of its document, and where in it the schema is.
+func ContractID(digest, where string) string { return digest + "#" + where }
+
+// check refuses an app that does not hold together. It is the last look on every path in: deploy, rollback and boot.
+func (a *App) check(place casemate.Place) error {
+	bad := func(format string, args ...any) error {
+		return casemate.Errorf(casemate.Invalid, "deploy the app again", "app "+a.Name+": "+format, args...)
+	}
+	if a.Name == "" || len(a.Functions) == 0 {
+		return bad("it has no name or no function")
+	}
+	for name, f := range a.Functions {
+		if f == nil || f.Number(f.Live) == nil {
+			return bad("function %s has no version in force", name)
+		}
+		for _, v := range f.Versions {
+			if v == nil || v.Function != name || v.App != a.Name || v.ARN != place.FunctionARN(name) || v.Role != ExecutionRole(name) || !isDigest(v.Code) || !isDigest(v.ID) {
+				return bad("a version of %s is not its own", name)
+			}
+		}
+	}
+	for role := range a.Roles {
+		if fn, exec := strings.CutPrefix(role, "function/"); exec && a.Functions[fn] == nil || role == "" {
+			return bad("role %q belongs to no function", role)
+		}
+	}
+	for arn := range a.Resources {
+		if fn, ok := strings.CutPrefix(arn, place.FunctionARN("")); !ok || a.Functions[fn] == nil {
+			return bad("%s is not a resource of this app", arn)
+		}
+	}
+	for i := range a.Routes {
+		if err := a.checkRoute(place, &a.Routes[i]); err != nil {
+			return err
+		}
+	}
+	for _, s := range a.Guardrails {
+		if s.Effect != casemate.Deny {
+			return bad("a guardrail of an app can only deny")
+		}
+	}
+	return nil
+}
+
+func (a *App) checkRoute(place casemate.Place, r *casemate.Route) error {
+	if f := a.Functions[r.Function]; r.App != a.Name || f == nil {
+		return casemate.Errorf(casemate.Invalid, "name a function of this app", "route %s leads to no function of app %s", r.ID, a.Name)
+	}
+	if len(r.Auth.Kinds) == 0 && r.Auth.Open == nil {
+		return casemate.Errorf(casemate.Invalid, "auth: [key]", "route %s says nothing about credentials", r.ID)
+	}
+	if r.URL {
+		if r.Host != URLID(place.FunctionARN(r.Function)) {
+			return casemate.Errorf(casemate.Invalid, "deploy the app again", "the URL of %s is not its own", r.Function)
+		}
+		return nil
+	}
+	method, path, err := route.Parse(r.ID)
+	if err == nil && (method != r.Method || path != r.Path) {
+		err = casemate.Errorf(casemate.Invalid, "deploy the app again", "route %s is not what its key says", r.ID)
+	}
+	return err
+}
+
+func isDigest(s string) bool {
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// parseFunction reads "name", "name:qualifier", a partial or a whole function ARN
+// (https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_RequestSyntax). An ARN of another place is
+// not found.
+func parseFunction(place casemate.Place, s string) (name, qualifier string, err error) {
+	rest := s
+	if tail, ok := strings.CutPrefix(s, "arn:"); ok {
+		if rest, ok = strings.CutPrefix("arn:"+tail, place.FunctionARN("")); !ok {
+			return "", "", notFound("function", s)
+		}
+	} else if _, tail, ok := strings.Cut(s, ":function:"); ok {
+		if !strings.HasPrefix(s, place.Account+":function:") {
+			return "", "", notFound("function", s)
+		}
+		rest = tail
+	}
+	name, qualifier, has := strings.Cut(rest, ":")
+	if name == "" || len(name) > 64 || has && qualifier == "" || strings.Contains(qualifier, ":") {
+		return "", "", notFound("function", s)
+	}
+	return name, qualifier, nil
+}
+
+func notFound(what, name string) error {
+	if len(name) > 140 {
+		name = name[:140]
+	}
+	return casemate.Errorf(casemate.NotFound, "look at what is deployed", "there is no %s %s", what, strconv.Quote(name))
+}
+
+// encode gives the app's bytes: JSON with sorted keys, so that equal apps are equal bytes.
+func (a *App) encode() ([]byte, error) {
+	b, err := json.Marshal(a)
+	if err != nil {
+		return nil, fmt.Errorf("writing app %s: %w", a.Name, err)
+	}
+	return b, nil
+}
+
+// roles lists the names of the app's roles, sorted.
+func (a *App) roles() []string { return slices.Sorted(maps.Keys(a.Roles)) }

@@ -1,0 +1,288 @@
+package catalog
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"casemate"
+	"casemate/catalog/route"
+)
+
+// Snapshot is everything that exists at one moment. It never changes.
+type Snapshot struct {
+	Revision string // changes with the content
+	Policy   casemate.Decider
+	Policies string // revision of the policies in force
+
+	place     casemate.Place
+	heads     map[string]head
+	apps      map[string]*App
+	functions *table[*owned]
+	roles     *table[string] // role to app
+	urls      *table[*casemate.Route]
+	routes    *table[*route.Bucket]
+	contracts map[string]map[string]casemate.Contract // by app and Route.Contract
+}
+
+type owned struct {
+	app string
+	*Function
+}
+
+func emptySnapshot(place casemate.Place) *Snapshot {
+	return &Snapshot{place: place, heads: map[string]head{}, apps: map[string]*App{}, functions: newTable[*owned](),
+		roles: newTable[string](), urls: newTable[*casemate.Route](), routes: newTable[*route.Bucket](),
+		contracts: map[string]map[string]casemate.Contract{}}
+}
+
+// App gives one app and the store's revision of it, to be expected by Swap; nil and 0 when there is none. The app must
+// not be changed.
+func (s *Snapshot) App(name string) (*App, uint64) { return s.apps[name], s.heads[name].revision }
+
+// Apps lists the names of all apps, sorted.
+func (s *Snapshot) Apps() []string { return slices.Sorted(maps.Keys(s.apps)) }
+
+// Function gives the version in force of a function, and nil when there is none.
+func (s *Snapshot) Function(name string) *casemate.Version {
+	if f, ok := s.functions.get(name); ok {
+		return f.Number(f.Live)
+	}
+	return nil
+}
+
+// Owner names the app that a function belongs to, "" when there is none.
+func (s *Snapshot) Owner(function string) string {
+	if f, ok := s.functions.get(function); ok {
+		return f.app
+	}
+	return ""
+}
+
+// Issuers lists every trusted issuer.
+func (s *Snapshot) Issuers() (all []casemate.Issuer) {
+	for _, name := range s.Apps() {
+		all = append(all, s.apps[name].Issuers...)
+	}
+	return all
+}
+
+// HasRole reports whether a role of callers exists.
+func (s *Snapshot) HasRole(name string) bool {
+	_, ok := s.roles.get(name)
+	return ok
+}
+
+// builder makes the next snapshot beside the one in force.
+type builder struct {
+	*Snapshot
+	cfg  *Config
+	load func(digest string) ([]byte, error)
+}
+
+// next applies the apps to old. Nothing of old changes; an error leaves nothing behind.
+func (b *builder) next(old *Snapshot, changed []*App, heads map[string]head) error {
+	b.Snapshot = &Snapshot{place: old.place, heads: maps.Clone(old.heads), apps: maps.Clone(old.apps)}
+	maps.Copy(b.heads, heads)
+	for _, a := range changed {
+		if err := a.check(b.place); err != nil {
+			return err
+		}
+		b.apps[a.Name] = a
+	}
+	if err := b.names(old, changed); err != nil {
+		return err
+	}
+	if err := b.paths(old, changed); err != nil {
+		return err
+	}
+	if err := b.contract(old, changed); err != nil {
+		return err
+	}
+	if err := b.policy(old, changed); err != nil {
+		return err
+	}
+	h := sha256.New()
+	for _, name := range b.Apps() {
+		fmt.Fprintf(h, "%s %s\n", name, b.heads[name].Digest)
+	}
+	b.Revision = hex.EncodeToString(h.Sum(nil)[:8])
+	return nil
+}
+
+// names gives functions and roles their owner: a name belongs to one app.
+func (b *builder) names(old *Snapshot, changed []*App) error {
+	var dropF, dropR []string
+	setF, setR := map[string]*owned{}, map[string]string{}
+	for _, a := range changed {
+		if was := old.apps[a.Name]; was != nil {
+			dropF = slices.AppendSeq(dropF, maps.Keys(was.Functions))
+			dropR = append(dropR, was.roles()...)
+		}
+		for name, f := range a.Functions {
+			if o, ok := old.functions.get(name); ok && o.app != a.Name {
+				return taken("function", name, o.app)
+			} else if o := setF[name]; o != nil {
+				return taken("function", name, o.app)
+			}
+			setF[name] = &owned{a.Name, f}
+		}
+		for _, name := range a.roles() {
+			if app, ok := old.roles.get(name); ok && app != a.Name {
+				return taken("role", name, app)
+			}
+			_, platform := b.cfg.Base.Identity[name]
+			if app := setR[name]; app != "" || platform {
+				return taken("role", name, app)
+			}
+			setR[name] = a.Name
+		}
+	}
+	b.functions, b.roles = old.functions.change(dropF, setF), old.roles.change(dropR, setR)
+	return nil
+}
+
+func taken(what, name, app string) error {
+	if app == "" {
+		app = "the platform"
+	}
+	return casemate.Errorf(casemate.Conflict, "choose another name", "the %s %s belongs to %s", what, name, app)
+}
+
+// paths rebuilds the buckets that the changed apps have, or had, routes in.
+func (b *builder) paths(old *Snapshot, changed []*App) error {
+	lists, urls := map[string][]*casemate.Route{}, map[string]*casemate.Route{}
+	var gone []string
+	touch := func(k, app string) {
+		have, ok := lists[k]
+		if !ok {
+			if was, ok := old.routes.get(k); ok {
+				have = slices.Clone(was.List)
+			}
+		}
+		lists[k] = slices.DeleteFunc(have, func(r *casemate.Route) bool { return r.App == app })
+	}
+	for _, a := range changed {
+		if was := old.apps[a.Name]; was != nil {
+			for i := range was.Routes {
+				if was.Routes[i].URL {
+					gone = append(gone, was.Routes[i].Host)
+				} else {
+					touch(route.KeyOf(&was.Routes[i]), a.Name)
+				}
+			}
+		}
+		fresh := map[string]bool{}
+		for i := range a.Routes {
+			r := &a.Routes[i]
+			if r.URL {
+				urls[r.Host] = r
+				continue
+			}
+			k := route.KeyOf(r)
+			if !fresh[k] {
+				touch(k, a.Name)
+				fresh[k] = true
+			}
+			lists[k] = append(lists[k], r)
+		}
+	}
+	set := map[string]*route.Bucket{}
+	var drop []string
+	for k, list := range lists {
+		if len(list) == 0 {
+			drop = append(drop, k)
+			continue
+		}
+		var err error
+		if set[k], err = route.NewBucket(list); err != nil {
+			return err
+		}
+	}
+	b.routes, b.urls = old.routes.change(drop, set), old.urls.change(gone, urls)
+	return nil
+}
+
+// contract compiles the contracts that are new to their app; those that no route has any more are let go.
+func (b *builder) contract(old *Snapshot, changed []*App) error {
+	b.contracts = maps.Clone(old.contracts)
+	for _, a := range changed {
+		mine := map[string]casemate.Contract{}
+		for i := range a.Routes {
+			id := a.Routes[i].Contract
+			if id == "" || mine[id] != nil {
+				continue
+			}
+			if mine[id] = old.contracts[a.Name][id]; mine[id] != nil {
+				continue
+			}
+			c, err := b.compileContract(id)
+			if err != nil {
+				return fmt.Errorf("route %s of app %s: %w", a.Routes[i].ID, a.Name, err)
+			}
+			mine[id] = c
+		}
+		b.contracts[a.Name] = mine
+	}
+	return nil
+}
+
+// policy compiles the policies again when those of a changed app are others than before.
+func (b *builder) policy(old *Snapshot, changed []*App) error {
+	same := old.Policy != nil
+	for _, a := range changed {
+		was := old.apps[a.Name]
+		same = same && was != nil && sum(was) == sum(a)
+	}
+	if same {
+		b.Policy, b.Policies = old.Policy, old.Policies
+		return nil
+	}
+	base := b.cfg.Base
+	p := casemate.Policies{Identity: maps.Clone(base.Identity), Boundary: maps.Clone(base.Boundary),
+		Resource: maps.Clone(base.Resource), Guardrails: slices.Clone(base.Guardrails)}
+	for _, m := range [...]*map[string][]casemate.Statement{&p.Identity, &p.Boundary, &p.Resource} {
+		if *m == nil {
+			*m = map[string][]casemate.Statement{}
+		}
+	}
+	h := sha256.New()
+	for _, name := range b.Apps() {
+		a := b.apps[name]
+		fmt.Fprintf(h, "%s %x\n", name, sum(a))
+		for role, r := range a.Roles {
+			if len(r.Statements) > 0 {
+				p.Identity[role] = r.Statements
+			}
+			if len(r.Boundary) > 0 {
+				p.Boundary[role] = r.Boundary
+			}
+		}
+		maps.Copy(p.Resource, a.Resources)
+		p.Guardrails = append(p.Guardrails, a.Guardrails...)
+	}
+	if len(base.Guardrails) == 0 && len(p.Guardrails) > 0 {
+		// Guardrails must allow as well; those of apps only deny, so something has to allow the rest, as in AWS.
+		p.Guardrails = append(p.Guardrails, casemate.Statement{Sid: "Rest", Effect: casemate.Allow, Action: []string{"*"},
+			Resource: []string{"*"}, Origin: "guardrail of the platform"})
+	}
+	p.Revision = hex.EncodeToString(h.Sum(nil)[:8])
+	d, err := b.cfg.Compile(p)
+	if err != nil {
+		return fmt.Errorf("compiling the policies: %w", err)
+	}
+	b.Policy, b.Policies = d, p.Revision
+	return nil
+}
+
+// sum is the hash of an app's policies.
+func sum(a *App) [sha256.Size]byte {
+	data, err := json.Marshal([]any{a.Roles, a.Guardrails, a.Resources})
+	if err != nil {
+		return sha256.Sum256([]byte(a.Name + err.Error())) // never equal to another app's
+	}
+	return sha256.Sum256(data)
+}
