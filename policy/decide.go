@@ -16,7 +16,8 @@ const (
 	LayerSession   = "session"
 	LayerIdentity  = "identity"
 	LayerResource  = "resource"
-	LayerDefault   = "default" // nothing allowed it, or the question itself was malformed
+	LayerDefault   = "default" // nothing allowed it: the one refusal that an open-route exception may stand in for
+	LayerRequest   = "request" // the question itself was malformed
 )
 
 // layer is one list of statements that has a say in a request.
@@ -62,8 +63,7 @@ func newEnv(r *casemate.AccessRequest) (*env, casemate.Decision) {
 		return nil, refusal("there is no request to decide on")
 	}
 	service, operation, ok := strings.Cut(r.Action, ":")
-	if !ok || service == "" || operation == "" || len(r.Action) > 256 || strings.ContainsAny(r.Action, "*?$ ") ||
-		!utf8.ValidString(r.Action) {
+	if !ok || service == "" || operation == "" || len(r.Action) > 256 || strings.ContainsFunc(r.Action, notInAction) {
 		return nil, refusal("the request names no action of the form service:Operation")
 	}
 	if r.Resource == "" || len(r.Resource) > 16<<10 || !utf8.ValidString(r.Resource) {
@@ -76,6 +76,8 @@ func newEnv(r *casemate.AccessRequest) (*env, casemate.Decision) {
 	}
 	return e, casemate.Decision{}
 }
+
+func notInAction(r rune) bool { return r <= ' ' || r > '~' || r == '*' || r == '?' || r == '$' }
 
 // layers lists, in order of precedence, what has a say. A scope that does not compile refuses.
 func (s *Set) layers(e *env) (*[5]layer, casemate.Decision) {
@@ -139,8 +141,8 @@ func denied(e *env, l *layer, st *statement) casemate.Decision {
 		Reason: fmt.Sprintf("%s in %s denies %s %s on %s", st.label, l.what, e.who(), e.Request.Action, show(e.Request.Resource)),
 		Hint:   "an explicit Deny wins over every Allow: change or remove that statement",
 	}
-	if doubt := st.doubt(e); doubt != "" {
-		d.Reason += " (" + doubt + ")"
+	if doubt := st.obstacle(e); doubt != "" {
+		d.Reason += " (" + doubt + ", so it applies)"
 	}
 	return d
 }
@@ -172,21 +174,14 @@ func missing(e *env, l *layer, near []layer) casemate.Decision {
 func foreign(e *env, resource *layer, byRole *statement) casemate.Decision {
 	return casemate.Decision{
 		Layer: LayerResource, Statement: byRole.label, Origin: byRole.origin,
-		Reason: fmt.Sprintf("%s allows it, but %s belongs to account %s and %s does not allow %s",
-			byRole.label, show(e.Request.Resource), account(e.Request.Account), resource.what, e.who()),
+		Reason: fmt.Sprintf("%s allows it, but %s belongs to account %q and %s does not allow %s",
+			byRole.label, show(e.Request.Resource), e.Request.Account, resource.what, e.who()),
 		Hint: "across accounts the owner must allow as well: add a statement with this Principal to " + resource.what,
 	}
 }
 
-func account(a string) string {
-	if a == "" {
-		return "(none named)"
-	}
-	return a
-}
-
 func refusal(format string, args ...any) casemate.Decision {
-	return casemate.Decision{Layer: LayerDefault, Reason: fmt.Sprintf(format, args...)}
+	return casemate.Decision{Layer: LayerRequest, Reason: fmt.Sprintf(format, args...)}
 }
 
 // who names the caller for a sentence.
@@ -197,43 +192,41 @@ func (e *env) who() string {
 	return e.Principal.Name()
 }
 
-// nearest finds the first Allow that only its conditions or variables kept from applying. It walks at most the
-// statements of one bucket chain; a refusal stays cheap.
+// nearest finds the first Allow that only its conditions or variables kept from applying, and why. It looks at a bounded
+// number of statements: a refusal stays cheap.
 func (l *layer) nearest(e *env) (*statement, string) {
 	if l.table == nil {
 		return nil, ""
 	}
-	for i := range l.table.statements[:min(len(l.table.statements), explained)] {
+	const most = 32
+	for i := range l.table.statements[:min(len(l.table.statements), most)] {
 		st := &l.table.statements[i]
 		if st.effect != casemate.Allow || !st.matchesAction(e.action) || !st.matchesPrincipal(e) {
 			continue
 		}
-		if !st.matchesResource(e) {
-			if st.matchesSomeResource(e) {
-				return st, "a variable in its resource has no value here"
+		if st.matchesResource(e) {
+			if why := st.obstacle(e); why != "" {
+				return st, why
 			}
 			continue
 		}
-		for k := range st.conditions {
-			switch c := &st.conditions[k]; c.Holds(&e.Env) {
-			case condition.No:
-				return st, "its condition " + c.String() + " does not hold"
-			case condition.Unknown:
-				return st, "its condition " + c.String() + " cannot be evaluated"
-			}
+		loose := *st
+		loose.effect = casemate.Deny // which takes an unresolved variable for any name
+		if loose.matchesResource(e) {
+			return st, "a variable in its resource has no value here"
 		}
 	}
 	return nil, ""
 }
 
-// explained bounds how many statements a refusal looks at to explain itself.
-const explained = 32
-
-// doubt says why a Deny applied although not all of it is certain.
-func (c *statement) doubt(e *env) string {
+// obstacle is the first condition that does not hold, as a clause.
+func (c *statement) obstacle(e *env) string {
 	for i := range c.conditions {
-		if c.conditions[i].Holds(&e.Env) == condition.Unknown {
-			return "its condition " + c.conditions[i].String() + " cannot be evaluated, so it applies"
+		switch c.conditions[i].Holds(&e.Env) {
+		case condition.No:
+			return "its condition " + c.conditions[i].String() + " does not hold"
+		case condition.Unknown:
+			return "its condition " + c.conditions[i].String() + " cannot be evaluated"
 		}
 	}
 	return ""

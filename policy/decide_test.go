@@ -184,7 +184,7 @@ func TestMalformedRequestsRefuse(t *testing.T) {
 		nil, {}, ask(clerk(), "", object), ask(clerk(), "s3", object), ask(clerk(), "s3:", object), ask(clerk(), ":Get", object),
 		ask(clerk(), "s3:*", object), ask(clerk(), get, ""), ask(clerk(), get, "arn:\xff"), ask(&casemate.Principal{Role: "clerk"}, get, object),
 	} {
-		if d := set.Decide(r); d.Verdict != casemate.Denied || d.Reason == "" {
+		if d := set.Decide(r); d.Verdict != casemate.Denied || d.Reason == "" || (d.Layer == "request") != (r == nil || r.Principal == nil || r.Principal.Kind != "") {
 			t.Errorf("%+v: %+v", r, d)
 		}
 	}

@@ -149,13 +149,13 @@ func (r *reader) statement(field string) (casemate.Statement, error) {
 		case "NotPrincipal":
 			s.NotPrincipal, err = r.principal(at)
 		case "Action":
-			s.Action, err = r.texts(at)
+			s.Action, err = r.values(at, false)
 		case "NotAction":
-			s.NotAction, err = r.texts(at)
+			s.NotAction, err = r.values(at, false)
 		case "Resource":
-			s.Resource, err = r.texts(at)
+			s.Resource, err = r.values(at, false)
 		case "NotResource":
-			s.NotResource, err = r.texts(at)
+			s.NotResource, err = r.values(at, false)
 		case "Condition":
 			s.Condition, err = r.condition(at)
 		default:
@@ -208,8 +208,6 @@ func (r *reader) lists(field string, scalars bool) (map[string][]string, error) 
 	})
 	return m, err
 }
-
-func (r *reader) texts(field string) ([]string, error) { return r.values(field, false) }
 
 // values reads one text or a list of them; with scalars, numbers and booleans count as their text.
 func (r *reader) values(field string, scalars bool) ([]string, error) {

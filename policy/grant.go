@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -18,7 +19,7 @@ import (
 //	read table/orders, write bucket/photos, read secret/db
 //	send queue/jobs, publish topic/news
 //	connect api.stripe.com:443
-//	admin deploy
+//	admin Deploy
 func Grant(place casemate.Place, app, text, origin string) (casemate.Statement, error) {
 	effect, rest := casemate.Allow, text
 	if after, ok := strings.CutPrefix(rest, "deny "); ok {
@@ -27,7 +28,7 @@ func Grant(place casemate.Place, app, text, origin string) (casemate.Statement, 
 	verb, object, _ := strings.Cut(rest, " ")
 	s := casemate.Statement{Effect: effect, Origin: strings.TrimSpace(fmt.Sprintf("%s grant %q", origin, text))}
 	if len(text) > maxName || object != strings.TrimSpace(object) || !utf8.ValidString(text) ||
-		strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == '$' || r == 0x7f }) {
+		strings.ContainsFunc(text, isOdd) {
 		return casemate.Statement{}, grantError(text, "one space goes between the words, and no $ or control character anywhere")
 	}
 	g := granter{place: place, app: app}
@@ -39,6 +40,9 @@ func Grant(place casemate.Place, app, text, origin string) (casemate.Statement, 
 	}
 	return s, nil
 }
+
+// isOdd reports what no grant may hold: control characters and the start of a variable.
+func isOdd(r rune) bool { return r < ' ' || r == '$' || r == 0x7f }
 
 func grantError(text, format string, args ...any) error {
 	e := casemate.Errorf(casemate.Invalid, "known grants: "+strings.Join(Verbs(), ", "), format, args...)
@@ -169,14 +173,8 @@ func (g granter) connect(s *casemate.Statement, object string) error {
 }
 
 func isPort(s string) bool {
-	n := 0
-	for _, c := range s {
-		if c < '0' || c > '9' || n > 65535 {
-			return false
-		}
-		n = n*10 + int(c-'0')
-	}
-	return n >= 1 && n <= 65535 && s[0] != '0'
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0 && s[0] != '0' && s[0] != '+'
 }
 
 func isHost(s string) bool {
@@ -201,17 +199,15 @@ func isName(s, others string) bool {
 	return s != ""
 }
 
-// admin grants an operation of the platform, on everything that is the platform's.
+// admin grants operations of the platform, on all that is the platform's. Outside hosts are not: connect grants those.
 func (g granter) admin(s *casemate.Statement, operation string) error {
-	family, starred := strings.CutSuffix(operation, ".*")
-	if operation != "*" && !isName(family, "-_.") {
-		return fmt.Errorf("%q is no operation, like deploy, keys.create, keys.* or *", operation)
+	if !isName(operation, "-_.*") || strings.EqualFold(operation, "connect") {
+		return fmt.Errorf("%q is no operation, like Deploy, CreateKey, List* or *", operation)
 	}
 	s.Action = []string{"casemate:" + operation}
-	if starred {
-		s.Action = []string{"casemate:" + family + ".*"}
-	}
-	s.Resource = []string{"arn:aws:casemate:" + g.place.Region + ":" + g.place.Account + ":*"}
+	all := "arn:aws:casemate:" + g.place.Region + ":" + g.place.Account + ":"
+	s.Resource = []string{all + "*"}
+	s.Condition = map[string]map[string][]string{"StringNotLike": {"casemate:Resource": {all + "host/*"}}}
 	return nil
 }
 

@@ -40,8 +40,14 @@ func newTable(statements []statement) *table {
 		x.add(int32(i), &statements[i])
 	}
 	for _, x := range [...]*index{&t.deny, &t.allow} {
-		for _, b := range x.buckets() {
+		for _, b := range x.exact {
 			b.split(statements)
+		}
+		for _, b := range x.service {
+			b.split(statements)
+		}
+		if x.rest != nil {
+			x.rest.split(statements)
 		}
 	}
 	return t
@@ -57,8 +63,8 @@ func (x *index) add(i int32, s *statement) {
 		switch {
 		case plain:
 			x.exact = put(x.exact, text, i)
-		case a.service != "":
-			x.service = put(x.service, a.service, i)
+		case a.Service != "":
+			x.service = put(x.service, a.Service, i)
 		default:
 			x.rest = x.rest.with(i)
 		}
@@ -81,20 +87,6 @@ func (b *bucket) with(i int32) *bucket {
 		b.all = append(b.all, i)
 	}
 	return b
-}
-
-func (x *index) buckets() []*bucket {
-	var bs []*bucket
-	for _, b := range x.exact {
-		bs = append(bs, b)
-	}
-	for _, b := range x.service {
-		bs = append(bs, b)
-	}
-	if x.rest != nil {
-		bs = append(bs, x.rest)
-	}
-	return bs
 }
 
 func (b *bucket) split(statements []statement) {

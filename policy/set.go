@@ -18,50 +18,57 @@ type Set struct {
 }
 
 type role struct {
-	identity *table
+	identity *table // nil: it grants nothing
 	boundary *table // nil: none is set
 }
 
 // Compile checks and indexes p. One bad statement fails the whole of it, with an *casemate.Error of code Invalid whose
 // Field names the place: Identity[clerk][0].Condition.StringEqual. The caller may change p afterwards.
 func Compile(p casemate.Policies) (*Set, error) {
-	s := &Set{revision: p.Revision, roles: map[string]*role{}, resources: map[string]*table{}}
-	for _, name := range slices.Sorted(maps.Keys(p.Identity)) {
-		t, err := compileTable(p.Identity[name], identityKind, "Identity["+name+"]", "role "+name)
-		if err != nil {
-			return nil, err
-		}
-		s.roles[name] = &role{identity: t}
+	s := &Set{revision: p.Revision, roles: map[string]*role{}}
+	identity, err := compileTables(p.Identity, identityKind, "Identity", "role ")
+	if err != nil {
+		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.Boundary)) {
-		t, err := compileTable(p.Boundary[name], identityKind, "Boundary["+name+"]", "boundary "+name)
-		if err != nil {
-			return nil, err
-		}
+	boundary, err := compileTables(p.Boundary, identityKind, "Boundary", "boundary ")
+	if err != nil {
+		return nil, err
+	}
+	if s.resources, err = compileTables(p.Resource, resourceKind, "Resource", "policy of "); err != nil {
+		return nil, err
+	}
+	for name, t := range identity {
+		s.roles[name] = &role{identity: t, boundary: boundary[name]}
+	}
+	for name, t := range boundary {
 		if s.roles[name] == nil {
-			s.roles[name] = &role{identity: newTable(nil)}
+			s.roles[name] = &role{boundary: t}
 		}
-		s.roles[name].boundary = t
-	}
-	for _, name := range slices.Sorted(maps.Keys(p.Resource)) {
-		t, err := compileTable(p.Resource[name], resourceKind, "Resource["+name+"]", "policy of "+name)
-		if err != nil {
-			return nil, err
-		}
-		s.resources[name] = t
 	}
 	if len(p.Guardrails) > 0 {
-		t, err := compileTable(p.Guardrails, identityKind, "Guardrails", "guardrail")
-		if err != nil {
-			return nil, err
-		}
-		s.guardrails = t
+		s.guardrails, err = compileTable(p.Guardrails, identityKind, "Guardrails", "guardrail")
+	}
+	if err != nil {
+		return nil, err
 	}
 	return s, nil
 }
 
 // Revision is that of the Policies it was compiled from.
 func (s *Set) Revision() string { return s.revision }
+
+// compileTables goes by name, so that of two mistakes the same one is told every time.
+func compileTables(lists map[string][]casemate.Statement, k kind, field, label string) (map[string]*table, error) {
+	tables := make(map[string]*table, len(lists))
+	for _, name := range slices.Sorted(maps.Keys(lists)) {
+		t, err := compileTable(lists[name], k, field+"["+name+"]", label+name)
+		if err != nil {
+			return nil, err
+		}
+		tables[name] = t
+	}
+	return tables, nil
+}
 
 func compileTable(list []casemate.Statement, k kind, field, label string) (*table, error) {
 	compiled := make([]statement, len(list))

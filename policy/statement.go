@@ -23,7 +23,7 @@ type statement struct {
 	effect        casemate.PolicyEffect
 	principals    *principals // nil: the statement is for whoever the layer is for
 	notPrincipal  bool
-	actions       []actionPattern
+	actions       []condition.ActionPattern
 	notAction     bool
 	resources     []condition.ARNPattern
 	notResource   bool
@@ -105,7 +105,7 @@ func (c *statement) addActions(s *casemate.Statement) *fault {
 	}
 	c.notAction = field == "NotAction"
 	for i, text := range list {
-		a, err := newActionPattern(text)
+		a, err := condition.ParseAction(text)
 		if err != nil {
 			return faultf(fmt.Sprintf("%s[%d]", field, i), "%q %v", text, err)
 		}
@@ -128,34 +128,6 @@ func (c *statement) addResources(s *casemate.Statement) *fault {
 		c.resources = append(c.resources, a)
 	}
 	return nil
-}
-
-// actionPattern matches lower-case actions: IAM compares them without case.
-type actionPattern struct {
-	condition.Pattern
-	service string // the literal service, empty when it holds a wildcard
-}
-
-func newActionPattern(text string) (actionPattern, error) {
-	const syntax = "is no action: write service:Operation, with * and ? as wildcards, or *"
-	lower := strings.ToLower(text)
-	for _, c := range lower {
-		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.ContainsRune("-_.:*?", c)) {
-			return actionPattern{}, fmt.Errorf("%s", syntax)
-		}
-	}
-	service, operation, ok := strings.Cut(lower, ":")
-	if lower != "*" && (!ok || service == "" || operation == "" || strings.Contains(operation, ":")) {
-		return actionPattern{}, fmt.Errorf("%s", syntax)
-	}
-	p, err := condition.Parse(lower, true)
-	if err != nil {
-		return actionPattern{}, err
-	}
-	if strings.ContainsAny(service, "*?") {
-		service = ""
-	}
-	return actionPattern{p, service}, nil
 }
 
 // applies reports whether the statement takes part in the decision: an Allow when all of it holds, a Deny unless some
@@ -207,11 +179,4 @@ func (c *statement) matchesPrincipal(e *env) bool {
 		return true
 	}
 	return c.principals.match(e, c.effect == casemate.Allow && e.direct) != c.notPrincipal
-}
-
-// matchesSomeResource is matchesResource with every unresolved variable standing for the name that fits.
-func (c *statement) matchesSomeResource(e *env) bool {
-	loose := *c
-	loose.effect = casemate.Deny
-	return loose.matchesResource(e)
 }
