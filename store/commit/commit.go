@@ -158,7 +158,7 @@ func (j *Journal) settle(b *block, seq uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	last := b.first + uint64(b.count) - 1
-	j.find.learn(b.first, seq)
+	j.find.learn(b.first, last+1, seq)
 	j.settled, j.tail, j.trouble = last, seq, nil
 	j.visible = max(j.visible, last)
 	j.held -= len(b.buf) - blockHead

@@ -15,16 +15,16 @@ type finder struct {
 	seq   uint64 // its JetStream sequence
 }
 
-type spot struct{ first, message uint64 }
+type spot struct{ first, end, message uint64 }
 
 const maxSpots = 4096
 
-func (f *finder) learn(first, message uint64) {
+func (f *finder) learn(first, end, message uint64) {
 	at, known := slices.BinarySearchFunc(f.spots, first, func(s spot, first uint64) int { return compare(s.first, first) })
 	if known {
 		return
 	}
-	f.spots = slices.Insert(f.spots, at, spot{first, message})
+	f.spots = slices.Insert(f.spots, at, spot{first, end, message})
 	if len(f.spots) > maxSpots {
 		kept := f.spots[:0]
 		for i, s := range f.spots {
@@ -42,20 +42,29 @@ func (f *finder) forget(through uint64) {
 	f.last = nil
 }
 
-// between gives the JetStream messages among which the block of record seq must be, both included.
-func (f *finder) between(seq, first, last uint64) (lo, hi uint64) {
+// between gives the JetStream messages among which the block of record seq must be, both included, and the one to try
+// first: a reader that goes on where it stopped needs one message, not a bisection.
+func (f *finder) between(seq, last uint64) (lo, hi, try uint64) {
+	lo, hi = 1, last
 	at, known := slices.BinarySearchFunc(f.spots, seq, func(s spot, seq uint64) int { return compare(s.first, seq) })
 	if known {
-		return f.spots[at].message, f.spots[at].message
-	}
-	lo, hi = first, last
-	if at > 0 {
-		lo = f.spots[at-1].message
+		at++
 	}
 	if at < len(f.spots) {
 		hi = f.spots[at].message - 1
 	}
-	return lo, hi
+	if at == 0 {
+		return lo, hi, lo + (hi-lo)/2
+	}
+	s := f.spots[at-1]
+	switch {
+	case seq < s.end:
+		return s.message, s.message, s.message
+	case seq == s.end:
+		return s.message + 1, hi, s.message + 1
+	}
+	lo = s.message + 1
+	return lo, hi, lo + (hi-lo)/2
 }
 
 func compare(a, b uint64) int {
@@ -157,10 +166,9 @@ func (j *Journal) readStored(ctx context.Context, want uint64, visit func(Record
 // locate finds the stored block that holds record want, by bisection between the blocks it knows.
 func (j *Journal) locate(ctx context.Context, want uint64) ([]byte, error) {
 	j.mu.Lock()
-	lo, hi := j.find.between(want, 1, j.tail)
+	lo, hi, mid := j.find.between(want, j.tail)
 	j.mu.Unlock()
-	for lo <= hi {
-		mid := lo + (hi-lo)/2
+	for ; lo <= hi; mid = lo + (hi-lo)/2 {
 		data, at, err := j.message(ctx, mid)
 		if err != nil {
 			return nil, err
@@ -177,7 +185,7 @@ func (j *Journal) locate(ctx context.Context, want uint64) ([]byte, error) {
 			return nil, j.damage(want, err)
 		}
 		j.mu.Lock()
-		j.find.learn(first, at)
+		j.find.learn(first, end, at)
 		j.mu.Unlock()
 		switch {
 		case want < first:

@@ -100,14 +100,14 @@ func (j *Journal) bounds(ctx context.Context, st jetstream.StreamState) error {
 		}
 		return blockRange(data)
 	}
-	first, _, err := read(st.FirstSeq)
+	first, end, err := read(st.FirstSeq)
 	if err == nil && first > j.mark.base+1 || errors.Is(err, errMissing) || errors.Is(err, errSum) || errors.Is(err, errForm) {
 		return &gap{seq: j.mark.base + 1}
 	}
 	if err != nil {
 		return err
 	}
-	j.find.learn(first, st.FirstSeq)
+	j.find.learn(first, end, st.FirstSeq)
 	last, end, err := read(st.LastSeq)
 	if errors.Is(err, errMissing) || errors.Is(err, errSum) || errors.Is(err, errForm) {
 		return &gap{seq: j.mark.acked}
@@ -115,7 +115,7 @@ func (j *Journal) bounds(ctx context.Context, st jetstream.StreamState) error {
 	if err != nil {
 		return err
 	}
-	j.find.learn(last, st.LastSeq)
+	j.find.learn(last, end, st.LastSeq)
 	j.settled, j.next = max(end-1, j.mark.base), max(end, j.mark.base+1)
 	j.visible = j.settled
 	if want := st.LastSeq - st.FirstSeq + 1; st.Msgs != want {
@@ -126,16 +126,28 @@ func (j *Journal) bounds(ctx context.Context, st jetstream.StreamState) error {
 
 // hole names the first record that is missing between two blocks that are there.
 func (j *Journal) hole(ctx context.Context, st jetstream.StreamState) error {
-	want, at, before := uint64(0), st.FirstSeq, uint64(0)
-	for at <= st.LastSeq && at != before {
-		before = at
-		err := j.host.engine.Load().fetch(ctx, j.id, at, 512, func(seq uint64, data []byte) error {
+	want := uint64(0)
+	return j.scan(ctx, st.FirstSeq, func(_ uint64, first, end uint64, _ []byte) error {
+		if want != 0 && first != want && first > j.mark.base+1 {
+			return &gap{seq: want}
+		}
+		want = end
+		return nil
+	})
+}
+
+// scan visits all stored blocks from a JetStream sequence on.
+func (j *Journal) scan(ctx context.Context, from uint64, visit func(message, first, end uint64, data []byte) error) error {
+	last := uint64(0)
+	for before := uint64(0); from <= j.tail && from != before; {
+		before = from
+		err := j.host.engine.Load().fetch(ctx, j.id, from, 512, func(seq uint64, data []byte) error {
 			first, end, err := blockRange(data)
-			if err != nil || want != 0 && first != want && first > j.mark.base+1 {
-				return &gap{seq: max(want, 1)}
+			if err != nil {
+				return &gap{seq: last + 1}
 			}
-			want, at = end, seq+1
-			return nil
+			from, last = seq+1, end-1
+			return visit(seq, first, end, data)
 		})
 		if err != nil {
 			return err
@@ -149,23 +161,38 @@ func (j *Journal) replay(ctx context.Context) error {
 	if j.state == nil {
 		return nil
 	}
-	for want := j.mark.base + 1; want <= j.settled; {
-		rs, err := j.Read(ctx, want, 4096)
+	want := j.mark.base + 1
+	err := j.scan(ctx, 1, func(message, first, end uint64, data []byte) error {
+		if end <= want {
+			return nil // cleaned away, but the removal did not reach the disk
+		}
+		if first > want {
+			return &gap{seq: want}
+		}
+		j.find.learn(first, end, message)
+		var failed error
+		bad, err := walkFrames(data[blockHead:], first, func(r Record) bool {
+			if r.Seq >= want {
+				want, failed = r.Seq+1, firstError(j.state.Sequenced(r, true), j.state.Settle(r))
+			}
+			return failed == nil
+		})
 		if err != nil {
-			return err
+			return &gap{seq: bad}
 		}
-		for _, r := range rs {
-			err := j.state.Sequenced(r, true)
-			if err == nil {
-				err = j.state.Settle(r)
-			}
-			if err != nil {
-				return fmt.Errorf("record %d: %w", r.Seq, err)
-			}
-		}
-		want += uint64(len(rs))
+		return failed
+	})
+	if err == nil && want <= j.settled {
+		return &gap{seq: want}
 	}
-	return nil
+	return err
+}
+
+func firstError(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
 }
 
 // unspool puts records that only the spool has back into blocks, under the numbers that their writers know.
