@@ -1,0 +1,153 @@
+package authn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"casemate"
+	"casemate/store"
+)
+
+// RoleOperator is the role of the node's own people: peers of its socket.
+const RoleOperator = "operator"
+
+// Config is what the room needs. Store is needed; Place defaults to casemate.DefaultPlace.
+type Config struct {
+	Store     store.Store
+	Place     casemate.Place
+	Operators []uint32 // uids that may operate the node over its socket; nil: root and the node's own
+	Clock     func() time.Time
+	Log       *slog.Logger
+	Transport http.RoundTripper // for key sets; nil: http.DefaultTransport's settings. Bounds are added here.
+}
+
+// Identity verifies credentials. All methods may be called concurrently.
+type Identity struct {
+	cfg    Config
+	ring   *ring
+	trust  *trust
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// New reads the keys from the store and starts the keeper, which saves last uses and refreshes key sets.
+func New(ctx context.Context, cfg Config) (*Identity, error) {
+	if cfg.Store == nil {
+		return nil, errors.New("authn needs a store")
+	}
+	if cfg.Place == (casemate.Place{}) {
+		cfg.Place = casemate.DefaultPlace
+	}
+	if cfg.Operators == nil {
+		cfg.Operators = []uint32{0, uint32(os.Getuid())}
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	ring, err := openRing(ctx, cfg.Store, cfg.Place)
+	if err != nil {
+		return nil, fmt.Errorf("opening identities: %w", err)
+	}
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	id := &Identity{cfg: cfg, ring: ring, trust: newTrust(cfg), cancel: cancel, done: make(chan struct{})}
+	go id.keeper(run)
+	return id, nil
+}
+
+// Verify says whose credential c is. No credential is nobody: the zero Principal. A credential that does not hold, for
+// whatever reason, is one and the same Unauthenticated error; its cause is for the operator alone. Unavailable means
+// that the issuer's key set cannot be read at present. The principal belongs to the caller but for its maps and slices,
+// which are shared and must not be changed.
+func (id *Identity) Verify(ctx context.Context, c casemate.Credential) (*casemate.Principal, error) {
+	switch c.Kind {
+	case casemate.CredentialNone:
+		if c.Secret == "" && c.As == nil {
+			return &casemate.Principal{}, nil
+		}
+	case casemate.CredentialKey:
+		return refused(id.ring.verify(c.Secret, id.cfg.Clock()))
+	case casemate.CredentialBearer:
+		return refused(id.trust.verify(ctx, c.Secret, id.cfg.Clock()))
+	case casemate.CredentialPeer:
+		return refused(id.peer(c.UID))
+	case casemate.CredentialRun:
+		if c.As != nil && c.Secret == "" {
+			return c.As, nil
+		}
+	}
+	return refused(nil, fmt.Errorf("credential of kind %q", string(c.Kind)))
+}
+
+func (id *Identity) peer(uid uint32) (*casemate.Principal, error) {
+	if !slices.Contains(id.cfg.Operators, uid) {
+		return nil, fmt.Errorf("uid %d is no operator", uid)
+	}
+	name := "uid/" + strconv.FormatUint(uint64(uid), 10)
+	return &casemate.Principal{
+		Kind: casemate.KindPeer, ID: name, ARN: "arn:aws:iam::" + id.cfg.Place.Account + ":" + name,
+		Account: id.cfg.Place.Account, Role: RoleOperator,
+	}, nil
+}
+
+// refused hides the cause of a refusal. Errors that are no refusal pass.
+func refused(p *casemate.Principal, err error) (*casemate.Principal, error) {
+	var coded *casemate.Error
+	if err == nil || errors.As(err, &coded) {
+		return p, err
+	}
+	return nil, &casemate.Error{Code: casemate.Unauthenticated, Message: "the credential is not valid",
+		Hint: "send a current API key or token", Err: err}
+}
+
+// CreateKey makes a key. The secret is returned here and never again: only its hash is kept.
+func (id *Identity) CreateKey(ctx context.Context, q KeyRequest) (secret string, k Key, err error) {
+	return id.ring.create(ctx, q, id.cfg.Clock())
+}
+
+// ListKeys returns every key, expired and revoked ones included, oldest first.
+func (id *Identity) ListKeys() []Key { return id.ring.list() }
+
+// RevokeKey shuts a key for good; when it returns, on success or not, the key opens nothing. Revoking twice is no error.
+func (id *Identity) RevokeKey(ctx context.Context, keyID string) (Key, error) {
+	return id.ring.revoke(ctx, keyID, id.cfg.Clock())
+}
+
+// SetIssuers replaces the trusted issuers, all or none. An issuer that is not complete and unambiguous is Invalid.
+func (id *Identity) SetIssuers(issuers []casemate.Issuer) error { return id.trust.set(issuers) }
+
+// keeper saves last uses and refreshes key sets until Close, which awaits it.
+func (id *Identity) keeper(ctx context.Context) {
+	defer close(id.done)
+	tick := time.NewTicker(useGrain)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := id.ring.saveUses(ctx); err != nil && ctx.Err() == nil {
+			id.cfg.Log.Warn("last uses of keys are not saved", "err", err)
+		}
+		id.trust.refresh(ctx, id.cfg.Clock())
+	}
+}
+
+// Close saves what is pending. The store must still be open.
+func (id *Identity) Close() error {
+	id.cancel()
+	<-id.done
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return id.ring.saveUses(ctx)
+}
