@@ -146,9 +146,6 @@ func trace(h nethttp.Header) casemate.Trace {
 func (c *call) close() {
 	if v := recover(); v != nil {
 		c.s.c.Log.Error("panic while serving an operation", slog.String("request", c.id), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
-		if c.begun {
-			panic(nethttp.ErrAbortHandler)
-		}
 		c.refuse(errors.New("panic"))
 	}
 	_ = c.conn.SetReadDeadline(time.Now().Add(headerTime)) // fails only where there are no deadlines to set

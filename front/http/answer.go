@@ -54,14 +54,13 @@ func (s *Server) hear(w nethttp.ResponseWriter, r *nethttp.Request) {
 	}
 }
 
-// close ends every exchange: with an answer, or by cutting the connection when one had begun before a panic.
+// close ends every exchange, with an answer even after a panic.
 func (x *exchange) close() {
 	if v := recover(); v != nil {
 		x.s.c.Log.Error("panic while serving a request", slog.String("request", x.id), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
-		if x.status != 0 {
-			panic(nethttp.ErrAbortHandler)
+		if x.status == 0 { // an answer that had begun is cut by net/http, because its length does not come out
+			x.refuse(errors.New("panic"))
 		}
-		x.refuse(errors.New("panic"))
 	}
 	if x.unread() {
 		_ = x.conn.SetReadDeadline(time.Now().Add(drainTime)) // fails only where there are no deadlines to set
