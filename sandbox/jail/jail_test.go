@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -141,3 +142,22 @@ func TestFirst(t *testing.T) {
 
 var _ = errors.Is
 var _ = strings.Contains
+
+// start starts a jail that the test's end closes.
+func start(t testing.TB, s Spec) *Child {
+	t.Helper()
+	c, err := Start(context.Background(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func statUID(info os.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }

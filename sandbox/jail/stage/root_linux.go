@@ -42,6 +42,8 @@ func (s *stager) root() error {
 			return fmt.Errorf("mounting /dev/%s: %w", name, err)
 		}
 	}
+	// When the whole machine runs out of memory a jail goes before the node. A kernel without it changes no wall.
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("900"), 0)
 	// In a user namespace the kernel gives a new /proc only while a whole one is still in sight.
 	s.procFD, s.procErr = openProc()
 	root, err := tmpfs(rootBytes, rootInodes, "0755")
@@ -214,7 +216,8 @@ func openProc() (int, error) {
 	if err := unix.FsconfigCreate(fs); err != nil {
 		return -1, err
 	}
-	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
+	const attr = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
+	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, attr)
 }
 
 // proc puts it in its place.

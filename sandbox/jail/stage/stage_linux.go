@@ -114,17 +114,10 @@ func (s *stager) held(wall string) {
 	s.out.Held = append(s.out.Held, wall)
 }
 
-// receive takes the order from descriptor 0 and puts /dev/null there instead.
+// receive takes the order from descriptor 0. The control socket then goes above everything that is the program's.
 func (s *stager) receive() error {
 	control, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3+MaxPassed)
 	if err != nil {
-		return err
-	}
-	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	if err := unix.Dup2(null, 0); err != nil {
 		return err
 	}
 	s.control = control
@@ -171,6 +164,13 @@ func (s *stager) enter() error {
 	}
 	if err := unix.Chdir(s.Dir); err != nil {
 		return fmt.Errorf("entering %s: %w", s.Dir, err)
+	}
+	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("opening /dev/null: %w", err)
+	}
+	if err := unix.Dup3(null, 0, 0); err != nil {
+		return err
 	}
 	if err := unix.CloseRange(uint(3+s.Files), 1<<32-1, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("closing descriptors: %w", err)
