@@ -25,7 +25,7 @@ type Point struct {
 // Record is the whole story of one event. It is opened before anything is decided and closed, once, in a defer. It
 // holds no body, token or secret.
 type Record struct {
-	ID       string    `json:"id"` // the event's id, "#n" appended for attempt n > 1
+	ID       string    `json:"id"` // the event's id; of a queued event, "#n" appended for its attempt n
 	Event    string    `json:"event"`
 	Parent   string    `json:"parent,omitempty"`
 	Chain    string    `json:"chain"`

@@ -31,7 +31,7 @@ func (g *Gate) open(e *casemate.Event) *story {
 	s.rec = casemate.Record{ID: e.ID, Event: e.ID, Parent: e.Parent, Chain: e.Chain, Attempt: e.Attempt, Source: e.Source,
 		Action: e.Action, Resource: e.Resource, Opened: now, SourceIP: e.SourceIP, Trace: e.Trace.TraceID,
 		Principal: "anonymous", Points: make([]casemate.Point, 0, 8)}
-	if e.Attempt > 0 {
+	if e.Source == casemate.SourceAsync {
 		s.rec.ID += "#" + strconv.Itoa(e.Attempt)
 	}
 	s.point(casemate.PointIn, casemate.Allowed, string(e.Source))
