@@ -78,7 +78,25 @@ func Open(root string) *Tree {
 	for line := range strings.Lines(string(mounts)) {
 		c.addMount(root, line, paths)
 	}
+	for _, b := range c.bases {
+		sweep(b.dir)
+	}
 	return c
+}
+
+// prefix starts the name of every group; the node's pid and a random text follow.
+const prefix = "casemate-"
+
+// sweep removes the empty groups of nodes that were killed: their jails died with them, the directories did not.
+func sweep(dir string) {
+	left, _ := filepath.Glob(filepath.Join(dir, prefix+"*")) // only a bad pattern fails
+	for _, group := range left {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(group), prefix), "-")
+		n, err := strconv.Atoi(pid)
+		if err == nil && n > 0 && errors.Is(unix.Kill(n, 0), unix.ESRCH) {
+			_ = unix.Rmdir(group) // still in use after all: the next node sweeps again
+		}
+	}
 }
 
 // ownPaths maps each version 1 controller, and "" for the unified hierarchy, to this process's group.
@@ -182,7 +200,7 @@ type Group struct {
 // Make makes a group with its limits, and says which walls it could not make.
 func (c *Tree) Make(l Limits, broken []string) (*Group, []Missing) {
 	g := &Group{dirs: map[string]base{}}
-	name := "casemate-" + strings.ToLower(rand.Text())
+	name := prefix + strconv.Itoa(os.Getpid()) + "-" + strings.ToLower(rand.Text())
 	var weak []Missing
 	for _, k := range controllers {
 		b, ok := c.bases[k.name]

@@ -198,7 +198,7 @@ func (s *stager) enter() error {
 	if s.Notify {
 		wall = WallNotify
 	}
-	if s.broke(wall) {
+	if s.broke(wall) || s.broke(WallSeccomp) {
 		return &stageError{wall, errors.New("broken for a test")}
 	}
 	if err := p.filterAndExec(); err != nil {
