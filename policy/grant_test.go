@@ -1,0 +1,156 @@
+package policy_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"casemate"
+	"casemate/policy"
+)
+
+func TestGrant(t *testing.T) {
+	place := casemate.DefaultPlace
+	route := func(method, path string) string { return place.RouteARN("orders", method, path) }
+	host := func(name string) string { return place.PlatformARN("host", name) }
+	const db, sm = "arn:aws:dynamodb:us-east-1:000000000000:table/", "arn:aws:secretsmanager:us-east-1:000000000000:secret:"
+	for text, c := range map[string]struct{ yes, no [][2]string }{
+		"call POST /orders": {[][2]string{{"execute-api:Invoke", route("POST", "/orders")}},
+			[][2]string{{"execute-api:Invoke", route("GET", "/orders")}, {"execute-api:Invoke", route("POST", "/orders/7")}, {"lambda:InvokeFunction", route("POST", "/orders")}}},
+		"call GET /": {[][2]string{{"execute-api:Invoke", route("GET", "/")}}, [][2]string{{"execute-api:Invoke", route("GET", "/x")}}},
+		"call GET /orders/{id}": {[][2]string{{"execute-api:Invoke", route("GET", "/orders/7")}, {"execute-api:Invoke", route("GET", "/orders/{id}")}},
+			[][2]string{{"execute-api:Invoke", route("GET", "/orders/7/refunds")}, {"execute-api:Invoke", route("GET", "/orders")}, {"execute-api:Invoke", place.RouteARN("other", "GET", "/orders/7")}}},
+		"call GET /orders/{id}/items/{item}": {[][2]string{{"execute-api:Invoke", route("GET", "/orders/7/items/8")}},
+			[][2]string{{"execute-api:Invoke", route("GET", "/orders/7/x/items/8")}, {"execute-api:Invoke", route("GET", "/orders/7/items/8/9")}}},
+		"call ANY /orders": {[][2]string{{"execute-api:Invoke", route("DELETE", "/orders")}, {"execute-api:Invoke", route("PUT", "/orders")}},
+			[][2]string{{"execute-api:Invoke", route("GET", "/admin/orders")}}},
+		"call * /files/{path+}": {[][2]string{{"execute-api:Invoke", route("GET", "/files/a/b")}}, [][2]string{{"execute-api:Invoke", route("GET", "/x/files/a")}}},
+		"call *":                {[][2]string{{"execute-api:Invoke", route("GET", "/a/b")}}, [][2]string{{"execute-api:Invoke", place.RouteARN("other", "GET", "/")}}},
+		"invoke price": {[][2]string{{"lambda:InvokeFunction", place.FunctionARN("price")}, {"lambda:InvokeFunction", place.FunctionARN("price:live")}},
+			[][2]string{{"lambda:InvokeFunction", place.FunctionARN("prices")}, {"lambda:DeleteFunction", place.FunctionARN("price")}}},
+		"read table/orders": {[][2]string{{"dynamodb:Query", db + "orders/index/by-day"}, {"dynamodb:GetItem", db + "orders"}},
+			[][2]string{{"dynamodb:PutItem", db + "orders"}, {"dynamodb:GetItem", db + "orders2"}}},
+		"write table/orders": {[][2]string{{"dynamodb:PutItem", db + "orders"}}, [][2]string{{"dynamodb:GetItem", db + "orders"}, {"dynamodb:DeleteTable", db + "orders"}}},
+		"read secret/db":     {[][2]string{{"secretsmanager:GetSecretValue", sm + "db-a1B2c3"}, {"secretsmanager:GetSecretValue", sm + "db"}}, [][2]string{{"secretsmanager:GetSecretValue", sm + "db-admin"}}},
+		"connect API.stripe.com:443": {[][2]string{{"casemate:Connect", host("api.stripe.com:443")}},
+			[][2]string{{"casemate:Connect", host("api.stripe.com:4433")}, {"casemate:Connect", host("xapi.stripe.com:443")}}},
+		"connect *.stripe.com:443": {[][2]string{{"casemate:Connect", host("api.stripe.com:443")}}, [][2]string{{"casemate:Connect", host("stripe.com:443")}, {"casemate:Connect", host("evilstripe.com:443")}}},
+		"publish topic/news":       {[][2]string{{"sns:Publish", "arn:aws:sns:us-east-1:000000000000:news"}}, [][2]string{{"sns:Publish", "arn:aws:sns:us-east-1:000000000000:newsroom"}}},
+		"send queue/jobs":          {[][2]string{{"sqs:SendMessage", "arn:aws:sqs:us-east-1:000000000000:jobs"}}, [][2]string{{"sqs:ReceiveMessage", "arn:aws:sqs:us-east-1:000000000000:jobs"}}},
+		"write bucket/photos":      {[][2]string{{"s3:PutObject", "arn:aws:s3:::photos/a/b"}}, [][2]string{{"s3:GetObject", "arn:aws:s3:::photos/a"}, {"s3:PutObject", "arn:aws:s3:::photos2/a"}}},
+		"admin Deploy":             {[][2]string{{"casemate:deploy", place.PlatformARN("app", "orders")}}, [][2]string{{"casemate:Deployed", place.PlatformARN("app", "orders")}}},
+		"admin *":                  {[][2]string{{"casemate:CreateKey", place.PlatformARN("key", "*")}}, [][2]string{{"casemate:Connect", host("x.example:443")}, {"s3:GetObject", "arn:aws:s3:::a"}}},
+	} {
+		decides(t, text, c.yes, casemate.Allowed)
+		decides(t, text, c.no, casemate.Denied)
+		s, err := policy.Grant(place, "orders", "deny "+text, "here")
+		if err != nil || s.Effect != casemate.Deny {
+			t.Errorf("deny %s: %+v, %v", text, s, err)
+			continue
+		}
+		set := mustCompile(t, roles("clerk", s, allow("*", "*")))
+		for _, r := range c.yes {
+			if d := set.Decide(ask(clerk(), r[0], r[1])); d.Verdict != casemate.Denied || d.Layer != "identity" || !strings.Contains(d.Origin, text) {
+				t.Errorf("deny %s: %v is not denied: %+v", text, r, d)
+			}
+		}
+		for _, r := range c.no {
+			if d := set.Decide(ask(clerk(), r[0], r[1])); d.Verdict != casemate.Allowed {
+				t.Errorf("deny %s: %v is denied: %+v", text, r, d)
+			}
+		}
+	}
+}
+
+func decides(t *testing.T, text string, requests [][2]string, want casemate.Verdict) {
+	t.Helper()
+	s, err := policy.Grant(casemate.DefaultPlace, "orders", text, "here")
+	if err != nil {
+		t.Errorf("%s: %v", text, err)
+		return
+	}
+	set := mustCompile(t, roles("clerk", s))
+	for _, r := range requests {
+		if d := set.Decide(ask(clerk(), r[0], r[1])); d.Verdict != want {
+			t.Errorf("%s: %v on %v: %v, want %v", text, r[0], r[1], d.Verdict, want)
+		}
+	}
+}
+
+func TestGrantRefuses(t *testing.T) {
+	for _, text := range []string{
+		"", " ", "call", "call ", "call  POST /orders", "call POST", "call POST orders", "call post /orders", "call POST /orders ", " call *", "call P* /x",
+		"call GET /a*", "call GET /{a}b", "call GET /{a", "call GET /{}", "call GET /{a+}/b", "call GET /{a}/{b+}", "call GET /a/../b", "call GET /a?b",
+		"call GET /${jwt:sub}", "call GET /\x1b", "call GET /\xff", "Call *", "invoke", "invoke a/b", "invoke price:3", "invoke p*", "read", "read table",
+		"read table/", "read tables/x", "read table/a*", "read table/a b", "read queue/x", "send topic/x", "publish news", "read bucket/../x", "delete table/x",
+		"connect stripe.com", "connect stripe.com:", "connect stripe.com:0", "connect stripe.com:65536", "connect stripe.com:0443", "connect stripe.com:+1", "connect :443",
+		"connect *:443", "connect a.*.com:443", "connect [::1]:443", "connect -a.com:443", "connect a..com:443", "connect a.com.:443", "admin", "admin connect", "admin a b",
+		"deny", "deny ", "deny deny call *", "deny  call *", strings.Repeat("x", 5000), "call GET /" + strings.Repeat("x", 3000),
+	} {
+		s, err := policy.Grant(casemate.DefaultPlace, "orders", text, "here")
+		var e *casemate.Error
+		if !errors.As(err, &e) || e.Code != casemate.Invalid || !strings.Contains(e.Hint, "connect HOST:PORT") || s.Effect != "" {
+			t.Errorf("%.60q: %+v, %v", text, s, err)
+		}
+	}
+	for _, app := range []string{"", "a/b", "a*", "*"} {
+		if _, err := policy.Grant(casemate.DefaultPlace, app, "call *", ""); err == nil {
+			t.Errorf("app %q is taken", app)
+		}
+	}
+}
+
+// The grant that a refusal proposes allows the request, and nothing near it.
+func TestHintedGrantAllows(t *testing.T) {
+	p := casemate.DefaultPlace
+	for _, r := range [][2]string{
+		{"execute-api:Invoke", p.RouteARN("orders", "POST", "/orders/7/items")}, {"lambda:InvokeFunction", p.FunctionARN("price")},
+		{"lambda:InvokeFunction", p.FunctionARN("price") + ":3"}, {"dynamodb:Query", "arn:aws:dynamodb:us-east-1:000000000000:table/t/index/i"},
+		{"s3:GetObject", "arn:aws:s3:::photos/a/b.jpg"}, {"secretsmanager:GetSecretValue", "arn:aws:secretsmanager:us-east-1:000000000000:secret:db-a1B2c3"},
+		{"ssm:GetParameter", "arn:aws:ssm:us-east-1:000000000000:parameter/a/b"}, {"events:PutEvents", "arn:aws:events:us-east-1:000000000000:event-bus/main"},
+		{"casemate:Connect", p.PlatformARN("host", "api.stripe.com:443")}, {"casemate:CreateKey", p.PlatformARN("key", "*")},
+	} {
+		text, ok := policy.ShortGrant(r[0], r[1])
+		if !ok {
+			t.Errorf("no grant for %v", r)
+			continue
+		}
+		decides(t, text, [][2]string{r}, casemate.Allowed)
+		decides(t, text, [][2]string{{r[0] + "Xyz", r[1]}, {r[0], "x" + r[1]}}, casemate.Denied)
+	}
+	for _, r := range [][2]string{
+		{"execute-api:Invoke", p.RouteARN("orders", "GET", "/files/*")}, {"execute-api:Invoke", p.RouteARN("orders", "GET", "/{id}")},
+		{"lambda:InvokeFunction", p.FunctionARN("*")}, {"kms:Decrypt", "arn:aws:kms:us-east-1:000000000000:key/1"}, {"s3:GetObject", "orders"},
+		{"s3:GetObject", "*"}, {"casemate:Connect", p.PlatformARN("host", "*:443")},
+	} {
+		if text, ok := policy.ShortGrant(r[0], r[1]); ok {
+			t.Errorf("%v: the grant %q says too much", r, text)
+		}
+	}
+}
+
+// Whatever Grant accepts compiles; a denied copy denies what it allows.
+func FuzzGrant(f *testing.F) {
+	for _, s := range []string{"call POST /orders", "call GET /orders/{id}", "deny call *", "invoke price", "read table/orders", "connect *.a.b:443", "admin keys.*", "call ANY /{a+}"} {
+		f.Add(s, "orders")
+	}
+	f.Fuzz(func(t *testing.T, text, app string) {
+		s, err := policy.Grant(casemate.DefaultPlace, app, text, "fuzz")
+		if err != nil {
+			if casemate.CodeOf(err) != casemate.Invalid || s.Effect != "" {
+				t.Fatalf("%q: %v with %+v", text, err, s)
+			}
+			return
+		}
+		if len(s.Action) == 0 || len(s.Resource) == 0 {
+			t.Fatalf("%q: %+v", text, s)
+		}
+		set := mustCompile(t, roles("clerk", s))
+		if strings.ContainsAny(s.Action[0], "*") {
+			return
+		}
+		if d := set.Decide(ask(clerk(), s.Action[0], strings.ReplaceAll(s.Resource[0], "*", "x"))); (d.Verdict == casemate.Allowed) != (s.Effect == casemate.Allow) {
+			t.Fatalf("%q: its own resource: %+v", text, d)
+		}
+	})
+}
