@@ -65,6 +65,3 @@ func (a *arena) reset() error {
 	a.high = 0
 	return nil
 }
-
-// close unmaps the range.
-func (a *arena) close() error { return unix.Munmap(a.base) }

@@ -73,9 +73,6 @@ func Inspect(module []byte) (Info, error) {
 	if err := in.sections(module[8:]); err != nil {
 		return Info{}, malformed(err)
 	}
-	if in.refusal != nil {
-		return Info{}, in.refusal
-	}
 	return in.judge()
 }
 
@@ -129,7 +126,6 @@ type inspection struct {
 	memories  int
 	exported  bool // the memory, as "memory"
 	min, max  uint32
-	refusal   error // well formed, but not for us
 }
 
 // judge decides on what the sections said.
@@ -166,12 +162,6 @@ func (in *inspection) judge() (Info, error) {
 		}
 	}
 	return info, nil
-}
-
-func (in *inspection) refuse(err error) {
-	if in.refusal == nil {
-		in.refusal = err
-	}
 }
 
 func known(function string) bool { return slices.Contains(wasiFunctions[:], function) }
