@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 
 	"github.com/go-jose/go-jose/v4"
@@ -115,8 +116,13 @@ func (s *keySet) add(raw []byte) error {
 }
 
 func (p *publicKey) check() error {
-	if k, ok := p.key.(*rsa.PublicKey); ok && (k.N.BitLen() < minRSABits || k.E < 3 || k.E%2 == 0) {
-		return fmt.Errorf("an RSA key needs %d bits and an odd exponent", minRSABits)
+	if k, ok := p.key.(*rsa.PublicKey); ok {
+		if k.N.BitLen() < minRSABits || k.E < 3 || k.E%2 == 0 {
+			return fmt.Errorf("an RSA key needs %d bits and an odd exponent", minRSABits)
+		}
+		if roca(k.N) {
+			return errors.New("it was made by a broken generator (CVE-2017-15361): its private half can be computed")
+		}
 	}
 	if p.alg != "" && !p.fits(p.alg) {
 		return fmt.Errorf("its alg %q does not fit its type", p.alg)
@@ -154,4 +160,24 @@ func (s *keySet) find(h header) (any, error) {
 		return nil, errors.New("token's algorithm is not that of its key")
 	}
 	return p.key, nil
+}
+
+// roca recognises moduli of the generator of CVE-2017-15361: modulo every small prime they are powers of 65537
+// (Nemec et al., "The Return of Coppersmith's Attack", 2017). A sound modulus passes for one once in 2^27.
+func roca(n *big.Int) bool {
+	for _, prime := range [...]int64{3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89,
+		97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167} {
+		rest := new(big.Int).Mod(n, big.NewInt(prime)).Int64()
+		power := int64(1)
+		for range prime {
+			if power == rest {
+				break
+			}
+			power = power * 65537 % prime
+		}
+		if power != rest {
+			return false
+		}
+	}
+	return true
 }

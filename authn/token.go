@@ -2,7 +2,10 @@ package authn
 
 import (
 	"context"
+	"crypto"
+	"crypto/rsa"
 	"crypto/sha256"
+	_ "crypto/sha512" // PS384 and PS512
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -70,27 +73,33 @@ func (t *trust) verify(ctx context.Context, raw string, now time.Time) (*casemat
 
 // parseToken takes a compact JWS with a claims set apart; nothing in it is believed yet.
 func parseToken(raw string) (*token, error) {
+	h, body, err := splitToken(raw)
+	if err != nil {
+		return nil, err
+	}
+	c, err := parseClaims(body)
+	if err != nil {
+		return nil, err
+	}
+	return &token{header: h, claims: c, iss: c.text["iss"]}, nil
+}
+
+// splitToken takes the compact form in canonical base64url only: one token has one spelling.
+func splitToken(raw string) (header, []byte, error) {
 	parts := strings.Split(raw, ".")
 	if len(parts) != 3 || parts[2] == "" {
-		return nil, errors.New("not a signed compact token")
+		return header{}, nil, errors.New("not a signed compact token")
 	}
 	var body [3][]byte
 	for i, p := range parts {
 		b, err := base64.RawURLEncoding.Strict().DecodeString(p)
 		if err != nil || strings.ContainsAny(p, "\r\n") { // the decoder skips line ends
-			return nil, errors.New("token is not canonical base64url")
+			return header{}, nil, errors.New("token is not canonical base64url")
 		}
 		body[i] = b
 	}
 	h, err := parseHeader(body[0])
-	if err != nil {
-		return nil, err
-	}
-	c, err := parseClaims(body[1])
-	if err != nil {
-		return nil, err
-	}
-	return &token{header: h, claims: c, iss: c.text["iss"]}, nil
+	return h, body[1], err
 }
 
 // parseHeader takes the members of an allow-list: whatever brings a key along (jku, jwk, x5u, x5c), changes how the
@@ -154,6 +163,8 @@ func choose(candidates []*issuer, tok *token) (*issuer, error) {
 	return found, nil
 }
 
+// checkSignature verifies with the one algorithm the header was checked to have. For PSS the library takes a salt of any
+// length; RFC 7518 section 3.5 wants that of the hash.
 func checkSignature(raw, alg string, key any) error {
 	signed, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 	if err != nil {
@@ -161,6 +172,20 @@ func checkSignature(raw, alg string, key any) error {
 	}
 	if _, err := signed.Verify(key); err != nil {
 		return errors.New("token signature does not verify")
+	}
+	hash, pss := map[string]crypto.Hash{"PS256": crypto.SHA256, "PS384": crypto.SHA384, "PS512": crypto.SHA512}[alg]
+	if !pss {
+		return nil
+	}
+	public, ok := key.(*rsa.PublicKey)
+	if !ok {
+		return errors.New("token signature needs an RSA key")
+	}
+	h := hash.New()
+	h.Write([]byte(raw[:strings.LastIndexByte(raw, '.')]))
+	salt := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+	if err := rsa.VerifyPSS(public, hash, h.Sum(nil), signed.Signatures[0].Signature, salt); err != nil {
+		return errors.New("token signature has a salt of another length")
 	}
 	return nil
 }
