@@ -1,0 +1,272 @@
+package egress
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/net/dns/dnsmessage"
+
+	"casemate"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// recorder collects effects.
+type recorder struct {
+	mu   sync.Mutex
+	list []casemate.Effect
+}
+
+func (r *recorder) add(e casemate.Effect) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, e)
+}
+
+func (r *recorder) targets() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var ts []string
+	for _, e := range r.list {
+		if e.Verdict != casemate.Denied || e.At.IsZero() || e.Reason == "" {
+			return []string{"an effect that is not a refusal"}
+		}
+		ts = append(ts, e.Kind+" "+e.Target)
+	}
+	return ts
+}
+
+// served is a door on real sockets and a resolver of the standard library that asks it.
+func served(t *testing.T, network string) (*Door, *recorder, *net.Resolver) {
+	t.Helper()
+	r := &recorder{}
+	d := NewDoor(r.add, time.Now)
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Serve(0, nil, c)
+	d.Serve(1, l, nil)
+	t.Cleanup(func() {
+		d.Close()
+		d.Close()
+	})
+	address := map[string]string{"udp": c.LocalAddr().String(), "tcp": l.Addr().String()}
+	return d, r, &net.Resolver{PreferGo: true, StrictErrors: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, address[network])
+	}}
+}
+
+func TestNamesDoNotResolveAndAreRecordedOnce(t *testing.T) {
+	for _, network := range []string{"udp", "tcp"} {
+		d, r, resolver := served(t, network)
+		for range 3 {
+			_, err := resolver.LookupHost(t.Context(), "API.Stripe.com.")
+			var dns *net.DNSError
+			if !errors.As(err, &dns) || !dns.IsNotFound || dns.IsTemporary {
+				t.Errorf("%s: %v", network, err)
+			}
+		}
+		if got := r.targets(); !slices.Equal(got, []string{"resolve api.stripe.com"}) {
+			t.Errorf("%s: recorded %v", network, got)
+		}
+		d.Forget()
+		resolver.LookupHost(t.Context(), "api.stripe.com.")
+		if got := r.targets(); len(got) != 2 {
+			t.Errorf("%s: recorded after Forget %v", network, got)
+		}
+	}
+}
+
+func TestNonsenseIsIgnored(t *testing.T) {
+	d, r, resolver := served(t, "udp")
+	_ = d
+	for _, packet := range [][]byte{nil, {0}, make([]byte, 12), []byte(strings.Repeat("\xff", 600)), question("a.example.", 2), answerTo("a.example.")} {
+		if reply, name, ok := refuse(packet); ok {
+			t.Errorf("%x answered with %x for %q", packet, reply, name)
+		}
+		conn, err := resolver.Dial(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Write(packet)
+		conn.Close()
+	}
+	if _, err := resolver.LookupHost(t.Context(), "still.there."); err == nil {
+		t.Error("resolved")
+	}
+	if got := r.targets(); !slices.Equal(got, []string{"resolve still.there"}) {
+		t.Errorf("recorded %v", got)
+	}
+}
+
+func TestStreamsThatLieAboutTheirLength(t *testing.T) {
+	_, r, resolver := served(t, "tcp")
+	for _, bytes := range [][]byte{{0xff, 0xff, 1}, {0, 0}, {0, 5, 1, 2, 3, 4, 5}} {
+		conn, err := resolver.Dial(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Write(bytes)
+		if n, err := io.ReadFull(conn, make([]byte, 1)); err == nil {
+			t.Errorf("%x: heard %d bytes", bytes, n)
+		}
+		conn.Close()
+	}
+	// Half a question, then nothing: Close does not wait for it.
+	conn, err := resolver.Dial(t.Context(), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.Write([]byte{0})
+	if got := r.targets(); len(got) != 0 {
+		t.Errorf("recorded %v", got)
+	}
+}
+
+func TestSeveralQuestionsOnOneStream(t *testing.T) {
+	_, r, resolver := served(t, "tcp")
+	conn, err := resolver.Dial(t.Context(), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, name := range []string{"one.example.", "two.example."} {
+		q := question(name, 1)
+		conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(q))), q...))
+		var size [2]byte
+		if _, err := io.ReadFull(conn, size[:]); err != nil {
+			t.Fatal(err)
+		}
+		reply := make([]byte, binary.BigEndian.Uint16(size[:]))
+		if _, err := io.ReadFull(conn, reply); err != nil {
+			t.Fatal(err)
+		}
+		var p dnsmessage.Parser
+		if head, err := p.Start(reply); err != nil || head.RCode != dnsmessage.RCodeNameError || head.ID != 7 || !head.Response {
+			t.Errorf("%+v %v", head, err)
+		}
+	}
+	if got := r.targets(); !slices.Equal(got, []string{"resolve one.example", "resolve two.example"}) {
+		t.Errorf("recorded %v", got)
+	}
+}
+
+func TestFloodOfNamesIsBounded(t *testing.T) {
+	now := time.Unix(1, 0)
+	r := &recorder{}
+	d := NewDoor(r.add, func() time.Time { return now })
+	defer d.Close()
+	for i := range 10 * maxSeen {
+		d.OnConnect("connect", net.JoinHostPort("10.0.0.1", string(rune('a'+i%26))+string(rune('a'+i/26))))
+	}
+	got := r.targets()
+	if len(got) != maxSeen+1 || got[maxSeen] != "flood connect" {
+		t.Errorf("%d effects, the last %q", len(got), got[len(got)-1])
+	}
+	now = now.Add(forget)
+	d.OnConnect("connect", "10.0.0.2:22")
+	if got := r.targets(); got[len(got)-1] != "connect 10.0.0.2:22" {
+		t.Errorf("a second later: %v", got[len(got)-1])
+	}
+}
+
+func TestPaceSlowsAFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p pace
+		done := make(chan struct{})
+		start := time.Now()
+		for range 3 * burst {
+			if !p.wait(time.Now(), done) {
+				t.Fatal("closed")
+			}
+		}
+		if took := time.Since(start); took < 1900*time.Millisecond || took > 2100*time.Millisecond {
+			t.Errorf("%d questions in %v", 3*burst, took)
+		}
+		close(done)
+		p.tokens = -100
+		if p.wait(time.Now(), done) {
+			t.Error("goes on although closed")
+		}
+	})
+}
+
+func TestClosedDoorTakesNothing(t *testing.T) {
+	d := NewDoor(func(casemate.Effect) {}, time.Now)
+	d.Close()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Serve(0, nil, c)
+	if _, _, err := c.ReadFrom(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the socket is open: %v", err)
+	}
+}
+
+func TestNamesAreMadePrintable(t *testing.T) {
+	for raw, want := range map[string]string{"A.b.": "a.b", ".": ".", "a\nb.": `a\010b`, "\xff.x.": `\255.x`, "_sip.x.": "_sip.x"} {
+		n, err := dnsmessage.NewName(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := printable(n); got != want {
+			t.Errorf("%q: %q, want %q", raw, got, want)
+		}
+	}
+}
+
+func question(name string, n int) []byte {
+	b := dnsmessage.NewBuilder(nil, dnsmessage.Header{ID: 7, RecursionDesired: true})
+	b.StartQuestions()
+	for range n {
+		b.Question(dnsmessage.Question{Name: dnsmessage.MustNewName(name), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET})
+	}
+	m, _ := b.Finish()
+	return m
+}
+
+func answerTo(name string) []byte {
+	reply, _, _ := refuse(question(name, 1))
+	return reply
+}
+
+func FuzzRefuse(f *testing.F) {
+	f.Add(question("a.example.", 1))
+	f.Add(question("a.example.", 2))
+	f.Add(answerTo("a.example."))
+	f.Add([]byte("\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\xc0\x0c\x00\x01\x00\x01"))
+	f.Fuzz(func(t *testing.T, query []byte) {
+		reply, name, ok := refuse(query)
+		if !ok {
+			return
+		}
+		var p dnsmessage.Parser
+		head, err := p.Start(reply)
+		if err != nil || head.ID != binary.BigEndian.Uint16(query) || head.RCode != dnsmessage.RCodeNameError || !head.Response {
+			t.Fatalf("reply %x to %x", reply, query)
+		}
+		if _, _, again := refuse(reply); again {
+			t.Fatal("an answer is answered: two of us would never stop")
+		}
+		if len(reply) > len(query)+512 || len(name) > 4*255 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Fatalf("name %q, reply of %d bytes", name, len(reply))
+		}
+	})
+}
