@@ -64,17 +64,11 @@ func (d *Door) Etc() map[string][]byte {
 
 // Serve takes over the i-th socket of Listen and returns at once. A socket given to a closed door is closed.
 func (d *Door) Serve(_ int, l net.Listener, c net.PacketConn) {
-	if c != nil && d.keep(c) {
-		d.served.Go(func() {
-			defer d.drop(c)
-			d.packets(c)
-		})
+	if c != nil {
+		d.serve(c, func() { d.packets(c) })
 	}
-	if l != nil && d.keep(l) {
-		d.served.Go(func() {
-			defer d.drop(l)
-			d.connections(l)
-		})
+	if l != nil {
+		d.serve(l, func() { d.connections(l) })
 	}
 }
 
@@ -106,8 +100,8 @@ func (d *Door) Close() {
 	d.served.Wait()
 }
 
-// keep notes something for Close; false when the door is closed already.
-func (d *Door) keep(c io.Closer) bool {
+// serve runs f, after which c is closed; Close closes it earlier and waits. false, and c closed, when the door is closed.
+func (d *Door) serve(c io.Closer, f func()) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.open == nil {
@@ -115,14 +109,14 @@ func (d *Door) keep(c io.Closer) bool {
 		return false
 	}
 	d.open[c] = true
+	d.served.Go(func() {
+		f()
+		_ = c.Close() // nothing is written through it any more
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.open, c)
+	})
 	return true
-}
-
-func (d *Door) drop(c io.Closer) {
-	_ = c.Close() // nothing is written through it any more
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.open, c)
 }
 
 // tell records a refused attempt, once per run, and at most maxSeen different ones.

@@ -81,14 +81,9 @@ func (d *Door) connections(l net.Listener) {
 			<-slots
 			continue
 		}
-		if !d.keep(conn) {
+		if !d.serve(conn, func() { d.stream(conn); <-slots }) {
 			return
 		}
-		d.served.Go(func() {
-			defer func() { <-slots }()
-			defer d.drop(conn)
-			d.stream(conn)
-		})
 	}
 }
 
