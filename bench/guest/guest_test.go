@@ -1,0 +1,33 @@
+package guest
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// TestMeasure sees that the measurement measures: one repetition, no figure asserted.
+func TestMeasure(t *testing.T) {
+	dir := t.TempDir()
+	worker := filepath.Join(dir, "worker")
+	cmd := exec.Command("go", "build", "-o", worker, "casemate/sandbox/wasm/testdata/worker")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if b, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, b)
+	}
+	r, err := Measure(context.Background(), worker, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range r.Rows {
+		t.Logf("%+v", row)
+		if row.Floor <= 0 || row.Worker <= 0 || row.Node <= 0 || row.Ratio <= 0 {
+			t.Errorf("%+v", row)
+		}
+	}
+	if len(r.Rows) != 2 {
+		t.Errorf("left out: %v", r.LeftOut)
+	}
+}
