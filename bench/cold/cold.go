@@ -1,0 +1,179 @@
+// Package cold measures promise P6: what a native cold start costs, to the first byte of the answer, over the bare
+// runtime's own start. The floor is the interpreter (or the compiled program) started with nothing around it, which
+// dials a unix socket and writes one line; the subject is a whole run of a fresh sandbox, jail, Runtime API, bootstrap,
+// handler and accounting included.
+package cold
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"casemate"
+	"casemate/sandbox"
+)
+
+// Result is one measurement: a row for each runtime that this machine has.
+type Result struct {
+	Rows    []Row    `json:"rows"`
+	LeftOut []string `json:"left_out,omitempty"` // runtimes that are not installed, or what went wrong with them
+	Weak    []string `json:"weak,omitempty"`     // walls that this machine does not give
+}
+
+// Row holds one runtime's figures: wall time to the first byte, and CPU time of everything, the node included.
+type Row struct {
+	Runtime string `json:"runtime"`
+	Wall    Figure `json:"wall"`
+	CPU     Figure `json:"cpu"` // the one to look at on a busy machine
+}
+
+// Figure holds medians over repetitions. Ratios compare starts of one repetition, in the order floor, subject, subject,
+// floor.
+type Figure struct {
+	Floor   float64 `json:"floor_ms"`
+	Subject float64 `json:"subject_ms"`
+	Ratio   float64 `json:"ratio"` // median of the repetitions' ratios
+	Min     float64 `json:"ratio_min"`
+	Max     float64 `json:"ratio_max"`
+	Control float64 `json:"control"` // the floor against itself in the same run
+	Noisy   bool    `json:"noisy"`   // the control is outside 0.85..1.18: Ratio says nothing
+}
+
+// cost of one start.
+type cost struct{ wall, cpu time.Duration }
+
+// starts of each position in one repetition.
+const starts = 4
+
+// Measure runs reps repetitions (at least 7 for a published figure) of about half a second each. It needs a Go
+// toolchain for the compiled row and leaves out what the machine does not have.
+func Measure(ctx context.Context, reps int) (Result, error) {
+	if reps < 1 {
+		return Result{}, fmt.Errorf("repetitions %d: want at least 1", reps)
+	}
+	dir, err := os.MkdirTemp("", "casemate-cold-")
+	if err != nil {
+		return Result{}, fmt.Errorf("making a folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	found := sandbox.Runtimes(ctx)
+	pool, err := sandbox.New(sandbox.Config{Dir: filepath.Join(dir, "pool"), AllowWeak: true, Interpreters: found,
+		Code: func(_ context.Context, v *casemate.Version) (string, func(), error) { return v.Code, func() {}, nil }})
+	if err != nil {
+		return Result{}, err
+	}
+	defer pool.Close(context.Background())
+	var out Result
+	for _, s := range subjects {
+		row, weak, err := measure(ctx, pool, s, found, dir, reps)
+		switch {
+		case ctx.Err() != nil:
+			return out, ctx.Err()
+		case err != nil:
+			out.LeftOut = append(out.LeftOut, fmt.Sprintf("%s: %v", s.runtime, err))
+		default:
+			out.Rows = append(out.Rows, row)
+			out.Weak = weak
+		}
+	}
+	if len(out.Rows) == 0 {
+		return out, errors.New("no runtime could be measured")
+	}
+	return out, nil
+}
+
+func measure(ctx context.Context, pool *sandbox.Pool, s subject, found sandbox.Interpreters, dir string, reps int) (Row, []string, error) {
+	bare, code, err := s.prepare(ctx, found, filepath.Join(dir, string(s.runtime)))
+	if err != nil {
+		return Row{}, nil, err
+	}
+	v := &casemate.Version{App: "bench", Function: "cold", ID: string(s.runtime), Number: 1, Runtime: s.runtime, Handler: s.handler,
+		Code: code, Isolation: casemate.IsolationRequest, Limits: casemate.Limits{MemoryMB: 256, Timeout: 30 * time.Second}}
+	var weak []string
+	floor := func() (cost, error) { return bare.start(ctx) }
+	subject := func() (cost, error) {
+		began, own := time.Now(), ownCPU()
+		res, err := pool.Run(ctx, &casemate.Launch{Version: v, RequestID: casemate.NewID(), Payload: []byte(`{}`)})
+		took := cost{wall: time.Since(began)}
+		if err == nil && (res.Failure != "" || string(res.Payload) != answer) {
+			err = fmt.Errorf("the function answered %q %s", res.Failure, res.Payload)
+		}
+		if err == nil {
+			weak = res.Weak
+			took.cpu = res.Usage.CPU + ownCPU() - own
+		}
+		return took, err
+	}
+	for _, warmUp := range []func() (cost, error){floor, subject} { // the page cache, once
+		if _, err := warmUp(); err != nil {
+			return Row{}, nil, err
+		}
+	}
+	row, err := repeat(s.runtime, floor, subject, reps)
+	return row, weak, err
+}
+
+// repeat takes the repetitions and their medians.
+func repeat(runtime casemate.Runtime, floor, subject func() (cost, error), reps int) (Row, error) {
+	var walls, cpus [][4]float64
+	for range reps {
+		var wall, cpu [4]float64
+		for k, f := range [4]func() (cost, error){floor, subject, subject, floor} {
+			var err error
+			if wall[k], cpu[k], err = batch(f); err != nil {
+				return Row{}, err
+			}
+		}
+		walls, cpus = append(walls, wall), append(cpus, cpu)
+	}
+	return Row{Runtime: string(runtime), Wall: figure(walls), CPU: figure(cpus)}, nil
+}
+
+// figure reads repetitions of floor, subject, subject, floor.
+func figure(reps [][4]float64) Figure {
+	var floors, subjects, ratios, controls []float64
+	for _, r := range reps {
+		floors = append(floors, (r[0]+r[3])/2)
+		subjects = append(subjects, (r[1]+r[2])/2)
+		ratios = append(ratios, (r[1]+r[2])/(r[0]+r[3]))
+		controls = append(controls, r[3]/r[0])
+	}
+	control := median(controls)
+	return Figure{Floor: median(floors), Subject: median(subjects), Ratio: median(ratios), Min: slices.Min(ratios),
+		Max: slices.Max(ratios), Control: control, Noisy: math.IsNaN(control) || control < 0.85 || control > 1.18}
+}
+
+// batch gives the medians of a few starts, in milliseconds.
+func batch(f func() (cost, error)) (wall, cpu float64, err error) {
+	var walls, cpus []float64
+	for range starts {
+		c, err := f()
+		if err != nil {
+			return 0, 0, err
+		}
+		walls = append(walls, float64(c.wall)/float64(time.Millisecond))
+		cpus = append(cpus, float64(c.cpu)/float64(time.Millisecond))
+	}
+	return median(walls), median(cpus), nil
+}
+
+// ownCPU is what this process itself has used: the node's share of a start.
+func ownCPU() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func median(xs []float64) float64 {
+	xs = slices.Sorted(slices.Values(xs))
+	n := len(xs)
+	return (xs[(n-1)/2] + xs[n/2]) / 2
+}

@@ -1,0 +1,42 @@
+package cold
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+func TestMeasureComparesInOneRun(t *testing.T) {
+	r, err := Measure(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range r.Rows {
+		t.Logf("%+v", row)
+		if row.Wall.Floor <= 0 || row.Wall.Ratio <= 0 || row.Wall.Control <= 0 || row.CPU.Floor <= 0 || row.CPU.Ratio <= 0 {
+			t.Errorf("row %+v", row)
+		}
+	}
+	t.Log("left out:", r.LeftOut)
+}
+
+func TestRepeatTakesMediansInABBAOrder(t *testing.T) {
+	ms := func(d int) func() (cost, error) {
+		return func() (cost, error) {
+			return cost{time.Duration(d) * time.Millisecond, time.Duration(2*d) * time.Millisecond}, nil
+		}
+	}
+	row, err := repeat("x", ms(10), ms(15), 3)
+	if err != nil || row.Wall != (Figure{10, 15, 1.5, 1.5, 1.5, 1, false}) || row.CPU != (Figure{20, 30, 1.5, 1.5, 1.5, 1, false}) {
+		t.Errorf("%+v %v", row, err)
+	}
+	n := 0
+	drift := func() (cost, error) { n++; return cost{wall: time.Duration(n) * time.Millisecond}, nil }
+	if row, err = repeat("x", drift, ms(1), 1); err != nil || !row.Wall.Noisy {
+		t.Errorf("a drifting floor was not noisy: %+v %v", row, err)
+	}
+	broken := func() (cost, error) { return cost{}, errors.New("no") }
+	if _, err := repeat("x", ms(1), broken, 1); err == nil {
+		t.Error("a failing start was measured")
+	}
+}
