@@ -1,0 +1,73 @@
+package load
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// tick is the unit of /proc's times: USER_HZ, 100 a second on every Linux (proc(5)).
+const tick = 10 * time.Millisecond
+
+// CPU is what a process, its living descendants and the children they waited for have spent, user and system.
+func CPU(pid int) (time.Duration, error) {
+	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0, fmt.Errorf("listing processes: %w", err)
+	}
+	parents, ticks := map[int]int{}, map[int]int64{}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			continue // it ended since
+		}
+		id, parent, spent, err := stat(string(text))
+		if err != nil {
+			return 0, err
+		}
+		parents[id], ticks[id] = parent, spent
+	}
+	if _, ok := ticks[pid]; !ok {
+		return 0, fmt.Errorf("process %d is gone", pid)
+	}
+	var sum int64
+	for id := range ticks {
+		for up := id; up > 1; up = parents[up] {
+			if up == pid {
+				sum += ticks[id]
+				break
+			}
+		}
+	}
+	return time.Duration(sum) * tick, nil
+}
+
+// stat reads pid, parent and utime+stime+cutime+cstime of one /proc/<pid>/stat.
+func stat(text string) (pid, parent int, ticks int64, err error) {
+	end := strings.LastIndexByte(text, ')')
+	if end < 0 {
+		return 0, 0, 0, fmt.Errorf("not a process: %q", text)
+	}
+	name, _, _ := strings.Cut(text, " ")
+	if pid, err = strconv.Atoi(name); err != nil {
+		return 0, 0, 0, err
+	}
+	fields := strings.Fields(text[end+1:])
+	if len(fields) < 15 {
+		return 0, 0, 0, fmt.Errorf("not a process: %q", text)
+	}
+	if parent, err = strconv.Atoi(fields[1]); err != nil {
+		return 0, 0, 0, err
+	}
+	for _, f := range fields[11:15] {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return 0, 0, 0, err
+		}
+		ticks += n
+	}
+	return pid, parent, ticks, nil
+}
