@@ -333,6 +333,28 @@ func TestFloodOfFunctions(t *testing.T) {
 	}
 }
 
+// A function with a run in flight keeps its place in the table, however idle its rate.
+func TestRunsAreNotForgotten(t *testing.T) {
+	l := quota.New(quota.Config{MaxKeys: 16})
+	long := casemate.Demand{Function: "long", Concurrency: 1}
+	held, e := refused(t, l, t0, long)
+	if e != nil {
+		t.Fatal(e)
+	}
+	later := t0.Add(time.Hour)
+	for i := range 1000 {
+		r, _ := refused(t, l, later.Add(time.Duration(i)*time.Second), casemate.Demand{Function: fmt.Sprint("f", i), Concurrency: 1000})
+		l.Settle(later, r)
+	}
+	if _, e := refused(t, l, later.Add(time.Hour), long); e == nil || e.Rule != "concurrency of function long" {
+		t.Fatalf("the run was forgotten: %+v", e)
+	}
+	l.Settle(later, held)
+	if _, e := refused(t, l, later.Add(time.Hour), long); e != nil || l.Running() != 1 {
+		t.Fatalf("%v, %d run", e, l.Running())
+	}
+}
+
 func TestConcurrencyUnderRace(t *testing.T) {
 	const most, node = 4, 6
 	l := quota.New(quota.Config{NodeConcurrency: node})
