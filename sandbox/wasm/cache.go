@@ -277,6 +277,6 @@ func (p *Pool) loadWorker(ctx context.Context, v *casemate.Version, path, dir st
 		w.abandon()
 		return nil, err
 	}
-	w.init = time.Since(began)
+	w.init, w.logMax = time.Since(began), p.cfg.LogBytes+logChunk // the worker's own remarks on top
 	return w, nil
 }

@@ -57,6 +57,7 @@ type link struct {
 	used    bool
 	seq     uint64
 	scratch []byte
+	logMax  int       // bytes of log of one run; more is a worker that was taken over
 	since   time.Time // idle since
 	gone    bool      // under the function's lock
 	ended   sync.Once
@@ -128,6 +129,7 @@ func (w *link) receive(ctx context.Context, seq uint64, log func([]byte)) (answe
 			}
 		}()
 	}
+	logged := 0
 	for {
 		k, body, err := w.frames.next()
 		if err != nil {
@@ -135,6 +137,9 @@ func (w *link) receive(ctx context.Context, seq uint64, log func([]byte)) (answe
 		}
 		switch k {
 		case kindLog:
+			if logged += len(body); logged > w.logMax {
+				return answer{}, fmt.Errorf("%w: log over its bound", errFrame)
+			}
 			log(body)
 		case kindAnswer:
 			a, err := parseAnswer(body)

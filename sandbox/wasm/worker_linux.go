@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -24,6 +25,8 @@ const (
 
 	// workerGC lets garbage grow to five times the live heap, which is a few MB: an instance leaves some 10 KB behind.
 	workerGC = 400
+	// workerCPUs keeps the Go runtime's threads few: the guest has one, the collector the other.
+	workerCPUs = 2
 )
 
 // Serve is the whole life of a worker: it reads its set-up and then events from the socket fd until the node closes it,
@@ -31,6 +34,7 @@ const (
 // of its own, inside a jail, and trusts nothing but the socket.
 func Serve(fd int) int {
 	debug.SetGCPercent(workerGC)
+	runtime.GOMAXPROCS(workerCPUs)
 	w := &worker{conn: socket(fd)}
 	if err := w.serve(); err != nil {
 		// The node may be gone; there is nobody else to tell.
