@@ -13,9 +13,9 @@ const hidden = "[hidden]"
 // secretNames are parts of attribute names whose values never reach a log.
 var secretNames = [...]string{"secret", "token", "password", "passwd", "credential", "authorization", "api-key", "api_key", "apikey", "private", "cookie", "body", "payload"}
 
-// NewLogger makes the node's logger. format is "json" or "text", level "debug", "info", "warn" or "error"; anything else
+// Logger makes the node's logger. format is "json" or "text", level "debug", "info", "warn" or "error"; anything else
 // is refused. Values under a name that sounds secret, and values that look like a key or token, are hidden.
-func NewLogger(w io.Writer, format, level string) (*slog.Logger, error) {
+func Logger(w io.Writer, format, level string) (*slog.Logger, error) {
 	var l slog.Level
 	switch level {
 	case "debug":

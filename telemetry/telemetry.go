@@ -22,11 +22,11 @@ import (
 	"casemate"
 )
 
-// Config says what leaves and where to. With neither OTLPEndpoint nor MetricsAddr everything is off.
+// Config says what leaves and where to. With neither Endpoint nor Metrics everything is off.
 type Config struct {
-	OTLPEndpoint string            // base URL of a collector's OTLP/HTTP receiver; plain http only to a loopback address
+	Endpoint     string            // base URL of a collector's OTLP/HTTP receiver; plain http only to a loopback address
 	Headers      map[string]string // sent with every export, for its authentication
-	MetricsAddr  string            // loopback host:port that serves Prometheus text at /metrics
+	Metrics      string            // loopback host:port that serves Prometheus text at /metrics
 	FunctionLogs bool              // export what functions write; off by default, for their authors did not ask for it
 	Version      string            // service.version
 	Instance     string            // service.instance.id
@@ -37,11 +37,11 @@ type Config struct {
 	Log          *slog.Logger      // nowhere when nil
 }
 
-// Telemetry collects and exports. A nil *Telemetry is telemetry switched off: every method returns at once.
-type Telemetry struct {
+// Exporter collects and exports. A nil *Exporter is telemetry switched off: every method returns at once.
+type Exporter struct {
 	c       Config
 	metrics *registry
-	export  *exporter // nil without a collector
+	export  *sender // nil without a collector
 	server  *http.Server
 	serve   sync.WaitGroup
 
@@ -50,8 +50,8 @@ type Telemetry struct {
 }
 
 // New checks the configuration. It gives nil, which is usable, when everything is off.
-func New(c Config) (*Telemetry, error) {
-	if c.OTLPEndpoint == "" && c.MetricsAddr == "" {
+func New(c Config) (*Exporter, error) {
+	if c.Endpoint == "" && c.Metrics == "" {
 		return nil, nil
 	}
 	if c.Interval < 0 || c.Queue < 0 {
@@ -69,20 +69,20 @@ func New(c Config) (*Telemetry, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	t := &Telemetry{c: c, metrics: newRegistry(c.Clock())}
-	if c.MetricsAddr != "" {
-		if err := loopbackOnly(c.MetricsAddr); err != nil {
+	t := &Exporter{c: c, metrics: newRegistry(c.Clock())}
+	if c.Metrics != "" {
+		if err := loopbackOnly(c.Metrics); err != nil {
 			return nil, err
 		}
 		t.server = &http.Server{Handler: http.HandlerFunc(t.page), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 			WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10, ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug)}
 	}
-	if c.OTLPEndpoint != "" {
-		base, err := endpoint(c.OTLPEndpoint)
+	if c.Endpoint != "" {
+		base, err := endpoint(c.Endpoint)
 		if err != nil {
 			return nil, err
 		}
-		t.export = newExporter(c, base, t.metrics)
+		t.export = newSender(c, base, t.metrics)
 	}
 	return t, nil
 }
@@ -117,15 +117,15 @@ func endpoint(raw string) (string, error) {
 }
 
 // Start opens the metrics listener and starts exporting; ctx bounds the opening only. Close ends both.
-func (t *Telemetry) Start(ctx context.Context) error {
+func (t *Exporter) Start(ctx context.Context) error {
 	if t == nil {
 		return nil
 	}
 	if t.server != nil {
 		var lc net.ListenConfig
-		ln, err := lc.Listen(ctx, "tcp", t.c.MetricsAddr)
+		ln, err := lc.Listen(ctx, "tcp", t.c.Metrics)
 		if err != nil {
-			return &casemate.Error{Code: casemate.Unavailable, Field: "metrics", Message: "cannot listen on " + t.c.MetricsAddr, Hint: "is the port taken?", Err: err}
+			return &casemate.Error{Code: casemate.Unavailable, Field: "metrics", Message: "cannot listen on " + t.c.Metrics, Hint: "is the port taken?", Err: err}
 		}
 		t.mu.Lock()
 		t.addr = ln.Addr()
@@ -143,7 +143,7 @@ func (t *Telemetry) Start(ctx context.Context) error {
 }
 
 // Addr is where metrics are served, nil when they are not.
-func (t *Telemetry) Addr() net.Addr {
+func (t *Exporter) Addr() net.Addr {
 	if t == nil {
 		return nil
 	}
@@ -153,7 +153,7 @@ func (t *Telemetry) Addr() net.Addr {
 }
 
 // Close exports what waits, once, until ctx ends, and waits for every goroutine. Nothing may be recorded after it.
-func (t *Telemetry) Close(ctx context.Context) error {
+func (t *Exporter) Close(ctx context.Context) error {
 	if t == nil {
 		return nil
 	}
@@ -175,7 +175,7 @@ func (t *Telemetry) Close(ctx context.Context) error {
 }
 
 // Record takes a closed record, which nobody may change afterwards. It never blocks.
-func (t *Telemetry) Record(r *casemate.Record) {
+func (t *Exporter) Record(r *casemate.Record) {
 	if t == nil || r == nil {
 		return
 	}
@@ -186,7 +186,7 @@ func (t *Telemetry) Record(r *casemate.Record) {
 }
 
 // Line takes one line that a function wrote. It never blocks.
-func (t *Telemetry) Line(l casemate.LogLine) {
+func (t *Exporter) Line(l casemate.LogLine) {
 	if t == nil || t.export == nil || !t.c.FunctionLogs {
 		return
 	}
@@ -196,7 +196,7 @@ func (t *Telemetry) Line(l casemate.LogLine) {
 }
 
 // Exchange takes one HTTP exchange of a front.
-func (t *Telemetry) Exchange(source casemate.Source, method string, status int, took time.Duration) {
+func (t *Exporter) Exchange(source casemate.Source, method string, status int, took time.Duration) {
 	if t == nil {
 		return
 	}
@@ -205,7 +205,7 @@ func (t *Telemetry) Exchange(source casemate.Source, method string, status int, 
 
 // page serves /metrics. The Host must be a loopback name: a page elsewhere that rebinds its own name to this address
 // gets nothing.
-func (t *Telemetry) page(w http.ResponseWriter, r *http.Request) {
+func (t *Exporter) page(w http.ResponseWriter, r *http.Request) {
 	host := r.Host
 	if h, _, err := net.SplitHostPort(r.Host); err == nil {
 		host = h

@@ -98,7 +98,7 @@ func TestExportReachesTheCollector(t *testing.T) {
 	c := &collector{}
 	srv := httptest.NewServer(c)
 	defer srv.Close()
-	tel, err := New(Config{OTLPEndpoint: srv.URL, Headers: map[string]string{"Authorization": "Bearer x"}, Version: "1", Instance: "n1", FunctionLogs: true, Interval: time.Hour})
+	tel, err := New(Config{Endpoint: srv.URL, Headers: map[string]string{"Authorization": "Bearer x"}, Version: "1", Instance: "n1", FunctionLogs: true, Interval: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,9 +218,9 @@ func TestOffCostsNothingAndBreaksNothing(t *testing.T) {
 
 func TestConfigIsRefused(t *testing.T) {
 	for _, c := range []Config{
-		{OTLPEndpoint: "http://collector.example.com:4318"}, {OTLPEndpoint: "collector:4318"}, {OTLPEndpoint: "https://u:p@h"}, {OTLPEndpoint: "ftp://127.0.0.1"},
-		{OTLPEndpoint: "https://h?x=1"}, {MetricsAddr: ":9464"}, {MetricsAddr: "0.0.0.0:9464"}, {MetricsAddr: "192.0.2.1:1"}, {MetricsAddr: "127.0.0.1"},
-		{MetricsAddr: "127.0.0.1:0", Queue: -1}, {MetricsAddr: "127.0.0.1:0", Interval: -1},
+		{Endpoint: "http://collector.example.com:4318"}, {Endpoint: "collector:4318"}, {Endpoint: "https://u:p@h"}, {Endpoint: "ftp://127.0.0.1"},
+		{Endpoint: "https://h?x=1"}, {Metrics: ":9464"}, {Metrics: "0.0.0.0:9464"}, {Metrics: "192.0.2.1:1"}, {Metrics: "127.0.0.1"},
+		{Metrics: "127.0.0.1:0", Queue: -1}, {Metrics: "127.0.0.1:0", Interval: -1},
 	} {
 		if tel, err := New(c); err == nil || tel != nil {
 			t.Errorf("%+v was accepted", c)
@@ -229,9 +229,9 @@ func TestConfigIsRefused(t *testing.T) {
 }
 
 // bubble runs f with a telemetry whose collector is c, in fake time.
-func bubble(t *testing.T, c *collector, queue int, f func(tel *Telemetry)) {
+func bubble(t *testing.T, c *collector, queue int, f func(tel *Exporter)) {
 	synctest.Test(t, func(t *testing.T) {
-		tel, err := New(Config{OTLPEndpoint: "http://127.0.0.1:4318", Transport: c, Queue: queue, FunctionLogs: true})
+		tel, err := New(Config{Endpoint: "http://127.0.0.1:4318", Transport: c, Queue: queue, FunctionLogs: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -253,7 +253,7 @@ func advance(d time.Duration) {
 
 func TestExportsAtTheInterval(t *testing.T) {
 	c := &collector{}
-	bubble(t, c, 0, func(tel *Telemetry) {
+	bubble(t, c, 0, func(tel *Exporter) {
 		tel.Record(sample())
 		advance(4 * time.Second)
 		if c.count("/v1/traces") != 0 {
@@ -268,7 +268,7 @@ func TestExportsAtTheInterval(t *testing.T) {
 
 func TestHalfFullQueueIsExportedAtOnce(t *testing.T) {
 	c := &collector{}
-	bubble(t, c, 8, func(tel *Telemetry) {
+	bubble(t, c, 8, func(tel *Exporter) {
 		for range 4 {
 			tel.Record(sample())
 		}
@@ -281,7 +281,7 @@ func TestHalfFullQueueIsExportedAtOnce(t *testing.T) {
 
 func TestBackoffThenDelivery(t *testing.T) {
 	c := &collector{fail: []int{503, 0, 429}}
-	bubble(t, c, 0, func(tel *Telemetry) {
+	bubble(t, c, 0, func(tel *Exporter) {
 		tel.Record(sample())
 		advance(5*time.Second + 6*time.Second) // 1 + 2 + 4 s of backoff are needed
 		if c.count("/v1/traces") != 0 || c.failing() != 0 {
@@ -299,7 +299,7 @@ func TestBackoffThenDelivery(t *testing.T) {
 
 func TestRefusalsAreNotRepeated(t *testing.T) {
 	c := &collector{fail: []int{400}}
-	bubble(t, c, 0, func(tel *Telemetry) {
+	bubble(t, c, 0, func(tel *Exporter) {
 		tel.Record(sample())
 		advance(6 * time.Second)
 		if c.count("/v1/traces") != 0 {
@@ -313,7 +313,7 @@ func TestRefusalsAreNotRepeated(t *testing.T) {
 
 func TestDeadCollectorIsGivenUp(t *testing.T) {
 	c := &collector{fail: make([]int, 1000)}
-	bubble(t, c, 4, func(tel *Telemetry) {
+	bubble(t, c, 4, func(tel *Exporter) {
 		for range 100 {
 			tel.Record(sample())
 			tel.Line(casemate.LogLine{})
@@ -339,7 +339,7 @@ func TestCloseEndsWithItsContext(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer srv.Close()
-	tel, err := New(Config{OTLPEndpoint: srv.URL, Interval: time.Millisecond})
+	tel, err := New(Config{Endpoint: srv.URL, Interval: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,7 +356,7 @@ func TestCloseEndsWithItsContext(t *testing.T) {
 }
 
 func TestPrometheusText(t *testing.T) {
-	tel, err := New(Config{MetricsAddr: "127.0.0.1:0"})
+	tel, err := New(Config{Metrics: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -440,7 +440,7 @@ func TestSeriesAreBounded(t *testing.T) {
 func TestLoggerHidesSecrets(t *testing.T) {
 	for _, format := range []string{"json", "text"} {
 		var b bytes.Buffer
-		l, err := NewLogger(&b, format, "info")
+		l, err := Logger(&b, format, "info")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -453,7 +453,7 @@ func TestLoggerHidesSecrets(t *testing.T) {
 		}
 	}
 	for _, bad := range [][2]string{{"xml", "info"}, {"json", "loud"}, {"", ""}} {
-		if _, err := NewLogger(io.Discard, bad[0], bad[1]); casemate.CodeOf(err) != casemate.Invalid {
+		if _, err := Logger(io.Discard, bad[0], bad[1]); casemate.CodeOf(err) != casemate.Invalid {
 			t.Errorf("%v: %v", bad, err)
 		}
 	}

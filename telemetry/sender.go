@@ -25,8 +25,8 @@ const (
 	requestTime  = 10 * time.Second
 )
 
-// exporter sends to one collector. One goroutine owns it; its two queues are bounded.
-type exporter struct {
+// sender sends to one collector. One goroutine owns it; its two queues are bounded.
+type sender struct {
 	c       Config
 	base    string
 	metrics *registry
@@ -42,20 +42,20 @@ type exporter struct {
 	cancel  context.CancelFunc
 }
 
-func newExporter(c Config, base string, m *registry) *exporter {
+func newSender(c Config, base string, m *registry) *sender {
 	rt := c.Transport
 	if rt == nil {
 		rt = &http.Transport{DialContext: (&net.Dialer{Timeout: requestTime}).DialContext, TLSHandshakeTimeout: requestTime,
 			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, MaxIdleConns: 2, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10}
 	}
-	e := &exporter{c: c, base: base, metrics: m, records: make(chan *casemate.Record, c.Queue), lines: make(chan casemate.LogLine, c.Queue),
+	e := &sender{c: c, base: base, metrics: m, records: make(chan *casemate.Record, c.Queue), lines: make(chan casemate.LogLine, c.Queue),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	e.client = &http.Client{Transport: rt, Timeout: requestTime, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	return e
 }
 
-func (e *exporter) putRecord(r *casemate.Record) bool {
+func (e *sender) putRecord(r *casemate.Record) bool {
 	select {
 	case e.records <- r:
 		e.nudge(len(e.records), cap(e.records))
@@ -65,7 +65,7 @@ func (e *exporter) putRecord(r *casemate.Record) bool {
 	}
 }
 
-func (e *exporter) putLine(l casemate.LogLine) bool {
+func (e *sender) putLine(l casemate.LogLine) bool {
 	select {
 	case e.lines <- l:
 		e.nudge(len(e.lines), cap(e.lines))
@@ -76,7 +76,7 @@ func (e *exporter) putLine(l casemate.LogLine) bool {
 }
 
 // nudge has the queues emptied before the interval is over when one of them is filling up.
-func (e *exporter) nudge(n, room int) {
+func (e *sender) nudge(n, room int) {
 	if n*2 < room {
 		return
 	}
@@ -86,13 +86,13 @@ func (e *exporter) nudge(n, room int) {
 	}
 }
 
-func (e *exporter) start() {
+func (e *sender) start() {
 	e.running = true
 	go e.run()
 }
 
 // run exports every interval until it is stopped, and once more then.
-func (e *exporter) run() {
+func (e *sender) run() {
 	defer close(e.done)
 	tick := time.NewTicker(e.c.Interval)
 	defer tick.Stop()
@@ -112,7 +112,7 @@ func (e *exporter) run() {
 }
 
 // close stops the goroutine and waits for it. When ctx ends first, what is still unsent is given up.
-func (e *exporter) close(ctx context.Context) error {
+func (e *sender) close(ctx context.Context) error {
 	close(e.stop)
 	if !e.running {
 		return nil
@@ -130,7 +130,7 @@ func (e *exporter) close(ctx context.Context) error {
 }
 
 // flush sends what waits, in batches. What comes in meanwhile waits for the next round.
-func (e *exporter) flush() {
+func (e *sender) flush() {
 	for n := len(e.records); n > 0; n -= batch {
 		if spans := e.drainRecords(); len(spans) > 0 {
 			e.deliver("/v1/traces", "record", len(spans), map[string]any{"resourceSpans": []any{e.wrap("scopeSpans", "spans", spans)}})
@@ -144,13 +144,13 @@ func (e *exporter) flush() {
 }
 
 // flushMetrics sends the state of all metrics. They are cumulative: a lost export is made good by the next.
-func (e *exporter) flushMetrics() {
+func (e *sender) flushMetrics() {
 	if ms := e.metrics.otlp(e.c.Clock()); len(ms) > 0 {
 		e.deliver("/v1/metrics", "metric", len(ms), map[string]any{"resourceMetrics": []any{e.wrap("scopeMetrics", "metrics", ms)}})
 	}
 }
 
-func (e *exporter) drainRecords() []span {
+func (e *sender) drainRecords() []span {
 	var spans []span
 	for len(spans) < batch {
 		select {
@@ -163,7 +163,7 @@ func (e *exporter) drainRecords() []span {
 	return spans
 }
 
-func (e *exporter) drainLines() []logRecord {
+func (e *sender) drainLines() []logRecord {
 	var logs []logRecord
 	for len(logs) < batch {
 		select {
@@ -177,7 +177,7 @@ func (e *exporter) drainLines() []logRecord {
 }
 
 // wrap puts a list under our resource and scope.
-func (e *exporter) wrap(scopes, list string, items any) map[string]any {
+func (e *sender) wrap(scopes, list string, items any) map[string]any {
 	as := []attr{text("service.name", "casemate")}
 	if e.c.Version != "" {
 		as = append(as, text("service.version", e.c.Version))
@@ -189,7 +189,7 @@ func (e *exporter) wrap(scopes, list string, items any) map[string]any {
 }
 
 // deliver sends one request, again while the collector asks for patience, and counts what it gives up.
-func (e *exporter) deliver(path, kind string, n int, message any) {
+func (e *sender) deliver(path, kind string, n int, message any) {
 	body, err := json.Marshal(message)
 	if err != nil {
 		e.giveUp(kind, n, err)
@@ -209,13 +209,13 @@ func (e *exporter) deliver(path, kind string, n int, message any) {
 	}
 }
 
-func (e *exporter) giveUp(kind string, n int, err error) {
+func (e *sender) giveUp(kind string, n int, err error) {
 	e.metrics.add(famDropped, float64(n), kind)
 	e.c.Log.Warn("telemetry was given up", slog.String("kind", kind), slog.Int("items", n), slog.Any("error", err))
 }
 
-// pause waits for d; it says no when the exporter is being closed, which leaves each request one attempt.
-func (e *exporter) pause(d time.Duration) bool {
+// pause waits for d; it says no when the sender is being closed, which leaves each request one attempt.
+func (e *sender) pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -230,7 +230,7 @@ func (e *exporter) pause(d time.Duration) bool {
 
 // post sends once. again says whether another attempt makes sense: after a lost connection, and after the statuses that
 // OTLP calls retryable (429, 502, 503, 504).
-func (e *exporter) post(path string, body []byte) (after time.Duration, again bool, err error) {
+func (e *sender) post(path string, body []byte) (after time.Duration, again bool, err error) {
 	r, err := http.NewRequestWithContext(e.ctx, http.MethodPost, e.base+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, false, fmt.Errorf("exporting telemetry: %w", err)
