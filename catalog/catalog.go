@@ -192,10 +192,16 @@ func (c *Catalog) publish(s *Snapshot) {
 	}
 }
 
-// Check builds what Swap would put in force, and throws it away: nil means that Swap can only fail in the store.
-func (c *Catalog) Check(ctx context.Context, a *App) error {
-	_, err := c.build(ctx, c.Snapshot(), []*App{a}, nil)
-	return err
+// Check builds what Swap would put in force, and throws it away: nil means that Swap can only fail in the store. docs
+// holds contract documents, by digest, that are not stored yet.
+func (c *Catalog) Check(ctx context.Context, a *App, docs map[string][]byte) error {
+	b := builder{cfg: &c.cfg, load: func(digest string) ([]byte, error) {
+		if doc, ok := docs[digest]; ok {
+			return doc, nil
+		}
+		return c.read(ctx, digest, maxContract)
+	}}
+	return b.next(c.Snapshot(), []*App{a}, nil)
 }
 
 // Swap puts a in force: built beside the snapshot that serves, stored durably, then swapped in. expect is the revision

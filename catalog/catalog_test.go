@@ -225,7 +225,7 @@ func TestRefusedSwapChangesNothing(t *testing.T) {
 		if err := c.Swap(t.Context(), a, rev); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
-		if c.Check(t.Context(), a) == nil {
+		if c.Check(t.Context(), a, nil) == nil {
 			t.Errorf("%s: Check accepts what Swap refuses", name)
 		}
 		fail = false

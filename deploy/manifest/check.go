@@ -1,4 +1,4 @@
-package deploy
+package manifest
 
 import (
 	"encoding/json"
@@ -23,8 +23,8 @@ type Setting struct {
 	Now   time.Time
 }
 
-// Longest life of an exception.
-const maxException = 366 * 24 * time.Hour
+// MaxException is the longest life of an exception.
+const MaxException = 366 * 24 * time.Hour
 
 // Parse reads and checks a manifest. The error is a *Problems with all that is wrong; warnings stand in
 // Manifest.Warnings. name is the file's name in messages and origins.
@@ -38,14 +38,14 @@ func Parse(name string, data []byte, s Setting) (*Manifest, error) {
 		if x, ok := err.(*shield.Spot); ok {
 			spot, message = Mark{max(x.Line, 1), max(x.Column, 1)}, x.Message
 		}
-		found.add(spot, "", "", "%s", message)
+		found.Add(spot, "", "", "%s", message)
 		return nil, found
 	}
 	d := &decoder{found: found, marks: m.marks}
 	d.value(root, reflect.ValueOf(m).Elem(), "", "")
 	c := &checker{Manifest: m, Setting: s, found: found}
 	c.all()
-	if err := found.err(); err != nil {
+	if err := found.Err(); err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -59,16 +59,16 @@ type checker struct {
 }
 
 func (c *checker) bad(ptr, hint, format string, args ...any) {
-	c.found.add(c.at(ptr), ptr, hint, format, args...)
+	c.found.Add(c.At(ptr), ptr, hint, format, args...)
 }
 
 func (c *checker) warn(ptr, hint, format string, args ...any) {
-	at := c.at(ptr)
+	at := c.At(ptr)
 	c.Warnings = append(c.Warnings, Problem{at.Line, at.Column, ptr, fmt.Sprintf(format, args...), hint})
 }
 
-// at is the place of ptr, or of the closest thing around it.
-func (m *Manifest) at(ptr string) Mark {
+// At is the place of ptr, or of the closest thing around it.
+func (m *Manifest) At(ptr string) Mark {
 	for ptr != "" {
 		if x, ok := m.marks[ptr]; ok {
 			return x
@@ -78,8 +78,8 @@ func (m *Manifest) at(ptr string) Mark {
 	return Mark{1, 1}
 }
 
-// origin names a place and what stands there, for statements.
-func (m *Manifest) origin(at Mark, what string) string {
+// Origin names a place and what stands there, for statements.
+func (m *Manifest) Origin(at Mark, what string) string {
 	return fmt.Sprintf("%s:%d %s", m.name, at.Line, what)
 }
 
@@ -88,11 +88,11 @@ func (c *checker) all() {
 		c.bad("/functions", "", "an app needs a function")
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Functions)) {
-		c.function("/functions/"+escape(name), name, c.Functions[name])
+		c.function("/functions/"+Escape(name), name, c.Functions[name])
 	}
 	c.routes()
 	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
-		r, ptr := c.Roles[name], "/roles/"+escape(name)
+		r, ptr := c.Roles[name], "/roles/"+Escape(name)
 		c.rights(ptr, "role "+name, r.Grants, r.Statements, r.Boundary)
 	}
 	for i := range c.Auth.JWT {
@@ -104,7 +104,7 @@ func (c *checker) all() {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Resources)) {
-		ptr := "/resources/" + escape(name)
+		ptr := "/resources/" + Escape(name)
 		fn := strings.TrimPrefix(name, "function/")
 		if c.Functions[fn] == nil {
 			c.bad(ptr, meant(fn, slices.Sorted(maps.Keys(c.Functions))), "there is no function %q in this app", fn)
@@ -182,7 +182,7 @@ func (c *checker) auth(ptr string, a RouteAuth) {
 	switch left := a.None.Expires.Sub(c.Now); {
 	case left <= 0:
 		c.bad(ptr, "choose a later day, or ask for credentials", "the exception has expired")
-	case left > maxException:
+	case left > MaxException:
 		c.bad(ptr, "choose a day within a year", "an exception lasts a year at most")
 	case len(strings.TrimSpace(a.None.Reason)) < 3:
 		c.bad(ptr, "say why everybody may call this", "an open route needs a reason")
@@ -193,7 +193,7 @@ func (c *checker) auth(ptr string, a RouteAuth) {
 func (c *checker) routes() {
 	taken := map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(c.Routes)) {
-		r, ptr := c.Routes[key], "/routes/"+escape(key)
+		r, ptr := c.Routes[key], "/routes/"+Escape(key)
 		method, p, err := route.Parse(key)
 		if err != nil {
 			c.bad(ptr, casemate.AsError(err).Hint, "%s", err)
@@ -228,7 +228,7 @@ func (c *checker) issuer(ptr string, i *Issuer) {
 	names := slices.Sorted(maps.Keys(c.Roles))
 	for _, v := range slices.Sorted(maps.Keys(i.Roles)) {
 		if c.Roles[i.Roles[v]] == nil {
-			c.bad(ptr+"/roles/"+escape(v), meant(i.Roles[v], names), "there is no role %q in this app", i.Roles[v])
+			c.bad(ptr+"/roles/"+Escape(v), meant(i.Roles[v], names), "there is no role %q in this app", i.Roles[v])
 		}
 	}
 	if i.Role != "" && c.Roles[i.Role] == nil {
@@ -240,7 +240,7 @@ func (c *checker) issuer(ptr string, i *Issuer) {
 func (c *checker) rights(ptr, what string, grants []string, own, boundary []Statement) {
 	for i, text := range grants {
 		at := fmt.Sprintf("%s/grants/%d", ptr, i)
-		s, err := policy.Grant(c.Place, c.App, text, c.origin(c.at(at), what))
+		s, err := policy.Grant(c.Place, c.App, text, c.Origin(c.At(at), what))
 		if err != nil {
 			c.bad(at, casemate.AsError(err).Hint, "%s", casemate.AsError(err).Message)
 			continue
@@ -257,7 +257,7 @@ func (c *checker) rights(ptr, what string, grants []string, own, boundary []Stat
 func (c *checker) statements(ptr, what string, in []Statement, resource string) []casemate.Statement {
 	out := make([]casemate.Statement, len(in))
 	for i, s := range in {
-		parsed, err := s.parse(c.origin(s.Mark, what), resource)
+		parsed, err := s.Parse(c.Origin(s.Mark, what), resource)
 		if err != nil {
 			e := casemate.AsError(err)
 			c.bad(fmt.Sprintf("%s/%d", ptr, i), e.Hint, "%s", e.Error())
@@ -283,9 +283,9 @@ func (c *checker) wide(ptr string, s casemate.Statement) {
 	}
 }
 
-// parse reads one statement through the policy room. A statement of a resource policy that names no resource is about
+// Parse reads one statement through the policy room. A statement of a resource policy that names no resource is about
 // the one it is attached to, and may be about no other.
-func (s Statement) parse(origin, resource string) (casemate.Statement, error) {
+func (s Statement) Parse(origin, resource string) (casemate.Statement, error) {
 	if len(s.JSON) == 0 {
 		return casemate.Statement{}, casemate.Errorf(casemate.Invalid, "write an IAM statement", "the statement is empty")
 	}

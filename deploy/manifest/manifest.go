@@ -1,10 +1,11 @@
-// Package deploy turns a manifest and code into immutable versions: it reads casemate.yaml strictly, says what would
-// change (permissions first), and swaps it in all at once or not at all. Create, update and rollback pass the same
-// checks.
-package deploy
+// Package manifest reads casemate.yaml strictly: what it does not know, doubts or cannot parse is a problem with its line
+// and column, and all problems are found at once.
+package manifest
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	"casemate"
@@ -136,3 +137,19 @@ type Rate struct{ casemate.Rate }
 
 // Mark is a place in a manifest, both parts counted from 1.
 type Mark struct{ Line, Column int }
+
+// Files are the paths of contracts and key sets, sorted, each once.
+func (m *Manifest) Files() []string {
+	names := map[string]bool{}
+	for _, r := range m.Routes {
+		if r.Contract != nil {
+			names[r.Contract.File] = true
+		}
+	}
+	for _, i := range m.Auth.JWT {
+		if i.Keys.File != "" {
+			names[i.Keys.File] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}

@@ -1,4 +1,4 @@
-package deploy
+package manifest
 
 import (
 	"encoding/json"
@@ -32,8 +32,8 @@ type nodal interface {
 	decode(d *decoder, n *yaml.Node, ptr string)
 }
 
-// escape makes one token of a JSON pointer (RFC 6901).
-func escape(key string) string {
+// Escape makes one token of a JSON pointer (RFC 6901).
+func Escape(key string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 }
 
@@ -47,7 +47,7 @@ func kind(n *yaml.Node) string {
 }
 
 func (d *decoder) wrong(n *yaml.Node, ptr, want, hint string) {
-	d.found.add(mark(n), ptr, hint, "%s is wanted here, this is %s", want, kind(n))
+	d.found.Add(mark(n), ptr, hint, "%s is wanted here, this is %s", want, kind(n))
 }
 
 // value decodes n into v, whose tags come from the field that holds it.
@@ -86,7 +86,7 @@ func (d *decoder) pairs(n *yaml.Node, ptr string, f func(key, val *yaml.Node, pt
 		return
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		at := ptr + "/" + escape(n.Content[i].Value)
+		at := ptr + "/" + Escape(n.Content[i].Value)
 		d.marks[at] = mark(n.Content[i])
 		f(n.Content[i], n.Content[i+1], at)
 	}
@@ -103,12 +103,12 @@ func (d *decoder) fields(n *yaml.Node, v reflect.Value, ptr string) {
 				return
 			}
 		}
-		d.found.add(mark(key), at, meant(key.Value, keysOf(t)), "there is no key %q here", key.Value)
+		d.found.Add(mark(key), at, meant(key.Value, keysOf(t)), "there is no key %q here", key.Value)
 	})
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if _, need := f.Tag.Lookup("need"); need && !seen[f.Tag.Get("key")] && n.Kind == yaml.MappingNode {
-			d.found.add(mark(n), ptr, f.Tag.Get("doc"), "the key %q is missing", f.Tag.Get("key"))
+			d.found.Add(mark(n), ptr, f.Tag.Get("doc"), "the key %q is missing", f.Tag.Get("key"))
 		}
 	}
 }
@@ -126,7 +126,7 @@ func (d *decoder) entries(n *yaml.Node, v reflect.Value, tag reflect.StructTag, 
 	v.Set(reflect.MakeMap(v.Type()))
 	d.pairs(n, ptr, func(key, val *yaml.Node, at string) {
 		if like := tag.Get("like"); like != "" && !matches(like, key.Value) {
-			d.found.add(mark(key), at, "", "%q is no name here: it must match %s", key.Value, like)
+			d.found.Add(mark(key), at, "", "%q is no name here: it must match %s", key.Value, like)
 		}
 		e := reflect.New(v.Type().Elem()).Elem()
 		d.value(val, e, "", at)
@@ -140,7 +140,7 @@ func (d *decoder) items(n *yaml.Node, v reflect.Value, tag reflect.StructTag, pt
 		return
 	}
 	if len(n.Content) == 0 {
-		d.found.add(mark(n), ptr, "leave the key out", "an empty list says nothing")
+		d.found.Add(mark(n), ptr, "leave the key out", "an empty list says nothing")
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
 	for i, c := range n.Content {
@@ -159,7 +159,7 @@ func (d *decoder) count(n *yaml.Node, v reflect.Value, tag reflect.StructTag, pt
 	low, _ := strconv.Atoi(tag.Get("min"))
 	high, _ := strconv.Atoi(tag.Get("max"))
 	if err != nil || i < low || i > high {
-		d.found.add(mark(n), ptr, "", "must be a whole number from %d to %d", low, high)
+		d.found.Add(mark(n), ptr, "", "must be a whole number from %d to %d", low, high)
 		return
 	}
 	v.SetInt(int64(i))
@@ -171,7 +171,7 @@ func (d *decoder) text(n *yaml.Node, x textual, v reflect.Value, tag reflect.Str
 		return
 	}
 	if err := x.parse(n.Value); err != nil {
-		d.found.add(mark(n), ptr, casemate.AsError(err).Hint, "%s", err)
+		d.found.Add(mark(n), ptr, casemate.AsError(err).Hint, "%s", err)
 		return
 	}
 	for _, side := range [...]string{"min", "max"} {
@@ -181,7 +181,7 @@ func (d *decoder) text(n *yaml.Node, x textual, v reflect.Value, tag reflect.Str
 			continue
 		}
 		if over := v.Int() > bound.Elem().Int(); v.Int() != bound.Elem().Int() && over == (side == "max") {
-			d.found.add(mark(n), ptr, "", "must be from %s to %s", tag.Get("min"), tag.Get("max"))
+			d.found.Add(mark(n), ptr, "", "must be from %s to %s", tag.Get("min"), tag.Get("max"))
 			return
 		}
 	}
@@ -198,13 +198,13 @@ func (d *decoder) word(n *yaml.Node, v reflect.Value, tag reflect.StructTag, ptr
 	}
 	switch one, like := strings.Fields(tag.Get("one")), tag.Get("like"); {
 	case strings.ContainsRune(n.Value, 0):
-		d.found.add(mark(n), ptr, "", "a text must not hold a NUL character")
+		d.found.Add(mark(n), ptr, "", "a text must not hold a NUL character")
 	case len(one) > 0 && !slices.Contains(one, n.Value):
-		d.found.add(mark(n), ptr, meant(n.Value, one), "%q is none of %s", n.Value, strings.Join(one, ", "))
+		d.found.Add(mark(n), ptr, meant(n.Value, one), "%q is none of %s", n.Value, strings.Join(one, ", "))
 	case like != "" && !matches(like, n.Value):
-		d.found.add(mark(n), ptr, tag.Get("doc"), "%q must match %s", n.Value, like)
+		d.found.Add(mark(n), ptr, tag.Get("doc"), "%q must match %s", n.Value, like)
 	case n.Value == "":
-		d.found.add(mark(n), ptr, "leave the key out", "an empty text says nothing")
+		d.found.Add(mark(n), ptr, "leave the key out", "an empty text says nothing")
 	default:
 		v.SetString(n.Value)
 	}
@@ -227,7 +227,7 @@ func (s *Statement) decode(d *decoder, n *yaml.Node, ptr string) {
 		s.JSON, err = json.Marshal(v)
 	}
 	if err != nil {
-		d.found.add(s.Mark, ptr, "", "reading the statement: %s", err)
+		d.found.Add(s.Mark, ptr, "", "reading the statement: %s", err)
 	}
 }
 
@@ -251,7 +251,7 @@ func (a *RouteAuth) decode(d *decoder, n *yaml.Node, ptr string) {
 		}
 	default:
 		if n.Value == "none" {
-			d.found.add(mark(n), ptr, hint, "an open route needs a reason and an end")
+			d.found.Add(mark(n), ptr, hint, "an open route needs a reason and an end")
 			return
 		}
 		d.wrong(n, ptr, "a list of credentials", hint)
@@ -261,6 +261,6 @@ func (a *RouteAuth) decode(d *decoder, n *yaml.Node, ptr string) {
 // decode takes a YAML date or a text: 2027-01-31 or RFC 3339 with a time.
 func (t *Date) decode(d *decoder, n *yaml.Node, ptr string) {
 	if err := t.parse(n.Value); err != nil || n.Kind != yaml.ScalarNode {
-		d.found.add(mark(n), ptr, "write it as 2027-01-31", "%s", fmt.Sprintf("%q is no date", n.Value))
+		d.found.Add(mark(n), ptr, "write it as 2027-01-31", "%s", fmt.Sprintf("%q is no date", n.Value))
 	}
 }

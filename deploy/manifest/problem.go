@@ -1,4 +1,4 @@
-package deploy
+package manifest
 
 import (
 	"fmt"
@@ -30,7 +30,8 @@ type Problems struct {
 
 func (p *Problems) full() bool { return len(p.List) >= maxProblems }
 
-func (p *Problems) add(at Mark, ptr, hint, format string, args ...any) {
+// Add notes a problem; beyond the bound it is only counted.
+func (p *Problems) Add(at Mark, ptr, hint, format string, args ...any) {
 	if p.full() {
 		p.More++
 		return
@@ -38,8 +39,8 @@ func (p *Problems) add(at Mark, ptr, hint, format string, args ...any) {
 	p.List = append(p.List, Problem{at.Line, at.Column, ptr, fmt.Sprintf(format, args...), hint})
 }
 
-// err is p, sorted by place, or nil when nothing was found.
-func (p *Problems) err() error {
+// Err is p, sorted by place, or nil when nothing was found.
+func (p *Problems) Err() error {
 	if len(p.List) == 0 {
 		return nil
 	}

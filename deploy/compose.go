@@ -1,0 +1,299 @@
+package deploy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"casemate"
+	"casemate/catalog"
+	"casemate/catalog/route"
+	"casemate/deploy/manifest"
+	"casemate/policy"
+	"casemate/shield"
+)
+
+// keptVersions bounds how many versions of a function are kept, the one in force always among them.
+const keptVersions = 50
+
+// draft is the app as a bundle wants it, with what has to be stored before it can be swapped in.
+type draft struct {
+	app   *catalog.App
+	docs  map[string][]byte            // contract documents by digest
+	code  map[string]*io.SectionReader // by digest
+	fresh map[string]bool              // functions with a version that did not exist
+}
+
+// compose makes the app that a bundle describes. current is nil for a new app. Every check of content is made here:
+// code, contracts, key sets, installed runtimes.
+func (d *Deployer) compose(b *bundle, current *catalog.App) (*draft, error) {
+	m := b.manifest
+	out := &draft{docs: map[string][]byte{}, code: map[string]*io.SectionReader{}, fresh: map[string]bool{},
+		app: &catalog.App{Name: m.App, Functions: map[string]*catalog.Function{}, Roles: map[string]catalog.Role{}, Note: b.options.Note}}
+	found := &manifest.Problems{File: File}
+	for _, name := range slices.Sorted(maps.Keys(m.Functions)) {
+		f, ptr := m.Functions[name], "/functions/"+manifest.Escape(name)
+		if !d.cfg.Installed(casemate.Runtime(f.Runtime)) {
+			if !b.options.LeaveOut {
+				found.Add(m.At(ptr+"/runtime"), ptr+"/runtime", "install it, or deploy with --leave-out", "%s, the runtime of %s, is not on this machine", f.Runtime, name)
+			}
+			out.app.LeftOut = append(out.app.LeftOut, name)
+			continue
+		}
+		if err := d.inspect(name, f, b.code[name]); err != nil {
+			e := casemate.AsError(err)
+			found.Add(m.At(ptr+"/code"), ptr+"/code", e.Hint, "the code of %s: %s", name, e.Error())
+			continue
+		}
+		if err := d.function(out, m, name, b.code[name], current); err != nil {
+			return nil, err
+		}
+	}
+	d.routes(out, b, found)
+	if err := d.rights(out.app, m); err != nil {
+		return nil, err
+	}
+	d.issuers(out.app, b, found)
+	if err := found.Err(); err != nil {
+		return nil, err
+	}
+	if len(out.app.Functions) == 0 {
+		return nil, &casemate.Error{Code: casemate.Unavailable, Message: "no function of this app has its runtime on this machine", Hint: "install one: casemate doctor shows what is there"}
+	}
+	return out, nil
+}
+
+// function adds a function with its version: the one it already has when nothing is different, a new one otherwise.
+func (d *Deployer) function(out *draft, m *manifest.Manifest, name string, r *io.SectionReader, current *catalog.App) error {
+	digest, err := digestOf(r)
+	if err != nil {
+		return fmt.Errorf("reading the code of %s: %w", name, err)
+	}
+	v := version(m, name, d.cfg.Place)
+	v.Code, v.CodeSize = digest, r.Size()
+	if v.ID, err = identity(v); err != nil {
+		return err
+	}
+	f := &catalog.Function{}
+	if current != nil && current.Functions[name] != nil {
+		f.Versions = slices.Clone(current.Functions[name].Versions)
+	}
+	top := 0
+	for _, old := range f.Versions {
+		if top = max(top, old.Number); old.ID == v.ID {
+			f.Live = old.Number
+		}
+	}
+	if f.Live == 0 {
+		v.Number, v.Created = top+1, d.cfg.Clock().UTC()
+		f.Versions, f.Live = append(f.Versions, v), v.Number
+		out.fresh[name] = true
+		out.code[digest] = r
+	}
+	trim(f)
+	out.app.Functions[name] = f
+	return nil
+}
+
+// trim forgets the oldest versions beyond the bound, never the one in force.
+func trim(f *catalog.Function) {
+	for i := 0; len(f.Versions) > keptVersions; {
+		if f.Versions[i].Number == f.Live {
+			i++
+			continue
+		}
+		f.Versions = slices.Delete(f.Versions, i, i+1)
+	}
+}
+
+func digestOf(r *io.SectionReader) (string, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, io.NewSectionReader(r, 0, r.Size())); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// identity is the hash over all that makes a version what it is: not its number, nor when it was made.
+func identity(v *casemate.Version) (string, error) {
+	c := *v
+	c.ID, c.Number, c.Created = "", 0, time.Time{}
+	b, err := json.Marshal(c) // maps are written sorted, so equal versions are equal bytes
+	if err != nil {
+		return "", fmt.Errorf("naming a version of %s: %w", v.Function, err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// version is a function of the manifest with every default filled in, so that a later change of a default makes a new
+// version instead of changing an old one.
+func version(m *manifest.Manifest, name string, place casemate.Place) *casemate.Version {
+	f, l := m.Functions[name], casemate.DefaultLimits()
+	fill(&l.Timeout, time.Duration(f.Timeout))
+	fill(&l.InitTimeout, time.Duration(f.InitTimeout))
+	fill(&l.MemoryMB, f.Memory.MB())
+	fill(&l.TmpMB, f.Tmp.MB())
+	fill(&l.Concurrency, f.Concurrency)
+	fill(&l.Request, int64(f.MaxBody))
+	fill(&l.Rate, f.Rate.Rate)
+	v := &casemate.Version{App: m.App, Function: name, ARN: place.FunctionARN(name), Account: place.Account, Runtime: casemate.Runtime(f.Runtime),
+		Handler: f.Handler, Env: f.Env, Limits: l, Isolation: casemate.IsolationRequest, Role: catalog.ExecutionRole(name),
+		Async: casemate.AsyncPolicy{Retries: 2, MaxAge: 6 * time.Hour}}
+	fill(&v.Isolation, casemate.Isolation(f.Isolation))
+	if a := f.Async; a != nil {
+		fill(&v.Async.MaxAge, time.Duration(a.MaxAge))
+		if a.Retries != nil {
+			v.Async.Retries = *a.Retries
+		}
+	}
+	return v
+}
+
+// fill sets to what the manifest says, when it says something.
+func fill[T comparable](to *T, said T) {
+	var zero T
+	if said != zero {
+		*to = said
+	}
+}
+
+func authOf(a manifest.RouteAuth) casemate.Auth {
+	out := casemate.Auth{Open: a.None}
+	for _, k := range a.Kinds {
+		kind := casemate.CredentialKey
+		if k == "jwt" {
+			kind = casemate.CredentialBearer
+		}
+		out.Kinds = append(out.Kinds, kind)
+	}
+	return out
+}
+
+// routes adds the routes and function URLs of the functions that are there.
+func (d *Deployer) routes(out *draft, b *bundle, found *manifest.Problems) {
+	m := b.manifest
+	for _, key := range slices.Sorted(maps.Keys(m.Routes)) {
+		r := m.Routes[key]
+		method, path, err := route.Parse(key)
+		if err != nil || out.app.Functions[r.Function] == nil {
+			continue // refused before, or left out
+		}
+		x := casemate.Route{ID: key, App: m.App, Host: r.Host, Method: method, Path: path, Function: r.Function, Auth: authOf(r.Auth),
+			Rate: r.Rate.Rate, Request: int64(r.MaxBody)}
+		if c := r.Contract; c != nil {
+			doc, where := b.files[c.File], c.Operation+c.Pointer
+			if _, err := shield.Compile(doc, where, c.File); err != nil {
+				ptr := "/routes/" + manifest.Escape(key) + "/contract"
+				found.Add(m.At(ptr), ptr, casemate.AsError(err).Hint, "%s", err)
+				continue
+			}
+			sum := sha256.Sum256(doc)
+			digest := hex.EncodeToString(sum[:])
+			out.docs[digest], x.Contract = doc, catalog.ContractID(digest, where)
+		}
+		out.app.Routes = append(out.app.Routes, x)
+	}
+	for _, name := range slices.Sorted(maps.Keys(out.app.Functions)) {
+		if u := m.Functions[name].URL; u != nil {
+			out.app.Routes = append(out.app.Routes, casemate.Route{ID: "$default", App: m.App, Host: catalog.URLID(d.cfg.Place.FunctionARN(name)), Method: "ANY",
+				Path: "$default", Function: name, Auth: authOf(u.Auth), Rate: u.Rate.Rate, Request: int64(u.MaxBody), URL: true})
+		}
+	}
+}
+
+// rights adds roles, guardrails and resource policies. The manifest was checked, so an error here is our own.
+func (d *Deployer) rights(a *catalog.App, m *manifest.Manifest) (err error) {
+	list := func(in []manifest.Statement, what, resource string) (out []casemate.Statement) {
+		for _, s := range in {
+			x, perr := s.Parse(m.Origin(s.Mark, what), resource)
+			if perr != nil {
+				err = fmt.Errorf("reading a statement of %s: %w", what, perr)
+			}
+			out = append(out, x)
+		}
+		return out
+	}
+	role := func(ptr, what string, grants []string, own, boundary []manifest.Statement) (r catalog.Role) {
+		for i, text := range grants {
+			s, gerr := policy.Grant(d.cfg.Place, m.App, text, m.Origin(m.At(fmt.Sprintf("%s/grants/%d", ptr, i)), what))
+			if gerr != nil {
+				err = fmt.Errorf("reading a grant of %s: %w", what, gerr)
+			}
+			r.Statements = append(r.Statements, s)
+		}
+		r.Statements = append(r.Statements, list(own, what, "")...)
+		r.Boundary = list(boundary, what+" boundary", "")
+		return r
+	}
+	for name := range a.Functions {
+		f := m.Functions[name]
+		a.Roles[catalog.ExecutionRole(name)] = role("/functions/"+manifest.Escape(name), "function "+name, f.Grants, f.Statements, f.Boundary)
+	}
+	for name, r := range m.Roles {
+		a.Roles[name] = role("/roles/"+manifest.Escape(name), "role "+name, r.Grants, r.Statements, r.Boundary)
+	}
+	a.Guardrails = list(m.Guardrails, "guardrail", "")
+	for name, s := range m.Resources {
+		fn := name[len("function/"):]
+		if a.Functions[fn] == nil {
+			continue // left out
+		}
+		if a.Resources == nil {
+			a.Resources = map[string][]casemate.Statement{}
+		}
+		arn := d.cfg.Place.FunctionARN(fn)
+		a.Resources[arn] = list(s, "resource "+name, arn)
+	}
+	return err
+}
+
+// issuers adds the trusted issuers, with their key sets.
+func (d *Deployer) issuers(a *catalog.App, b *bundle, found *manifest.Problems) {
+	for n, i := range b.manifest.Auth.JWT {
+		x := casemate.Issuer{App: a.Name, Issuer: i.Issuer, Audience: i.Audience, KeySetURL: i.Keys.URL, Algorithms: i.Algorithms,
+			RoleClaim: i.RoleClaim, Roles: i.Roles, Role: i.Role}
+		if i.Keys.File != "" {
+			x.KeySet = string(b.files[i.Keys.File])
+		}
+		err := checkKeys(x.KeySet)
+		if err == nil && d.cfg.Issuer != nil {
+			err = d.cfg.Issuer(x)
+		}
+		if err != nil {
+			ptr := fmt.Sprintf("/auth/jwt/%d", n)
+			found.Add(b.manifest.At(ptr), ptr, casemate.AsError(err).Hint, "%s", casemate.AsError(err).Error())
+		}
+		a.Issuers = append(a.Issuers, x)
+	}
+}
+
+// checkKeys refuses a key set that is none, or that holds what must not leave its owner.
+func checkKeys(doc string) error {
+	if doc == "" {
+		return nil
+	}
+	const hint = "export the public keys as a JWK set (RFC 7517)"
+	if err := shield.Scan([]byte(doc), shield.Bounds{}); err != nil {
+		return casemate.Errorf(casemate.Invalid, hint, "the key set is not well-formed: %w", err)
+	}
+	var set struct {
+		Keys []map[string]any `json:"keys"`
+	}
+	if err := json.Unmarshal([]byte(doc), &set); err != nil || len(set.Keys) == 0 {
+		return casemate.Errorf(casemate.Invalid, hint, "the key set holds no keys")
+	}
+	for _, k := range set.Keys {
+		for _, private := range [...]string{"d", "p", "q", "k"} {
+			if _, ok := k[private]; ok {
+				return casemate.Errorf(casemate.Invalid, hint, "the key set holds a private or shared key")
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,378 @@
+package deploy
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"casemate"
+	"casemate/catalog"
+	"casemate/deploy/manifest"
+)
+
+// The sections of a plan, in the order a person should read them: who may what comes first.
+const (
+	KindPermission = "permission"
+	KindRoute      = "route"
+	KindFunction   = "function"
+	KindLimit      = "limit"
+)
+
+// Change is one difference between what is in force and what would be.
+type Change struct {
+	Kind    string `json:"kind"`
+	Op      string `json:"op"` // add, remove, change
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
+	Wider   bool   `json:"wider,omitempty"` // it lets somebody or something do more than before
+}
+
+// Plan is what a deploy or rollback would change, permissions first.
+type Plan struct {
+	App        string             `json:"app"`
+	Generation int                `json:"generation"` // in force; 0: the app is new
+	Changes    []Change           `json:"changes"`
+	New        []string           `json:"new,omitempty"`      // functions that get a new version
+	LeftOut    []string           `json:"left_out,omitempty"` // functions whose runtime is not on this machine
+	Warnings   []manifest.Problem `json:"warnings,omitempty"`
+}
+
+// Empty reports whether nothing would change.
+func (p *Plan) Empty() bool { return len(p.Changes) == 0 }
+
+// Summary is one line for a history.
+func (p *Plan) Summary() string {
+	n, wider := map[string]int{}, 0
+	for _, c := range p.Changes {
+		n[c.Kind]++
+		if c.Wider {
+			wider++
+		}
+	}
+	var parts []string
+	for _, k := range [...]string{KindPermission, KindRoute, KindFunction, KindLimit} {
+		if n[k] == 1 {
+			parts = append(parts, "1 "+k)
+		} else if n[k] > 1 {
+			parts = append(parts, fmt.Sprintf("%d %ss", n[k], k))
+		}
+	}
+	if len(parts) == 0 {
+		return "no change"
+	}
+	if wider > 0 {
+		parts = append(parts, fmt.Sprintf("%d of them wider than before", wider))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// String is the plan for a person: "+" comes, "-" goes, "~" changes, "!" lets more through than before.
+func (p *Plan) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", p.App, p.Summary())
+	if p.Generation == 0 {
+		b.WriteString(" (new app)")
+	}
+	b.WriteByte('\n')
+	kind := ""
+	for _, c := range p.Changes {
+		if c.Kind != kind {
+			kind = c.Kind
+			fmt.Fprintf(&b, "%ss\n", kind)
+		}
+		sign := map[string]string{"add": "+", "remove": "-", "change": "~"}[c.Op]
+		if c.Wider {
+			sign += "!"
+		}
+		fmt.Fprintf(&b, "  %-2s %s: %s\n", sign, c.Subject, c.Text)
+	}
+	for _, f := range p.LeftOut {
+		fmt.Fprintf(&b, "LEFT OUT: function %s and its routes: its runtime is not on this machine\n", f)
+	}
+	for _, w := range p.Warnings {
+		fmt.Fprintf(&b, "warning: %d:%d: %s\n", w.Line, w.Column, w.Message)
+	}
+	return b.String()
+}
+
+type comparer struct{ changes []Change }
+
+func (c *comparer) say(kind, op, subject string, wider bool, format string, args ...any) {
+	c.changes = append(c.changes, Change{kind, op, subject, fmt.Sprintf(format, args...), wider})
+}
+
+// compare lists what differs between two states of an app; current is nil for a new one.
+func compare(current, next *catalog.App) *Plan {
+	p := &Plan{App: next.Name, LeftOut: next.LeftOut}
+	if current == nil {
+		current = &catalog.App{}
+	}
+	p.Generation = current.Generation
+	c := &comparer{}
+	for _, role := range union(current.Roles, next.Roles) {
+		was, is := current.Roles[role], next.Roles[role]
+		subject := "role " + role
+		if fn, ok := strings.CutPrefix(role, catalog.ExecutionRole("")); ok {
+			subject = "function " + fn + " may"
+		} else if _, had := current.Roles[role]; !had && len(is.Statements) == 0 {
+			c.say(KindPermission, "add", subject, false, "may nothing")
+		}
+		c.statements(subject, was.Statements, is.Statements)
+		if len(was.Boundary) > 0 && len(is.Boundary) == 0 {
+			c.say(KindPermission, "remove", subject, true, "has no boundary any more")
+		} else if len(was.Boundary) == 0 && len(is.Boundary) > 0 {
+			c.say(KindPermission, "add", subject, false, "gets a boundary")
+		}
+		c.statements(subject+" within its boundary", was.Boundary, is.Boundary)
+	}
+	c.statements("guardrail of every app", current.Guardrails, next.Guardrails)
+	for _, arn := range union(current.Resources, next.Resources) {
+		c.statements("resource policy of "+arn[strings.LastIndexByte(arn, ':')+1:], current.Resources[arn], next.Resources[arn])
+	}
+	c.issuers(current.Issuers, next.Issuers)
+	c.routes(current, next)
+	for _, name := range union(current.Functions, next.Functions) {
+		c.function(name, current.Functions[name], next.Functions[name])
+	}
+	rank := map[string]int{KindPermission: 0, KindRoute: 1, KindFunction: 2, KindLimit: 3}
+	sort.SliceStable(c.changes, func(i, j int) bool { return rank[c.changes[i].Kind] < rank[c.changes[j].Kind] })
+	p.Changes = c.changes
+	return p
+}
+
+func union[V any](a, b map[string]V) []string {
+	all := maps.Clone(a)
+	if all == nil {
+		all = map[string]V{}
+	}
+	maps.Copy(all, b)
+	return slices.Sorted(maps.Keys(all))
+}
+
+// statements compares two lists as sets; where a statement stands in its file does not count.
+func (c *comparer) statements(subject string, was, is []casemate.Statement) {
+	old, fresh := byText(was), byText(is)
+	for _, t := range union(old, fresh) {
+		_, had := old[t]
+		s, has := fresh[t]
+		switch {
+		case has && !had:
+			c.say(KindPermission, "add", subject, s.Effect == casemate.Allow, "%s", phrase(s))
+		case had && !has:
+			c.say(KindPermission, "remove", subject, old[t].Effect == casemate.Deny, "%s", phrase(old[t]))
+		}
+	}
+}
+
+func byText(l []casemate.Statement) map[string]casemate.Statement {
+	m := map[string]casemate.Statement{}
+	for _, s := range l {
+		m[textOf(s)] = s
+	}
+	return m
+}
+
+func textOf(v any) string {
+	if s, ok := v.(casemate.Statement); ok {
+		s.Origin = ""
+		v = s
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(b)
+}
+
+// phrase is a statement in one line.
+func phrase(s casemate.Statement) string {
+	part := func(word string, not, l []string) string {
+		if len(not) > 0 {
+			return word + " other than " + strings.Join(not, ", ")
+		}
+		return word + strings.Join(l, ", ")
+	}
+	text := string(s.Effect) + " " + part("", s.NotAction, s.Action) + " on " + part("", s.NotResource, s.Resource)
+	if len(s.Principal)+len(s.NotPrincipal) > 0 {
+		text += " for " + textOf(s.Principal)
+		if len(s.NotPrincipal) > 0 {
+			text = strings.TrimSuffix(text, "null") + "all but " + textOf(s.NotPrincipal)
+		}
+	}
+	if len(s.Condition) > 0 {
+		text += " if " + textOf(s.Condition)
+	}
+	if s.Origin != "" {
+		text += " (" + s.Origin + ")"
+	}
+	return text
+}
+
+func (c *comparer) issuers(was, is []casemate.Issuer) {
+	index := func(l []casemate.Issuer) map[string]string {
+		m := map[string]string{}
+		for _, i := range l {
+			m[i.Issuer] += textOf(i)
+		}
+		return m
+	}
+	old, fresh := index(was), index(is)
+	for _, name := range union(old, fresh) {
+		switch {
+		case old[name] == "":
+			c.say(KindPermission, "add", "issuer "+name, true, "its tokens are taken")
+		case fresh[name] == "":
+			c.say(KindPermission, "remove", "issuer "+name, false, "its tokens are taken no more")
+		case old[name] != fresh[name]:
+			c.say(KindPermission, "change", "issuer "+name, true, "its keys, algorithms, audience or roles are others")
+		}
+	}
+}
+
+func routeKey(r casemate.Route) string {
+	if r.URL {
+		return "URL of " + r.Function
+	}
+	return "route " + strings.TrimSpace(r.Host+" "+r.ID)
+}
+
+func (c *comparer) routes(current, next *catalog.App) {
+	index := func(l []casemate.Route) map[string]casemate.Route {
+		m := map[string]casemate.Route{}
+		for _, r := range l {
+			m[routeKey(r)] = r
+		}
+		return m
+	}
+	old, fresh := index(current.Routes), index(next.Routes)
+	for _, k := range union(old, fresh) {
+		was, had := old[k]
+		is, has := fresh[k]
+		if !has {
+			c.say(KindRoute, "remove", k, false, "leads to %s no more", was.Function)
+			continue
+		}
+		if !had {
+			c.say(KindRoute, "add", k, false, "leads to %s", is.Function)
+		} else if was.Function != is.Function {
+			c.say(KindRoute, "change", k, false, "leads to %s instead of %s", is.Function, was.Function)
+		}
+		c.auth(k, was.Auth, is.Auth)
+		if was.Contract != is.Contract {
+			c.contract(k, was.Contract, is.Contract)
+		}
+		if had && was.Rate != is.Rate {
+			c.say(KindLimit, "change", k, is.Rate.PerSecond == 0 || was.Rate.PerSecond > 0 && is.Rate.PerSecond > was.Rate.PerSecond, "rate %s instead of %s", rateText(is.Rate), rateText(was.Rate))
+		}
+		if had && was.Request != is.Request {
+			c.say(KindLimit, "change", k, is.Request == 0 || was.Request > 0 && is.Request > was.Request, "max_body %s instead of %s", bodyText(is.Request), bodyText(was.Request))
+		}
+	}
+}
+
+func (c *comparer) contract(k, was, is string) {
+	switch {
+	case was == "":
+		c.say(KindRoute, "add", k, false, "bodies have a contract")
+	case is == "":
+		c.say(KindRoute, "remove", k, true, "bodies have no contract any more")
+	default:
+		c.say(KindRoute, "change", k, false, "bodies have another contract")
+	}
+}
+
+// auth says who gets in, or does not any more: a permission, wherever it is written.
+func (c *comparer) auth(k string, was, is casemate.Auth) {
+	for _, kind := range is.Kinds {
+		if !slices.Contains(was.Kinds, kind) {
+			c.say(KindPermission, "add", k, len(was.Kinds) > 0, "takes a %s", credentialText(kind))
+		}
+	}
+	for _, kind := range was.Kinds {
+		if !slices.Contains(is.Kinds, kind) {
+			c.say(KindPermission, "remove", k, false, "takes no %s any more", credentialText(kind))
+		}
+	}
+	switch {
+	case is.Open != nil && (was.Open == nil || !was.Open.Expires.Equal(is.Open.Expires) || was.Open.Reason != is.Open.Reason):
+		c.say(KindPermission, "add", k, was.Open == nil || is.Open.Expires.After(was.Open.Expires), "open to everybody until %s: %s", is.Open.Expires.Format(time.DateOnly), is.Open.Reason)
+	case is.Open == nil && was.Open != nil:
+		c.say(KindPermission, "remove", k, false, "open to everybody no more")
+	}
+}
+
+func credentialText(k casemate.CredentialKind) string {
+	if k == casemate.CredentialBearer {
+		return "token"
+	}
+	return string(k)
+}
+
+func rateText(r casemate.Rate) string {
+	if r.PerSecond == 0 {
+		return "by default"
+	}
+	return fmt.Sprintf("%g/s burst %d", r.PerSecond, r.Burst)
+}
+
+func bodyText(n int64) string {
+	if n == 0 {
+		return "of the function"
+	}
+	return manifest.Size(n).String()
+}
+
+func (c *comparer) function(name string, was, is *catalog.Function) {
+	subject := "function " + name
+	if is == nil {
+		c.say(KindFunction, "remove", subject, false, "is gone, with its versions")
+		return
+	}
+	n := is.Number(is.Live)
+	if was == nil {
+		c.say(KindFunction, "add", subject, false, "version %d: %s, %d MB, %s, %s a sandbox", n.Number, n.Runtime, n.Limits.MemoryMB, n.Limits.Timeout, n.Isolation)
+		return
+	}
+	o := was.Number(was.Live)
+	if o.ID == n.ID {
+		return
+	}
+	var parts []string
+	differs := func(what string, a, b any) {
+		if textOf(a) != textOf(b) {
+			parts = append(parts, what)
+		}
+	}
+	differs("code", o.Code, n.Code)
+	differs("runtime", o.Runtime, n.Runtime)
+	differs("handler", o.Handler, n.Handler)
+	differs("environment", o.Env, n.Env)
+	differs("async", o.Async, n.Async)
+	if o.Isolation != n.Isolation {
+		parts = append(parts, fmt.Sprintf("isolation %s instead of %s", n.Isolation, o.Isolation))
+	}
+	if o.Limits != n.Limits {
+		c.limits(subject, o.Limits, n.Limits)
+		parts = append(parts, "limits")
+	}
+	c.say(KindFunction, "change", subject, n.Isolation == casemate.IsolationWarm && o.Isolation != n.Isolation, "version %d instead of %d: %s", n.Number, o.Number, strings.Join(parts, ", "))
+}
+
+func (c *comparer) limits(subject string, was, is casemate.Limits) {
+	say := func(what string, more bool, a, b any) {
+		if a != b {
+			c.say(KindLimit, "change", subject, more, "%s %v instead of %v", what, b, a)
+		}
+	}
+	say("timeout", is.Timeout > was.Timeout, was.Timeout, is.Timeout)
+	say("init_timeout", is.InitTimeout > was.InitTimeout, was.InitTimeout, is.InitTimeout)
+	say("memory in MB", is.MemoryMB > was.MemoryMB, was.MemoryMB, is.MemoryMB)
+	say("tmp in MB", is.TmpMB > was.TmpMB, was.TmpMB, is.TmpMB)
+	say("concurrency", is.Concurrency > was.Concurrency, was.Concurrency, is.Concurrency)
+	say("max_body", is.Request > was.Request, manifest.Size(was.Request), manifest.Size(is.Request))
+	say("rate", is.Rate.PerSecond > was.Rate.PerSecond, rateText(was.Rate), rateText(is.Rate))
+}
