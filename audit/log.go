@@ -78,6 +78,8 @@ type Log struct {
 	last    atomic.Uint64 // a sequence known to be in the stream
 	durable atomic.Uint64 // likewise, and known to survive a power cut
 
+	observe atomic.Pointer[func(seq uint64, r *casemate.Record)]
+
 	signer note.Signer
 	check  note.Verifier
 	public string
@@ -189,6 +191,9 @@ func (l *Log) append(ctx context.Context, r *casemate.Record, w casemate.Wait) (
 	if err != nil {
 		return 0, err
 	}
+	if do := l.observe.Load(); do != nil {
+		(*do)(seq, r)
+	}
 	raise(&l.last, seq)
 	if w == casemate.Durable {
 		raise(&l.durable, seq)
@@ -204,6 +209,10 @@ func (l *Log) append(ctx context.Context, r *casemate.Record, w casemate.Wait) (
 	}
 	return seq, nil
 }
+
+// Observe has do called with every record from now on, as soon as it is written, with its sequence; calls may come out
+// of order and at once. do must be quick and must not keep r. A second Observe replaces the first.
+func (l *Log) Observe(do func(seq uint64, r *casemate.Record)) { l.observe.Store(&do) }
 
 func raise(a *atomic.Uint64, to uint64) {
 	for is := a.Load(); is < to && !a.CompareAndSwap(is, to); is = a.Load() {

@@ -239,3 +239,34 @@ func TestClosedLogRefuses(t *testing.T) {
 		t.Fatalf("Begin after Close: %v", err)
 	}
 }
+
+func TestObserverSeesEveryRecordWithItsSequence(t *testing.T) {
+	s, dir := newTape(), t.TempDir()
+	l := openLog(t, config(t, s, dir))
+	defer closeLog(t, l)
+	var mu sync.Mutex
+	seen := map[uint64]string{}
+	l.Observe(func(seq uint64, r *casemate.Record) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[seq] = r.ID
+	})
+	run(t, l, 0, 20)
+	r := record(20)
+	if err := errors.Join(l.Begin(r), l.End(t.Context(), r, casemate.Written)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Seal(t.Context()); err != nil { // writes a record of its own
+		t.Fatal(err)
+	}
+	n := 0
+	if err := l.Records(t.Context(), 1, func(seq uint64, r *casemate.Record) error {
+		n++
+		if seen[seq] != r.ID {
+			t.Errorf("record %d is %s, the observer saw %q", seq, r.ID, seen[seq])
+		}
+		return nil
+	}); err != nil || n != 22 || len(seen) != 22 {
+		t.Errorf("%d records, %d observed, %v", n, len(seen), err)
+	}
+}

@@ -195,6 +195,11 @@ func (l *Log) Each(ctx context.Context, from uint64, do func(Entry) error) error
 	}
 }
 
+// Records is Each for those who need no more than sequence and record.
+func (l *Log) Records(ctx context.Context, from uint64, do func(seq uint64, r *casemate.Record) error) error {
+	return l.Each(ctx, from, func(e Entry) error { return do(e.Seq, &e.Record) })
+}
+
 func (l *Log) each(ctx context.Context, from uint64, do func(Entry) error) (uint64, error) {
 	ms, err := l.records.Read(ctx, from, batch)
 	if err != nil {
