@@ -41,7 +41,6 @@ type Config struct {
 	Interval time.Duration // time likewise; default 10 s
 	Clock    func() time.Time
 	Log      *slog.Logger
-	Closed   func(seq uint64, r *casemate.Record) // told of every record that was appended; must not block or keep r; may be nil
 }
 
 func (c *Config) fill() error {
@@ -197,9 +196,6 @@ func (l *Log) append(ctx context.Context, r *casemate.Record, w casemate.Wait) (
 	raise(&l.last, seq)
 	if w == casemate.Durable {
 		raise(&l.durable, seq)
-	}
-	if l.cfg.Closed != nil {
-		l.cfg.Closed(seq, r)
 	}
 	if l.cache.put(seq, r.ID, tlog.RecordHash(data)) >= l.cfg.Every {
 		select {
