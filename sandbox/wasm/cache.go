@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/sandbox/wasm/wire"
 )
 
 // Compiled code is machine code, so that who can write it owns every later worker of it. It is made in a worker of its
@@ -123,7 +124,7 @@ func (p *Pool) compileInto(ctx context.Context, module, dir string) error {
 	}
 	defer os.RemoveAll(part) // a no-op once it is renamed
 	spec := &Spec{Module: module, MemoryBytes: compileMemory, TmpBytes: compiledLimit, AllowWeak: p.cfg.AllowWeak}
-	w, err := p.startLink(ctx, spec, &setup{Compile: true, Pages: 1 << 16}, objectChunk+setupLimit)
+	w, err := p.startLink(ctx, spec, &wire.Setup{Compile: true, Pages: 1 << 16}, wire.ObjectChunk+wire.SetupLimit)
 	if err != nil {
 		return err
 	}
@@ -154,7 +155,7 @@ type objectSink struct {
 }
 
 func (s *objectSink) take(body []byte) error {
-	o, err := parseObject(body)
+	o, err := wire.ParseObject(body)
 	if err != nil {
 		return err
 	}
@@ -176,11 +177,11 @@ func (s *objectSink) open(name string) error {
 		return err
 	}
 	if s.files == compiledObjects {
-		return fmt.Errorf("%w: more than %d objects", errFrame, compiledObjects)
+		return fmt.Errorf("%w: more than %d objects", wire.ErrFrame, compiledObjects)
 	}
 	dir, base, ok := strings.Cut(name, "/")
 	if !ok || !plain(dir) || !plain(base) {
-		return fmt.Errorf("%w: object %.100q", errFrame, name)
+		return fmt.Errorf("%w: object %.100q", wire.ErrFrame, name)
 	}
 	if err := os.MkdirAll(filepath.Join(s.dir, dir), 0o755); err != nil {
 		return err
@@ -210,7 +211,7 @@ func (s *objectSink) seal() error {
 		return err
 	}
 	if s.files == 0 {
-		return fmt.Errorf("%w: no compiled code came", errFrame)
+		return fmt.Errorf("%w: no compiled code came", wire.ErrFrame)
 	}
 	return os.Chmod(s.dir, 0o755)
 }
@@ -258,15 +259,15 @@ func (p *Pool) startWorker(ctx context.Context, f *function) (*link, error) {
 
 func (p *Pool) loadWorker(ctx context.Context, v *casemate.Version, path, dir string) (*link, error) {
 	limits := limitsOf(v)
-	s := &setup{Pages: pagesOf(limits), Request: uint32(limits.Request), Response: uint32(limits.Response),
+	s := &wire.Setup{Pages: pagesOf(limits), Request: uint32(limits.Request), Response: uint32(limits.Response),
 		LogBytes: uint32(p.cfg.LogBytes)}
 	for k, value := range v.Env {
 		s.Env = append(s.Env, k+"="+value)
 	}
 	began := time.Now()
 	spec := &Spec{Module: path, Cache: dir, TmpBytes: 1 << 20, AllowWeak: p.cfg.AllowWeak,
-		MemoryBytes: int64(s.Pages)*pageSize + workerMemory + moduleFactor*v.CodeSize + 2*(limits.Request+limits.Response)}
-	bound := max(int(limits.Response)+answerHeader+detailLimit, logChunk) + lengthSize
+		MemoryBytes: int64(s.Pages)*wire.PageSize + workerMemory + moduleFactor*v.CodeSize + 2*(limits.Request+limits.Response)}
+	bound := max(int(limits.Response)+wire.AnswerHeader+wire.DetailLimit, wire.LogChunk) + wire.LengthSize
 	w, err := p.startLink(ctx, spec, s, bound)
 	if err != nil {
 		return nil, err
@@ -277,6 +278,6 @@ func (p *Pool) loadWorker(ctx context.Context, v *casemate.Version, path, dir st
 		w.abandon()
 		return nil, err
 	}
-	w.init, w.logMax = time.Since(began), p.cfg.LogBytes+logChunk // the worker's own remarks on top
+	w.init, w.logMax = time.Since(began), p.cfg.LogBytes+wire.LogChunk // the worker's own remarks on top
 	return w, nil
 }

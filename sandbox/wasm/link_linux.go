@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"casemate"
+	"casemate/sandbox/wasm/wire"
 )
 
 // Spec asks for one worker process.
@@ -48,7 +49,7 @@ type Exit struct {
 // link is the node's end of one worker. One run uses it at a time.
 type link struct {
 	file    *os.File
-	frames  *frameReader
+	frames  *wire.Reader
 	process Process
 	walls   []string
 	weak    []string
@@ -70,7 +71,7 @@ type link struct {
 const smallPayload = 64 << 10
 
 // startLink starts a worker and sends it its set-up. What it answers is the caller's to read.
-func (p *Pool) startLink(ctx context.Context, spec *Spec, s *setup, bound int) (*link, error) {
+func (p *Pool) startLink(ctx context.Context, spec *Spec, s *wire.Setup, bound int) (*link, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("making a socket pair: %w", err)
@@ -88,10 +89,10 @@ func (p *Pool) startLink(ctx context.Context, spec *Spec, s *setup, bound int) (
 		_ = file.Close()
 		return nil, fmt.Errorf("starting a wasm worker: %w", err)
 	}
-	w := &link{file: file, frames: newFrameReader(file, bound), process: started.Process, walls: started.Walls,
+	w := &link{file: file, frames: wire.NewReader(file, bound), process: started.Process, walls: started.Walls,
 		weak: started.Weak, done: make(chan struct{}), release: func() {}}
 	s.Module, s.Cache = started.Module, started.Cache
-	if _, err = file.Write(s.frame()); err != nil {
+	if _, err = file.Write(s.Frame()); err != nil {
 		w.abandon()
 		return nil, fmt.Errorf("setting a wasm worker up: %w", err)
 	}
@@ -99,13 +100,13 @@ func (p *Pool) startLink(ctx context.Context, spec *Spec, s *setup, bound int) (
 }
 
 // send gives the worker an event; after an error it did not get it whole, and is of no use.
-func (w *link) send(deadline time.Time, e *event) error {
+func (w *link) send(deadline time.Time, e *wire.Event) error {
 	if err := w.file.SetDeadline(deadline); err != nil {
 		return err
 	}
 	w.seq++
 	e.Seq = w.seq
-	w.scratch = appendEvent(w.scratch[:0], e)
+	w.scratch = wire.AppendEvent(w.scratch[:0], e)
 	if len(e.Payload) <= smallPayload {
 		w.scratch = append(w.scratch, e.Payload...)
 		_, err := w.file.Write(w.scratch)
@@ -120,7 +121,7 @@ func (w *link) send(deadline time.Time, e *event) error {
 
 // receive takes the answer to event seq. After an error the worker is of no use. The payload of the answer is good until
 // the next one.
-func (w *link) receive(ctx context.Context, seq uint64, log func([]byte)) (answer, error) {
+func (w *link) receive(ctx context.Context, seq uint64, log func([]byte)) (wire.Answer, error) {
 	if ctx.Done() != nil {
 		stop := context.AfterFunc(ctx, func() { _ = w.file.SetDeadline(time.Unix(1, 0)) })
 		defer func() {
@@ -131,27 +132,27 @@ func (w *link) receive(ctx context.Context, seq uint64, log func([]byte)) (answe
 	}
 	logged := 0
 	for {
-		k, body, err := w.frames.next()
+		k, body, err := w.frames.Next()
 		if err != nil {
-			return answer{}, err
+			return wire.Answer{}, err
 		}
 		switch k {
-		case kindLog:
+		case wire.KindLog:
 			if logged += len(body); logged > w.logMax {
-				return answer{}, fmt.Errorf("%w: log over its bound", errFrame)
+				return wire.Answer{}, fmt.Errorf("%w: log over its bound", wire.ErrFrame)
 			}
 			log(body)
-		case kindAnswer:
-			a, err := parseAnswer(body)
+		case wire.KindAnswer:
+			a, err := wire.ParseAnswer(body)
 			if err == nil && a.Seq != seq {
-				err = fmt.Errorf("%w: answer %d to event %d", errFrame, a.Seq, seq)
+				err = fmt.Errorf("%w: answer %d to event %d", wire.ErrFrame, a.Seq, seq)
 			}
 			w.spent += time.Duration(a.CPU)
 			return a, err
-		case kindFault:
-			return answer{}, fmt.Errorf("the worker gave up: %.300s", body)
+		case wire.KindFault:
+			return wire.Answer{}, fmt.Errorf("the worker gave up: %.300s", body)
 		default:
-			return answer{}, fmt.Errorf("%w: kind %q", errFrame, k)
+			return wire.Answer{}, fmt.Errorf("%w: kind %q", wire.ErrFrame, k)
 		}
 	}
 }
@@ -162,26 +163,26 @@ func (w *link) await(deadline time.Time, object func([]byte) error) error {
 		return err
 	}
 	for {
-		k, body, err := w.frames.next()
+		k, body, err := w.frames.Next()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return casemate.Errorf(casemate.Timeout, "make the module smaller, or raise init_timeout",
 				"the module was not ready in time")
 		case err != nil:
 			return fmt.Errorf("waiting for a wasm worker: %w", err)
-		case k == kindReady && len(body) == 8:
+		case k == wire.KindReady && len(body) == 8:
 			w.spent = time.Duration(binary.LittleEndian.Uint64(body))
 			return nil
-		case k == kindFault:
+		case k == wire.KindFault:
 			return casemate.Errorf(casemate.Invalid, "build the module again and check it with another runtime",
 				"the module was refused: %s", firstLine(body))
-		case k == kindObject && object != nil:
+		case k == wire.KindObject && object != nil:
 			if err := object(body); err != nil {
 				return err
 			}
-		case k == kindLog:
+		case k == wire.KindLog:
 		default:
-			return fmt.Errorf("%w: kind %q", errFrame, k)
+			return fmt.Errorf("%w: kind %q", wire.ErrFrame, k)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"casemate"
 	"casemate/internal/casetest/guests"
+	"casemate/sandbox/wasm/wire"
 )
 
 // rogue is a worker process that was taken over: it says what the test makes it say.
@@ -28,23 +29,23 @@ func (r *rogue) Wait() Exit {
 
 // TestRogueWorkers: whatever comes out of the jail, the run fails by itself and the node goes on.
 func TestRogueWorkers(t *testing.T) {
-	ready := textFrame(nil, kindReady, make([]byte, 8))
+	ready := wire.TextFrame(nil, wire.KindReady, make([]byte, 8))
 	for name, script := range map[string]func(io.ReadWriter){
 		"a log without end": func(c io.ReadWriter) {
 			for {
-				if _, err := c.Write(textFrame(nil, kindLog, make([]byte, logChunk))); err != nil {
+				if _, err := c.Write(wire.TextFrame(nil, wire.KindLog, make([]byte, wire.LogChunk))); err != nil {
 					return
 				}
 			}
 		},
 		"somebody else's answer": func(c io.ReadWriter) {
-			_, _ = c.Write(finishAnswer(make([]byte, answerHeader), &answer{Seq: 99}))
+			_, _ = c.Write(wire.FinishAnswer(make([]byte, wire.AnswerHeader), &wire.Answer{Seq: 99}))
 		},
-		"an endless frame": func(c io.ReadWriter) { _, _ = c.Write([]byte{0xff, 0xff, 0xff, 0x7f, byte(kindAnswer)}) },
-		"an unknown frame": func(c io.ReadWriter) { _, _ = c.Write(textFrame(nil, 'X', nil)) },
-		"compiled code":    func(c io.ReadWriter) { _, _ = c.Write((&object{Name: "a/b"}).frame()) },
+		"an endless frame": func(c io.ReadWriter) { _, _ = c.Write([]byte{0xff, 0xff, 0xff, 0x7f, byte(wire.KindAnswer)}) },
+		"an unknown frame": func(c io.ReadWriter) { _, _ = c.Write(wire.TextFrame(nil, 'X', nil)) },
+		"compiled code":    func(c io.ReadWriter) { _, _ = c.Write((&wire.Object{Name: "a/b"}).Frame()) },
 		"time travel": func(c io.ReadWriter) {
-			_, _ = c.Write(finishAnswer(make([]byte, answerHeader), &answer{Seq: 1, CPU: -5}))
+			_, _ = c.Write(wire.FinishAnswer(make([]byte, wire.AnswerHeader), &wire.Answer{Seq: 1, CPU: -5}))
 		},
 		"silence": func(io.ReadWriter) {},
 	} {
@@ -63,12 +64,12 @@ func TestRogueWorkers(t *testing.T) {
 				r := &rogue{conn: conn, script: script, end: make(chan struct{})}
 				go func() {
 					defer close(r.end)
-					f := newFrameReader(conn, 1<<20)
-					if _, _, err := f.next(); err != nil {
+					f := wire.NewReader(conn, 1<<20)
+					if _, _, err := f.Next(); err != nil {
 						return
 					}
 					_, _ = conn.Write(ready)
-					if _, _, err := f.next(); err != nil {
+					if _, _, err := f.Next(); err != nil {
 						return
 					}
 					r.script(conn)

@@ -11,6 +11,8 @@ import (
 
 	"casemate"
 	"casemate/sandbox/wasm/module"
+	"casemate/sandbox/wasm/wire"
+	"casemate/sandbox/wasm/worker"
 )
 
 // Config is what a Pool needs. Code and CacheDir are required.
@@ -105,7 +107,7 @@ func (p *Pool) Run(ctx context.Context, l *casemate.Launch) (*casemate.Result, e
 	if deadline.IsZero() {
 		deadline = began.Add(limits.InitTimeout + limits.Timeout)
 	}
-	e := event{Deadline: deadline.UnixNano(), Pages: pagesOf(limits), Payload: l.Payload}
+	e := wire.Event{Deadline: deadline.UnixNano(), Pages: pagesOf(limits), Payload: l.Payload}
 	w, err := f.dispatch(ctx, deadline, &e)
 	if err != nil {
 		return p.notStarted(l, began, err)
@@ -227,7 +229,7 @@ func limitsOf(v *casemate.Version) casemate.Limits {
 
 // pagesOf is the memory limit in pages; 4 GiB is all that a 32-bit memory can have.
 func pagesOf(l casemate.Limits) uint32 {
-	return uint32(min(max(l.MemoryMB, 1), 4096)) * (1 << 20 / pageSize)
+	return uint32(min(max(l.MemoryMB, 1), 4096)) * (1 << 20 / wire.PageSize)
 }
 
 // function is the queue of one version: its idle workers, last used first, and the runs that wait for one.
@@ -243,6 +245,17 @@ type function struct {
 	waiting []chan handover
 	closed  error
 }
+
+const (
+	// Argv0 is the name under which the node starts itself as a worker: the first thing main does is to look for it in
+	// the base of os.Args[0], and to end with os.Exit(wasm.Serve(wasm.SocketFD)).
+	Argv0 = "casemate-wasm"
+	// SocketFD is the worker's end of the socket pair.
+	SocketFD = 3
+)
+
+// Serve is the whole life of a worker process, worker.Serve: it gives the exit status.
+func Serve(fd int) int { return worker.Serve(fd) }
 
 // Inspect reads a module without running it and refuses what a worker could not run: module.Inspect, for deploys.
 func Inspect(code []byte) (module.Info, error) { return module.Inspect(code) }

@@ -17,6 +17,7 @@ import (
 
 	"casemate"
 	"casemate/internal/casetest/guests"
+	"casemate/sandbox/wasm/wire"
 )
 
 // TestMain makes the test binary its own worker, as cmd does.
@@ -276,7 +277,7 @@ func TestUsageAndLog(t *testing.T) {
 	if !cold.Usage.Cold || cold.Usage.Init <= 0 || warm.Usage.Cold || warm.Usage.Init != 0 {
 		t.Errorf("cold %+v, warm %+v", cold.Usage, warm.Usage)
 	}
-	if u := warm.Usage; u.CPU <= 0 || u.Wall <= 0 || u.In != 3 || u.Out != 0 || u.PeakBytes != pageSize || u.MemoryMB != 128 {
+	if u := warm.Usage; u.CPU <= 0 || u.Wall <= 0 || u.In != 3 || u.Out != 0 || u.PeakBytes != wire.PageSize || u.MemoryMB != 128 {
 		t.Errorf("usage %+v", u)
 	}
 	if len(warm.Walls) != 1 || warm.Executed != "1" {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/sandbox/wasm/wire"
 )
 
 // handover is what a waiting run gets: a worker, or the reason why there will be none.
@@ -16,7 +17,7 @@ type handover struct {
 }
 
 // dispatch hands an event to a worker. One that died while it was idle never got it, so that another may.
-func (f *function) dispatch(ctx context.Context, deadline time.Time, e *event) (*link, error) {
+func (f *function) dispatch(ctx context.Context, deadline time.Time, e *wire.Event) (*link, error) {
 	for {
 		w, err := f.take(ctx, deadline)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/sandbox/wasm/wire"
 )
 
 // tailBytes of a run's log go with its result, as AWS Lambda's LogResult does.
@@ -69,30 +70,30 @@ func (r *report) write(stream, text string) {
 }
 
 // answered makes the result of a run that the worker finished.
-func (r *report) answered(a *answer, ended time.Time) *casemate.Result {
+func (r *report) answered(a *wire.Answer, ended time.Time) *casemate.Result {
 	wall := ended.Sub(r.began)
 	// The figure comes from inside the jail: more than the machine can give is not believed.
 	r.usage.CPU = min(time.Duration(a.CPU), wall*time.Duration(runtime.NumCPU()))
-	r.usage.PeakBytes = int64(a.Pages) * pageSize
+	r.usage.PeakBytes = int64(a.Pages) * wire.PageSize
 	id := r.launch.RequestID
 	switch a.Status {
-	case statusOK:
+	case wire.StatusOK:
 		return r.result(bytes.Clone(a.Payload), casemate.FailureNone, "", ended)
-	case statusFailed:
+	case wire.StatusFailed:
 		return r.result(bytes.Clone(a.Payload), casemate.FailureHandled, "the function reported an error", ended)
-	case statusExit:
+	case wire.StatusExit:
 		return r.failed(casemate.FailureExit, "Runtime exited with error: exit status "+strconv.Itoa(int(a.Exit)), a.Detail, ended)
-	case statusMemory:
+	case wire.StatusMemory:
 		detail := fmt.Sprintf("memory limit of %d MB reached; exit status %d; %s", r.usage.MemoryMB, a.Exit, a.Detail)
 		return r.failed(casemate.FailureMemory, "Runtime exited with error: out of memory", detail, ended)
-	case statusTooLarge:
+	case wire.StatusTooLarge:
 		text := fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", limitsOf(r.launch.Version).Response)
 		return r.result(errorBody(string(casemate.FailureResponse), text), casemate.FailureResponse, "answer over its bound", ended)
-	case statusLate:
+	case wire.StatusLate:
 		return r.timedOut(ended)
-	case statusInit:
+	case wire.StatusInit:
 		return r.failed(casemate.FailureInit, "the module could not be instantiated", a.Detail, ended)
-	case statusTrap:
+	case wire.StatusTrap:
 		return r.failed(casemate.FailureExit, "Runtime exited with error: trap: "+trapName(a.Detail), a.Detail, ended)
 	}
 	return r.failed(casemate.FailureExit, "Runtime exited without providing a reason", "unknown status for "+id, ended)

@@ -1,4 +1,6 @@
-package wasm
+// Package worker is the other side of package wasm: the process in the jail. It compiles its one module once and gives
+// every event a fresh instance of it.
+package worker
 
 import (
 	"bytes"
@@ -14,15 +16,11 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"golang.org/x/sys/unix"
+
+	"casemate/sandbox/wasm/wire"
 )
 
 const (
-	// Argv0 is the name under which the node starts itself as a worker: the first thing main does is to look for it, and
-	// to end with os.Exit(wasm.Serve(wasm.SocketFD)).
-	Argv0 = "casemate-wasm"
-	// SocketFD is the worker's end of the socket pair.
-	SocketFD = 3
-
 	// workerGC lets garbage grow to five times the live heap, which is a few MB: an instance leaves some 10 KB behind.
 	workerGC = 400
 	// workerCPUs keeps the Go runtime's threads few: the guest has one, the collector the other.
@@ -38,7 +36,7 @@ func Serve(fd int) int {
 	w := &worker{conn: socket(fd)}
 	if err := w.serve(); err != nil {
 		// The node may be gone; there is nobody else to tell.
-		_, _ = w.conn.Write(textFrame(nil, kindFault, cutDetail(err.Error())))
+		_, _ = w.conn.Write(wire.TextFrame(nil, wire.KindFault, cutDetail(err.Error())))
 		return 1
 	}
 	return 0
@@ -52,15 +50,15 @@ type worker struct {
 }
 
 func (w *worker) serve() error {
-	first := newFrameReader(w.conn, setupLimit)
-	k, body, err := first.next()
+	first := wire.NewReader(w.conn, wire.SetupLimit)
+	k, body, err := first.Next()
 	if err != nil {
 		return ignoreEOF(err)
 	}
-	if k != kindSetup {
-		return fmt.Errorf("%w: expected a set-up, got %q", errFrame, k)
+	if k != wire.KindSetup {
+		return fmt.Errorf("%w: expected a set-up, got %q", wire.ErrFrame, k)
 	}
-	s, err := parseSetup(body)
+	s, err := wire.ParseSetup(body)
 	if err != nil {
 		return err
 	}
@@ -79,7 +77,7 @@ func (w *worker) serve() error {
 	if w.guest, err = compile(code, s, cache, w.log); err != nil {
 		return err
 	}
-	first.limit = eventHeader + int(s.Request)
+	first.Limit = wire.EventHeader + int(s.Request)
 	if err = w.ready(); err != nil {
 		return err
 	}
@@ -91,21 +89,21 @@ func (w *worker) ready() (err error) {
 	if w.cpu, err = processCPU(); err != nil {
 		return err
 	}
-	_, err = w.conn.Write(textFrame(nil, kindReady, binary.LittleEndian.AppendUint64(nil, uint64(w.cpu))))
+	_, err = w.conn.Write(wire.TextFrame(nil, wire.KindReady, binary.LittleEndian.AppendUint64(nil, uint64(w.cpu))))
 	return err
 }
 
 // loop answers one event after the other.
-func (w *worker) loop(r *frameReader) error {
+func (w *worker) loop(r *wire.Reader) error {
 	for {
-		k, body, err := r.next()
+		k, body, err := r.Next()
 		if err != nil {
 			return ignoreEOF(err)
 		}
-		if k != kindEvent {
-			return fmt.Errorf("%w: expected an event, got %q", errFrame, k)
+		if k != wire.KindEvent {
+			return fmt.Errorf("%w: expected an event, got %q", wire.ErrFrame, k)
 		}
-		e, err := parseEvent(body)
+		e, err := wire.ParseEvent(body)
 		if err != nil {
 			return err
 		}
@@ -115,11 +113,11 @@ func (w *worker) loop(r *frameReader) error {
 	}
 }
 
-func (w *worker) answer(e *event) error {
-	var a answer
+func (w *worker) answer(e *wire.Event) error {
+	var a wire.Answer
 	w.log.begin()
 	if e.Deadline <= time.Now().UnixNano() {
-		a = answer{Seq: e.Seq, Status: statusLate}
+		a = wire.Answer{Seq: e.Seq, Status: wire.StatusLate}
 		w.guest.out.reset()
 	} else {
 		a = w.guest.run(e)
@@ -133,7 +131,7 @@ func (w *worker) answer(e *event) error {
 		return err
 	}
 	a.CPU, w.cpu = now-w.cpu, now
-	w.guest.out.frame = finishAnswer(w.guest.out.frame, &a)
+	w.guest.out.frame = wire.FinishAnswer(w.guest.out.frame, &a)
 	if _, err = w.conn.Write(w.guest.out.frame); err != nil {
 		return err
 	}
@@ -141,7 +139,7 @@ func (w *worker) answer(e *event) error {
 }
 
 // compileOnly sends the compiled code to the node, file by file, and ends. No guest code runs in this process.
-func (w *worker) compileOnly(code []byte, s *setup) error {
+func (w *worker) compileOnly(code []byte, s *wire.Setup) error {
 	cache, err := wazero.NewCompilationCacheWithDir(s.Cache)
 	if err != nil {
 		return fmt.Errorf("making room for compiled code: %w", err)
@@ -175,8 +173,8 @@ func (w *worker) sendFile(root *os.Root, name string) error {
 	if err != nil {
 		return err
 	}
-	for piece := range chunks(data, objectChunk) {
-		if _, err := w.conn.Write((&object{Name: name, Data: piece}).frame()); err != nil {
+	for piece := range chunks(data, wire.ObjectChunk) {
+		if _, err := w.conn.Write((&wire.Object{Name: name, Data: piece}).Frame()); err != nil {
 			return err
 		}
 	}
@@ -213,10 +211,10 @@ func (l *logger) Write(p []byte) (int, error) {
 	n := min(len(p), l.limit-l.sent)
 	l.sent += n
 	l.dropped += len(p) - n
-	for piece := range chunks(p[:n], logChunk/2) {
+	for piece := range chunks(p[:n], wire.LogChunk/2) {
 		l.line = append(l.line, piece...)
 		end := bytes.LastIndexByte(l.line, '\n') + 1
-		if end == 0 && len(l.line) >= logChunk/2 {
+		if end == 0 && len(l.line) >= wire.LogChunk/2 {
 			end = len(l.line)
 		}
 		if err := l.send(end); err != nil {
@@ -230,7 +228,7 @@ func (l *logger) send(n int) error {
 	if n == 0 {
 		return nil
 	}
-	l.frame = textFrame(l.frame, kindLog, l.line[:n])
+	l.frame = wire.TextFrame(l.frame, wire.KindLog, l.line[:n])
 	l.line = l.line[:copy(l.line, l.line[n:])]
 	_, err := l.conn.Write(l.frame)
 	return err
@@ -292,7 +290,7 @@ func processCPU() (int64, error) {
 	return t.Nano(), nil
 }
 
-func cutDetail(s string) []byte { return []byte(s[:min(len(s), detailLimit)]) }
+func cutDetail(s string) []byte { return []byte(s[:min(len(s), wire.DetailLimit)]) }
 
 func ignoreEOF(err error) error {
 	if errors.Is(err, io.EOF) {

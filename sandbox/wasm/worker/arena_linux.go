@@ -1,14 +1,15 @@
-package wasm
+package worker
 
 import (
 	"fmt"
 
 	"github.com/tetratelabs/wazero/experimental"
 	"golang.org/x/sys/unix"
+
+	"casemate/sandbox/wasm/wire"
 )
 
 const (
-	pageSize = 64 << 10 // of WebAssembly
 	// clearLimit is how much of a used memory is cleared in place; what lies above goes back to the kernel, which hands
 	// out zeroes. Below it a fault per touched page would cost more than the clearing.
 	clearLimit = 1 << 20
@@ -25,7 +26,7 @@ type arena struct {
 
 func newArena(pages uint32) (*arena, error) {
 	// MAP_NORESERVE: the range is address space, not memory, until it is touched.
-	base, err := unix.Mmap(-1, 0, int(pages)*pageSize, unix.PROT_READ|unix.PROT_WRITE,
+	base, err := unix.Mmap(-1, 0, int(pages)*wire.PageSize, unix.PROT_READ|unix.PROT_WRITE,
 		unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
 	if err != nil {
 		return nil, fmt.Errorf("reserving %d pages of linear memory: %w", pages, err)
@@ -51,7 +52,7 @@ func (a *arena) Free() {}
 
 // begin sets the limit of the next instance.
 func (a *arena) begin(pages uint32) {
-	a.limit, a.high, a.refused = min(uint64(pages)*pageSize, uint64(len(a.base))), 0, false
+	a.limit, a.high, a.refused = min(uint64(pages)*wire.PageSize, uint64(len(a.base))), 0, false
 }
 
 // reset leaves nothing of the last instance: every byte it could reach is zero afterwards.

@@ -1,4 +1,4 @@
-package wasm
+package worker
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 
 	"casemate/sandbox/wasm/module"
+	"casemate/sandbox/wasm/wire"
 )
 
 // guest is one compiled module with everything an instance of it needs, kept between events: the compiled code, the
@@ -33,7 +34,7 @@ type guest struct {
 }
 
 // compile reads the module and makes it ready. cache may be empty: compiled code is then kept in memory only.
-func compile(code []byte, s *setup, cache wazero.CompilationCache, log *logger) (*guest, error) {
+func compile(code []byte, s *wire.Setup, cache wazero.CompilationCache, log *logger) (*guest, error) {
 	info, err := module.Inspect(code)
 	if err != nil {
 		return nil, err
@@ -82,20 +83,20 @@ func (g *guest) moduleConfig(env []string) wazero.ModuleConfig {
 }
 
 // run gives one event to a fresh instance. The payload of the answer stands in g.out until the next run.
-func (g *guest) run(e *event) answer {
-	a := answer{Seq: e.Seq}
+func (g *guest) run(e *wire.Event) wire.Answer {
+	a := wire.Answer{Seq: e.Seq}
 	g.out.reset()
 	g.in.data = e.Payload
 	if e.Pages < g.info.MinPages {
-		a.Status, a.Detail = statusMemory, "the module needs more memory to start than it may have"
+		a.Status, a.Detail = wire.StatusMemory, "the module needs more memory to start than it may have"
 		return a
 	}
 	g.arena.begin(e.Pages)
 	m, err := g.runtime.InstantiateModule(g.ctx, g.code, g.config)
 	if err != nil {
 		g.classify(&a, err)
-		if a.Status == statusTrap {
-			a.Status = statusInit
+		if a.Status == wire.StatusTrap {
+			a.Status = wire.StatusInit
 		}
 		return a
 	}
@@ -104,12 +105,12 @@ func (g *guest) run(e *event) answer {
 	} else {
 		var failed bool
 		if failed, err = g.handle(m, e.Payload); failed {
-			a.Status = statusFailed
+			a.Status = wire.StatusFailed
 		}
 	}
 	g.classify(&a, err)
-	if err = m.Close(g.ctx); err != nil && a.Status == statusOK {
-		a.Status, a.Detail = statusTrap, "closing the instance failed"
+	if err = m.Close(g.ctx); err != nil && a.Status == wire.StatusOK {
+		a.Status, a.Detail = wire.StatusTrap, "closing the instance failed"
 	}
 	return a
 }
@@ -145,27 +146,27 @@ func (g *guest) handle(m api.Module, payload []byte) (failed bool, err error) {
 }
 
 // classify fills the status of a finished run. The stack of a trap goes to the log: the caller gets its first line only.
-func (g *guest) classify(a *answer, err error) {
-	a.Pages = uint32(g.arena.high / pageSize)
+func (g *guest) classify(a *wire.Answer, err error) {
+	a.Pages = uint32(g.arena.high / wire.PageSize)
 	var exit *sys.ExitError
 	switch {
 	case err == nil:
 	case errors.As(err, &exit):
 		if a.Exit = exit.ExitCode(); a.Exit != 0 {
-			a.Status = statusExit
+			a.Status = wire.StatusExit
 		}
 	default:
-		a.Status = statusTrap
+		a.Status = wire.StatusTrap
 		text := err.Error()
 		first, _, _ := strings.Cut(text, "\n")
 		a.Detail = strings.TrimPrefix(first, "wasm error: ")
 		fmt.Fprintln(g.log, text)
 	}
 	switch {
-	case a.Status != statusOK && a.Status != statusFailed && g.arena.refused:
-		a.Status = statusMemory
+	case a.Status != wire.StatusOK && a.Status != wire.StatusFailed && g.arena.refused:
+		a.Status = wire.StatusMemory
 	case g.out.over:
-		a.Status = statusTooLarge
+		a.Status = wire.StatusTooLarge
 	}
 }
 
@@ -188,21 +189,21 @@ type output struct {
 var errTooLarge = errors.New("the answer is over its bound")
 
 func newOutput(limit int) *output {
-	return &output{limit: limit, frame: make([]byte, answerHeader, 16<<10)}
+	return &output{limit: limit, frame: make([]byte, wire.AnswerHeader, 16<<10)}
 }
 
 func (o *output) reset() {
-	if cap(o.frame) > keepBuffer {
-		o.frame = make([]byte, answerHeader, 16<<10)
+	if cap(o.frame) > wire.KeepBuffer {
+		o.frame = make([]byte, wire.AnswerHeader, 16<<10)
 	}
-	o.frame, o.over = o.frame[:answerHeader], false
+	o.frame, o.over = o.frame[:wire.AnswerHeader], false
 }
 
 // Write keeps p. Beyond the bound it fails, which the guest sees as EIO, and keeps nothing more.
 func (o *output) Write(p []byte) (int, error) {
-	if o.over || len(o.frame)-answerHeader+len(p) > o.limit {
+	if o.over || len(o.frame)-wire.AnswerHeader+len(p) > o.limit {
 		o.over = true
-		o.frame = o.frame[:answerHeader]
+		o.frame = o.frame[:wire.AnswerHeader]
 		return 0, errTooLarge
 	}
 	o.frame = append(o.frame, p...)

@@ -1,0 +1,106 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"reflect"
+	"testing"
+	"testing/iotest"
+
+	"pgregory.net/rapid"
+)
+
+func TestFramesComeBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringN(0, 40, 200)
+		s := &Setup{Compile: rapid.Bool().Draw(t, "compile"), Module: text.Draw(t, "module"), Cache: text.Draw(t, "cache"),
+			Pages: rapid.Uint32().Draw(t, "pages"), Response: 7, Env: rapid.SliceOfN(text, 0, 5).Draw(t, "env")}
+		e := &Event{Seq: rapid.Uint64().Draw(t, "seq"), Deadline: rapid.Int64().Draw(t, "deadline"), Pages: 3,
+			Payload: rapid.SliceOfN(rapid.Byte(), 0, 100_000).Draw(t, "payload")}
+		a := &Answer{Seq: 1, Status: StatusTrap, Exit: 5, CPU: 6, Pages: 7, Payload: e.Payload, Detail: "why"}
+		o := &Object{Name: "a/b", Data: e.Payload}
+		var wire []byte
+		wire = append(wire, s.Frame()...)
+		wire = append(append(wire, AppendEvent(nil, e)...), e.Payload...)
+		wire = append(wire, FinishAnswer(append(make([]byte, AnswerHeader), a.Payload...), a)...)
+		wire = append(wire, o.Frame()...)
+
+		r := NewReader(iotest.HalfReader(bytes.NewReader(wire)), 1<<20)
+		next := func(want Kind) []byte {
+			k, body, err := r.Next()
+			if err != nil || k != want {
+				t.Fatalf("frame %q: %v, want %q", k, err, want)
+			}
+			return body
+		}
+		if got, err := ParseSetup(next(KindSetup)); err != nil || !reflect.DeepEqual(got, s) {
+			t.Fatalf("%+v: %v, want %+v", got, err, s)
+		}
+		if got, err := ParseEvent(next(KindEvent)); err != nil || !reflect.DeepEqual(&got, e) {
+			t.Fatalf("event: %v", err)
+		}
+		if got, err := ParseAnswer(next(KindAnswer)); err != nil || !reflect.DeepEqual(&got, a) {
+			t.Fatalf("answer: %v", err)
+		}
+		if got, err := ParseObject(next(KindObject)); err != nil || !reflect.DeepEqual(&got, o) {
+			t.Fatalf("object: %v", err)
+		}
+		if _, _, err := r.Next(); !errors.Is(err, io.EOF) {
+			t.Fatalf("end: %v", err)
+		}
+	})
+}
+
+func TestFrameReaderRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		wire string
+		want error
+	}{
+		"nothing":      {"", io.EOF},
+		"half length":  {"\x01\x00", io.ErrUnexpectedEOF},
+		"no kind":      {"\x00\x00\x00\x00", ErrFrame},
+		"half body":    {"\x05\x00\x00\x00AB", io.ErrUnexpectedEOF},
+		"no body":      {"\x05\x00\x00\x00", io.ErrUnexpectedEOF},
+		"over bound":   {"\x11\x00\x00\x00AAAAAAAAAAAAAAAAA", ErrFrame},
+		"huge":         {"\xff\xff\xff\xffA", ErrFrame},
+		"second short": {"\x01\x00\x00\x00A\x02\x00\x00\x00B", io.ErrUnexpectedEOF},
+	} {
+		r := NewReader(bytes.NewReader([]byte(c.wire)), 16)
+		_, _, err := r.Next()
+		if err == nil {
+			_, _, err = r.Next()
+		}
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+// FuzzFrames: whatever a worker that was taken over sends, the node neither fails nor reads past it.
+func FuzzFrames(f *testing.F) {
+	f.Add((&Setup{Module: "m", Env: []string{"a=b"}}).Frame())
+	f.Add(FinishAnswer(append(make([]byte, AnswerHeader), "payload"...), &Answer{Detail: "d"}))
+	f.Add((&Object{Name: "a/b", Data: []byte("x")}).Frame())
+	f.Add(TextFrame(nil, KindLog, []byte("x")))
+	f.Fuzz(func(t *testing.T, wire []byte) {
+		r := NewReader(bytes.NewReader(wire), 1<<16)
+		for {
+			_, body, err := r.Next()
+			if err != nil {
+				return
+			}
+			if s, err := ParseSetup(body); err == nil {
+				if again, err := ParseSetup(s.Frame()[LengthSize+1:]); err != nil || !reflect.DeepEqual(s, again) {
+					t.Fatalf("%+v and %+v: %v", s, again, err)
+				}
+			}
+			if a, err := ParseAnswer(body); err == nil && len(a.Payload)+len(a.Detail) > len(body) {
+				t.Fatal("an answer larger than its frame")
+			}
+			// The others have nothing to compare with: they must not panic.
+			_, _ = ParseEvent(body)
+			_, _ = ParseObject(body)
+		}
+	})
+}
