@@ -45,6 +45,7 @@ func ParseARN(text string) (ARNPattern, error) {
 		return ARNPattern{}, err
 	}
 	var a ARNPattern
+	// Parts are cut at the colons of the text, before any variable has a value: a value with a colon cannot shift them.
 	plain := true
 	for i := range a.head {
 		part, rest, ok := cutColon(es)

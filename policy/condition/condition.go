@@ -50,6 +50,7 @@ func New(element map[string]map[string][]string) ([]Condition, *Fault) {
 	return cs, nil
 }
 
+// newCondition takes ForAllValues: or ForAnyValue: and IfExists off the operator.
 func newCondition(operator, name string, values []string) (Condition, error) {
 	c := Condition{operator: operator, name: name}
 	base := operator
@@ -77,6 +78,7 @@ func newCondition(operator, name string, values []string) (Condition, error) {
 	return c, nil
 }
 
+// nullCondition is the operator that asks whether a key is there; it takes no affix.
 func nullCondition(c Condition, values []string) (Condition, error) {
 	if c.set != single || c.ifExists {
 		return Condition{}, fmt.Errorf("%q is no condition operator: Null takes no prefix and no IfExists", c.operator)
@@ -112,12 +114,14 @@ func (c *Condition) Holds(e *Env) Outcome {
 	if len(got) == 0 {
 		return truth(c.ifExists || c.set == forAll || c.negated && c.set != forAny)
 	}
+	// Without a quantifier one value is meant. Any-match would widen an Allow, all-match would narrow a Deny.
 	if c.set == single && len(got) > 1 {
 		return Unknown
 	}
 	return c.over(e, got)
 }
 
+// over asks the test of every value; one Unknown makes all of it Unknown.
 func (c *Condition) over(e *Env, got []string) Outcome {
 	all, some := true, false
 	for _, g := range got {

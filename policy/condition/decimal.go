@@ -33,6 +33,7 @@ func parseDecimal(s string) (decimal, error) {
 	return d, nil
 }
 
+// allDigits is true of the empty text.
 func allDigits(s string) bool {
 	for _, c := range s {
 		if c < '0' || c > '9' {
@@ -42,6 +43,7 @@ func allDigits(s string) bool {
 	return true
 }
 
+// compare is -1, 0 or 1. Without leading zeros the longer whole part is the larger, and fractions compare as text.
 func (d decimal) compare(o decimal) int {
 	if d.negative != o.negative {
 		if d.negative {

@@ -33,6 +33,7 @@ type key struct {
 	name string
 }
 
+// newKey reads the name of a key. Names are compared without case, except those of claims.
 func newKey(text string) (key, error) {
 	if text == "" || len(text) > 256 || !strings.Contains(text, ":") {
 		return key{}, fmt.Errorf("%q is no condition key: keys look like aws:SourceIp or jwt:sub", text)
@@ -107,6 +108,7 @@ func (e *Env) lookup(k key) ([]string, error) {
 	case keyPrincipalTag:
 		return e.tag(k.name)
 	}
+	// A request without a time has no time keys: a condition on them fails rather than look at the year 1.
 	now := e.Request.Now
 	if now.IsZero() {
 		return nil, nil
@@ -117,8 +119,10 @@ func (e *Env) lookup(k key) ([]string, error) {
 	return e.single(now.UTC().Format(time.RFC3339Nano)), nil
 }
 
+// single treats an empty text as missing: the zero value of a field is not a value.
 func (e *Env) single(v string) []string { return e.present(v, v != "") }
 
+// present lends the one-element buffer: its slice is good until the next look-up.
 func (e *Env) present(v string, ok bool) []string {
 	if !ok {
 		return nil
@@ -127,6 +131,7 @@ func (e *Env) present(v string, ok bool) []string {
 	return e.one[:]
 }
 
+// tag finds a tag without regard to case, as AWS does. Two that differ in case only could be played against each other.
 func (e *Env) tag(name string) ([]string, error) {
 	var found []string
 	for k, v := range e.Principal.Tags {
@@ -159,6 +164,7 @@ func (e *Env) resolve(es []element) ([]element, bool) {
 	return out, resolved
 }
 
+// resolvable is resolve without the result.
 func (e *Env) resolvable(es []element) bool {
 	for _, el := range es {
 		if el.kind == variable {
@@ -170,6 +176,7 @@ func (e *Env) resolvable(es []element) bool {
 	return true
 }
 
+// value is what a variable stands for. An empty value would turn home/${jwt:sub}* into everybody's home, so it is none.
 func (e *Env) value(el element) (string, bool) {
 	vs, err := e.lookup(el.key)
 	if err != nil || len(vs) > 1 {

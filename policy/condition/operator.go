@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -39,7 +40,7 @@ func (o Outcome) not() Outcome {
 // test says whether one value of the request fits any value of the policy; negation is applied by the condition.
 type test struct {
 	fits     func(e *Env, got string) Outcome
-	patterns []Pattern // those with variables, for the check that all of them resolve
+	patterns []Pattern // of the policy's values, for the check that their variables resolve
 }
 
 // newTest builds the test of an operator, named without set prefix and IfExists. negated operators hold when none fits.
@@ -49,19 +50,19 @@ func newTest(operator string, values []string) (test, bool, error) {
 	var err error
 	switch base {
 	case "StringEquals":
-		t, err = textTest(values, false)
+		t, err = textTest(values, false, (*Pattern).Match)
 	case "StringEqualsIgnoreCase":
-		t, err = foldTest(values)
+		t, err = textTest(values, false, (*Pattern).matchFold)
 	case "StringLike":
-		t, err = textTest(values, true)
-	case "ArnEquals", "ArnLike":
+		t, err = textTest(values, true, (*Pattern).Match)
+	case "ArnEquals", "ArnLike": // AWS gives both the same meaning, wildcards in both
 		t, err = arnTest(values)
 	case "Bool":
-		t, err = typedTest(values, parseBool, func(a, b bool) bool { return a == b })
+		t, err = typedTest(values, parseBool, parseBool, func(got, want bool) bool { return got == want })
 	case "BinaryEquals":
-		t, err = typedTest(values, parseBinary, bytes.Equal)
+		t, err = typedTest(values, parseBinary, parseBinary, bytes.Equal)
 	case "IpAddress":
-		t, err = addressTest(values)
+		t, err = typedTest(values, parseAddress, parsePrefix, func(got netip.Addr, want netip.Prefix) bool { return want.Contains(got) })
 	default:
 		t, err = orderTest(base, values)
 	}
@@ -83,22 +84,25 @@ func positive(operator string) (base string, negated bool) {
 	return operator, false
 }
 
-func textTest(values []string, wild bool) (test, error) {
-	var t test
-	ps := make([]Pattern, len(values))
+// parseAll reads the values of a policy, once, when it is compiled.
+func parseAll[W any](values []string, parse func(string) (W, error)) ([]W, error) {
+	wants := make([]W, len(values))
 	for i, v := range values {
-		p, err := Parse(v, wild)
+		w, err := parse(v)
 		if err != nil {
-			return test{}, fmt.Errorf("value %q %w", v, err)
+			return nil, fmt.Errorf("value %q %w", v, err)
 		}
-		ps[i] = p
-		if p.dynamic {
-			t.patterns = append(t.patterns, p)
-		}
+		wants[i] = w
 	}
-	t.fits = func(e *Env, got string) Outcome {
+	return wants, nil
+}
+
+// anyOf holds when one pattern fits. Unresolved variables were looked for before (Condition.Holds); one that turns up all
+// the same is never taken for an answer.
+func anyOf[P any](ps []P, fits func(p *P, e *Env, got string) (ok, resolved bool)) func(*Env, string) Outcome {
+	return func(e *Env, got string) Outcome {
 		for i := range ps {
-			if ok, resolved := ps[i].Match(e, got); !resolved {
+			if ok, resolved := fits(&ps[i], e, got); !resolved {
 				return Unknown
 			} else if ok {
 				return Yes
@@ -106,106 +110,47 @@ func textTest(values []string, wild bool) (test, error) {
 		}
 		return No
 	}
-	return t, nil
 }
 
-// foldTest compares whole strings under Unicode case folding, variables put in first.
-func foldTest(values []string) (test, error) {
-	t, err := textTest(values, false)
-	if err != nil {
-		return test{}, err
-	}
-	ps := make([]Pattern, len(values))
-	for i, v := range values {
-		ps[i], _ = Parse(v, false) // textTest has read it
-	}
-	t.fits = func(e *Env, got string) Outcome {
-		for i := range ps {
-			want, resolved := e.text(ps[i])
-			if !resolved {
-				return Unknown
-			}
-			if strings.EqualFold(want, got) {
-				return Yes
-			}
-		}
-		return No
-	}
-	return t, nil
+// textTest compares texts; wild says whether * and ? of the policy are wildcards.
+func textTest(values []string, wild bool, fits func(*Pattern, *Env, string) (ok, resolved bool)) (test, error) {
+	ps, err := parseAll(values, func(v string) (Pattern, error) { return Parse(v, wild) })
+	return test{anyOf(ps, fits), ps}, err
 }
 
-// text is the value of a pattern without wildcards.
-func (e *Env) text(p Pattern) (string, bool) {
-	if p.plain {
-		return p.text, true
-	}
+// matchFold compares whole strings under Unicode case folding, variables put in first.
+func (p *Pattern) matchFold(e *Env, s string) (ok, resolved bool) {
 	es, resolved := e.resolve(p.elements)
 	var b strings.Builder
 	for _, el := range es {
 		b.WriteString(el.text)
 	}
-	return b.String(), resolved
+	return strings.EqualFold(b.String(), s), resolved
 }
 
-// arnTest compares part by part, wildcards in both operators: AWS gives ArnEquals and ArnLike the same meaning.
+// arnTest compares ARNs part by part.
 func arnTest(values []string) (test, error) {
-	var t test
-	ps := make([]ARNPattern, len(values))
-	for i, v := range values {
-		p, err := ParseARN(v)
-		if err != nil {
-			return test{}, fmt.Errorf("value %q %w", v, err)
-		}
-		ps[i] = p
-		t.patterns = append(t.patterns, dynamicParts(p)...)
+	ps, err := parseAll(values, ParseARN)
+	t := test{fits: anyOf(ps, (*ARNPattern).Match)}
+	for i := range ps {
+		t.patterns = append(append(t.patterns, ps[i].head[:]...), ps[i].tail)
 	}
-	t.fits = func(e *Env, got string) Outcome {
-		for i := range ps {
-			if ok, resolved := ps[i].Match(e, got); !resolved {
-				return Unknown
-			} else if ok {
-				return Yes
-			}
-		}
-		return No
-	}
-	return t, nil
+	return t, err
 }
 
-func dynamicParts(a ARNPattern) []Pattern {
-	var ps []Pattern
-	for _, p := range append(a.head[:], a.tail) {
-		if p.dynamic {
-			ps = append(ps, p)
-		}
-	}
-	return ps
-}
-
-// typedTest reads the policy's values once; a value of the request that does not read as the type is unknown.
-func typedTest[T any](values []string, parse func(string) (T, error), fits func(got, want T) bool) (test, error) {
-	wants := make([]T, len(values))
-	for i, v := range values {
-		w, err := parse(v)
-		if err != nil {
-			return test{}, fmt.Errorf("value %q %w", v, err)
-		}
-		wants[i] = w
-	}
-	return test{fits: func(_ *Env, got string) Outcome {
-		g, err := parse(got)
+// typedTest compares as a type. A value of the request that does not read as that type is Unknown.
+func typedTest[G, W any](values []string, got func(string) (G, error), want func(string) (W, error), fits func(G, W) bool) (test, error) {
+	wants, err := parseAll(values, want)
+	return test{fits: func(_ *Env, text string) Outcome {
+		g, err := got(text)
 		if err != nil {
 			return Unknown
 		}
-		for _, w := range wants {
-			if fits(g, w) {
-				return Yes
-			}
-		}
-		return No
-	}}, nil
+		return truth(slices.ContainsFunc(wants, func(w W) bool { return fits(g, w) }))
+	}}, err
 }
 
+// orderTest is the two families with an order.
 func orderTest(operator string, values []string) (test, error) {
 	relation, numeric := strings.CutPrefix(operator, "Numeric")
 	if !numeric {
@@ -219,11 +164,12 @@ func orderTest(operator string, values []string) (test, error) {
 		return test{}, errOperator
 	}
 	if numeric {
-		return typedTest(values, parseDecimal, func(a, b decimal) bool { return holds(a.compare(b)) })
+		return typedTest(values, parseDecimal, parseDecimal, func(a, b decimal) bool { return holds(a.compare(b)) })
 	}
-	return typedTest(values, parseDate, func(a, b time.Time) bool { return holds(a.Compare(b)) })
+	return typedTest(values, parseDate, parseDate, func(a, b time.Time) bool { return holds(a.Compare(b)) })
 }
 
+// relationOf reads the end of the operator's name as a relation on cmp's result.
 func relationOf(name string) (func(int) bool, bool) {
 	switch name {
 	case "Equals":
@@ -250,6 +196,7 @@ func parseBool(s string) (bool, error) {
 	return false, fmt.Errorf("is neither true nor false")
 }
 
+// parseBinary is strict: two spellings of the same bytes would make BinaryEquals depend on padding.
 func parseBinary(s string) ([]byte, error) {
 	b, err := base64.StdEncoding.Strict().DecodeString(s)
 	if err != nil || strings.ContainsAny(s, "\r\n") {
@@ -279,29 +226,16 @@ func parseDate(s string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("is neither a date like 2030-01-31T12:00:00Z nor seconds since 1970")
 }
 
-func addressTest(values []string) (test, error) {
-	wants := make([]netip.Prefix, len(values))
-	for i, v := range values {
-		p, err := parsePrefix(v)
-		if err != nil {
-			return test{}, fmt.Errorf("value %q %w", v, err)
-		}
-		wants[i] = p
+// parseAddress reads an address of a request. A front may see an IPv4 caller as ::ffff:192.0.2.1: that is the same caller.
+func parseAddress(s string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(s)
+	if err == nil && a.Zone() != "" {
+		err = fmt.Errorf("has a zone")
 	}
-	return test{fits: func(_ *Env, got string) Outcome {
-		a, err := netip.ParseAddr(got)
-		if err != nil || a.Zone() != "" {
-			return Unknown
-		}
-		for _, w := range wants {
-			if w.Contains(a.Unmap()) {
-				return Yes
-			}
-		}
-		return No
-	}}, nil
+	return a.Unmap(), err
 }
 
+// parsePrefix reads a range, or one address as a range of itself. Host bits are masked off, as AWS does.
 func parsePrefix(s string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
 	if err != nil {

@@ -44,6 +44,7 @@ func Parse(text string, wild bool) (Pattern, error) {
 	return patternOf(es), nil
 }
 
+// patternOf classifies a list of elements once, so that matching does not.
 func patternOf(es []element) Pattern {
 	p := Pattern{elements: es}
 	for _, e := range es {
@@ -73,6 +74,7 @@ func (p *Pattern) Match(e *Env, s string) (ok, resolved bool) {
 	return match(es, s), resolved
 }
 
+// parseElements splits text into literals, wildcards and variables.
 func parseElements(text string, wild bool) ([]element, error) {
 	if len(text) > maxText {
 		return nil, fmt.Errorf("is longer than %d bytes", maxText)
@@ -212,6 +214,7 @@ func prefixOf(run []element, s string) (int, bool) {
 	return used, true
 }
 
+// suffixOf reports whether s ends with run, walking backwards: the length of what ? stands for is known only there.
 func suffixOf(run []element, s string) bool {
 	for i := len(run) - 1; i >= 0; i-- {
 		if run[i].kind == literal {
