@@ -42,6 +42,7 @@ func (s *Set) Decide(r *casemate.AccessRequest) casemate.Decision {
 	if layers == nil {
 		return d
 	}
+	// First pass: an explicit Deny anywhere ends it, also one in a layer that would not have been reached.
 	for i := range layers {
 		if t := layers[i].table; t != nil {
 			if st := t.find(e, casemate.Deny); st != nil {
@@ -49,6 +50,7 @@ func (s *Set) Decide(r *casemate.AccessRequest) casemate.Decision {
 			}
 		}
 	}
+	// Second pass: what only ever limits. A layer that is there and empty allows nothing, so an empty list refuses.
 	for i := range layers[:3] {
 		if l := &layers[i]; l.table != nil && l.table.find(e, casemate.Allow) == nil {
 			return missing(e, l, layers[3:])
@@ -77,6 +79,8 @@ func newEnv(r *casemate.AccessRequest) (*env, casemate.Decision) {
 	return e, casemate.Decision{}
 }
 
+// notInAction keeps wildcards and variables out of what is asked: they are for policies, and one in a request would read
+// as a pattern in reasons and hints.
 func notInAction(r rune) bool { return r <= ' ' || r > '~' || r == '*' || r == '?' || r == '$' }
 
 // layers lists, in order of precedence, what has a say. A scope that does not compile refuses.
@@ -88,24 +92,28 @@ func (s *Set) layers(e *env) (*[5]layer, casemate.Decision) {
 		{LayerIdentity, "the role", nil},
 		{LayerResource, "the policy of the resource", s.resources[e.Request.Resource]},
 	}
+	// Nobody has no role, whatever the struct says: a role counts only behind a verified identity.
 	if e.known && e.Principal.Role != "" {
 		if r := s.roles[e.Principal.Role]; r != nil {
 			ls[1].table, ls[3].table = r.boundary, r.identity
 		}
 	}
+	// nil is "no scope", an empty list is "a scope that allows nothing"; the two must never be confused.
 	if e.Principal.Scope != nil {
-		t, err := compileTable(e.Principal.Scope, identityKind, "Scope", "scope")
+		list, err := compileList(e.Principal.Scope, identityKind, "Scope", "scope")
 		if err != nil {
 			d := refusal("the scope of the credential cannot be read: %v", err)
 			d.Layer = LayerSession
 			return nil, d
 		}
-		ls[2].table = t
+		ls[2].table = unindexed(list)
 	}
 	return ls, casemate.Decision{}
 }
 
-// grant decides between the role and the resource once nothing forbids.
+// grant decides between the role and the resource once nothing forbids. It is AWS's logic for one account and for two
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html). Nobody, and services of the
+// platform, have no role of their own: for them the resource alone speaks.
 func grant(e *env, identity, resource *layer) casemate.Decision {
 	var byRole, byResource *statement
 	same := e.known && e.Principal.Account != "" && e.Principal.Account == e.Request.Account
@@ -128,6 +136,7 @@ func grant(e *env, identity, resource *layer) casemate.Decision {
 	return missing(e, identity, []layer{*identity, *resource})
 }
 
+// allowed names the statement that let it through, for the record.
 func allowed(l *layer, st *statement) casemate.Decision {
 	return casemate.Decision{
 		Verdict: casemate.Allowed, Layer: l.name, Statement: st.label, Origin: st.origin,
@@ -135,6 +144,7 @@ func allowed(l *layer, st *statement) casemate.Decision {
 	}
 }
 
+// denied names the statement that forbids. There is nothing to grant: the hint says so.
 func denied(e *env, l *layer, st *statement) casemate.Decision {
 	d := casemate.Decision{
 		Layer: l.name, Statement: st.label, Origin: st.origin,
@@ -180,6 +190,7 @@ func foreign(e *env, resource *layer, byRole *statement) casemate.Decision {
 	}
 }
 
+// refusal is the answer to a question that cannot be decided on. It names no layer that an exception could override.
 func refusal(format string, args ...any) casemate.Decision {
 	return casemate.Decision{Layer: LayerRequest, Reason: fmt.Sprintf(format, args...)}
 }
@@ -232,7 +243,8 @@ func (c *statement) obstacle(e *env) string {
 	return ""
 }
 
-// show shortens and quotes a name that came from outside.
+// show shortens and quotes a name that came from outside: reasons end up in terminals, logs and answers, where a line break
+// or an escape sequence must not act.
 func show(name string) string {
 	const most = 200
 	if len(name) > most {

@@ -231,7 +231,7 @@ func TestReasons(t *testing.T) {
 		t.Errorf("condition: %+v", d)
 	}
 	d = set.Decide(ask(nil, "kms:Decrypt", "arn:aws:kms:us-east-1:"+home+":key/\x1b[2J"))
-	if strings.ContainsRune(d.Reason+d.Hint, 0x1b) || !strings.Contains(d.Hint, "credential") {
+	if strings.ContainsRune(d.Reason+d.Hint, 0x1b) || !strings.Contains(d.Hint, "credential") || !strings.Contains(d.Hint, `"Action":"kms:Decrypt"`) {
 		t.Errorf("control characters or no hint: %+v", d)
 	}
 }

@@ -41,6 +41,7 @@ func check(s *casemate.Statement, k kind) error {
 	return nil
 }
 
+// grammarHint goes with every mistake in a policy.
 const grammarHint = "see the IAM JSON policy grammar: " +
 	"https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html"
 
@@ -50,6 +51,7 @@ func invalid(field, format string, args ...any) *casemate.Error {
 	return e
 }
 
+// parse is both Parse and ParseResource. The JSON decoder replaces invalid UTF-8 in silence, so that is looked at first.
 func parse(doc []byte, origin string, k kind) ([]casemate.Statement, error) {
 	if len(doc) > maxDocument {
 		return nil, casemate.Errorf(casemate.TooLarge, "split the policy", "the policy is longer than %d bytes", maxDocument)
@@ -111,15 +113,18 @@ func (r *reader) document() ([]casemate.Statement, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Anything behind the document would be dropped without a word: perhaps the Deny that somebody appended.
 	if _, err := r.json.Token(); err != io.EOF {
 		return nil, invalid("", "something follows the policy document")
 	}
+	// AWS reads ${...} literally under the old version: a Deny written with one would silently protect nothing.
 	if r.old && r.vars {
 		return nil, invalid("Version", "2008-10-17 takes ${...} for plain text: write 2012-10-17")
 	}
 	return statements, nil
 }
 
+// statements reads the Statement element: one object, or a list of them.
 func (r *reader) statements() ([]casemate.Statement, error) {
 	var list []casemate.Statement
 	err := r.oneOrMany("Statement", func(field string, t json.Token) error {
@@ -133,6 +138,7 @@ func (r *reader) statements() ([]casemate.Statement, error) {
 	return list, err
 }
 
+// statement reads one statement whose brace is behind us. Names are case-sensitive: "effect" is a typing error.
 func (r *reader) statement(field string) (casemate.Statement, error) {
 	var s casemate.Statement
 	err := r.members(field, func(key string) (err error) {
@@ -167,6 +173,7 @@ func (r *reader) statement(field string) (casemate.Statement, error) {
 	return s, err
 }
 
+// principal reads "*" or an object of forms.
 func (r *reader) principal(field string) (map[string][]string, error) {
 	t, err := r.token(field)
 	if err != nil {
@@ -181,6 +188,7 @@ func (r *reader) principal(field string) (map[string][]string, error) {
 	return r.lists(field, false)
 }
 
+// condition reads operator -> key -> values; what they mean is for package condition to check.
 func (r *reader) condition(field string) (map[string]map[string][]string, error) {
 	c := map[string]map[string][]string{}
 	err := r.object(field, func(operator string) error {
@@ -261,6 +269,7 @@ func (r *reader) oneOrMany(field string, each func(field string, t json.Token) e
 	}
 }
 
+// text reads one text; null, numbers and lists are none.
 func (r *reader) text(field string) (string, error) {
 	t, err := r.token(field)
 	if err != nil {
@@ -273,6 +282,7 @@ func (r *reader) text(field string) (string, error) {
 	return s, nil
 }
 
+// object reads a whole object.
 func (r *reader) object(field string, member func(key string) error) error {
 	t, err := r.token(field)
 	if err != nil {
@@ -306,6 +316,7 @@ func (r *reader) members(field string, member func(key string) error) error {
 	}
 }
 
+// token reads on. The error does not repeat the document: it may hold names that the reader of the error should not see.
 func (r *reader) token(field string) (json.Token, error) {
 	t, err := r.json.Token()
 	if err != nil {

@@ -44,6 +44,7 @@ func Grant(place casemate.Place, app, text, origin string) (casemate.Statement, 
 // isOdd reports what no grant may hold: control characters and the start of a variable.
 func isOdd(r rune) bool { return r < ' ' || r == '$' || r == 0x7f }
 
+// grantError quotes the text: it is the operator's own, from a manifest.
 func grantError(text, format string, args ...any) error {
 	e := casemate.Errorf(casemate.Invalid, "known grants: "+strings.Join(Verbs(), ", "), format, args...)
 	e.Message = fmt.Sprintf("grant %q: %s", text, e.Message)
@@ -60,11 +61,13 @@ func Verbs() []string {
 	return verbs
 }
 
+// granter completes names to ARNs.
 type granter struct {
 	place casemate.Place
 	app   string
 }
 
+// fill writes Action, Resource and Condition for a verb and its object.
 func (g granter) fill(s *casemate.Statement, verb, object string) error {
 	switch verb {
 	case "call":
@@ -82,6 +85,7 @@ func (g granter) fill(s *casemate.Statement, verb, object string) error {
 // callMethods stand for ANY. A star would also match a slash, and with it the start of another path.
 var callMethods = [...]string{"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 
+// call grants routes of the app. Paths with parameters need a Condition beside the Resource (pathPattern).
 func (g granter) call(s *casemate.Statement, object string) error {
 	s.Action = []string{"execute-api:Invoke"}
 	if g.app == "" || !isName(g.app, "-_") {
@@ -151,6 +155,7 @@ func pathPattern(path string) (glob, beyond string, err error) {
 	return glob, strings.Repeat("/*", len(segments)+1), nil
 }
 
+// invoke grants a function by name, in every version and under every alias.
 func (g granter) invoke(s *casemate.Statement, name string) error {
 	s.Action = []string{"lambda:InvokeFunction"}
 	if name != "*" && !isName(name, "-_") {
@@ -161,6 +166,8 @@ func (g granter) invoke(s *casemate.Statement, name string) error {
 	return nil
 }
 
+// connect grants one port of one host, or of the hosts below a domain. A star alone, or as port, has no short form: who
+// wants that writes it out.
 func (g granter) connect(s *casemate.Statement, object string) error {
 	host, port, ok := strings.Cut(object, ":")
 	host = strings.ToLower(host)
@@ -172,11 +179,13 @@ func (g granter) connect(s *casemate.Statement, object string) error {
 	return nil
 }
 
+// isPort reads 1 to 65535, written the one way.
 func isPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return err == nil && n > 0 && s[0] != '0' && s[0] != '+'
 }
 
+// isHost reports a DNS name (RFC 1123, with underscores). It never ends in a dot: one name, one spelling.
 func isHost(s string) bool {
 	if len(s) > 253 {
 		return false
@@ -218,6 +227,7 @@ type resourceVerb struct {
 	arns         []string // after arn:aws:, with R for region and A for account
 }
 
+// resourceVerbs is the table. An entry holds what its verb says and no administration: nobody deletes a table with "write".
 func resourceVerbs() []resourceVerb {
 	return []resourceVerb{
 		{"read", "table", []string{"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:Scan",
@@ -242,6 +252,7 @@ func resourceVerbs() []resourceVerb {
 	}
 }
 
+// resource grants a verb of the table on one named thing, or with * on all of the kind.
 func (g granter) resource(s *casemate.Statement, verb, object string) error {
 	kind, name, ok := strings.Cut(object, "/")
 	var objects []string

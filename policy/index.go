@@ -28,8 +28,10 @@ type bucket struct {
 	lengths  []int
 }
 
+// walked is how many statements are compared one by one; below it, hashing prefixes costs more.
 const walked = 16
 
+// newTable builds both indexes.
 func newTable(statements []statement) *table {
 	t := &table{statements: statements}
 	for i := range statements {
@@ -53,6 +55,20 @@ func newTable(statements []statement) *table {
 	return t
 }
 
+// unindexed is newTable for a list that is asked once: building the index would cost more than it saves.
+func unindexed(statements []statement) *table {
+	t := &table{statements: statements}
+	for i := range statements {
+		if statements[i].effect == casemate.Deny {
+			t.deny.rest = t.deny.rest.with(int32(i))
+		} else {
+			t.allow.rest = t.allow.rest.with(int32(i))
+		}
+	}
+	return t
+}
+
+// add files a statement under every way that its actions can be asked for.
 func (x *index) add(i int32, s *statement) {
 	if s.notAction {
 		x.rest = x.rest.with(i)
@@ -79,6 +95,7 @@ func put(m map[string]*bucket, name string, i int32) map[string]*bucket {
 	return m
 }
 
+// with appends i once: two actions of one statement may land in the same bucket.
 func (b *bucket) with(i int32) *bucket {
 	if b == nil {
 		b = &bucket{}
@@ -89,6 +106,8 @@ func (b *bucket) with(i int32) *bucket {
 	return b
 }
 
+// split files by literal prefix: a pattern can match only names that start with it. NotResource matches almost everything
+// and stands under the empty prefix.
 func (b *bucket) split(statements []statement) {
 	if len(b.all) <= walked {
 		return
@@ -136,6 +155,7 @@ func (t *table) find(e *env, effect casemate.PolicyEffect) *statement {
 	return &t.statements[best]
 }
 
+// scan looks at the candidates that could beat best, the lowest number found so far.
 func (t *table) scan(e *env, b *bucket, best int32) int32 {
 	if b.prefixes == nil {
 		return t.first(e, b.all, best)
@@ -150,6 +170,7 @@ func (t *table) scan(e *env, b *bucket, best int32) int32 {
 	return best
 }
 
+// first relies on lists being in ascending order.
 func (t *table) first(e *env, list []int32, best int32) int32 {
 	for _, i := range list {
 		if i >= best {

@@ -22,6 +22,8 @@ type principals struct {
 	federated []string
 }
 
+// newPrincipals reads the element's forms; one that is not known refuses the statement, for a Deny that names nobody would
+// protect nothing.
 func newPrincipals(field string, element map[string][]string) (*principals, *fault) {
 	p := &principals{}
 	for _, form := range slices.Sorted(maps.Keys(element)) {
@@ -38,6 +40,7 @@ func newPrincipals(field string, element map[string][]string) (*principals, *fau
 	return p, nil
 }
 
+// add reads one value of one form.
 func (p *principals) add(form, v string) error {
 	if form != "AWS" && form != "*" && form != "Service" && form != "Federated" {
 		return fmt.Errorf("has the form %q: known are AWS, Service, Federated and *", form)
@@ -46,6 +49,7 @@ func (p *principals) add(form, v string) error {
 		p.everyone = true
 		return nil
 	}
+	// A wildcard inside a principal would match roles that do not exist yet; AWS refuses it too.
 	if v == "" || len(v) > maxName || strings.ContainsAny(v, "*?$ ") {
 		return fmt.Errorf("is empty or holds a wildcard, variable or space: principals are named in full")
 	}
@@ -75,6 +79,7 @@ func (p *principals) add(form, v string) error {
 	return nil
 }
 
+// isAccount reports the form of an AWS account number.
 func isAccount(s string) bool { return len(s) == 12 && strings.Trim(s, "0123456789") == "" }
 
 // match reports whether the caller is one of p. With direct set, naming the caller's account is not enough. Nobody is
@@ -97,6 +102,7 @@ func (p *principals) match(e *env, direct bool) bool {
 	if service, ok := strings.CutPrefix(who.ID, servicePrefix); ok {
 		return slices.Contains(p.services, service)
 	}
+	// Federated names the issuer of a token; the claim was verified with the token.
 	issuer := who.Claims["iss"]
 	return who.Kind == casemate.KindToken && issuer != "" && slices.Contains(p.federated, issuer)
 }

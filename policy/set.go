@@ -71,6 +71,15 @@ func compileTables(lists map[string][]casemate.Statement, k kind, field, label s
 }
 
 func compileTable(list []casemate.Statement, k kind, field, label string) (*table, error) {
+	compiled, err := compileList(list, k, field, label)
+	if err != nil {
+		return nil, err
+	}
+	return newTable(compiled), nil
+}
+
+// compileList checks and compiles. Field is where the list stands, for the error; label names statements without a Sid.
+func compileList(list []casemate.Statement, k kind, field, label string) ([]statement, error) {
 	compiled := make([]statement, len(list))
 	for i := range list {
 		c, f := compile(&list[i], k, fmt.Sprintf("%s#%d", label, i))
@@ -81,5 +90,5 @@ func compileTable(list []casemate.Statement, k kind, field, label string) (*tabl
 		}
 		compiled[i] = c
 	}
-	return newTable(compiled), nil
+	return compiled, nil
 }

@@ -71,6 +71,7 @@ func compile(s *casemate.Statement, k kind, label string) (statement, *fault) {
 	return c, f
 }
 
+// addPrincipals holds the rule that a Principal stands in resource policies, always, and nowhere else.
 func (c *statement) addPrincipals(s *casemate.Statement, k kind) *fault {
 	if k == identityKind {
 		if s.Principal != nil || s.NotPrincipal != nil {
@@ -91,6 +92,7 @@ func (c *statement) addPrincipals(s *casemate.Statement, k kind) *fault {
 	return f
 }
 
+// oneOf picks the one of two elements that is there; ok is false when neither or both are.
 func oneOf[T any](a string, av T, b string, bv T, an, bn int) (string, T, bool) {
 	if bn > 0 {
 		return b, bv, an == 0
@@ -98,6 +100,7 @@ func oneOf[T any](a string, av T, b string, bv T, an, bn int) (string, T, bool) 
 	return a, av, an > 0
 }
 
+// addActions and addResources refuse empty lists: "no action" must not come to mean "any action".
 func (c *statement) addActions(s *casemate.Statement) *fault {
 	field, list, ok := oneOf("Action", s.Action, "NotAction", s.NotAction, len(s.Action), len(s.NotAction))
 	if !ok {
@@ -149,6 +152,7 @@ func (c *statement) concerns(e *env) bool {
 	return c.matchesAction(e.action) && c.matchesResource(e) && c.matchesPrincipal(e)
 }
 
+// matchesAction is exact: actions hold no variable, so there is nothing to be unsure of.
 func (c *statement) matchesAction(action string) bool {
 	for i := range c.actions {
 		if ok, _ := c.actions[i].Match(nil, action); ok {
@@ -163,6 +167,7 @@ func (c *statement) accepts(o condition.Outcome) bool {
 	return o == condition.Yes || o == condition.Unknown && c.effect == casemate.Deny
 }
 
+// matchesResource looks at every pattern, also after a hit: one that cannot be resolved disqualifies an Allow as a whole.
 func (c *statement) matchesResource(e *env) bool {
 	hit, resolved := false, true
 	for i := range c.resources {
@@ -174,6 +179,7 @@ func (c *statement) matchesResource(e *env) bool {
 	return hit != c.notResource && (resolved || c.effect == casemate.Deny)
 }
 
+// matchesPrincipal is true for the layers that say by themselves whom they are about.
 func (c *statement) matchesPrincipal(e *env) bool {
 	if c.principals == nil {
 		return true
