@@ -77,7 +77,7 @@ func probeSpec(t testing.TB, args ...string) Spec {
 	}
 	s := Spec{
 		Argv:      append([]string{"/bin/probe"}, args...),
-		Env:       []string{"ONLY=this"},
+		Env:       []string{"ONLY=this", "GORACE=atexit_sleep_ms=0"},
 		Mounts:    []Mount{{Source: self, Target: "/bin/probe", Exec: true}},
 		Etc:       map[string][]byte{"/etc/hosts": []byte("127.0.0.1 localhost\n")},
 		Profile:   "provided",

@@ -14,7 +14,7 @@ func TestStatusFromInside(t *testing.T) {
 	got := ask[map[string]string](t, probeSpec(t, "status"))
 	for field, want := range map[string]string{
 		"CapInh": "0000000000000000", "CapPrm": "0000000000000000", "CapEff": "0000000000000000", "CapBnd": "0000000000000000",
-		"CapAmb": "0000000000000000", "NoNewPrivs": "1", "Seccomp": "2", "Pid": "1", "PPid": "0", "pid": "1", "env": "ONLY=this",
+		"CapAmb": "0000000000000000", "NoNewPrivs": "1", "Seccomp": "2", "Pid": "1", "PPid": "0", "pid": "1", "env": "ONLY=this GORACE=atexit_sleep_ms=0",
 		"TracerPid": "0", "NSsid": "1",
 	} {
 		if got[field] != want {

@@ -104,8 +104,8 @@ func ownPaths(text string) map[string]string {
 	paths := map[string]string{}
 	for line := range strings.Lines(text) {
 		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(f) != 3 {
-			continue
+		if len(f) != 3 || strings.Contains(f[2], "..") {
+			continue // "/..": outside of what this cgroup namespace shows
 		}
 		for _, name := range strings.Split(f[1], ",") {
 			paths[name] = f[2]
