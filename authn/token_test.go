@@ -249,6 +249,23 @@ func withBoth(t *testing.T, s *signer, claims string) string {
 	}
 }
 
+func TestOnlyPinnedAlgorithmsAreTaken(t *testing.T) {
+	c, rs := newClock(), newRSASigner(t, "rsa", 2048)
+	e := entry(t, rs)
+	e.KeySet = strings.Replace(e.KeySet, `"alg":"RS256"`, `"ext":true`, 1) // the set leaves the choice to the token
+	e.Algorithms = []string{"PS256"}
+	id := tokenIdentity(t, c, e)
+	p, err := byToken(id, rs.sign(t, rs.head(), c.claims(nil)))
+	mustRefuse(t, "RS256 where PS256 is pinned", p, err)
+	e.Algorithms = []string{"RS256"}
+	if err := id.SetIssuers([]casemate.Issuer{e}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := byToken(id, rs.sign(t, rs.head(), c.claims(nil))); err != nil {
+		t.Errorf("RS256 where it is pinned: %v", err)
+	}
+}
+
 func TestAttacksOnTheClaims(t *testing.T) {
 	c, s := newClock(), newECSigner(t, "k1")
 	id := tokenIdentity(t, c, entry(t, s))
@@ -377,6 +394,10 @@ func TestTokenCacheIsBounded(t *testing.T) {
 	if c.get(first, now, by) == nil {
 		t.Fatal("forgotten before it was full")
 	}
+	if c.get(first, now, &map[string][]*issuer{}) != nil {
+		t.Fatal("taken although checked against other issuers")
+	}
+	first = put(0)
 	put(maxTokens)
 	if len(c.by) != maxTokens || c.order.Len() != maxTokens || c.get(first, now, by) == nil || c.get(second, now, by) != nil {
 		t.Fatalf("%d kept; the least recently used must go", len(c.by))
