@@ -28,6 +28,12 @@ type Door interface {
 	Close()
 }
 
+// watcher is a Door that reads the sandbox's refused connections itself and lists each once in a run.
+type watcher interface {
+	OnConnect(network, address string) // as jail.Spec.OnConnect
+	Forget()                           // a new run begins
+}
+
 // Config is what a Pool needs. Code and Dir are required.
 type Config struct {
 	// Code gives the unpacked code of a version: a folder on this host whose files everybody can read, that does not

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -77,13 +79,16 @@ func (p *Pool) start(ctx context.Context, v *casemate.Version, request string) (
 	spec := p.spec(v, pr, dir, uid, i.door)
 	i.release = func() { release(); p.uids.give(uid) }
 	spec.OnConnect = func(network, address string) {
-		i.fx.add(casemate.Effect{At: p.cfg.Clock(), Kind: "connect", Target: network + " " + address, Reason: "no grant names this address"})
+		i.fx.add(casemate.Effect{At: p.cfg.Clock(), Kind: "connect", Target: address, Reason: "no grant names this address (" + network + ")"})
 	}
-	return i, i.launch(ctx, &spec, p.cfg.Clock, p.identity(v))
+	if w, ok := i.door.(watcher); ok {
+		spec.OnConnect = w.OnConnect
+	}
+	return i, i.launch(ctx, &spec, request, p.cfg.Clock, p.identity(v))
 }
 
 // launch starts the jail and serves it.
-func (i *instance) launch(ctx context.Context, spec *jail.Spec, now func() time.Time, id extensionIdentity) error {
+func (i *instance) launch(ctx context.Context, spec *jail.Spec, request string, now func() time.Time, id extensionIdentity) error {
 	var err error
 	if spec.Stdout, err = i.logs.pipe("stdout"); err != nil {
 		return fmt.Errorf("opening stdout: %w", err)
@@ -94,7 +99,7 @@ func (i *instance) launch(ctx context.Context, spec *jail.Spec, now func() time.
 	}
 	defer spec.Stderr.Close()
 	if i.child, err = jail.Start(ctx, *spec); err != nil {
-		return startError(err)
+		return startError(err, request, spec.Argv[0])
 	}
 	i.process, _ = os.FindProcess(i.child.Pid()) // never fails on Unix; before Wait the number is still its own
 	i.served.Go(func() {
@@ -144,16 +149,24 @@ func (i *instance) open(k int, network string) error {
 	return nil
 }
 
-// startError gives a jail that could not be made its code: a missing wall is the operator's to put up or to waive.
-func startError(err error) error {
+// startError gives a jail that could not be made its code: a missing wall is the operator's to put up or to waive, a
+// program that the kernel does not execute is the function's own fault.
+func startError(err error, request, program string) error {
 	var walls *jail.WallError
 	if errors.As(err, &walls) {
 		return &casemate.Error{Code: casemate.Unavailable, Err: err,
 			Message: "this node cannot isolate native functions: a sandbox wall is missing",
 			Hint:    "run casemate doctor; --allow-weak-sandbox runs without it, and every record then says so"}
 	}
+	var errno syscall.Errno
+	if strings.HasPrefix(program, "/var/task/") && errors.As(err, &errno) && slices.Contains(notExecutable, errno) {
+		return &entryError{lambda.NoEntrypoint(request, "fork/exec "+program+": "+errno.Error())}
+	}
 	return fmt.Errorf("starting a sandbox: %w", err)
 }
+
+// notExecutable is what execve(2) says of a file that is no program here: a wrong architecture, no interpreter.
+var notExecutable = []syscall.Errno{syscall.ENOENT, syscall.ENOEXEC, syscall.EACCES}
 
 // usage is what the sandbox used since the last call.
 func (i *instance) usage() jail.Usage {

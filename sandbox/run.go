@@ -166,6 +166,9 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reusable bool, e
 	i, l := r.inst, r.launch
 	start := r.pool.cfg.Clock()
 	i.events++
+	if w, ok := i.door.(watcher); ok && !r.cold {
+		w.Forget()
+	}
 	i.logs.begin(l.RequestID, r.cold)
 	i.logs.platform(lambda.StartLine(l.RequestID, lambda.VersionName(l.Version.Number)))
 	deadline := start.Add(r.limits.Timeout)

@@ -256,9 +256,9 @@ func TestNoEntrypoint(t *testing.T) {
 	b := newBench(t)
 	body, _ := b.fails(b.function("provided.al2023", "x", map[string]string{"main": ""}), `{}`, casemate.FailureInit)
 	has(t, body, "Runtime.InvalidEntrypoint", "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]")
-	v := b.function("provided.al2023", "x", map[string]string{"bootstrap": "#!/nowhere\n"})
-	if _, err := b.pool.Run(t.Context(), &casemate.Launch{Version: v, RequestID: "r", Payload: []byte(`{}`)}); err != nil {
-		t.Logf("a bootstrap that cannot be executed: %v", err)
+	for text, why := range map[string]string{"#!/nowhere\n": "no such file or directory", "\x00\x01": "exec format error"} {
+		body, _ := b.fails(b.function("provided.al2023", "x", map[string]string{"bootstrap": text}), `{}`, casemate.FailureInit)
+		has(t, body, "Runtime.InvalidEntrypoint", "fork/exec /var/task/bootstrap: "+why)
 	}
 }
 
