@@ -14,6 +14,8 @@ import (
 const (
 	RuntimePrefix   = "/2018-06-01/"
 	ExtensionPrefix = "/2020-01-01/extension/"
+	TelemetryPath   = "/2022-07-01/telemetry"
+	LogsPath        = "/2020-08-15/logs"
 
 	HeaderRequestID     = "Lambda-Runtime-Aws-Request-Id"
 	HeaderDeadline      = "Lambda-Runtime-Deadline-Ms"

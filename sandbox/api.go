@@ -86,6 +86,9 @@ func (a *runtimeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	path, ok := strings.CutPrefix(r.URL.Path, lambda.RuntimePrefix)
 	switch {
+	case r.Method == http.MethodPut && (r.URL.Path == lambda.TelemetryPath || r.URL.Path == lambda.LogsPath):
+		// The answer that extensions take as "go on without": the node reads a function's log itself.
+		writeError(w, http.StatusAccepted, "Telemetry.NotSupported", "Telemetry API is not supported")
 	case r.Method == http.MethodGet && (r.URL.Path == "/ping" || ok && path == "ping"):
 		io.WriteString(w, "pong")
 	case !ok:

@@ -353,6 +353,13 @@ func TestItem98ExtensionRegistration(t *testing.T) {
 	}
 }
 
+func TestItem99TelemetryIsDeclined(t *testing.T) {
+	f := newFakeRuntime(t)
+	for _, path := range []string{"/2022-07-01/telemetry", "/2020-08-15/logs"} {
+		f.want("PUT", path, `{}`, 202, `{"errorMessage":"Telemetry API is not supported","errorType":"Telemetry.NotSupported"}`)
+	}
+}
+
 func TestEffectsAreBounded(t *testing.T) {
 	fx := &effects{}
 	for i := range maxEffects + 9 {
