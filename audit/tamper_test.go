@@ -304,3 +304,40 @@ func TestLostOrOpenKeyIsRefused(t *testing.T) {
 		t.Fatalf("lost key: %v", err)
 	}
 }
+
+func TestCheckpointHasOneSpellingAndTheHeadIsTheEnd(t *testing.T) {
+	_, _, l := sealedLog(t, 60)
+	defer closeLog(t, l)
+	newest := l.State().Newest
+	at := strings.Index(newest.Note, "— ")
+	for name, bad := range map[string]string{
+		"signature repeated":  newest.Note + newest.Note[at:],
+		"another signature":   newest.Note + strings.Replace(newest.Note[at:], "casemate/audit", "elsewhere", 1),
+		"no signature":        newest.Note[:at],
+		"size with a zero":    strings.Replace(newest.Note, "\n60\n", "\n060\n", 1),
+		"text after the end":  newest.Note + "\n",
+		"another log's":       strings.ReplaceAll(newest.Note, "casemate/audit", "casemate/other"),
+		"longer than allowed": newest.Note + strings.Repeat("x", maxNote),
+	} {
+		if _, err := openCheckpoint([]byte(bad), l.check); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	again, err := signCheckpoint(l.signer, newest.Size, newest.root, noon.AddDate(1, 0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := encodeLine(exportCheckpoint{newest.Note})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := encodeLine(exportCheckpoint{again.Note})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Verify(bytes.NewReader(bytes.Replace(export(t, l), old, other, 1)), Trust{Key: l.PublicKey()})
+	var found *Tampering
+	if !errors.As(err, &found) || found.Kind != "checkpoint" {
+		t.Errorf("an end that the head does not name: %v", err)
+	}
+}
