@@ -25,8 +25,9 @@ const (
 )
 
 // hear serves one request from its headers to its answer.
-func (s *Server) hear(w nethttp.ResponseWriter, r *nethttp.Request) {
-	x := &exchange{s: s, w: w, r: r, conn: nethttp.NewResponseController(w), id: casemate.NewID(), source: casemate.SourceHTTP,
+func (p *port) hear(w nethttp.ResponseWriter, r *nethttp.Request) {
+	s := p.s
+	x := &exchange{s: s, secure: p.listener.TLS, w: w, r: r, conn: nethttp.NewResponseController(w), id: casemate.NewID(), source: casemate.SourceHTTP,
 		trace: trace(r.Header), received: s.c.Clock(), started: time.Now()}
 	id := []string{x.id}
 	h := w.Header()
@@ -34,6 +35,11 @@ func (s *Server) hear(w nethttp.ResponseWriter, r *nethttp.Request) {
 	h["Traceparent"] = []string{x.trace.Traceparent()}
 	h["X-Content-Type-Options"] = []string{"nosniff"}
 	defer x.close()
+	if p.wires.ambiguous(r) {
+		x.hangUp = true
+		x.refuse(badRequest("transfer-encoding", "the body has two framings", "send Content-Length or Transfer-Encoding, not both, and no pipelined chunks"))
+		return
+	}
 	if strings.HasPrefix(r.URL.Path, reserved) {
 		x.platform()
 		return
@@ -172,9 +178,8 @@ func (x *exchange) write(status int, contentType string, text []byte) {
 		h["Content-Type"] = []string{contentType}
 		h["Content-Length"] = []string{strconv.Itoa(len(text))}
 	}
-	if x.r.ProtoMajor == 1 && (len(x.r.TransferEncoding) > 0 || x.unread() && x.r.ContentLength > drainBytes) {
-		// Chunks may have come with a Content-Length too, which net/http drops in silence. Where somebody on the way
-		// went by the length, the rest of this connection is not what its sender meant (RFC 9112 section 6.3).
+	long := x.r.ContentLength < 0 || x.r.ContentLength > drainBytes
+	if x.r.ProtoMajor == 1 && (x.hangUp || long && x.unread()) {
 		h["Connection"] = []string{"close"}
 	}
 	_ = x.conn.SetWriteDeadline(time.Now().Add(pace(x.s.c.Limits.WriteTime, int64(len(text))))) // as above

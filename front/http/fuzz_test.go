@@ -2,6 +2,9 @@ package http
 
 import (
 	"bufio"
+	"bytes"
+	"io"
+	"net"
 	nethttp "net/http"
 	"net/url"
 	"strings"
@@ -53,6 +56,39 @@ func FuzzRequest(f *testing.F) {
 		m := &casemate.Match{Version: &casemate.Version{}, Route: &casemate.Route{}}
 		if _, err := e.Encode(m, nil, nil); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// A header block with both framings is always seen, and one without never is, however it is cut into reads.
+func FuzzWire(f *testing.F) {
+	f.Add("Content-Length: 1\r\nA: b", 3)
+	f.Add("A: b\ncontent-LENGTH:2", 1)
+	f.Add("X-Content-Length: 1", 7)
+	f.Fuzz(func(t *testing.T, headers string, cut int) {
+		if strings.Contains(headers, "\n\n") || strings.Contains(headers, "\n\r\n") || strings.HasPrefix(headers, "\n") || strings.HasPrefix(headers, "\r") || len(headers) > 1000 {
+			return
+		}
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		w := newWires(1 << 12).watch(ours)
+		go func() {
+			defer theirs.Close()
+			io.WriteString(theirs, "POST / HTTP/1.1\r\n"+headers+"\r\nZ: z\r\n\r\nContent-Length: body")
+		}()
+		size := 2 + (cut&0x7fffffff)%64
+		for buf := make([]byte, size); ; {
+			if _, err := w.Read(buf); err != nil {
+				break
+			}
+		}
+		want := false
+		for line := range strings.SplitSeq(headers, "\n") {
+			key, _, _ := strings.Cut(line, ":")
+			want = want || strings.EqualFold(string(bytes.TrimSpace([]byte(key))), "content-length")
+		}
+		if got := w.holds("POST / ", "content-length"); got != want {
+			t.Fatalf("%q: %v, want %v", headers, got, want)
 		}
 	})
 }

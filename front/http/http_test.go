@@ -3,6 +3,7 @@ package http
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -213,23 +214,61 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 	}
 }
 
-// Length with chunks, an old way to hide a second request: only one is served, and the connection ends with it.
-func TestSmuggledRequestIsNotServed(t *testing.T) {
+// An ambiguous framing, the way to hide a second request from the first reader: refused, closed, nothing served.
+func TestAmbiguousFramingIsRefusedAndCloses(t *testing.T) {
+	dir := t.TempDir()
 	var served []string
-	_, addr := start(t, Config{Handler: app(func(e *casemate.Event) (*casemate.Result, error) {
+	s, plain := start(t, Config{Dir: dir, Listen: []Listener{{Addr: "127.0.0.1:0"}, {Addr: "127.0.0.1:0", TLS: true}}, Handler: app(func(e *casemate.Event) (*casemate.Result, error) {
 		served = append(served, e.Target.Path)
+		if e.Body == nil {
+			return &casemate.Result{Payload: []byte(`"none"`)}, nil
+		}
 		return readAll(e)
 	})})
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
+	chunks := "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+	two := "GET /two HTTP/1.1\r\nHost: a\r\n\r\n"
+	first := "POST /one HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"
+	cases := []struct{ name, first, second, served string }{
+		{"both", "", "POST /one HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n" + chunks + two, ""},
+		{"both, odd case, bare line ends", "", "POST /one HTTP/1.1\nHost: a\ncONTENT-lENGTH: 4\nTransfer-Encoding: chunked\n\n0\r\n\r\n" + two, ""},
+		{"length after", "", "POST /one HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n" + two, ""},
+		{"both on a used connection", first, "POST /two HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n" + chunks + two, "/one"},
+		{"pipelined chunks", "", first + "POST /two HTTP/1.1\r\nHost: a\r\n" + chunks, "/one"},
+		{"chunks in HTTP/1.0", "", "POST /one HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n" + chunks + two, ""},
+		{"chunks alone", "", "POST /one HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\n" + chunks, "/one"},
+		{"chunks alone on a used connection", first, "POST /two HTTP/1.1\r\nHost: a\r\n" + chunks, "/one /two"},
+		{"chunks twice", "POST /one HTTP/1.1\r\nHost: a\r\n" + chunks, "POST /two HTTP/1.1\r\nHost: a\r\n" + chunks, "/one /two"},
 	}
-	defer conn.Close()
-	io.WriteString(conn, "POST /one HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+
-		"GET /two HTTP/1.1\r\nHost: a\r\n\r\n")
-	all, _ := io.ReadAll(conn) // ends with the connection, reset or not
-	if n := strings.Count(string(all), "HTTP/1.1 "); n != 1 || len(served) > 1 {
-		t.Errorf("%d answers, served %q: %q", n, served, all)
+	for _, secure := range []bool{false, true} {
+		for _, c := range cases {
+			served = nil
+			conn, err := net.Dial("tcp", plain)
+			if secure {
+				conn, err = tls.Dial("tcp", s.Addrs()[1].String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := bufio.NewReader(conn)
+			if c.first != "" {
+				if resp, _ := exchangeOn(t, conn, r, c.first); resp.StatusCode != 200 {
+					t.Fatalf("%s: first answer %d", c.name, resp.StatusCode)
+				}
+			}
+			good := strings.Contains(c.name, "alone") || strings.Contains(c.name, "twice")
+			io.WriteString(conn, c.second)
+			if good {
+				if resp, err := nethttp.ReadResponse(r, nil); err != nil || resp.StatusCode != 200 {
+					t.Errorf("%s, TLS %v: %v, %v", c.name, secure, resp, err)
+				}
+			} else if all, _ := io.ReadAll(r); strings.Count(string(all), " 400 Bad Request") != 1 || strings.Count(string(all), "HTTP/1.1 200") > 1 {
+				t.Errorf("%s, TLS %v: %q", c.name, secure, all) // ReadAll ends with the connection, reset or not
+			}
+			conn.Close()
+			if got := strings.Join(served, " "); got != c.served {
+				t.Errorf("%s, TLS %v: served %q, want %q", c.name, secure, got, c.served)
+			}
+		}
 	}
 }
 

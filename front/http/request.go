@@ -39,7 +39,7 @@ type target struct {
 }
 
 // check refuses what would be read differently by two readers, and what is over a limit. net/http has already refused
-// malformed header lines and every ambiguous framing (Content-Length with Transfer-Encoding, two lengths, bad chunks).
+// malformed header lines, two lengths and bad chunks; wires.ambiguous sees the rest.
 func (s *Server) check(r *nethttp.Request) (target, error) {
 	t := target{path: r.URL.EscapedPath(), query: r.URL.RawQuery}
 	if !r.URL.IsAbs() {
@@ -197,12 +197,11 @@ func (s *Server) event(r *nethttp.Request, x *exchange) (*casemate.Event, error)
 	if err != nil {
 		return nil, err
 	}
-	secure := r.TLS != nil
 	e := &casemate.Event{
 		ID: x.id, Source: x.source, Target: casemate.Target{Host: t.host, Method: r.Method, Path: t.path},
 		Credential: cred, SourceIP: sourceIP(r.RemoteAddr), UserAgent: r.UserAgent(), Received: x.received, Attempt: 1,
 		Async: prefersAsync(r.Header["Prefer"]), Trace: x.trace,
-		Context: map[string][]string{"aws:securetransport": {strconv.FormatBool(secure)}},
+		Context: map[string][]string{"aws:securetransport": {strconv.FormatBool(x.secure)}},
 		// "identity" is the absence of an encoding (RFC 9110 section 8.4.1).
 		ContentType: r.Header.Get("Content-Type"), ContentEncoding: encoding(r.Header), Size: r.ContentLength,
 	}
@@ -215,18 +214,18 @@ func (s *Server) event(r *nethttp.Request, x *exchange) (*casemate.Event, error)
 		e.Body = x.body
 	}
 	if t.port == "" {
-		t.port = map[bool]string{false: "80", true: "443"}[secure]
+		t.port = map[bool]string{false: "80", true: "443"}[x.secure]
 	}
-	e.Encode = encoder(r, t, e)
+	e.Encode = encoder(r, t, e, x.secure)
 	return e, nil
 }
 
 // encoder writes the function's event once the corridor knows who calls what.
-func encoder(r *nethttp.Request, t target, e *casemate.Event) func(*casemate.Match, *casemate.Principal, []byte) ([]byte, error) {
+func encoder(r *nethttp.Request, t target, e *casemate.Event, secure bool) func(*casemate.Match, *casemate.Principal, []byte) ([]byte, error) {
 	return func(m *casemate.Match, p *casemate.Principal, clean []byte) ([]byte, error) {
 		h := &lambda.HTTPRequest{
 			ID: e.ID, Method: r.Method, Protocol: r.Proto, RawPath: t.path, RawQuery: t.query, Host: r.Host, Domain: t.host,
-			Header: r.Header, SourceIP: e.SourceIP, UserAgent: e.UserAgent, Secure: r.TLS != nil, Port: t.port,
+			Header: r.Header, SourceIP: e.SourceIP, UserAgent: e.UserAgent, Secure: secure, Port: t.port,
 			Received: e.Received, Trace: e.Trace, Params: m.Params, Principal: p,
 		}
 		if m.Version != nil {
@@ -295,6 +294,8 @@ type exchange struct {
 	body     *body // nil when there is none, or nobody made an Event
 	id       string
 	source   casemate.Source
+	secure   bool // came over TLS
+	hangUp   bool // nothing more may be read from this connection
 	trace    casemate.Trace
 	received time.Time
 	started  time.Time

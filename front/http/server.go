@@ -17,7 +17,7 @@ import (
 // Server is the HTTP front. Make it with New, Start it once and Shutdown it once.
 type Server struct {
 	c      Config
-	http   *nethttp.Server
+	ports  []*port
 	conns  *connCount
 	ctx    context.Context // of every request; ends when Shutdown gives up waiting
 	cancel context.CancelFunc
@@ -39,26 +39,46 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("configuring the HTTP front: %w", err)
 	}
 	s := &Server{c: c, conns: newConnCount(c.Limits.Connections, c.Limits.PeerConns), failed: make(chan error, len(c.Listen))}
+	var secure *tls.Config
+	for _, l := range c.Listen {
+		if l.TLS && secure == nil {
+			if secure, err = tlsConfig(c); err != nil {
+				return nil, err
+			}
+		}
+		p := &port{s: s, listener: l, wires: newWires(c.Limits.HeaderBytes + 8192)}
+		p.http = s.server(p)
+		if l.TLS {
+			p.http.TLSConfig = secure.Clone()
+		}
+		s.ports = append(s.ports, p)
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.http = &nethttp.Server{
-		Handler:                      nethttp.HandlerFunc(s.hear),
+	return s, nil
+}
+
+// port is one listener with its connections.
+type port struct {
+	s        *Server
+	listener Listener
+	wires    *wires
+	http     *nethttp.Server
+}
+
+func (s *Server) server(p *port) *nethttp.Server {
+	c := s.c
+	return &nethttp.Server{
+		Handler:                      nethttp.HandlerFunc(p.hear),
+		ConnState:                    p.wires.idle,
 		DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout:            c.Limits.HeaderTime,
 		IdleTimeout:                  c.Limits.IdleTime,
 		MaxHeaderBytes:               max(c.Limits.HeaderBytes-4096, 1), // net/http allows 4096 bytes more than it is told
 		ErrorLog:                     slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 		BaseContext:                  func(net.Listener) context.Context { return s.ctx },
-		HTTP2:                        &nethttp.HTTP2Config{MaxConcurrentStreams: c.Limits.ConcurrentHTTP, SendPingTimeout: c.Limits.IdleTime, WriteByteTimeout: c.Limits.WriteTime},
+		HTTP2: &nethttp.HTTP2Config{MaxConcurrentStreams: c.Limits.ConcurrentHTTP, SendPingTimeout: c.Limits.IdleTime,
+			WriteByteTimeout: c.Limits.WriteTime},
 	}
-	for _, l := range c.Listen {
-		if !l.TLS || s.http.TLSConfig != nil {
-			continue
-		}
-		if s.http.TLSConfig, err = tlsConfig(c); err != nil {
-			return nil, err
-		}
-	}
-	return s, nil
 }
 
 func tlsConfig(c Config) (*tls.Config, error) {
@@ -103,20 +123,20 @@ func (s *Server) Start(ctx context.Context) error {
 	defer s.mu.Unlock()
 	for i, ln := range opened {
 		s.addrs = append(s.addrs, ln.Addr())
-		s.serve.Go(func() { s.serveOn(ln, s.c.Listen[i].TLS) })
+		p := s.ports[i]
+		if p.listener.TLS {
+			ln = newSecureListener(ln, p.http.TLSConfig, p.wires, s.c.Limits.HeaderTime)
+		} else {
+			ln = &wireListener{ln, p.wires}
+		}
+		s.serve.Go(func() { p.serve(ln) })
 	}
 	return nil
 }
 
-func (s *Server) serveOn(ln net.Listener, secure bool) {
-	var err error
-	if secure {
-		err = s.http.ServeTLS(ln, "", "")
-	} else {
-		err = s.http.Serve(ln)
-	}
-	if !errors.Is(err, nethttp.ErrServerClosed) {
-		s.failed <- fmt.Errorf("serving HTTP on %s: %w", ln.Addr(), err)
+func (p *port) serve(ln net.Listener) {
+	if err := p.http.Serve(ln); !errors.Is(err, nethttp.ErrServerClosed) {
+		p.s.failed <- fmt.Errorf("serving HTTP on %s: %w", ln.Addr(), err)
 	}
 }
 
@@ -146,10 +166,18 @@ func (s *Server) URLs() []string {
 // Shutdown stops listening, lets the running exchanges finish until ctx ends, then cancels them and closes their
 // connections. It returns nil when none had to be cancelled.
 func (s *Server) Shutdown(ctx context.Context) error {
-	err := s.http.Shutdown(ctx)
+	errs := make([]error, len(s.ports))
+	var all sync.WaitGroup
+	for i, p := range s.ports {
+		all.Go(func() { errs[i] = p.http.Shutdown(ctx) })
+	}
+	all.Wait()
 	s.cancel()
+	err := errors.Join(errs...)
 	if err != nil {
-		s.http.Close()
+		for _, p := range s.ports {
+			p.http.Close()
+		}
 		err = fmt.Errorf("shutting down the HTTP front: %w", err)
 	}
 	s.serve.Wait()

@@ -1,0 +1,243 @@
+package http
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"net"
+	nethttp "net/http"
+	"sync"
+	"time"
+)
+
+// wires are the HTTP/1 connections of one listener, by remote address, so that a handler can look at how its request was
+// framed: net/http drops a Content-Length that came with chunks, and a Transfer-Encoding of HTTP/1.0, without a word.
+type wires struct {
+	limit int // bytes of one request's header block
+
+	mu   sync.Mutex
+	open map[string]*wire
+}
+
+func newWires(limit int) *wires {
+	return &wires{limit: limit, open: make(map[string]*wire)}
+}
+
+// watch wraps a connection; nil when one with the same remote address is open (on another local address).
+func (ws *wires) watch(conn net.Conn) *wire {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	key := conn.RemoteAddr().String()
+	if ws.open[key] != nil {
+		return nil
+	}
+	w := &wire{Conn: conn, limit: ws.limit, gone: func() {
+		ws.mu.Lock()
+		defer ws.mu.Unlock()
+		delete(ws.open, key)
+	}}
+	w.gone = sync.OnceFunc(w.gone)
+	ws.open[key] = w
+	return w
+}
+
+// ambiguous reports whether two readers could take r's body to end at different places. What cannot be seen is taken to
+// be ambiguous. HTTP/2 has one framing only.
+func (ws *wires) ambiguous(r *nethttp.Request) bool {
+	if r.ProtoMajor != 1 || r.ProtoMinor > 0 && len(r.TransferEncoding) == 0 {
+		return false
+	}
+	ws.mu.Lock()
+	w := ws.open[r.RemoteAddr]
+	ws.mu.Unlock()
+	forbidden := "content-length"
+	if r.ProtoMinor == 0 {
+		forbidden = "transfer-encoding"
+	}
+	return w == nil || w.holds(r.Method+" "+r.RequestURI+" ", forbidden)
+}
+
+// idle is net/http's ConnState hook: it marks where the next request begins.
+func (ws *wires) idle(conn net.Conn, state nethttp.ConnState) {
+	if w, ok := conn.(*wire); ok && state == nethttp.StateIdle {
+		w.next()
+	}
+}
+
+// wire keeps the header block of the request that is being served.
+type wire struct {
+	net.Conn
+	limit int
+	gone  func()
+
+	mu    sync.Mutex
+	head  []byte // from the first byte of the request on, until the end of its header block has been seen
+	whole bool   // it has
+	early []byte // the byte by which net/http notices that a client is still there; it belongs to the next request
+}
+
+// Read implements net.Conn.
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case n == 0:
+	case w.whole && len(p) == 1:
+		w.early = append(w.early, p[0])
+	case !w.whole:
+		from := max(len(w.head)-2, 0)
+		w.head = append(w.head, p[:n]...)
+		w.whole = blankLine(w.head[from:]) >= 0 || len(w.head) > w.limit
+	}
+	return n, err
+}
+
+// Close implements net.Conn.
+func (w *wire) Close() error {
+	defer w.gone()
+	return w.Conn.Close()
+}
+
+// CloseWrite passes on what net/http asks of a TCP or TLS connection.
+func (w *wire) CloseWrite() error { return closeWrite(w.Conn) }
+
+// next begins the next request.
+func (w *wire) next() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if cap(w.head) > 4096 { // an idle connection keeps little
+		w.head = nil
+	}
+	w.head = append(w.head[:0], w.early...)
+	w.early, w.whole = w.early[:0], false
+}
+
+// holds reports whether the header block has the named line, or is not the one that begins with start.
+func (w *wire) holds(start, name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	head := bytes.TrimLeft(w.head, "\r\n") // net/http forgives empty lines in front
+	end := blankLine(head)
+	if end < 0 || !bytes.HasPrefix(head, []byte(start)) {
+		return true
+	}
+	for line := range bytes.SplitSeq(head[:end], []byte("\n")) {
+		key, _, _ := bytes.Cut(line, []byte(":"))
+		if bytes.EqualFold(bytes.TrimSpace(key), []byte(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// blankLine is where the line before the first empty line ends, -1 when there is none.
+func blankLine(b []byte) int {
+	for i, c := range b {
+		if rest := b[i+1:]; c == '\n' && (bytes.HasPrefix(rest, []byte("\n")) || bytes.HasPrefix(rest, []byte("\r\n"))) {
+			return i
+		}
+	}
+	return -1
+}
+
+// wireListener watches plain connections.
+type wireListener struct {
+	net.Listener
+	wires *wires
+}
+
+// Accept implements net.Listener.
+func (l *wireListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if w := l.wires.watch(conn); w != nil {
+			return w, nil
+		}
+		conn.Close()
+	}
+}
+
+// secureListener makes TLS of connections before net/http sees them, so that HTTP/1 can be watched above the
+// encryption. A slow handshake holds up nobody else. Its goroutines end with Close, which waits for them.
+type secureListener struct {
+	net.Listener
+	config *tls.Config
+	wires  *wires
+	within time.Duration
+	ready  chan net.Conn
+	failed chan error
+	ctx    context.Context
+	cancel context.CancelFunc
+	hands  sync.WaitGroup
+}
+
+func newSecureListener(ln net.Listener, config *tls.Config, ws *wires, within time.Duration) *secureListener {
+	l := &secureListener{Listener: ln, config: config, wires: ws, within: within, ready: make(chan net.Conn), failed: make(chan error)}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.hands.Go(l.run)
+	return l
+}
+
+func (l *secureListener) run() {
+	for {
+		conn, err := l.Listener.Accept()
+		if err == nil {
+			l.hands.Go(func() { l.shake(conn) })
+			continue
+		}
+		select { // net/http decides whether to go on, and waits if so
+		case l.failed <- err:
+		case <-l.ctx.Done():
+			return
+		}
+	}
+}
+
+// shake ends one handshake. HTTP/2 connections go on as they are: net/http knows them by their type.
+func (l *secureListener) shake(conn net.Conn) {
+	ctx, cancel := context.WithTimeout(l.ctx, l.within)
+	defer cancel()
+	t := tls.Server(conn, l.config)
+	if t.HandshakeContext(ctx) != nil {
+		conn.Close()
+		return
+	}
+	var out net.Conn = t
+	if t.ConnectionState().NegotiatedProtocol != "h2" {
+		w := l.wires.watch(t)
+		if w == nil {
+			conn.Close()
+			return
+		}
+		out = w
+	}
+	select {
+	case l.ready <- out:
+	case <-l.ctx.Done():
+		out.Close()
+	}
+}
+
+// Accept gives the next connection whose handshake is done.
+func (l *secureListener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.ready:
+		return conn, nil
+	case err := <-l.failed:
+		return nil, err
+	case <-l.ctx.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (l *secureListener) Close() error {
+	l.cancel()
+	err := l.Listener.Close()
+	l.hands.Wait()
+	return err
+}
