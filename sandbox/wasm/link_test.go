@@ -3,6 +3,7 @@ package wasm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -95,7 +96,8 @@ func TestSetUpFailures(t *testing.T) {
 	})
 	v := b.version("echo", guests.Echo())
 	_, err := b.Run(context.Background(), b.launch(v, "x"))
-	if casemate.CodeOf(err) != casemate.Unavailable || !strings.Contains(err.Error(), "could not be started") {
+	if e := casemate.AsError(err); e.Code != casemate.Unavailable || !strings.Contains(e.Message, "could not be started") ||
+		strings.Contains(e.Error(), "walls") || !strings.Contains(fmt.Sprint(e.Err), "no walls today") {
 		t.Fatalf("%v", err)
 	}
 	b.cfg.Code = func(context.Context, *casemate.Version) (string, func(), error) {

@@ -198,7 +198,8 @@ func (p *Pool) notStarted(l *casemate.Launch, began time.Time, err error) (*case
 	case errors.As(err, &known):
 		return nil, err
 	default:
-		return nil, casemate.Errorf(casemate.Unavailable, "see the node's log, and run casemate doctor",
-			"the sandbox of %s could not be started: %w", l.Version.Function, err)
+		// The cause names walls and paths of this host: it is for the record only.
+		return nil, &casemate.Error{Code: casemate.Unavailable, Err: err, Hint: "see the record, and run casemate doctor",
+			Message: "the sandbox of " + l.Version.Function + " could not be started"}
 	}
 }
