@@ -28,6 +28,9 @@ const (
 // startEngine starts JetStream in dir with an fsync for every message before it is acknowledged: its default flushes
 // every two minutes and loses acknowledged messages in a power cut.
 func startEngine(dir string, log *slog.Logger) (*engine, error) {
+	if err := probe(dir); err != nil {
+		return nil, err
+	}
 	s, err := server.NewServer(&server.Options{
 		ServerName: "casemate", DontListen: true, NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: dir, SyncAlways: true, DisableJetStreamBanner: true,

@@ -77,9 +77,11 @@ func compare(a, b uint64) int {
 	return 0
 }
 
-func (j *Journal) damage(seq uint64, err error) error {
+func (j *Journal) damage(seq uint64, err error) error { return damaged(seq, j.name, err) }
+
+func damaged(seq uint64, journal string, err error) error {
 	return casemate.Errorf(casemate.Fault, "stop the node and restore its folder from a backup; what reads can be exported",
-		"record %d of %s is damaged: %w", seq, j.name, err)
+		"record %d of %s is damaged: %w", seq, journal, err)
 }
 
 var errMissing = errors.New("it is missing")
