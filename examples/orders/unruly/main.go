@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -108,16 +109,16 @@ func crash(ctx context.Context) (any, error) {
 // fail reports an error, as a function may.
 func fail(context.Context) (any, error) { return nil, errors.New("the warehouse does not answer") }
 
-// spawn starts another program.
+// spawn starts another program, to see who it is there.
 func spawn(ctx context.Context) (any, error) {
 	out, err := exec.CommandContext(ctx, "/bin/sh", "-c", "id").CombinedOutput()
 	return map[string]string{"output": string(out), "error": fmt.Sprint(err)}, nil
 }
 
-// peek looks for what belongs to the host.
+// peek looks for what belongs to the host, and for its processes.
 func peek(context.Context) (any, error) {
 	seen := map[string]string{}
-	for _, name := range []string{"/etc/shadow", "/root", "/home", "/var/run/docker.sock", "/proc/1/environ"} {
+	for _, name := range []string{"/etc/shadow", "/root", "/home", "/var/run/docker.sock", "/sys/class/net"} {
 		_, err := os.Open(name)
 		seen[name] = "open"
 		if err != nil {
@@ -128,5 +129,6 @@ func peek(context.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{"files": seen, "host": host, "uid": os.Getuid()}, nil
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	return map[string]any{"files": seen, "processes": len(processes), "host": host, "uid": os.Getuid()}, err
 }
