@@ -39,6 +39,7 @@ type instance struct {
 	used    jail.Usage // up to the end of the last run
 
 	idleSince time.Time // under the pool's lock
+	stale     bool      // likewise: its version was dropped
 
 	mu     sync.Mutex // over the rest
 	frozen bool

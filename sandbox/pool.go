@@ -27,7 +27,6 @@ type Pool struct {
 	running map[string]int         // runs by version id
 	idle    map[string][]*instance // by version id, the one used last at the end
 	live    map[*instance]struct{}
-	dropped map[string]bool // versions whose sandboxes are not kept after their run
 }
 
 // New makes a pool. Nothing is started before the first run. The caller closes it.
@@ -42,7 +41,7 @@ func New(cfg Config) (*Pool, error) {
 	p := &Pool{
 		cfg: cfg, bootstraps: filepath.Join(dir, "bootstrap"), userland: readUserland(), uids: uids{used: map[int]bool{}},
 		slots: make(chan struct{}, cfg.MaxSandboxes), running: map[string]int{}, idle: map[string][]*instance{},
-		live: map[*instance]struct{}{}, dropped: map[string]bool{},
+		live: map[*instance]struct{}{},
 	}
 	if err := unpackBootstraps(p.bootstraps); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
@@ -166,7 +165,7 @@ func (p *Pool) removeIdle(i *instance) bool {
 // keep makes a sandbox available for the next event and stops its processes until then.
 func (p *Pool) keep(i *instance) {
 	p.mu.Lock()
-	if p.closed || p.dropped[i.version.ID] || i.dead() || !p.young(i) {
+	if p.closed || i.stale || i.dead() || !p.young(i) {
 		p.mu.Unlock()
 		p.retire(i)
 		return
@@ -208,13 +207,13 @@ func (p *Pool) end(i *instance) {
 	<-p.slots
 }
 
-// Drop retires every idle sandbox of a version; those that run end after their run. A version that runs again later is
-// started afresh and not kept.
+// Drop retires every sandbox of a version: idle ones now, busy ones after their run. A version that runs again later,
+// after a rollback say, is started afresh.
 func (p *Pool) Drop(versionID string) {
 	p.mu.Lock()
 	list := p.idle[versionID]
 	delete(p.idle, versionID)
-	p.dropped[versionID] = true
+	p.mark(versionID, true)
 	p.mu.Unlock()
 	for _, i := range list {
 		p.retire(i)
@@ -224,11 +223,20 @@ func (p *Pool) Drop(versionID string) {
 	}
 }
 
-// Keep undoes Drop: the version is current again, after a rollback.
+// Keep undoes Drop for sandboxes that are still busy: the version came back.
 func (p *Pool) Keep(versionID string) {
 	p.mu.Lock()
-	delete(p.dropped, versionID)
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	p.mark(versionID, false)
+}
+
+// mark says of a version's sandboxes whether they end after their run. The caller holds the lock.
+func (p *Pool) mark(versionID string, stale bool) {
+	for i := range p.live {
+		if i.version.ID == versionID {
+			i.stale = stale
+		}
+	}
 }
 
 // Close refuses new runs, ends idle sandboxes, waits for runs until ctx ends, then kills them. Nothing of the pool runs

@@ -395,11 +395,12 @@ func TestWarmSandboxEnds(t *testing.T) {
 	mu.Unlock()
 	b.want(v, `{}`, `1`) // after MaxLifetime, however recent the last event
 	b.pool.Drop(v.ID)
-	b.want(v, `{}`, `1`)
 	b.pool.ending.Wait()
 	if s := b.pool.Snapshot(); len(s) != 0 {
 		t.Errorf("a dropped version was kept: %+v", s)
 	}
+	b.want(v, `{}`, `1`)
+	b.want(v, `{}`, `2`) // in use again after a rollback
 
 	idle := newBench(t, func(c *Config) { c.IdleTimeout = time.Millisecond })
 	v = warm(idle.node("index.handler", `exports.handler = async () => 1`))
@@ -426,6 +427,31 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	if err := <-done; casemate.CodeOf(err) != casemate.Unavailable || !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled run: %v", err)
 	}
+}
+
+func TestDropReachesBusySandboxes(t *testing.T) {
+	b := newBench(t)
+	v := warm(b.node("index.handler", `let n = 0; exports.handler = async () => { console.log('began'); await new Promise((r) => setTimeout(r, 300)); return ++n }`))
+	done := make(chan *casemate.Result, 1)
+	go func() { done <- b.run(v, `{}`) }()
+	waitFor(t, "began", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return slices.ContainsFunc(b.lines, func(l casemate.LogLine) bool { return strings.HasSuffix(l.Text, "began") })
+	})
+	b.pool.Drop(v.ID)
+	if res := <-done; string(res.Payload) != `1` {
+		t.Errorf("the run in progress: %s %s", res.Failure, res.Payload)
+	}
+	if res := b.want(v, `{}`, `1`); !res.Usage.Cold {
+		t.Error("a dropped sandbox was used again")
+	}
+	b.pool.mu.Lock()
+	b.pool.mark(v.ID, true)
+	b.pool.mu.Unlock()
+	b.pool.Keep(v.ID)
+	b.want(v, `{}`, `2`)
+	b.want(v, `{}`, `3`)
 }
 
 func TestNodeMakesRoomForOtherVersions(t *testing.T) {
