@@ -153,7 +153,14 @@ func has(t *testing.T, body map[string]any, typ, message string) {
 	}
 }
 
-func goBootstrap(t *testing.T, source string) string {
+func writeExecutable(t testing.TB, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func goBootstrap(t testing.TB, source string) string {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "main.go")
