@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"casemate"
+)
+
+// builtin is one operation of the platform itself: an action and a resource that policy decides on like any other, and
+// the code behind it. A name that is not in the table does not exist.
+type builtin struct {
+	action string
+	kind   string // kind of resource: "app", "key", "record"...; the event's own Resource is the name in it
+	body   int64  // bytes taken
+	run    func(ctx context.Context, l *casemate.Launch) (any, error)
+}
+
+// Bounds of what operators send: a bundle of code, or a question.
+const (
+	bundleLimit   = 300 << 20
+	questionLimit = 1 << 20
+	builtinTime   = 10 * time.Minute
+	streamTime    = 24 * time.Hour
+)
+
+// directory finds built-ins beside what the catalog finds. Built-ins are versions like any other: number, limits, role.
+type directory struct {
+	find     func(e *casemate.Event) (*casemate.Match, error)
+	policy   func() (casemate.Decider, string)
+	place    casemate.Place
+	builtins map[string]builtin
+}
+
+// Resolve implements gate.Catalog.
+func (d *directory) Resolve(e *casemate.Event) (*casemate.Match, error) {
+	if e.Target.Builtin == "" {
+		return d.find(e)
+	}
+	b, ok := d.builtins[e.Target.Builtin]
+	if !ok || e.Source != casemate.SourceAdmin {
+		return nil, casemate.Errorf(casemate.NotFound, "casemate --help lists the operations", "there is no operation %q", e.Target.Builtin)
+	}
+	limits := casemate.DefaultLimits()
+	limits.Request, limits.Timeout = b.body, builtinTime
+	if e.Stream != nil {
+		limits.Timeout = streamTime
+	}
+	m := &casemate.Match{Action: b.action, Resource: d.place.PlatformARN(b.kind, or(e.Resource, "*")),
+		Version: &casemate.Version{App: "casemate", Function: e.Target.Builtin, ID: version, Runtime: "builtin", ARN: d.place.PlatformARN("operation", e.Target.Builtin),
+			Account: d.place.Account, Limits: limits}}
+	m.Policy, m.Revision = d.policy()
+	return m, nil
+}
+
+// run is the casemate.Runner of built-ins. What they answer is JSON; what they stream goes to the event's Stream.
+func (d *directory) run(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
+	b, ok := d.builtins[l.Version.Function]
+	if !ok {
+		return nil, fmt.Errorf("running built-in %q: not in the table", l.Version.Function)
+	}
+	ctx, cancel := context.WithDeadline(ctx, l.Deadline)
+	defer cancel()
+	start := time.Now()
+	answer, err := b.run(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	res := &casemate.Result{ContentType: "application/json", Usage: casemate.Usage{Wall: time.Since(start)}}
+	if answer == nil {
+		return res, nil
+	}
+	if res.Payload, err = json.Marshal(answer); err != nil {
+		return nil, fmt.Errorf("encoding the answer: %w", err)
+	}
+	return res, nil
+}
+
+// ask reads a built-in's question strictly; no body is the zero question.
+func ask[In any](l *casemate.Launch) (In, error) {
+	var in In
+	if len(bytes.TrimSpace(l.Payload)) == 0 {
+		return in, nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(l.Payload))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&in); err != nil {
+		return in, &casemate.Error{Code: casemate.Invalid, Field: "body", Message: "not the question this operation takes: " + err.Error(), Hint: "see the operation's command with --help"}
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return in, &casemate.Error{Code: casemate.Invalid, Field: "body", Message: "something follows the question", Hint: "send one JSON object"}
+	}
+	return in, nil
+}
+
+// question makes a built-in of a typed function.
+func question[In any](action, kind string, do func(ctx context.Context, l *casemate.Launch, in In) (any, error)) builtin {
+	return builtin{action: action, kind: kind, body: questionLimit, run: func(ctx context.Context, l *casemate.Launch) (any, error) {
+		in, err := ask[In](l)
+		if err != nil {
+			return nil, err
+		}
+		return do(ctx, l, in)
+	}}
+}
+
+// stream makes a built-in that writes JSON lines as they come; say hands one out.
+func stream[In any](action, kind string, do func(ctx context.Context, in In, say func(v any) error) error) builtin {
+	return builtin{action: action, kind: kind, body: questionLimit, run: func(ctx context.Context, l *casemate.Launch) (any, error) {
+		in, err := ask[In](l)
+		if err != nil {
+			return nil, err
+		}
+		if l.Event.Stream == nil {
+			return nil, casemate.Errorf(casemate.Invalid, "ask for a stream", "%s answers as a stream", l.Version.Function)
+		}
+		return nil, do(ctx, in, json.NewEncoder(l.Event.Stream).Encode)
+	}}
+}

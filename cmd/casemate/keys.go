@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"casemate"
+	"casemate/authn"
+	"casemate/policy"
+)
+
+// keyQuestion asks for a key.
+type keyQuestion struct {
+	Name   string   `json:"name"`
+	Role   string   `json:"role"`
+	App    string   `json:"app,omitempty"`
+	Grants []string `json:"grants,omitempty"` // narrows what the role may; short form
+	TTL    string   `json:"ttl,omitempty"`
+	Reason string   `json:"reason,omitempty"`
+}
+
+// madeKey is the one time that a key's secret is seen.
+type madeKey struct {
+	Secret string    `json:"secret"`
+	Key    authn.Key `json:"key"`
+}
+
+func keyBuiltins(id *authn.Identity, place casemate.Place, hasRole func(string) bool) map[string]builtin {
+	return map[string]builtin{
+		"keys.create": question("casemate:CreateKey", "key", func(ctx context.Context, l *casemate.Launch, q keyQuestion) (any, error) {
+			if !hasRole(q.Role) {
+				return nil, &casemate.Error{Code: casemate.NotFound, Field: "role", Message: fmt.Sprintf("there is no role %q", q.Role), Hint: "declare it under roles: in casemate.yaml and deploy, or use operator"}
+			}
+			r := authn.KeyRequest{Name: q.Name, Role: q.Role, Reason: q.Reason, By: l.Principal.Name()}
+			var err error
+			if r.Scope, err = scope(place, q); err != nil {
+				return nil, err
+			}
+			if q.TTL != "" {
+				if r.TTL, err = time.ParseDuration(q.TTL); err != nil || r.TTL <= 0 {
+					return nil, &casemate.Error{Code: casemate.Invalid, Field: "ttl", Message: "not a positive duration", Hint: "720h is 30 days"}
+				}
+			}
+			secret, k, err := id.CreateKey(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			return madeKey{Secret: secret, Key: k}, nil
+		}),
+		"keys.list": question("casemate:ListKeys", "key", func(context.Context, *casemate.Launch, struct{}) (any, error) {
+			return id.ListKeys(), nil
+		}),
+		"keys.revoke": question("casemate:RevokeKey", "key", func(ctx context.Context, _ *casemate.Launch, q idQuestion) (any, error) {
+			return id.RevokeKey(ctx, q.ID)
+		}),
+	}
+}
+
+func scope(place casemate.Place, q keyQuestion) ([]casemate.Statement, error) {
+	var s []casemate.Statement
+	for i, text := range q.Grants {
+		st, err := policy.Grant(place, q.App, text, "key "+q.Name)
+		if err != nil {
+			return nil, &casemate.Error{Code: casemate.Invalid, Field: fmt.Sprintf("grants/%d", i), Message: err.Error(), Hint: "write it as in casemate.yaml"}
+		}
+		s = append(s, st)
+	}
+	return s, nil
+}
+
+func (a *app) keysCommand() *cobra.Command {
+	c := &cobra.Command{Use: "keys", Short: "Create, list and revoke API keys"}
+	c.AddCommand(a.keysCreate(), a.keysList(), a.keysRevoke())
+	return c
+}
+
+func (a *app) keysCreate() *cobra.Command {
+	var q keyQuestion
+	var out string
+	c := &cobra.Command{Use: "create", Short: "Make a key; its secret is shown once", Args: cobra.NoArgs,
+		Example: "  casemate keys create --role clerk --name till-3\n  casemate keys create --role clerk --grant 'call GET /orders/{id}' --app orders --ttl 24h",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var k madeKey
+			if q.Name == "" {
+				q.Name = q.Role
+			}
+			if err := a.call(cmd.Context(), "keys.create", q, &k); err != nil {
+				return err
+			}
+			if out != "" {
+				if err := os.WriteFile(out, []byte(k.Secret+"\n"), 0o600); err != nil {
+					return fmt.Errorf("writing the key: %w", err)
+				}
+				k.Secret = ""
+			}
+			return a.show(k, func(w io.Writer) {
+				if k.Secret != "" {
+					fmt.Fprintln(w, k.Secret)
+				}
+				fmt.Fprintf(a.errs, "key %s of role %s, until %s; the secret is not kept and cannot be shown again\n", k.Key.ID, k.Key.Role, when(k.Key.Expires))
+			})
+		}}
+	c.Flags().StringVar(&q.Role, "role", "", "role whose grants the key holds (required)")
+	c.Flags().StringVar(&q.Name, "name", "", "name for lists and records (default: the role)")
+	c.Flags().StringVar(&q.App, "app", "", "app that --grant speaks of")
+	c.Flags().StringArrayVar(&q.Grants, "grant", nil, "narrow the key to this, in short form; may be repeated")
+	c.Flags().StringVar(&q.TTL, "ttl", "", "lifetime: 24h, 720h (default 90 days)")
+	c.Flags().StringVar(&q.Reason, "reason", "", "why it may live longer than a year")
+	c.Flags().StringVarP(&out, "out", "o", "", "write the secret to this file (mode 0600) instead of printing it")
+	_ = c.MarkFlagRequired("role")
+	return c
+}
+
+func (a *app) keysList() *cobra.Command {
+	return &cobra.Command{Use: "list", Short: "List keys, never their secrets", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		var keys []authn.Key
+		if err := a.call(cmd.Context(), "keys.list", nil, &keys); err != nil {
+			return err
+		}
+		return a.show(keys, func(w io.Writer) {
+			t := newTable("ID", "NAME", "ROLE", "SCOPE", "EXPIRES", "LAST USED", "STATE", "BY")
+			for i := range keys {
+				k := &keys[i]
+				t.add(k.ID, k.Name, k.Role, scopeText(k.Scope), when(k.Expires), when(k.LastUsed), keyState(k), or(k.By, "-"))
+			}
+			t.print(w)
+		})
+	}}
+}
+
+func keyState(k *authn.Key) string {
+	switch {
+	case !k.Revoked.IsZero():
+		return "revoked"
+	case !k.Live(time.Now()):
+		return "expired"
+	}
+	return "live"
+}
+
+func scopeText(s []casemate.Statement) string {
+	if s == nil {
+		return "all of the role"
+	}
+	var parts []string
+	for i := range s {
+		parts = append(parts, strings.Join(s[i].Action, ","))
+	}
+	return strings.Join(parts, " ")
+}
+
+func (a *app) keysRevoke() *cobra.Command {
+	return &cobra.Command{Use: "revoke ID", Short: "End a key; the next request with it is refused", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+		var k authn.Key
+		if err := a.call(cmd.Context(), "keys.revoke", idQuestion{args[0]}, &k); err != nil {
+			return err
+		}
+		return a.show(k, func(w io.Writer) { fmt.Fprintf(w, "revoked %s (%s)\n", k.ID, k.Name) })
+	}}
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"casemate"
+	"casemate/front/admin"
+	"casemate/journal"
+)
+
+func logBuiltins(j *journal.Journal) map[string]builtin {
+	return map[string]builtin{
+		"logs.read": stream("casemate:ReadLogs", "log", func(ctx context.Context, f journal.Filter, say func(any) error) error {
+			return endOfStream(ctx, j.Read(ctx, f, func(l casemate.LogLine) error { return say(l) }))
+		}),
+	}
+}
+
+func (a *app) logsCommand() *cobra.Command {
+	var f journal.Filter
+	var since time.Duration
+	c := &cobra.Command{Use: "logs [FUNCTION]", Short: "Show what functions wrote, line by line, attributed to runs", Args: cobra.MaximumNArgs(1),
+		Example: "  casemate logs orders --follow\n  casemate logs --request 0b5c… --json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				f.Function = args[0]
+			}
+			if since > 0 {
+				f.Since = time.Now().Add(-since)
+			}
+			return a.stream(cmd.Context(), "logs.read", f, a.logLine)
+		}}
+	c.Flags().BoolVarP(&f.Follow, "follow", "f", false, "go on with new lines")
+	c.Flags().StringVar(&f.Request, "request", "", "only of the run with this request id")
+	c.Flags().DurationVar(&since, "since", 0, "only so far back: 15m, 24h")
+	c.Flags().IntVarP(&f.Last, "last", "n", 200, "so many lines of the history; 0 for all")
+	return c
+}
+
+func (a *app) logLine(line []byte) error {
+	if a.json {
+		_, err := fmt.Fprintf(a.out, "%s\n", line)
+		return err
+	}
+	var l casemate.LogLine
+	if err := decode(line, &l); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(a.out, "%s  %-12s %-8.8s %s\n", l.At.Local().Format("15:04:05.000"), printable(l.Function), or(l.Request, "init"), printable(l.Text))
+	return err
+}
+
+// stream asks the node for JSON lines.
+func (a *app) stream(ctx context.Context, builtin string, in any, do func(line []byte) error) error {
+	return a.withClient(func(c *admin.Client) error {
+		err := c.Stream(ctx, builtin, in, do)
+		if ctx.Err() != nil {
+			return nil // ended by the reader
+		}
+		return err
+	})
+}
+
+func (a *app) withClient(do func(c *admin.Client) error) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return do(c)
+}
+
+func decode(line []byte, v any) error {
+	if err := json.Unmarshal(line, v); err != nil {
+		return fmt.Errorf("reading the node's answer: %w", err)
+	}
+	return nil
+}
+
+func encodeLine(w io.Writer, v any) error {
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		return fmt.Errorf("printing: %w", err)
+	}
+	return nil
+}

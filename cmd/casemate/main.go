@@ -1,0 +1,132 @@
+// Command casemate is the whole product: the node, its command line and the workers that the node starts of itself.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"casemate"
+	"casemate/front/admin"
+	"casemate/sandbox/wasm"
+)
+
+func main() {
+	if len(os.Args) > 0 && filepath.Base(os.Args[0]) == wasm.Argv0 { // re-executed inside a jail by the node
+		os.Exit(wasm.Serve(3))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process: the exit code is the code table's.
+func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
+	a := &app{in: in, out: out, errs: errs}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	e := asUsage(err)
+	if a.json {
+		_ = json.NewEncoder(errs).Encode(map[string]any{"error": e})
+	} else {
+		fmt.Fprintln(errs, "casemate: "+e.Error())
+		if e.Rule != "" {
+			fmt.Fprintln(errs, "  decided by: "+e.Rule)
+		}
+		if e.Hint != "" {
+			fmt.Fprintln(errs, "  hint: "+e.Hint)
+		}
+	}
+	return e.Code.Exit()
+}
+
+// asUsage turns what cobra says about flags and verbs into a coded error; those are the only uncoded ones here that the
+// user can mend.
+func asUsage(err error) *casemate.Error {
+	if e := casemate.AsError(err); e.Code != casemate.Fault || e.Err != err {
+		return e
+	}
+	return &casemate.Error{Code: casemate.Invalid, Message: err.Error(), Hint: "casemate --help lists the verbs, casemate VERB --help their flags", Err: err}
+}
+
+// app is what every verb shares.
+type app struct {
+	in        io.Reader
+	out, errs io.Writer
+	json      bool
+	dir       string // the node's folder
+	url       string // a node elsewhere
+	keyFile   string // key for it
+	ca        string
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "casemate",
+		Short: "Run Lambda and WebAssembly functions on your own machine, each in its own sandbox",
+		Long: `Casemate runs existing AWS Lambda functions and WebAssembly functions on demand, each in its own sandbox, holding
+exactly the permissions it was granted. Every event passes one corridor that authenticates, authorises, limits,
+validates, meters and records it.
+
+Start here:
+  casemate init hello --language go    a folder with a function and a commented casemate.yaml
+  casemate up                          a node on this machine, state in ./.casemate
+  casemate deploy hello                build, plan and deploy it
+  casemate keys create --role caller   a key to call it with`,
+		SilenceErrors: true, SilenceUsage: true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+	}
+	f := root.PersistentFlags()
+	f.BoolVar(&a.json, "json", false, "print JSON for programs instead of tables for people")
+	f.StringVar(&a.dir, "dir", envOr("CASEMATE_DIR", ".casemate"), "the node's folder; its socket is in there ($CASEMATE_DIR)")
+	f.StringVar(&a.url, "url", os.Getenv("CASEMATE_URL"), "address of a node elsewhere: https://host:port ($CASEMATE_URL)")
+	f.StringVar(&a.keyFile, "key-file", os.Getenv("CASEMATE_KEY_FILE"), "file with the API key for --url ($CASEMATE_KEY_FILE)")
+	f.StringVar(&a.ca, "ca", os.Getenv("CASEMATE_CA"), "file with the authority that signed the certificate of --url ($CASEMATE_CA)")
+	root.AddCommand(a.upCommand(), a.deployCommand(), a.rollbackCommand(), a.historyCommand(), a.listCommand(),
+		a.invokeCommand(), a.logsCommand(), a.auditCommand(), a.keysCommand(), a.usageCommand(), a.asyncCommand(),
+		a.postureCommand(), a.doctorCommand(), a.versionCommand())
+	return root
+}
+
+// client speaks to the node: over its socket, or over TLS with a key when --url says so.
+func (a *app) client() (*admin.Client, error) {
+	if a.url == "" {
+		return admin.Dial(filepath.Join(a.dir, socketName))
+	}
+	if a.keyFile == "" {
+		return nil, &casemate.Error{Code: casemate.Invalid, Field: "--key-file", Message: "a node elsewhere needs a key", Hint: "casemate keys create on that node, put the key into a file with mode 0600"}
+	}
+	return admin.DialTLS(a.url, a.keyFile, a.ca)
+}
+
+// call asks the node one thing.
+func (a *app) call(ctx context.Context, builtin string, in, out any) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Call(ctx, builtin, in, out)
+}
+
+func envOr(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return otherwise
+}

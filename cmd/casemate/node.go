@@ -1,0 +1,329 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"casemate"
+	"casemate/audit"
+	"casemate/authn"
+	"casemate/catalog"
+	"casemate/catalog/code"
+	"casemate/egress"
+	"casemate/front/admin"
+	front "casemate/front/http"
+	"casemate/gate"
+	"casemate/journal"
+	"casemate/meter"
+	"casemate/policy"
+	"casemate/quota"
+	"casemate/sandbox"
+	"casemate/sandbox/jail"
+	"casemate/sandbox/wasm"
+	"casemate/shield"
+	"casemate/store"
+	"casemate/telemetry"
+)
+
+// socketName is the admin socket inside the node's folder.
+const socketName = "casemate.sock"
+
+// nodeConfig is what `casemate up` takes.
+type nodeConfig struct {
+	Dir         string
+	HTTP, HTTPS string // addresses; "" is off
+	Admin       string // TLS address of the admin API; "" is off
+	Cert, Key   string
+	Domain      string
+	Place       casemate.Place
+	AllowWeak   bool
+	Wait        casemate.Wait
+	SourceRate  casemate.Rate
+	Concurrency int
+	Telemetry   telemetry.Config
+	Log         *slog.Logger
+}
+
+// node is every room of this process, in the order they were opened.
+type node struct {
+	cfg       nodeConfig
+	store     *store.Node
+	journal   *journal.Journal
+	audit     *audit.Log
+	identity  *authn.Identity
+	meter     atomic.Pointer[meter.Meter]
+	catalog   *catalog.Catalog
+	quota     *quota.Ledger
+	pool      *sandbox.Pool
+	wasm      *wasm.Pool // the pool closes it
+	gate      *gate.Gate
+	http      *front.Server
+	admin     *admin.Server
+	telemetry *telemetry.Exporter
+	walls     jail.Report
+	runtimes  sandbox.Interpreters
+	live      map[string]bool // ids of the versions in force; the catalog's swaps alone touch it
+	started   time.Time
+	closers   []func() error // run backwards
+}
+
+// openNode wires the rooms. A failure closes what was open.
+func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
+	n = &node{cfg: cfg, started: time.Now()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close())
+		}
+	}()
+	for _, step := range []struct {
+		what string
+		open func(context.Context) error
+	}{
+		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
+		{"opening identities", n.openIdentity}, {"opening the meter", n.openMeter}, {"opening the sandboxes", n.openSandbox},
+		{"opening the catalog", n.openCatalog}, {"opening telemetry", n.openTelemetry}, {"opening the gate", n.openGate},
+		{"opening the admin API", n.openAdmin}, {"opening HTTP", n.openHTTP},
+	} {
+		if err := step.open(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.what, err)
+		}
+	}
+	return n, nil
+}
+
+// close ends the rooms in the reverse of their order: nothing closes before what feeds it.
+func (n *node) close() error {
+	var all []error
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		all = append(all, n.closers[i]())
+	}
+	n.closers = nil
+	return errors.Join(all...)
+}
+
+func (n *node) onClose(f func() error) { n.closers = append(n.closers, f) }
+
+// bounded gives a closer that takes a context ten seconds.
+func bounded(f func(context.Context) error) func() error {
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		return f(ctx)
+	}
+}
+
+func (n *node) path(parts ...string) string {
+	return filepath.Join(append([]string{n.cfg.Dir}, parts...)...)
+}
+
+// openWalls refuses to go on where the kernel does not give every wall, unless it was told to.
+func (n *node) openWalls(context.Context) error {
+	n.walls = jail.Probe()
+	missing := n.walls.Missing()
+	if len(missing) == 0 {
+		return nil
+	}
+	walls := &jail.WallError{Missing: missing}
+	if !n.cfg.AllowWeak {
+		return &casemate.Error{Code: casemate.Unavailable, Message: walls.Error(), Hint: "casemate doctor says more; --allow-weak-sandbox goes on without them, and every record will say so", Err: walls}
+	}
+	n.cfg.Log.Warn("running without walls", "missing", walls.Error())
+	return nil
+}
+
+func (n *node) openStore(ctx context.Context) (err error) {
+	if err := os.MkdirAll(n.cfg.Dir, 0o700); err != nil {
+		return err
+	}
+	if n.store, err = store.Open(ctx, store.Config{Dir: n.path("store"), Log: n.cfg.Log}); err != nil {
+		return err
+	}
+	n.onClose(n.store.Close)
+	if n.journal, err = journal.Open(journal.Config{Dir: n.path("logs"), Log: n.cfg.Log}); err != nil {
+		return err
+	}
+	n.onClose(n.journal.Close)
+	return nil
+}
+
+func (n *node) openAudit(ctx context.Context) (err error) {
+	if n.audit, err = audit.Open(ctx, audit.Config{Store: n.store, Dir: n.path("audit"), Log: n.cfg.Log}); err != nil {
+		return tampered(err)
+	}
+	n.audit.Observe(n.count)
+	n.onClose(n.audit.Close)
+	return nil
+}
+
+func (n *node) openIdentity(ctx context.Context) (err error) {
+	if n.identity, err = authn.New(ctx, authn.Config{Store: n.store, Place: n.cfg.Place, Log: n.cfg.Log}); err != nil {
+		return err
+	}
+	n.onClose(n.identity.Close)
+	return nil
+}
+
+func (n *node) openCatalog(ctx context.Context) (err error) {
+	n.catalog, err = catalog.Open(ctx, catalog.Config{Store: n.store, Place: n.cfg.Place, Base: basePolicies(),
+		Compile:  func(p casemate.Policies) (casemate.Decider, error) { return policy.Compile(p) },
+		Contract: shield.Compile,
+		OnSwap: func(s *catalog.Snapshot) {
+			if err := n.identity.SetIssuers(s.Issuers()); err != nil { // checked at deploy; what fails here trusts nobody
+				n.cfg.Log.Error("issuers not set", "err", err)
+			}
+			n.retire(s)
+		}})
+	return err
+}
+
+// basePolicies is what the platform itself grants: the operator's role, for peers of the node's own socket.
+func basePolicies() casemate.Policies {
+	return casemate.Policies{Identity: map[string][]casemate.Statement{authn.RoleOperator: {{
+		Sid: "operator", Effect: casemate.Allow, Action: []string{"casemate:*", "lambda:*", "execute-api:*"}, Resource: []string{"*"}, Origin: "built in"}}}}
+}
+
+func (n *node) openSandbox(ctx context.Context) (err error) {
+	n.runtimes = sandbox.Runtimes(ctx)
+	cache, err := code.Open(n.path("code"), n.store.Blobs(), code.DefaultBounds(), 64)
+	if err != nil {
+		return err
+	}
+	n.wasm, err = wasm.NewPool(wasm.Config{Code: cache.File, CacheDir: n.path("wasm"), Logs: n.journal.Write, AllowWeak: n.cfg.AllowWeak})
+	if err != nil {
+		return err
+	}
+	n.pool, err = sandbox.New(sandbox.Config{Code: cache.Dir, Dir: n.path("runtime"), Interpreters: n.runtimes, Logs: n.journal.Write, Wasm: n.wasm,
+		Doors: func(_ *casemate.Version, record func(casemate.Effect)) (sandbox.Door, error) {
+			return egress.NewDoor(record, time.Now), nil
+		},
+		Place: n.cfg.Place, AllowWeak: n.cfg.AllowWeak})
+	if err != nil {
+		return errors.Join(err, n.wasm.Close(ctx))
+	}
+	n.onClose(bounded(n.pool.Close))
+	return nil
+}
+
+// openTelemetry starts export where there is one; off is nil, and nil costs nothing.
+func (n *node) openTelemetry(ctx context.Context) (err error) {
+	if n.telemetry, err = telemetry.New(n.cfg.Telemetry); err != nil {
+		return err
+	}
+	if err := n.telemetry.Start(ctx); err != nil {
+		return err
+	}
+	n.onClose(bounded(n.telemetry.Close))
+	return nil
+}
+
+func (n *node) openGate(ctx context.Context) (err error) {
+	n.quota = quota.New(quota.Config{NodeConcurrency: n.cfg.Concurrency, SourceRate: n.cfg.SourceRate})
+	work, err := n.store.Queue("async")
+	if err != nil {
+		return err
+	}
+	dead, err := n.store.KV("dead")
+	if err != nil {
+		return err
+	}
+	dir := &directory{find: n.catalog.Resolve, place: n.cfg.Place, builtins: map[string]builtin{},
+		policy: func() (casemate.Decider, string) { s := n.catalog.Snapshot(); return s.Policy, s.Policies }}
+	deploys, err := n.deployBuiltins()
+	if err != nil {
+		return err
+	}
+	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal), n.stateBuiltins(), deploys,
+		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) }),
+		usageBuiltins(n.meter.Load()), asyncBuiltins(work, dead)} {
+		for name, b := range m {
+			dir.builtins[name] = b
+		}
+	}
+	n.gate, err = gate.New(gate.Config{Identity: n.identity, Catalog: dir, Quota: n.quota, Clean: shield.Clean, Ledger: n.audit, Clock: time.Now, Log: n.cfg.Log,
+		Run: func(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
+			if l.Version.Runtime == "builtin" {
+				return dir.run(ctx, l)
+			}
+			return n.pool.Run(ctx, l)
+		},
+		Queue: asyncQueue{work}, Dead: deadLetters{dead}.put, Wait: n.cfg.Wait, Source: n.cfg.SourceRate,
+		Observe: []func(*casemate.Record){n.telemetry.Record}})
+	if err != nil {
+		return err
+	}
+	n.gate.Start(ctx)
+	n.onClose(func() error { n.gate.Stop(); return nil })
+	return nil
+}
+
+// retire ends the sandboxes of versions that went out of force: idle ones now, busy ones after their run.
+func (n *node) retire(s *catalog.Snapshot) {
+	live := map[string]bool{}
+	for _, name := range s.Apps() {
+		app, _ := s.App(name)
+		for _, f := range app.Functions {
+			live[f.Number(f.Live).ID] = true
+		}
+	}
+	for id := range n.live {
+		if !live[id] {
+			n.pool.Drop(id)
+		}
+	}
+	n.live = live
+}
+
+// prepare compiles the WebAssembly functions in force, so that no caller waits for it. One that cannot be compiled says so
+// when it is called; the others are none the worse.
+func (n *node) prepare(ctx context.Context) {
+	s := n.catalog.Snapshot()
+	for _, name := range s.Apps() {
+		app, _ := s.App(name)
+		for fn, f := range app.Functions {
+			v := f.Number(f.Live)
+			if v.Runtime.Family() != "wasm" {
+				continue
+			}
+			if err := n.wasm.Prepare(ctx, v); err != nil && ctx.Err() == nil {
+				n.cfg.Log.Warn("compiling", "function", fn, "err", err)
+			}
+		}
+	}
+}
+
+// address is what a running node writes into its folder for people and scripts.
+type address struct {
+	PID     int      `json:"pid"`
+	HTTP    []string `json:"http"`
+	Socket  string   `json:"socket"`
+	CA      string   `json:"ca,omitempty"`
+	Version string   `json:"version"`
+	Go      string   `json:"go"`
+}
+
+func (n *node) address() address {
+	ad := address{PID: os.Getpid(), HTTP: []string{}, Socket: n.path(socketName), Version: version, Go: runtime.Version()}
+	if n.http != nil {
+		ad.HTTP = n.http.URLs()
+	}
+	if n.cfg.Cert == "" && n.cfg.HTTPS != "" {
+		ad.CA = n.path("tls", "ca.pem")
+	}
+	return ad
+}
+
+func (n *node) writeAddress() error {
+	data, err := json.MarshalIndent(n.address(), "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(n.path("node.json"), append(data, '\n'), 0o600)
+}

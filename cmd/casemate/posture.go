@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"casemate"
+	"casemate/authn"
+	"casemate/catalog"
+)
+
+// finding is one thing that is open, weak, unlimited or expired, with its fix.
+type finding struct {
+	Severity string `json:"severity"` // high, medium, low
+	Kind     string `json:"kind"`     // open, weak, unlimited, expired
+	What     string `json:"what"`
+	Why      string `json:"why"`
+	Fix      string `json:"fix"`
+}
+
+// soon is how long before its end an exception or a key is worth a word.
+const soon = 14 * 24 * time.Hour
+
+// posture looks at everything that is in force now.
+func (n *node) posture(now time.Time) []finding {
+	fs := []finding{}
+	for _, m := range n.walls.Missing() {
+		fs = append(fs, finding{"high", "weak", "sandbox wall " + m.Name, m.Why + "; functions run without it", m.Remedy})
+	}
+	if n.cfg.Cert == "" && n.cfg.HTTPS != "" && !loopbackAddr(n.cfg.HTTPS) {
+		fs = append(fs, finding{"medium", "weak", "HTTPS on " + n.cfg.HTTPS, "its certificate is signed by the local development authority", "casemate up --cert FILE --key FILE"})
+	}
+	if n.cfg.Wait == casemate.Written {
+		fs = append(fs, finding{"low", "weak", "audit wait", "records of the last moments can be lost in a power cut (not in a crash)", "casemate up --audit-wait durable"})
+	}
+	if t := n.audit.State().Trouble; t != "" {
+		fs = append(fs, finding{"high", "weak", "sealing of the audit log", t, "look at the node's log; free disk space"})
+	}
+	snap := n.catalog.Snapshot()
+	for _, name := range snap.Apps() {
+		app, _ := snap.App(name)
+		fs = append(fs, appPosture(app, now)...)
+	}
+	for _, k := range n.identity.ListKeys() {
+		fs = append(fs, keyPosture(&k, snap, now)...)
+	}
+	rank := map[string]int{"high": 0, "medium": 1, "low": 2}
+	slices.SortStableFunc(fs, func(a, b finding) int { return rank[a.Severity] - rank[b.Severity] })
+	return fs
+}
+
+func loopbackAddr(addr string) bool {
+	return strings.HasPrefix(addr, "127.") || strings.HasPrefix(addr, "localhost:") || strings.HasPrefix(addr, "[::1]:")
+}
+
+func appPosture(app *catalog.App, now time.Time) (fs []finding) {
+	for i := range app.Routes {
+		r := &app.Routes[i]
+		name := app.Name + " " + r.ID
+		if r.URL {
+			name = "URL of " + r.Function
+		}
+		switch x := r.Auth.Open; {
+		case x == nil:
+		case !x.Live(now):
+			fs = append(fs, finding{"medium", "expired", name, "its open-route exception ended on " + x.Expires.Format("2006-01-02") + "; anonymous callers get 401", "take auth: none out of the manifest, or renew it with a reason"})
+		default:
+			fs = append(fs, finding{"high", "open", name, "anyone may call it until " + x.Expires.Format("2006-01-02") + ": " + x.Reason, "auth: [key] or [jwt]"})
+		}
+		if r.Contract == "" && bodyMethod(r.Method) {
+			fs = append(fs, finding{"medium", "weak", name, "bodies are not held to any contract", "contract: {file: ..., operation: ...}"})
+		}
+		if r.Rate.PerSecond == 0 {
+			fs = append(fs, finding{"low", "unlimited", name, "no rate of its own; the default of 1000/s for each caller holds", "rate: 10/s burst 20"})
+		}
+	}
+	for name, f := range app.Functions {
+		if f.Number(f.Live).Isolation == casemate.IsolationWarm {
+			fs = append(fs, finding{"low", "weak", "function " + name, "sandboxes are reused: state can pass between events", "isolation: request"})
+		}
+	}
+	for _, role := range sortedKeys(app.Roles) {
+		for i, s := range app.Roles[role].Statements {
+			if s.Effect == casemate.Allow && (slices.Contains(s.Action, "*") || slices.Contains(s.Resource, "*") || len(s.NotAction) > 0 || len(s.NotResource) > 0) {
+				fs = append(fs, finding{"medium", "weak", fmt.Sprintf("role %s, statement %d", role, i), "it allows on everything", "name the actions and resources"})
+			}
+		}
+	}
+	for _, fn := range app.LeftOut {
+		fs = append(fs, finding{"low", "weak", "function " + fn, "it was left out: its runtime is not on this machine", "install the runtime and deploy again"})
+	}
+	return fs
+}
+
+func bodyMethod(m string) bool { return m == "POST" || m == "PUT" || m == "PATCH" || m == "ANY" }
+
+func keyPosture(k *authn.Key, snap *catalog.Snapshot, now time.Time) (fs []finding) {
+	what := "key " + k.ID + " (" + k.Name + ")"
+	switch {
+	case !k.Revoked.IsZero():
+		return nil
+	case !k.Live(now):
+		return []finding{{"low", "expired", what, "it ended on " + k.Expires.Format("2006-01-02"), "casemate keys revoke " + k.ID}}
+	case now.Add(soon).After(k.Expires) && k.Expires.Sub(k.Created) > 2*soon:
+		fs = append(fs, finding{"low", "expired", what, "it ends on " + k.Expires.Format("2006-01-02"), "make its successor: casemate keys create --role " + k.Role})
+	}
+	if k.Role == authn.RoleOperator {
+		fs = append(fs, finding{"medium", "weak", what, "it may do everything that an operator may", "narrow it: --grant, or a role of its own"})
+	} else if !snap.HasRole(k.Role) {
+		fs = append(fs, finding{"low", "weak", what, "its role " + k.Role + " is gone, so it opens nothing", "casemate keys revoke " + k.ID})
+	}
+	return fs
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func (a *app) postureCommand() *cobra.Command {
+	return &cobra.Command{Use: "posture", Short: "Say what is open, weak, unlimited or expired, each with its fix", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		var fs []finding
+		if err := a.call(cmd.Context(), "posture", nil, &fs); err != nil {
+			return err
+		}
+		return a.show(fs, func(w io.Writer) {
+			if len(fs) == 0 {
+				fmt.Fprintln(w, "nothing is open, weak, unlimited or expired")
+				return
+			}
+			t := newTable("SEVERITY", "KIND", "WHAT", "WHY", "FIX")
+			for _, f := range fs {
+				t.add(f.Severity, f.Kind, f.What, f.Why, f.Fix)
+			}
+			t.print(w)
+		})
+	}}
+}

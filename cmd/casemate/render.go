@@ -1,0 +1,145 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"casemate"
+)
+
+// table prints columns that are as wide as their widest cell; a cell never breaks a terminal: control characters are
+// shown, not sent.
+type table struct {
+	head []string
+	rows [][]string
+}
+
+func newTable(head ...string) *table { return &table{head: head} }
+
+func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+func (t *table) print(w io.Writer) {
+	width := make([]int, len(t.head))
+	all := append([][]string{t.head}, t.rows...)
+	for _, row := range all {
+		for i := range row {
+			row[i] = printable(row[i])
+			width[i] = max(width[i], utf8.RuneCountInString(row[i]))
+		}
+	}
+	for _, row := range all {
+		var b strings.Builder
+		for i, cell := range row {
+			b.WriteString(cell)
+			if i < len(row)-1 {
+				b.WriteString(strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell)+2))
+			}
+		}
+		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+	}
+}
+
+// printable keeps what a function or a caller wrote from moving the cursor or colouring the screen.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
+// show prints v as JSON when that was asked for, and as people read it otherwise.
+func (a *app) show(v any, people func(w io.Writer)) error {
+	if !a.json {
+		people(a.out)
+		return nil
+	}
+	enc := json.NewEncoder(a.out)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("printing: %w", err)
+	}
+	return nil
+}
+
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format("2006-01-02 15:04:05")
+}
+
+func duration(d time.Duration) string {
+	switch {
+	case d == 0:
+		return "-"
+	case d < time.Millisecond:
+		return d.Round(time.Microsecond).String()
+	case d < time.Second:
+		return d.Round(100 * time.Microsecond).String()
+	}
+	return d.Round(10 * time.Millisecond).String()
+}
+
+func size(n int64) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%.1f KB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%d B", n)
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// verdicts is the corridor of a record in one line: "in who may room form start out", with the point that refused in
+// capitals.
+func verdicts(r *casemate.Record) string {
+	var b strings.Builder
+	for i, p := range r.Points {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		if p.Verdict == casemate.Allowed {
+			b.WriteString(p.Name)
+		} else {
+			b.WriteString(strings.ToUpper(p.Name))
+		}
+	}
+	return b.String()
+}
+
+// outcome is the end of a record in a word or two.
+func outcome(r *casemate.Record) string {
+	if r.Outcome.OK {
+		return r.Outcome.Status
+	}
+	if r.Outcome.Failure != "" {
+		return string(r.Outcome.Failure)
+	}
+	if r.Outcome.Status == "interrupted" {
+		return "interrupted"
+	}
+	return r.Outcome.Code.String()
+}
+
+func temperature(u casemate.Usage) string {
+	switch {
+	case u.Wall == 0:
+		return "-"
+	case u.Cold:
+		return "cold"
+	}
+	return "warm"
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"casemate"
+	"casemate/front/admin"
+	front "casemate/front/http"
+	"casemate/quota"
+	"casemate/telemetry"
+)
+
+// upFlags are the words of `casemate up`, before they are checked.
+type upFlags struct {
+	http, https, admin, cert, key, domain string
+	region, account                       string
+	wait, rate, logFormat, logLevel       string
+	otlp, metrics                         string
+	weak, functionLogs                    bool
+	concurrency                           int
+}
+
+func (a *app) upCommand() *cobra.Command {
+	var f upFlags
+	c := &cobra.Command{Use: "up", Short: "Run a node on this machine until it is told to stop", Args: cobra.NoArgs,
+		Long: `Runs a node in the foreground. Its state is in --dir (default ./.casemate), made when missing.
+It listens on loopback alone unless you say otherwise: plain HTTP for curl, and HTTPS with a certificate of a local
+development authority (ca.pem in the node's folder) or with your own. Stop it with Ctrl-C or SIGTERM: running events end,
+queued ones stay queued.`,
+		Example: "  casemate up\n  casemate up --https :443 --http '' --cert site.pem --key site.key\n  casemate up --otlp http://127.0.0.1:4318 --metrics 127.0.0.1:9100",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := a.nodeConfig(&f)
+			if err != nil {
+				return err
+			}
+			return a.up(cmd.Context(), cfg)
+		}}
+	fl := c.Flags()
+	fl.StringVar(&f.http, "http", "127.0.0.1:8080", "plain HTTP address, loopback only; '' is off")
+	fl.StringVar(&f.https, "https", "127.0.0.1:8443", "HTTPS address; '' is off")
+	fl.StringVar(&f.admin, "admin", "", "TLS address of the admin API, for --url; off by default (the socket is always there)")
+	fl.StringVar(&f.cert, "cert", "", "certificate file (PEM) for HTTPS; without it a development authority signs one")
+	fl.StringVar(&f.key, "key", "", "key file (PEM) of --cert")
+	fl.StringVar(&f.domain, "url-domain", front.DefaultDomain, "function URLs are https://<id>.<this domain>")
+	fl.StringVar(&f.region, "region", casemate.DefaultPlace.Region, "region in ARNs, and AWS_REGION of functions")
+	fl.StringVar(&f.account, "account", casemate.DefaultPlace.Account, "account in ARNs: twelve digits")
+	fl.StringVar(&f.wait, "audit-wait", "written", "how far a synchronous call's record must be before the answer: written or durable")
+	fl.StringVar(&f.rate, "source-rate", "1000/s burst 2000", "requests of one source address")
+	fl.IntVar(&f.concurrency, "concurrency", 256, "runs at once on the whole node")
+	fl.BoolVar(&f.weak, "allow-weak-sandbox", false, "run functions although walls are missing (casemate doctor lists them); every record says so")
+	fl.StringVar(&f.logFormat, "log-format", "text", "text or json")
+	fl.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	fl.StringVar(&f.otlp, "otlp", "", "OTLP/HTTP endpoint for traces, metrics and logs: http://127.0.0.1:4318")
+	fl.BoolVar(&f.functionLogs, "otlp-function-logs", false, "export what functions write as well")
+	fl.StringVar(&f.metrics, "metrics", "", "loopback address for Prometheus' /metrics; off by default")
+	return c
+}
+
+// nodeConfig checks every flag; none has a silent fallback.
+func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
+	bad := func(flag, message, hint string) (nodeConfig, error) {
+		return nodeConfig{}, &casemate.Error{Code: casemate.Invalid, Field: "--" + flag, Message: message, Hint: hint}
+	}
+	dir, err := filepath.Abs(a.dir)
+	if err != nil {
+		return bad("dir", err.Error(), "name a folder")
+	}
+	cfg := nodeConfig{Dir: dir, HTTP: f.http, HTTPS: f.https, Admin: f.admin, Cert: f.cert, Key: f.key, Domain: f.domain,
+		Place: casemate.Place{Region: f.region, Account: f.account}, AllowWeak: f.weak, Concurrency: f.concurrency}
+	if f.http == "" && f.https == "" {
+		return bad("https", "nothing to listen on", "give --http or --https an address")
+	}
+	if f.concurrency < 1 {
+		return bad("concurrency", "must be at least 1", "")
+	}
+	if !digits(f.account, 12) {
+		return bad("account", "not twelve digits", "AWS accounts have twelve; 000000000000 is nobody's")
+	}
+	switch f.wait {
+	case "written":
+		cfg.Wait = casemate.Written
+	case "durable":
+		cfg.Wait = casemate.Durable
+	default:
+		return bad("audit-wait", "neither written nor durable", "")
+	}
+	if cfg.SourceRate, err = quota.ParseRate(f.rate); err != nil {
+		return bad("source-rate", err.Error(), `"1000/s burst 2000"`)
+	}
+	if cfg.Log, err = telemetry.Logger(a.errs, f.logFormat, f.logLevel); err != nil {
+		return bad("log-format", err.Error(), "text or json; debug, info, warn or error")
+	}
+	cfg.Telemetry = telemetry.Config{Endpoint: f.otlp, Metrics: f.metrics, Version: version, FunctionLogs: f.functionLogs, Log: cfg.Log}
+	return cfg, nil
+}
+
+func digits(s string, n int) bool {
+	for _, r := range s {
+		if r < '0' || r > '9' {
+			return false
+		}
+	}
+	return len(s) == n
+}
+
+// up runs a node until ctx ends or a listener fails.
+func (a *app) up(ctx context.Context, cfg nodeConfig) error {
+	slog.SetDefault(cfg.Log)
+	n, err := openNode(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if err := n.writeAddress(); err != nil {
+		return errors.Join(err, n.close())
+	}
+	ad := n.address()
+	if err := a.show(ad, func(w io.Writer) { readyPage(w, &ad) }); err != nil {
+		return errors.Join(err, n.close())
+	}
+	var preparing sync.WaitGroup
+	preparing.Go(func() { n.prepare(ctx) })
+	select {
+	case <-ctx.Done():
+	case err = <-n.http.Failed():
+	}
+	preparing.Wait()
+	cfg.Log.Info("stopping")
+	return errors.Join(err, os.Remove(n.path("node.json")), n.close())
+}
+
+func readyPage(w io.Writer, ad *address) {
+	fmt.Fprintf(w, "casemate %s is up\n", ad.Version)
+	for _, u := range ad.HTTP {
+		fmt.Fprintf(w, "  %s\n", u)
+	}
+	if ad.CA != "" {
+		fmt.Fprintf(w, "  trust %s (curl --cacert)\n", ad.CA)
+	}
+	fmt.Fprintf(w, "  admin socket %s\n", ad.Socket)
+}
+
+func (n *node) openAdmin(ctx context.Context) (err error) {
+	cfg := admin.Config{Handler: n.gate.Handle, Socket: n.path(socketName), Addr: n.cfg.Admin, Log: n.cfg.Log}
+	if n.cfg.Admin != "" {
+		if cfg.Certificate, err = n.certificate(); err != nil {
+			return err
+		}
+	}
+	if n.admin, err = admin.New(cfg); err != nil {
+		return err
+	}
+	if err := n.admin.Start(ctx); err != nil {
+		return err
+	}
+	n.onClose(bounded(n.admin.Shutdown))
+	return nil
+}
+
+// certificate is the operator's own, or one of the development authority that HTTPS uses as well.
+func (n *node) certificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
+	if n.cfg.Cert == "" {
+		authority, err := front.OpenAuthority(n.path("tls"), time.Now, "*."+n.cfg.Domain)
+		if err != nil {
+			return nil, err
+		}
+		return authority.GetCertificate, nil
+	}
+	cert, err := tls.LoadX509KeyPair(n.cfg.Cert, n.cfg.Key)
+	if err != nil {
+		return nil, &casemate.Error{Code: casemate.Invalid, Field: "--cert", Message: "the certificate cannot be loaded", Hint: "PEM files, key and certificate of one pair", Err: err}
+	}
+	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert, nil }, nil
+}
+
+func (n *node) openHTTP(ctx context.Context) (err error) {
+	var listen []front.Listener
+	if n.cfg.HTTP != "" {
+		listen = append(listen, front.Listener{Addr: n.cfg.HTTP})
+	}
+	if n.cfg.HTTPS != "" {
+		listen = append(listen, front.Listener{Addr: n.cfg.HTTPS, TLS: true})
+	}
+	n.http, err = front.New(front.Config{Handler: n.gate.Handle, Listen: listen, CertFile: n.cfg.Cert, KeyFile: n.cfg.Key, Dir: n.path("tls"),
+		Domain: n.cfg.Domain, Log: n.cfg.Log})
+	if err != nil {
+		return err
+	}
+	if err := n.http.Start(ctx); err != nil {
+		return err
+	}
+	n.onClose(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		return n.http.Shutdown(ctx)
+	})
+	return nil
+}

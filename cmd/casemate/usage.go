@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"casemate"
+	"casemate/audit"
+	"casemate/meter"
+)
+
+// openMeter makes the meter count what the audit log holds, and be told of what it gets.
+func (n *node) openMeter(ctx context.Context) (err error) {
+	m, err := meter.Open(ctx, meter.Config{Store: n.store, Log: n.cfg.Log, Read: func(ctx context.Context, from uint64, do func(uint64, *casemate.Record) error) error {
+		return n.audit.Each(ctx, from, func(e audit.Entry) error { return do(e.Seq, &e.Record) })
+	}})
+	if err != nil {
+		return err
+	}
+	n.meter.Store(m)
+	n.onClose(m.Close)
+	return nil
+}
+
+// count hands a closed record to the meter; one that comes before the meter is there is read from the log later.
+func (n *node) count(seq uint64, r *casemate.Record) {
+	if m := n.meter.Load(); m != nil {
+		m.Count(seq, r)
+	}
+}
+
+func usageBuiltins(m *meter.Meter) map[string]builtin {
+	return map[string]builtin{
+		"usage": question("casemate:ReadUsage", "usage", func(ctx context.Context, _ *casemate.Launch, f meter.Filter) (any, error) {
+			return m.Usage(ctx, f)
+		}),
+	}
+}
+
+func (a *app) usageCommand() *cobra.Command {
+	var f meter.Filter
+	var days int
+	var by string
+	c := &cobra.Command{Use: "usage", Short: "Show runs, CPU, memory-time and bytes per function, caller or day", Args: cobra.NoArgs,
+		Example: "  casemate usage --by caller --days 7\n  casemate usage --function orders --by day --json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch by {
+			case "function":
+				f.PerFunction = true
+			case "caller":
+				f.PerCaller = true
+			case "day":
+				f.PerDay = true
+			case "all":
+				f.PerDay, f.PerFunction, f.PerCaller = true, true, true
+			default:
+				return &casemate.Error{Code: casemate.Invalid, Field: "--by", Message: fmt.Sprintf("%q is none of them", by), Hint: "function, caller, day or all"}
+			}
+			if days < 1 {
+				return &casemate.Error{Code: casemate.Invalid, Field: "--days", Message: "must be at least 1", Hint: "1 is today"}
+			}
+			f.Until = time.Now().UTC()
+			f.From = f.Until.AddDate(0, 0, 1-days)
+			var rows []meter.Row
+			if err := a.call(cmd.Context(), "usage", f, &rows); err != nil {
+				return err
+			}
+			return a.show(rows, func(w io.Writer) { usageTable(w, rows) })
+		}}
+	c.Flags().StringVar(&by, "by", "function", "function, caller, day or all")
+	c.Flags().IntVar(&days, "days", 30, "so many days, today included (UTC)")
+	c.Flags().StringVar(&f.Function, "function", "", "only of this function")
+	c.Flags().StringVar(&f.Principal, "principal", "", "only of this caller")
+	return c
+}
+
+func usageTable(w io.Writer, rows []meter.Row) {
+	t := newTable("DAY", "FUNCTION", "CALLER", "RUNS", "FAILED", "REFUSED", "QUEUED", "COLD", "CPU ms", "GB-s", "IN", "OUT")
+	for i := range rows {
+		r := &rows[i]
+		t.add(or(r.Day, "-"), or(r.Function, "-"), or(r.Principal, "-"), fmt.Sprint(r.Runs), fmt.Sprint(r.Failures), fmt.Sprint(r.Refusals), fmt.Sprint(r.Queued),
+			fmt.Sprint(r.Cold), fmt.Sprintf("%.1f", r.CPUMillis()), fmt.Sprintf("%.4f", r.GBSeconds()), size(r.In), size(r.Out))
+	}
+	t.print(w)
+}
