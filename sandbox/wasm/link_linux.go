@@ -59,6 +59,7 @@ type link struct {
 	seq     uint64
 	scratch []byte
 	logMax  int       // bytes of log of one run; more is a worker that was taken over
+	began   time.Time // of the run: waiting for a worker and starting it are not the function's time
 	since   time.Time // idle since
 	gone    bool      // under the function's lock
 	ended   sync.Once

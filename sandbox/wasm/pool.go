@@ -112,7 +112,7 @@ func (p *Pool) Run(ctx context.Context, l *casemate.Launch) (*casemate.Result, e
 	if err != nil {
 		return p.notStarted(l, began, err)
 	}
-	r := newReport(p, l, w, began)
+	r := newReport(p, l, w, w.began)
 	a, err := w.receive(ctx, e.Seq, r.log)
 	ended := p.cfg.Clock()
 	if err != nil {

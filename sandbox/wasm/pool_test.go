@@ -277,6 +277,9 @@ func TestUsageAndLog(t *testing.T) {
 	if !cold.Usage.Cold || cold.Usage.Init <= 0 || warm.Usage.Cold || warm.Usage.Init != 0 {
 		t.Errorf("cold %+v, warm %+v", cold.Usage, warm.Usage)
 	}
+	if cold.Usage.Wall >= cold.Usage.Init {
+		t.Errorf("the start of a worker counts as the function's time: %+v", cold.Usage)
+	}
 	if u := warm.Usage; u.CPU <= 0 || u.Wall <= 0 || u.In != 3 || u.Out != 0 || u.PeakBytes != wire.PageSize || u.MemoryMB != 128 {
 		t.Errorf("usage %+v", u)
 	}

@@ -23,6 +23,7 @@ func (f *function) dispatch(ctx context.Context, deadline time.Time, e *wire.Eve
 		if err != nil {
 			return nil, err
 		}
+		w.began = f.pool.cfg.Clock()
 		if err = w.send(deadline, e); err == nil {
 			return w, nil
 		}
