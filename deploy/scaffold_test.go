@@ -1,0 +1,77 @@
+package deploy
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"casemate"
+	"casemate/deploy/manifest"
+)
+
+func TestScaffold(t *testing.T) {
+	for _, language := range Languages() {
+		t.Run(language, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "x")
+			if err := Scaffold(dir, language, "My Shop!"); err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(filepath.Join(dir, File))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := manifest.Parse(File, text, setting())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.App != "my-shop" || len(m.Warnings) != 0 {
+				t.Errorf("%s, %v", m.App, m.Warnings)
+			}
+			if build := m.Functions["hello"].Build; build != "" {
+				cmd := exec.Command("sh", "-c", build)
+				cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off")
+				if out, err := cmd.CombinedOutput(); err != nil {
+					t.Fatalf("%s: %v\n%s", build, err, out)
+				}
+			}
+			var b bytes.Buffer
+			if _, err := Pack(dir, setting(), Options{}, &b); err != nil {
+				t.Fatal(err)
+			}
+			d, _ := deployer(t)
+			if out, err := d.Apply(t.Context(), b.Bytes(), "me"); err != nil || !out.Changed {
+				t.Fatal(out, err)
+			}
+			if err := Scaffold(dir, language, "x"); casemate.CodeOf(err) != casemate.Conflict {
+				t.Errorf("overwritten: %v", err)
+			}
+		})
+	}
+	if err := Scaffold(t.TempDir(), "cobol", "x"); casemate.CodeOf(err) != casemate.Invalid {
+		t.Error(err)
+	}
+}
+
+// When one file stands in the way, no other is written.
+func TestScaffoldWritesAllOrNothing(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "contract.yaml"), []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := Scaffold(dir, "node", "x"); casemate.CodeOf(err) != casemate.Conflict {
+		t.Fatal(err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 1 {
+		t.Error(left)
+	}
+}
+
+func TestAppName(t *testing.T) {
+	for in, want := range map[string]string{"": "app", "shop": "shop", "My Shop!": "my-shop", "42": "app-42", "../..": "app", "Ünï": "n"} {
+		if got := appName(in); got != want {
+			t.Errorf("%q became %q, not %q", in, got, want)
+		}
+	}
+}
