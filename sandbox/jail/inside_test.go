@@ -229,7 +229,7 @@ func insideForks([]string) any {
 		}
 		if pid == 0 {
 			for {
-				syscall.RawSyscall(unix.SYS_PAUSE, 0, 0, 0)
+				syscall.RawSyscall6(unix.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
 			}
 		}
 	}
@@ -301,7 +301,7 @@ func insideFamily([]string) any {
 	pid, _, _ := syscall.RawSyscall(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0)
 	if pid == 0 {
 		for {
-			syscall.RawSyscall(unix.SYS_PAUSE, 0, 0, 0)
+			syscall.RawSyscall6(unix.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
 		}
 	}
 	entries, _ := filepath.Glob("/proc/[0-9]*")

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -20,11 +19,26 @@ func TestMain(m *testing.M) {
 	if os.Args[0] == "/bin/probe" {
 		os.Exit(inside(os.Args[1:]))
 	}
+	if os.Getenv("JAIL_NODE") != "" {
+		os.Exit(beNode())
+	}
 	code := m.Run()
 	if code == 0 && os.Geteuid() == 0 && os.Getenv("JAIL_ROOTLESS") == "" {
 		code = rootless()
 	}
 	os.Exit(code)
+}
+
+// beNode is a node that starts one jail, says its pid and stays.
+func beNode() int {
+	c, err := Start(context.Background(), probeSpec(&testing.B{}, "wait"))
+	if err != nil {
+		os.Stderr.WriteString(err.Error() + "\n")
+		return 1
+	}
+	os.Stdout.WriteString(itoa(c.Pid()) + "\n")
+	c.Wait()
+	return 1
 }
 
 // rootless runs this test binary again as uid 65534, with the same flags.
@@ -131,17 +145,6 @@ func ask[T any](t testing.TB, s Spec) T {
 	}
 	return v
 }
-
-func TestFirst(t *testing.T) {
-	out, exit, c := run(t, probeSpec(t, "status"))
-	t.Log(out, exit, c.Walls, c.Weak)
-	for _, w := range Probe().Walls {
-		t.Logf("%+v", w)
-	}
-}
-
-var _ = errors.Is
-var _ = strings.Contains
 
 // start starts a jail that the test's end closes.
 func start(t testing.TB, s Spec) *Child {

@@ -111,7 +111,7 @@ func (l *launcher) spawn(files []*os.File) (*os.Process, error) {
 		defer close(done)
 		// The stage needs no collector and no parallelism; its environment is gone once it is the program.
 		process, err = os.StartProcess("/proc/self/exe", []string{stage.Name},
-			&os.ProcAttr{Env: []string{"GOGC=off"}, Files: files, Sys: attr})
+			&os.ProcAttr{Env: []string{"GOGC=off", "GOMAXPROCS=1"}, Files: files, Sys: attr})
 	}
 	<-done
 	return process, err

@@ -8,10 +8,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestExitsAreTold(t *testing.T) {
@@ -280,6 +283,42 @@ func TestOutlivesTheSpawningThread(t *testing.T) {
 	}
 }
 
+// TestDiesWithTheNode: a node that is killed can clean up nothing; the kernel must.
+func TestDiesWithTheNode(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	node, err := os.StartProcess("/proc/self/exe", []string{"jail.test", "-test.run=TestNothing"}, &os.ProcAttr{
+		Env: append(os.Environ(), "JAIL_NODE=1"), Files: []*os.File{nil, w, os.Stderr}})
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(r).ReadString('\n')
+	pid, convErr := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil || convErr != nil {
+		t.Fatalf("the node said %q: %v", line, err)
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	if n, _ := unix.Poll(ready, 0); n != 0 {
+		t.Error("the jail ended before the node")
+	}
+	node.Kill()
+	node.Wait()
+	for { // hangs, and the test with it, when the jail lives on
+		if n, err := unix.Poll(ready, -1); n == 1 || err != nil && !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+}
+
 func TestTheLastProcessTakesTheFamilyAlong(t *testing.T) {
 	s := probeSpec(t, "family")
 	got := ask[[]string](t, s)
@@ -317,7 +356,7 @@ func traces(t *testing.T) []int {
 	own, _ := filepath.Glob("/sys/fs/cgroup/memory/*/*/casemate-" + itoa(os.Getpid()) + "-*")
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return []int{len(fds), runtime.NumGoroutine(), len(groups), len(own), strings.Count(string(mounts), "\n"), len(l.uids)}
+	return []int{len(fds), runtime.NumGoroutine(), len(groups), len(own), strings.Count(string(mounts), " - tmpfs casemate "), len(l.uids)}
 }
 
 func TestManyStartsLeaveNothing(t *testing.T) {

@@ -78,7 +78,7 @@ func setLimits(l Limits) error {
 		resource int
 		value    uint64
 	}{
-		{unix.RLIMIT_CORE, 0},
+		{unix.RLIMIT_CORE, 1}, // 1, not 0: the value that also keeps the host's core_pattern program from being run (core(5))
 		{unix.RLIMIT_NOFILE, uint64(l.Files)},
 		{unix.RLIMIT_NPROC, uint64(l.Pids)},
 		{unix.RLIMIT_FSIZE, uint64(l.FileBytes)},
