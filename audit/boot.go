@@ -16,6 +16,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"casemate"
+	"casemate/audit/proof"
 )
 
 // openCheckpoints reads the key and finds the newest checkpoint, in the store and in the copy beside it. The copy is
@@ -36,7 +37,7 @@ func (l *Log) openCheckpoints(ctx context.Context) error {
 		if len(ms) != 1 {
 			return errors.New("the newest checkpoint cannot be read")
 		}
-		if l.newest, err = openCheckpoint(ms[0].Data, l.check); err != nil {
+		if l.newest, err = proof.Open(ms[0].Data, l.check); err != nil {
 			return &Tampering{Kind: "checkpoint", Detail: err.Error()}
 		}
 	}
@@ -50,7 +51,7 @@ func (l *Log) openCheckpoints(ctx context.Context) error {
 	if text == "" {
 		return nil
 	}
-	c, err := openCheckpoint([]byte(text), l.check)
+	c, err := proof.Open([]byte(text), l.check)
 	switch {
 	case err != nil:
 		return &Tampering{Kind: "checkpoint", Detail: "the copy beside the store: " + err.Error()}
@@ -59,7 +60,7 @@ func (l *Log) openCheckpoints(ctx context.Context) error {
 			Detail: fmt.Sprintf("the store's newest checkpoint counts %d records, its copy %d", l.newest.Size, c.Size)}
 	case c.Size < l.newest.Size:
 		return l.keepCopy(l.newest.Note)
-	case c.root != l.newest.root:
+	case c.Hash() != l.newest.Hash():
 		return &Tampering{Kind: "rewritten", First: 1, Last: c.Size, Detail: "the store's newest checkpoint differs from its copy"}
 	}
 	return nil
@@ -137,7 +138,7 @@ func lastCheckpoint(f *os.File) (text string, end int64, err error) {
 	if err != nil || info.Size() == 0 {
 		return "", 0, err
 	}
-	tail := make([]byte, min(info.Size(), 4*maxNote))
+	tail := make([]byte, min(info.Size(), 4*proof.MaxNote))
 	start := info.Size() - int64(len(tail))
 	if _, err := f.ReadAt(tail, start); err != nil {
 		return "", info.Size(), err
@@ -147,15 +148,15 @@ func lastCheckpoint(f *os.File) (text string, end int64, err error) {
 		return "", 0, nil
 	}
 	line := tail[:max(whole-1, 0)]
-	var e exportCheckpoint
-	if err := json.Unmarshal(line[bytes.LastIndexByte(line, '\n')+1:], &e); err != nil || e.Checkpoint == "" {
+	text, err = proof.ReadMark(line[bytes.LastIndexByte(line, '\n')+1:])
+	if err != nil || text == "" {
 		return "", info.Size(), &Tampering{Kind: "checkpoint", Detail: "the copy beside the store is malformed"}
 	}
-	return e.Checkpoint, start + int64(whole), nil
+	return text, start + int64(whole), nil
 }
 
 func (l *Log) keepCopy(text string) error {
-	line, err := encodeLine(exportCheckpoint{text})
+	line, err := proof.Mark(text)
 	if err == nil {
 		_, err = l.copy.Write(line)
 	}
@@ -182,7 +183,7 @@ func (l *Log) reconcile(ctx context.Context) error {
 		return &Tampering{Kind: "rolled-back", First: int64(last) + 1, Last: size,
 			Detail: fmt.Sprintf("the log once had %d records, the store has %d", size, last)}
 	}
-	if l.tree.front.n > size {
+	if l.tree.front.N > size {
 		if err := l.tree.cut(size); err != nil {
 			return err
 		}
@@ -190,7 +191,7 @@ func (l *Log) reconcile(ctx context.Context) error {
 	if err := l.fold(ctx, size); err != nil {
 		return err
 	}
-	if size == 0 || l.tree.front.root() == l.newest.root {
+	if size == 0 || l.tree.front.Root() == l.newest.Hash() {
 		return nil
 	}
 	l.cfg.Log.Warn("audit tree file does not fit its checkpoint; computing it anew", "records", size)
@@ -211,18 +212,18 @@ func (l *Log) replay(ctx context.Context) error {
 		if err != nil || len(ms) != 1 {
 			return fmt.Errorf("reading checkpoint %d: %w", seq, err)
 		}
-		c, err := openCheckpoint(ms[0].Data, l.check)
+		c, err := proof.Open(ms[0].Data, l.check)
 		if err != nil {
 			return &Tampering{Kind: "checkpoint", Detail: err.Error()}
 		}
-		from := l.tree.front.n
+		from := l.tree.front.N
 		if c.Size < from {
 			continue
 		}
 		if err := l.fold(ctx, c.Size); err != nil {
 			return err
 		}
-		if l.tree.front.root() != c.root {
+		if l.tree.front.Root() != c.Hash() {
 			return &Tampering{Kind: "edited", First: from + 1, Last: c.Size,
 				Detail: "these records do not have the hash that was signed on " + c.Time.Format("2006-01-02 15:04:05")}
 		}

@@ -3,15 +3,13 @@ package audit
 import (
 	"bufio"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 
-	"golang.org/x/mod/sumdb/tlog"
+	"casemate/audit/proof"
 )
 
 // Export seals the log and writes all of it in the form that Verify reads. Memory is bounded; w is neither buffered
@@ -22,7 +20,7 @@ func (l *Log) Export(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	out := bufio.NewWriterSize(w, 64<<10)
-	head, err := encodeLine(exportHead{Format: exportFormat, Key: l.public, Checkpoint: newest.Note})
+	head, err := proof.Head(l.public, newest.Note)
 	if err != nil {
 		return err
 	}
@@ -36,7 +34,7 @@ func (l *Log) Export(ctx context.Context, w io.Writer) error {
 			return fmt.Errorf("reading checkpoint %d: %w", seq, errors.Join(err, io.ErrUnexpectedEOF))
 		}
 		for _, m := range ms {
-			c, err := openCheckpoint(m.Data, l.check)
+			c, err := proof.Open(m.Data, l.check)
 			if err != nil {
 				return &Tampering{Kind: "checkpoint", Detail: err.Error()}
 			}
@@ -66,24 +64,18 @@ func (l *Log) exportTo(ctx context.Context, out *bufio.Writer, from int64, c Che
 			return err
 		}
 		for i, m := range ms {
-			line = appendRecordLine(line[:0], m.Seq, hs[i], m.Data)
+			line = proof.AppendRecord(line[:0], m.Seq, hs[i], m.Data)
 			if _, err := out.Write(line); err != nil {
 				return err
 			}
 		}
 		from += int64(len(ms))
 	}
-	line, err := encodeLine(exportCheckpoint{c.Note})
+	line, err := proof.Mark(c.Note)
 	if err == nil {
 		_, err = out.Write(line)
 	}
 	return err
-}
-
-func appendRecordLine(b []byte, seq uint64, leaf tlog.Hash, data []byte) []byte {
-	b = strconv.AppendUint(append(b, `{"seq":`...), seq, 10)
-	b = hex.AppendEncode(append(b, `,"leaf":"`...), leaf[:])
-	return append(append(append(b, `","record":`...), data...), "}\n"...)
 }
 
 // Verify reads the whole live log the way the offline verifier would, against its own key and the newest checkpoint in

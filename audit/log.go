@@ -16,6 +16,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"casemate"
+	"casemate/audit/entry"
 	"casemate/store"
 )
 
@@ -151,19 +152,10 @@ func (l *Log) open(ctx context.Context) error {
 // stands for may run. It takes about a microsecond and does not wait for the store. A full table is Unavailable, a
 // second record of the same id Conflict; in both cases nothing may run.
 func (l *Log) Begin(r *casemate.Record) error {
-	if !goodID(r.ID) {
+	if !entry.ValidID(r.ID) {
 		return casemate.Errorf(casemate.Invalid, "use a UUID", "a record needs an id of 1 to 128 letters, digits, '-', '_', '.' or '#'")
 	}
 	return l.table.take(r, l.last.Load())
-}
-
-func goodID(id string) bool {
-	for i := range len(id) {
-		if !tokenByte(id[i]) && id[i] != '#' {
-			return false
-		}
-	}
-	return id != "" && len(id) <= 128
 }
 
 // End closes r as far as w asks, whether or not ctx is still alive, for at most 15 s. Closing twice, or what was never
@@ -185,7 +177,7 @@ func (l *Log) End(ctx context.Context, r *casemate.Record, w casemate.Wait) erro
 }
 
 func (l *Log) append(ctx context.Context, r *casemate.Record, w casemate.Wait) (uint64, error) {
-	data := appendRecord(make([]byte, 0, 1536), r)
+	data := entry.Append(make([]byte, 0, 1536), r)
 	seq, err := l.records.Append(ctx, data, w)
 	if err != nil {
 		return 0, err

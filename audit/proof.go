@@ -3,21 +3,28 @@ package audit
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
+	"io"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"casemate/audit/proof"
 )
 
-// Proof shows that one record is in the log that a checkpoint signs, without the rest of the log.
-type Proof struct {
-	Key        string   `json:"key"`
-	Checkpoint string   `json:"checkpoint"`
-	Index      int64    `json:"index"` // from 0
-	Record     string   `json:"record"`
-	Path       []string `json:"path"` // RFC 6962 audit path, base64
-}
+// What the offline verifier says and takes; see package proof, which knows neither node nor store.
+type (
+	Checkpoint = proof.Checkpoint
+	Tampering  = proof.Tampering
+	Trust      = proof.Trust
+	Report     = proof.Report
+	Proof      = proof.Proof
+)
+
+// Verify is proof.Verify: it checks an export offline.
+func Verify(r io.Reader, t Trust) (Report, error) { return proof.Verify(r, t) }
+
+// VerifyProof is proof.VerifyProof: it checks that one record is in the log.
+func VerifyProof(p Proof, key string) (Checkpoint, error) { return proof.VerifyProof(p, key) }
 
 // Prove makes the proof of the record with this id, sealing first when that is too young.
 func (l *Log) Prove(ctx context.Context, id string) (Proof, error) {
@@ -45,38 +52,4 @@ func (l *Log) Prove(ctx context.Context, id string) (Proof, error) {
 		return Proof{}, err
 	}
 	return p, nil
-}
-
-// VerifyProof checks p against the trusted key (empty: the proof's own, which only shows that p is consistent) and
-// returns the checkpoint it stands under.
-func VerifyProof(p Proof, key string) (Checkpoint, error) {
-	bad := func(err error) (Checkpoint, error) {
-		return Checkpoint{}, &Tampering{Kind: "edited", First: p.Index + 1, Last: p.Index + 1, Detail: "proof: " + err.Error()}
-	}
-	if key != "" && key != p.Key {
-		return bad(errors.New("it carries another key than the trusted one"))
-	}
-	v, err := note.NewVerifier(p.Key)
-	if err != nil {
-		return bad(err)
-	}
-	c, err := openCheckpoint([]byte(p.Checkpoint), v)
-	if err != nil {
-		return bad(err)
-	}
-	if len(p.Path) > 64 {
-		return bad(errors.New("path too long"))
-	}
-	var path tlog.RecordProof
-	for _, s := range p.Path {
-		raw, err := base64.StdEncoding.Strict().DecodeString(s)
-		if err != nil || len(raw) != tlog.HashSize {
-			return bad(errors.New("malformed path"))
-		}
-		path = append(path, tlog.Hash(raw))
-	}
-	if err := tlog.CheckRecord(path, c.Size, c.root, p.Index, tlog.RecordHash([]byte(p.Record))); err != nil {
-		return bad(err)
-	}
-	return c, nil
 }

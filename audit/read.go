@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/audit/entry"
 )
 
 // Entry is one record as it is stored. Raw is what was sealed, byte for byte.
@@ -42,11 +43,11 @@ func (f *Filter) marks() [][]byte {
 	var ms [][]byte
 	for _, s := range [...]string{f.Function, f.Principal, f.Route, f.Chain, f.Event, f.Action, string(f.Source), f.Status} {
 		if s != "" {
-			ms = append(ms, appendText(nil, s))
+			ms = append(ms, entry.AppendText(nil, s))
 		}
 	}
 	if f.Code != nil {
-		ms = append(ms, appendText(nil, f.Code.String()))
+		ms = append(ms, entry.AppendText(nil, f.Code.String()))
 	}
 	return ms
 }
@@ -138,7 +139,7 @@ next:
 
 // Show returns the newest record of this id. Recent ones are found at once, older ones by a search from the end.
 func (l *Log) Show(ctx context.Context, id string) (Entry, error) {
-	missing := casemate.Errorf(casemate.NotFound, "list records to find its id", "no record %q", clip(id))
+	missing := casemate.Errorf(casemate.NotFound, "list records to find its id", "no record %q", entry.Clip(id))
 	if id == "" {
 		return Entry{}, missing
 	}
@@ -146,7 +147,7 @@ func (l *Log) Show(ctx context.Context, id string) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	mark := append([]byte(`{"id":`), appendText(nil, id)...)
+	mark := append([]byte(`{"id":`), entry.AppendText(nil, id)...)
 	if seq, ok := l.cache.find(id); ok {
 		last = seq
 	}

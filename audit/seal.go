@@ -8,6 +8,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"casemate"
+	"casemate/audit/proof"
 )
 
 // batch is how many records are read from the stream at once.
@@ -45,8 +46,8 @@ func (l *Log) seal(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sealing: %w", err)
 	}
-	if int64(last) < l.tree.front.n {
-		return &Tampering{Kind: "rolled-back", First: int64(last) + 1, Last: l.tree.front.n, Detail: "sealed records are gone from the store"}
+	if int64(last) < l.tree.front.N {
+		return &Tampering{Kind: "rolled-back", First: int64(last) + 1, Last: l.tree.front.N, Detail: "sealed records are gone from the store"}
 	}
 	if l.newest.Note != "" && l.newest.Size == int64(last) {
 		return nil
@@ -59,7 +60,7 @@ func (l *Log) seal(ctx context.Context) error {
 	if err := l.fold(ctx, int64(last)); err != nil {
 		return err
 	}
-	c, err := signCheckpoint(l.signer, l.tree.front.n, l.tree.front.root(), l.cfg.Clock())
+	c, err := proof.Sign(l.signer, l.tree.front.N, l.tree.front.Root(), l.cfg.Clock())
 	if err != nil {
 		return err
 	}
@@ -96,13 +97,13 @@ func (l *Log) settle(ctx context.Context) (uint64, error) {
 
 // fold takes the records after the tree's end, up to number upto, into the tree.
 func (l *Log) fold(ctx context.Context, upto int64) error {
-	for l.tree.front.n < upto {
-		seq := uint64(l.tree.front.n) + 1
+	for l.tree.front.N < upto {
+		seq := uint64(l.tree.front.N) + 1
 		if h, ok := l.cache.take(seq); ok {
 			l.tree.add(h)
 			continue
 		}
-		ms, err := l.records.Read(ctx, seq, int(min(batch, upto-l.tree.front.n)))
+		ms, err := l.records.Read(ctx, seq, int(min(batch, upto-l.tree.front.N)))
 		if err != nil {
 			return fmt.Errorf("reading record %d: %w", seq, err)
 		}

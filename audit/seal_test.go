@@ -1,13 +1,13 @@
 package audit
 
 import (
-	"bytes"
 	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"casemate"
+	"casemate/audit/proof"
 	"casemate/store"
 )
 
@@ -27,7 +27,7 @@ func TestNothingIsSignedThatAPowerCutCouldTake(t *testing.T) {
 	closeLog(t, l)
 	marks := s.reel(streamCheckpoints).ms
 	for _, m := range marks {
-		c, err := parseCheckpoint(string(m.Data[:bytes.Index(m.Data, []byte("\n\n"))+1]))
+		c, err := proof.Open(m.Data, l.check)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,9 +66,9 @@ func TestSealingHappensByTimeAndByNumber(t *testing.T) {
 		sizeIs("ten records", 10)
 		run(t, l, 10, 12)
 		sizeIs("two more", 10)
-		time.Sleep(time.Hour + time.Second) // the bubble's clock
+		<-time.After(time.Hour + time.Second) // the bubble's clock
 		sizeIs("an hour later", 12)
-		time.Sleep(3 * time.Hour)
+		<-time.After(3 * time.Hour)
 		if n := len(s.reel(streamCheckpoints).ms); n != 2 {
 			t.Errorf("%d checkpoints: without new records nothing is signed", n)
 		}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"casemate"
+	"casemate/audit/entry"
 )
 
 // Layout of the in-flight file: a header page, then slots of equal size. A slot is
@@ -50,7 +51,7 @@ func newTable(m *mapping, slots int) *table {
 // take writes r's opening into a free slot. When it returns nil the opening survives kill -9.
 func (t *table) take(r *casemate.Record, floor uint64) error {
 	var buf [slotSize]byte
-	text := appendOpening(buf[:slotHead], r)
+	text := entry.AppendOpening(buf[:slotHead], r, slotSize)
 	binary.LittleEndian.PutUint64(text[8:], floor)
 	binary.LittleEndian.PutUint32(text[4:], crc32.ChecksumIEEE(text[8:]))
 	t.mu.Lock()
@@ -119,31 +120,6 @@ func (t *table) close() error {
 	}
 	t.mem = nil
 	return t.file.close()
-}
-
-// appendOpening encodes what is known at the start, cut until it fits a slot.
-func appendOpening(b []byte, r *casemate.Record) []byte {
-	for limit := slotSize; ; limit /= 2 {
-		e := encoder{b: append(b, '{')}
-		e.text("id", r.ID)
-		for _, f := range [...]struct{ key, value string }{
-			{"event", r.Event}, {"parent", r.Parent}, {"chain", r.Chain}, {"source", string(r.Source)},
-			{"action", r.Action}, {"resource", r.Resource}, {"route", r.Route}, {"principal", r.Principal},
-			{"source_ip", r.SourceIP}, {"trace", r.Trace}, {"app", r.App}, {"function", r.Function},
-			{"version", r.Version},
-		} {
-			v := redact(f.value) // before the cut, which could leave a part of one
-			e.some(f.key, v[:min(len(v), limit)])
-		}
-		if r.Attempt != 0 {
-			e.number("attempt", int64(r.Attempt))
-		}
-		e.moment("opened", r.Opened)
-		e.b = append(e.b, '}')
-		if len(e.b) <= slotSize || limit == 0 {
-			return e.b
-		}
-	}
 }
 
 // leftover is a slot found occupied at start-up.

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"casemate/audit/proof"
 	"casemate/store"
 )
 
@@ -93,7 +94,7 @@ func TestEveryMutationOfAnExportIsFound(t *testing.T) {
 	if os.Getenv("CASEMATE_FULL") == "1" {
 		trials = 10000
 	}
-	_, _, l := sealedLog(t, 130)
+	_, _, l := sealedLog(t, 70)
 	defer closeLog(t, l)
 	b := export(t, l)
 	trust := Trust{Key: l.PublicKey()}
@@ -165,17 +166,17 @@ func TestTamperingIsNamed(t *testing.T) {
 func hashOf(t *testing.T, line []byte) []byte {
 	t.Helper()
 	at := bytes.Index(line, []byte(`"record":`)) + len(`"record":`)
-	return appendRecordLine(nil, 1, tlog.RecordHash(line[at:len(line)-2]), nil)[len(`{"seq":1,"leaf":"`):][:64]
+	return proof.AppendRecord(nil, 1, tlog.RecordHash(line[at:len(line)-2]), nil)[len(`{"seq":1,"leaf":"`):][:64]
 }
 
 // rollBack makes the export that an honest log would have given when older was its newest checkpoint.
 func rollBack(t *testing.T, b []byte, l *Log, older []byte) []byte {
 	t.Helper()
-	head, err := encodeLine(exportHead{exportFormat, l.PublicKey(), string(older)})
+	head, err := proof.Head(l.PublicKey(), string(older))
 	if err != nil {
 		t.Fatal(err)
 	}
-	mark, err := encodeLine(exportCheckpoint{string(older)})
+	mark, err := proof.Mark(string(older))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,21 +318,21 @@ func TestCheckpointHasOneSpellingAndTheHeadIsTheEnd(t *testing.T) {
 		"size with a zero":    strings.Replace(newest.Note, "\n60\n", "\n060\n", 1),
 		"text after the end":  newest.Note + "\n",
 		"another log's":       strings.ReplaceAll(newest.Note, "casemate/audit", "casemate/other"),
-		"longer than allowed": newest.Note + strings.Repeat("x", maxNote),
+		"longer than allowed": newest.Note + strings.Repeat("x", proof.MaxNote),
 	} {
-		if _, err := openCheckpoint([]byte(bad), l.check); err == nil {
+		if _, err := proof.Open([]byte(bad), l.check); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}
-	again, err := signCheckpoint(l.signer, newest.Size, newest.root, noon.AddDate(1, 0, 0))
+	again, err := proof.Sign(l.signer, newest.Size, newest.Hash(), noon.AddDate(1, 0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := encodeLine(exportCheckpoint{newest.Note})
+	old, err := proof.Mark(newest.Note)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := encodeLine(exportCheckpoint{again.Note})
+	other, err := proof.Mark(again.Note)
 	if err != nil {
 		t.Fatal(err)
 	}

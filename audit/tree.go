@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"casemate/audit/proof"
 )
 
 // tree keeps the hashes of the Merkle tree in one file, in the order of tlog.StoredHashIndex, so that proofs and the
@@ -14,7 +16,7 @@ import (
 // is computed again, and what it says is believed only where it meets a signed checkpoint.
 type tree struct {
 	file    *os.File
-	front   frontier
+	front   proof.Frontier
 	pending []byte // hashes not written to the file yet
 	written int64  // hashes in the file
 }
@@ -51,7 +53,7 @@ func (t *tree) cut(n int64) error {
 	if err := t.file.Truncate(t.written * tlog.HashSize); err != nil {
 		return err
 	}
-	t.front = frontier{n: n}
+	t.front = proof.Frontier{N: n}
 	for level := 62; level >= 0; level-- {
 		if n>>level&1 == 0 {
 			continue
@@ -60,13 +62,13 @@ func (t *tree) cut(n int64) error {
 		if err != nil {
 			return err
 		}
-		t.front.peaks = append(t.front.peaks, h[0])
+		t.front.Peaks = append(t.front.Peaks, h[0])
 	}
 	return nil
 }
 
 func (t *tree) add(leaf tlog.Hash) {
-	t.front.add(leaf, func(h tlog.Hash) { t.pending = append(t.pending, h[:]...) })
+	t.front.Add(leaf, func(h tlog.Hash) { t.pending = append(t.pending, h[:]...) })
 }
 
 // flush hands the pending hashes to the operating system.
@@ -109,8 +111,8 @@ func (t *tree) leaves(from, to int64) ([]tlog.Hash, error) {
 
 // rootAt is the root of the first n records.
 func (t *tree) rootAt(n int64) (tlog.Hash, error) {
-	if n == t.front.n {
-		return t.front.root(), nil
+	if n == t.front.N {
+		return t.front.Root(), nil
 	}
 	return tlog.TreeHash(n, t)
 }

@@ -1,4 +1,4 @@
-package audit
+package entry
 
 import (
 	"bytes"
@@ -50,25 +50,51 @@ func fill(t *rapid.T, v reflect.Value) {
 	}
 }
 
+func line(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return b.Bytes(), err
+}
+
 func TestRecordIsEncodedAsTheStandardLibraryDoes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var r casemate.Record
 		fill(t, reflect.ValueOf(&r).Elem())
-		want, err := encodeLine(r)
+		want, err := line(r)
 		if err != nil {
 			t.Skip(err)
 		}
-		got := append(appendRecord(nil, &r), '\n')
+		got := append(Append(nil, &r), '\n')
 		if !bytes.Equal(got, want) {
 			t.Fatalf("\n got %s\nwant %s", got, want)
 		}
 	})
 }
 
+var noon = time.Date(2026, 5, 4, 12, 0, 0, 123456789, time.UTC)
+
+func record() *casemate.Record {
+	return &casemate.Record{
+		ID: "0b1f6f0c-9d2e-4c1e-8a57-1d2f3a4b5c6d", Event: "0b1f6f0c-9d2e-4c1e-8a57-1d2f3a4b5c6d", Chain: "0b1f6f0c-9d2e-4c1e-8a57-1d2f3a4b5c6d",
+		Source: casemate.SourceHTTP, Action: "lambda:InvokeFunction", Resource: "arn:aws:lambda:us-east-1:000000000000:function:orders",
+		Route: "POST /orders", Function: "orders", Opened: noon, Closed: noon.Add(time.Millisecond), Principal: "key/ck_1", Role: "clerk",
+		Points: []casemate.Point{
+			{Name: casemate.PointWho, Verdict: casemate.Allowed, Took: 800}, {Name: casemate.PointMay, Verdict: casemate.Allowed, Took: 900},
+			{Name: casemate.PointRoom, Verdict: casemate.Allowed, Took: 300}, {Name: casemate.PointForm, Verdict: casemate.Allowed, Took: 9000},
+		},
+		Decision: casemate.Decision{Verdict: casemate.Allowed, Layer: "identity", Statement: "clerk#2", Origin: "casemate.yaml:12"},
+		Walls:    []string{"userns", "seccomp", "landlock"},
+		Usage:    casemate.Usage{Wall: 3 * time.Millisecond, CPU: time.Millisecond, MemoryMB: 128, In: 90, Out: 200},
+		Outcome:  casemate.Outcome{OK: true, Status: "answered"},
+	}
+}
+
 func TestTextIsClippedAtACharacter(t *testing.T) {
 	for pad := range 4 {
 		s := strings.Repeat("x", pad) + strings.Repeat("€", maxText)
-		b := appendText(nil, s)
+		b := AppendText(nil, s)
 		var back string
 		if err := json.Unmarshal(b, &back); err != nil || len(b) > maxText+16 || strings.ContainsRune(back, utf8.RuneError) {
 			t.Fatalf("pad %d: %d bytes, err %v", pad, len(b), err)
@@ -77,11 +103,11 @@ func TestTextIsClippedAtACharacter(t *testing.T) {
 }
 
 func TestEffectsAreBoundedAndTheRestCounted(t *testing.T) {
-	r := record(1)
+	r := record()
 	for range 5000 {
 		r.Effects = append(r.Effects, casemate.Effect{Kind: "resolve", Target: strings.Repeat("a", 300) + ".example"})
 	}
-	b := appendRecord(nil, r)
+	b := Append(nil, r)
 	var back casemate.Record
 	if err := json.Unmarshal(b, &back); err != nil {
 		t.Fatal(err)
@@ -95,9 +121,9 @@ func TestEffectsAreBoundedAndTheRestCounted(t *testing.T) {
 func TestCredentialsNeverReachTheRecord(t *testing.T) {
 	key := "ck_abcd1234_" + strings.Repeat("Zz9", 14)
 	token := "eyJhbGciOiJFUzI1NiJ9." + strings.Repeat("abc-_", 20) + ".c2ln"
-	r := record(1)
+	r := record()
 	r.Resource, r.Outcome.Detail, r.Points[0].Reason = "/reset/"+token+"/x", "failed with "+key, key+"."+token
-	b := appendRecord(nil, r)
+	b := Append(nil, r)
 	if bytes.Contains(b, []byte("Zz9Zz9")) || bytes.Contains(b, []byte("abc-_abc")) {
 		t.Fatalf("leaked: %s", b)
 	}
@@ -106,7 +132,7 @@ func TestCredentialsNeverReachTheRecord(t *testing.T) {
 		t.Fatalf("%v: %+v", err, back)
 	}
 	var opening casemate.Record
-	if err := json.Unmarshal(appendOpening(nil, r), &opening); err != nil || opening.Resource != back.Resource {
+	if err := json.Unmarshal(AppendOpening(nil, r, 1000), &opening); err != nil || opening.Resource != back.Resource {
 		t.Fatalf("opening: %v %q", err, opening.Resource)
 	}
 }
@@ -117,21 +143,21 @@ func TestOpeningAlwaysFitsItsSlot(t *testing.T) {
 		fill(t, reflect.ValueOf(&r).Elem())
 		r.ID = rapid.StringMatching(`[a-f0-9#-]{1,128}`).Draw(t, "id")
 		r.Resource = strings.Repeat(r.Resource+"\x00", rapid.IntRange(1, 100).Draw(t, "times"))
-		b := appendOpening(make([]byte, slotHead), &r)
+		b := AppendOpening(make([]byte, 16), &r, 1024)
 		var back casemate.Record
-		if err := json.Unmarshal(b[slotHead:], &back); err != nil || len(b) > slotSize || back.ID != r.ID {
+		if err := json.Unmarshal(b[16:], &back); err != nil || len(b) > 1024 || back.ID != r.ID {
 			t.Fatalf("%d bytes, id %q, err %v: %s", len(b), back.ID, err, b)
 		}
 	})
 }
 
 func BenchmarkEncode(b *testing.B) {
-	r := record(1)
+	r := record()
 	buf := make([]byte, 0, 4096)
 	b.Run("own", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			buf = appendRecord(buf[:0], r)
+			buf = Append(buf[:0], r)
 		}
 	})
 	b.Run("encoding-json", func(b *testing.B) {

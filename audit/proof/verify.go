@@ -1,11 +1,9 @@
-package audit
+package proof
 
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,26 +12,6 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
-
-// This file and checkpoint.go are the whole offline verifier: nothing here knows the store or the node.
-//
-// An export is JSON lines, written in exactly one way. The first is its head: format, public key, newest checkpoint.
-// Then come all records in order, each {"seq":1,"leaf":"<hex leaf hash>","record":<exact bytes>}, and between them,
-// where each was made, {"checkpoint":"<signed note>"}; the last line is the newest checkpoint again.
-const (
-	exportFormat = "casemate-audit-export/1"
-	maxLine      = 2 << 20
-)
-
-type exportHead struct {
-	Format     string `json:"format"`
-	Key        string `json:"key"`
-	Checkpoint string `json:"checkpoint"`
-}
-
-type exportCheckpoint struct {
-	Checkpoint string `json:"checkpoint"`
-}
 
 // Tampering says what is wrong with a log, and where. First..Last are the record numbers (from 1) that cannot be
 // trusted: one record where its own hash gives it away, a range where only a checkpoint does.
@@ -81,7 +59,7 @@ type Report struct {
 func Verify(r io.Reader, t Trust) (Report, error) {
 	v := &verifier{in: bufio.NewReaderSize(r, 64<<10), trust: t}
 	err := v.run()
-	v.report.Records = v.front.n
+	v.report.Records = v.front.N
 	return v.report, err
 }
 
@@ -91,7 +69,7 @@ type verifier struct {
 	key    note.Verifier
 	head   Checkpoint
 	known  *Checkpoint
-	front  frontier
+	front  Frontier
 	line   int64
 	long   []byte
 	sealed int64  // records under the last checkpoint line
@@ -140,33 +118,13 @@ func (v *verifier) next() ([]byte, error) {
 		case err == nil:
 			return v.long[:len(v.long)-1], nil
 		case len(v.long) > maxLine:
-			return nil, v.bad("malformed", v.front.n+1, v.front.n+1, "line longer than %d bytes", maxLine)
+			return nil, v.bad("malformed", v.front.N+1, v.front.N+1, "line longer than %d bytes", maxLine)
 		case errors.Is(err, io.EOF) && len(v.long) > 0:
-			return nil, v.bad("truncated", v.front.n+1, v.front.n+1, "the last line is cut short")
+			return nil, v.bad("truncated", v.front.N+1, v.front.N+1, "the last line is cut short")
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return nil, err
 		}
 	}
-}
-
-// canonical decodes a line and refuses any other way of writing the same value.
-func canonical(line []byte, to any) error {
-	if err := json.Unmarshal(line, to); err != nil {
-		return err
-	}
-	again, err := encodeLine(to)
-	if err == nil && !bytes.Equal(bytes.TrimSuffix(again, []byte("\n")), line) {
-		err = errors.New("not in canonical form")
-	}
-	return err
-}
-
-func encodeLine(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(v)
-	return b.Bytes(), err
 }
 
 func (v *verifier) readHead() error {
@@ -188,14 +146,14 @@ func (v *verifier) readHead() error {
 	if v.key, err = note.NewVerifier(h.Key); err != nil {
 		return v.bad("checkpoint", 1, 1, "public key: %v", err)
 	}
-	if v.head, err = openCheckpoint([]byte(h.Checkpoint), v.key); err != nil {
+	if v.head, err = Open([]byte(h.Checkpoint), v.key); err != nil {
 		return v.bad("checkpoint", 1, 1, "newest checkpoint: %v", err)
 	}
 	v.report.Newest = v.head
 	if len(v.trust.Known) == 0 {
 		return nil
 	}
-	k, err := openCheckpoint(v.trust.Known, v.key)
+	k, err := Open(v.trust.Known, v.key)
 	if err != nil {
 		return v.bad("checkpoint", 1, 1, "the checkpoint kept elsewhere was not signed by this log: %v", err)
 	}
@@ -208,7 +166,7 @@ func (v *verifier) readHead() error {
 
 // record takes a line {"seq":n,"leaf":"h","record":r}: r must hash to h, and n must be the next number.
 func (v *verifier) record(line []byte) error {
-	n := v.front.n + 1
+	n := v.front.N + 1
 	rest, ok := bytes.CutPrefix(line, []byte(`{"seq":`))
 	digits := bytes.IndexByte(rest, ',')
 	if !ok || digits < 0 || digits > 19 {
@@ -231,7 +189,7 @@ func (v *verifier) record(line []byte) error {
 	if !bytes.Equal(said, is[:]) {
 		return v.bad("edited", n, n, "the record does not have the hash it was sealed with")
 	}
-	v.front.add(hash, nil)
+	v.front.Add(hash, nil)
 	v.last = ""
 	return v.compareKnown()
 }
@@ -248,12 +206,12 @@ func (v *verifier) outOfOrder(said string, n int64) error {
 }
 
 func (v *verifier) checkpoint(line []byte) error {
-	n := v.front.n
+	n := v.front.N
 	var e exportCheckpoint
 	if err := canonical(line, &e); err != nil {
 		return v.bad("malformed", n, n, "checkpoint line: %v", err)
 	}
-	c, err := openCheckpoint([]byte(e.Checkpoint), v.key)
+	c, err := Open([]byte(e.Checkpoint), v.key)
 	switch {
 	case err != nil:
 		return v.bad("checkpoint", n, n, "%v", err)
@@ -261,7 +219,7 @@ func (v *verifier) checkpoint(line []byte) error {
 		return v.bad("deleted", min(n, c.Size)+1, max(n, c.Size), "a checkpoint of %d records follows record %d", c.Size, n)
 	case v.report.Checkpoints > 0 && n == v.sealed:
 		return v.bad("malformed", n, n, "two checkpoints of the same size")
-	case c.root != v.front.root():
+	case c.root != v.front.Root():
 		return v.bad("edited", v.sealed+1, n, "these records do not have the hash that was signed on %s", c.Time.Format("2006-01-02 15:04:05"))
 	}
 	v.report.Checkpoints++
@@ -270,10 +228,10 @@ func (v *verifier) checkpoint(line []byte) error {
 }
 
 func (v *verifier) compareKnown() error {
-	if v.known == nil || v.front.n != v.known.Size {
+	if v.known == nil || v.front.N != v.known.Size {
 		return nil
 	}
-	if v.front.root() != v.known.root {
+	if v.front.Root() != v.known.root {
 		return v.bad("rewritten", 1, v.known.Size, "these records do not have the hash of the checkpoint kept elsewhere")
 	}
 	v.report.Extends = v.known.Size
@@ -282,7 +240,7 @@ func (v *verifier) compareKnown() error {
 
 // finish holds the end against the head: all of the records that the newest checkpoint counts, sealed, and no more.
 func (v *verifier) finish() error {
-	n := v.front.n
+	n := v.front.N
 	switch {
 	case n < v.head.Size:
 		return v.bad("truncated", n+1, v.head.Size, "the log ends after record %d of %d", n, v.head.Size)
@@ -292,37 +250,4 @@ func (v *verifier) finish() error {
 		return v.bad("checkpoint", v.sealed, n, "the log does not end with the checkpoint its head names")
 	}
 	return nil
-}
-
-// frontier computes the root of a growing tree (RFC 6962 section 2.1) from the roots of its complete subtrees.
-type frontier struct {
-	n     int64
-	peaks []tlog.Hash // largest first
-}
-
-// add appends a leaf hash and gives emit, when not nil, every hash this completes, in tlog's stored order.
-func (f *frontier) add(h tlog.Hash, emit func(tlog.Hash)) {
-	if emit != nil {
-		emit(h)
-	}
-	for m := f.n; m&1 == 1; m >>= 1 {
-		h = tlog.NodeHash(f.peaks[len(f.peaks)-1], h)
-		f.peaks = f.peaks[:len(f.peaks)-1]
-		if emit != nil {
-			emit(h)
-		}
-	}
-	f.peaks = append(f.peaks, h)
-	f.n++
-}
-
-func (f *frontier) root() tlog.Hash {
-	if f.n == 0 {
-		return sha256.Sum256(nil)
-	}
-	h := f.peaks[len(f.peaks)-1]
-	for i := len(f.peaks) - 2; i >= 0; i-- {
-		h = tlog.NodeHash(f.peaks[i], h)
-	}
-	return h
 }

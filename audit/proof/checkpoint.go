@@ -1,4 +1,4 @@
-package audit
+package proof
 
 import (
 	"bytes"
@@ -25,15 +25,19 @@ type Checkpoint struct {
 	root tlog.Hash
 }
 
-// maxNote bounds a checkpoint that comes from outside.
-const maxNote = 4 << 10
+// Hash is the root.
+func (c *Checkpoint) Hash() tlog.Hash { return c.root }
+
+// MaxNote bounds a checkpoint that comes from outside.
+const MaxNote = 4 << 10
 
 func checkpointText(origin string, size int64, root tlog.Hash, at time.Time) string {
 	return fmt.Sprintf("%s\n%d\n%s\ntime %s\n", origin, size, base64.StdEncoding.EncodeToString(root[:]),
 		at.UTC().Format(time.RFC3339))
 }
 
-func signCheckpoint(s note.Signer, size int64, root tlog.Hash, at time.Time) (Checkpoint, error) {
+// Sign makes the checkpoint of a log of that size and root. The signer's name is the log's.
+func Sign(s note.Signer, size int64, root tlog.Hash, at time.Time) (Checkpoint, error) {
 	text := checkpointText(s.Name(), size, root, at)
 	msg, err := note.Sign(&note.Note{Text: text}, s)
 	if err != nil {
@@ -44,10 +48,10 @@ func signCheckpoint(s note.Signer, size int64, root tlog.Hash, at time.Time) (Ch
 	return c, err
 }
 
-// openCheckpoint checks the signature and takes only the one way of writing a checkpoint: a changed byte anywhere,
+// Open checks the signature and takes only the one way of writing a checkpoint: a changed byte anywhere,
 // unused bits of the base64 included, is refused.
-func openCheckpoint(msg []byte, v note.Verifier) (Checkpoint, error) {
-	if len(msg) > maxNote {
+func Open(msg []byte, v note.Verifier) (Checkpoint, error) {
+	if len(msg) > MaxNote {
 		return Checkpoint{}, errors.New("checkpoint too long")
 	}
 	n, err := note.Open(msg, note.VerifierList(v))

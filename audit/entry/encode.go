@@ -1,4 +1,4 @@
-package audit
+package entry
 
 import (
 	"strconv"
@@ -19,7 +19,8 @@ const (
 // Clipping apart; a test holds the equality for every field of the record.
 type encoder struct{ b []byte }
 
-func appendRecord(b []byte, r *casemate.Record) []byte {
+// Append adds r to b as one line of JSON, without a line end.
+func Append(b []byte, r *casemate.Record) []byte {
 	e := encoder{b: append(b, '{')}
 	e.text("id", r.ID)
 	e.text("event", r.Event)
@@ -60,7 +61,7 @@ func (e *encoder) key(k string) {
 	e.b = append(append(append(e.b, '"'), k...), '"', ':')
 }
 
-func (e *encoder) text(k, v string) { e.key(k); e.b = appendText(e.b, v) }
+func (e *encoder) text(k, v string) { e.key(k); e.b = AppendText(e.b, v) }
 
 func (e *encoder) some(k, v string) {
 	if v != "" {
@@ -87,7 +88,7 @@ func (e *encoder) list(k string, vs []string) {
 		if i > 0 {
 			e.b = append(e.b, ',')
 		}
-		e.b = appendText(e.b, v)
+		e.b = AppendText(e.b, v)
 	}
 	e.b = append(e.b, ']')
 }
@@ -183,8 +184,8 @@ func (e *encoder) outcome(o casemate.Outcome) {
 	e.b = append(e.b, '}')
 }
 
-// clip cuts s to maxText bytes at a character's start.
-func clip(s string) string {
+// Clip cuts s to maxText bytes at a character's start.
+func Clip(s string) string {
 	if len(s) <= maxText {
 		return s
 	}
@@ -195,10 +196,10 @@ func clip(s string) string {
 	return s[:n] + "…"
 }
 
-// appendText writes s as a JSON string: control characters escaped, so that a record is always one line,
+// AppendText writes s as a JSON string: control characters escaped, so that a record is always one line,
 // malformed UTF-8 replaced, credentials blanked.
-func appendText(b []byte, s string) []byte {
-	s = clip(redact(s))
+func AppendText(b []byte, s string) []byte {
+	s = Clip(Redact(s))
 	b = append(b, '"')
 	start := 0
 	for i := 0; i < len(s); {

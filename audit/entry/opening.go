@@ -1,0 +1,29 @@
+package entry
+
+import "casemate"
+
+// AppendOpening adds what is known of r at its start to b, texts cut until all of it has at most most bytes. The id is
+// never cut.
+func AppendOpening(b []byte, r *casemate.Record, most int) []byte {
+	for limit := most; ; limit /= 2 {
+		e := encoder{b: append(b, '{')}
+		e.text("id", r.ID)
+		for _, f := range [...]struct{ key, value string }{
+			{"event", r.Event}, {"parent", r.Parent}, {"chain", r.Chain}, {"source", string(r.Source)},
+			{"action", r.Action}, {"resource", r.Resource}, {"route", r.Route}, {"principal", r.Principal},
+			{"source_ip", r.SourceIP}, {"trace", r.Trace}, {"app", r.App}, {"function", r.Function},
+			{"version", r.Version},
+		} {
+			v := Redact(f.value) // before the cut, which could leave a part of one
+			e.some(f.key, v[:min(len(v), limit)])
+		}
+		if r.Attempt != 0 {
+			e.number("attempt", int64(r.Attempt))
+		}
+		e.moment("opened", r.Opened)
+		e.b = append(e.b, '}')
+		if len(e.b) <= most || limit == 0 {
+			return e.b
+		}
+	}
+}
