@@ -252,7 +252,7 @@ func TestLastUseIsKeptToTheMinuteAndSurvives(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(useGrain + time.Second) // the bubble's clock
+		<-time.After(useGrain + time.Second) // the bubble's clock
 		kv, err := s.KV(bucketUsed)
 		if err != nil {
 			t.Fatal(err)
