@@ -97,9 +97,9 @@ Start here:
 	f.StringVar(&a.url, "url", os.Getenv("CASEMATE_URL"), "address of a node elsewhere: https://host:port ($CASEMATE_URL)")
 	f.StringVar(&a.keyFile, "key-file", os.Getenv("CASEMATE_KEY_FILE"), "file with the API key for --url ($CASEMATE_KEY_FILE)")
 	f.StringVar(&a.ca, "ca", os.Getenv("CASEMATE_CA"), "file with the authority that signed the certificate of --url ($CASEMATE_CA)")
-	root.AddCommand(a.upCommand(), a.deployCommand(), a.rollbackCommand(), a.historyCommand(), a.listCommand(),
+	root.AddCommand(a.initCommand(), a.upCommand(), a.deployCommand(), a.rollbackCommand(), a.historyCommand(), a.listCommand(),
 		a.invokeCommand(), a.logsCommand(), a.auditCommand(), a.keysCommand(), a.usageCommand(), a.asyncCommand(),
-		a.postureCommand(), a.doctorCommand(), a.versionCommand())
+		a.postureCommand(), a.doctorCommand(), a.versionCommand(), a.manCommand(root))
 	return root
 }
 
