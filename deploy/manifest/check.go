@@ -245,10 +245,10 @@ func (c *checker) rights(ptr, what string, grants []string, own, boundary []Stat
 			c.bad(at, casemate.AsError(err).Hint, "%s", casemate.AsError(err).Message)
 			continue
 		}
-		c.wide(at, s)
+		c.wide(at, s, strings.Contains(text, "*"))
 	}
 	for i, s := range c.statements(ptr+"/statements", what, own, "") {
-		c.wide(fmt.Sprintf("%s/statements/%d", ptr, i), s)
+		c.wide(fmt.Sprintf("%s/statements/%d", ptr, i), s, false)
 	}
 	c.statements(ptr+"/boundary", what+" boundary", boundary, "")
 }
@@ -268,8 +268,8 @@ func (c *checker) statements(ptr, what string, in []Statement, resource string) 
 	return out
 }
 
-// wide warns of an Allow that names no action or no resource in particular.
-func (c *checker) wide(ptr string, s casemate.Statement) {
+// wide warns of an Allow that names no action or no resource in particular; open says that its short form does not.
+func (c *checker) wide(ptr string, s casemate.Statement, open bool) {
 	if s.Effect != casemate.Allow {
 		return
 	}
@@ -278,7 +278,7 @@ func (c *checker) wide(ptr string, s casemate.Statement) {
 			return strings.Trim(x, "*:") == "" || strings.HasSuffix(x, ":*") && strings.Count(x, ":") == 1
 		})
 	}
-	if star(s.Action) || len(s.NotAction) > 0 || slices.Contains(s.Resource, "*") || len(s.NotResource) > 0 {
+	if open || star(s.Action) || len(s.NotAction) > 0 || slices.Contains(s.Resource, "*") || len(s.NotResource) > 0 {
 		c.warn(ptr, "name the actions and resources that are needed", "a wide grant: it reaches more than one thing")
 	}
 }

@@ -151,8 +151,8 @@ func (d *decoder) items(n *yaml.Node, v reflect.Value, tag reflect.StructTag, pt
 }
 
 func (d *decoder) count(n *yaml.Node, v reflect.Value, tag reflect.StructTag, ptr string) {
-	if n.ShortTag() != "!!int" {
-		d.wrong(n, ptr, "a number", "")
+	if tag := n.ShortTag(); tag != "!!int" && tag != "!!float" {
+		d.wrong(n, ptr, "a whole number", "")
 		return
 	}
 	i, err := strconv.Atoi(n.Value)
@@ -202,6 +202,7 @@ func (d *decoder) word(n *yaml.Node, v reflect.Value, tag reflect.StructTag, ptr
 	case len(one) > 0 && !slices.Contains(one, n.Value):
 		d.found.Add(mark(n), ptr, meant(n.Value, one), "%q is none of %s", n.Value, strings.Join(one, ", "))
 	case like != "" && !matches(like, n.Value):
+		v.SetString(n.Value) // what stands here is wrong, but it is not missing
 		d.found.Add(mark(n), ptr, tag.Get("doc"), "%q must match %s", n.Value, like)
 	case n.Value == "":
 		d.found.Add(mark(n), ptr, "leave the key out", "an empty text says nothing")

@@ -21,7 +21,6 @@ func TestParseFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%+v", m.Warnings)
 	f := m.Functions["orders"]
 	if time.Duration(f.Timeout) != 3*time.Second || f.Memory.MB() != 256 || f.Rate.PerSecond != 500 || f.Rate.Burst != 800 || *f.Async.Retries != 1 || f.Concurrency != 20 {
 		t.Errorf("%+v", f)
@@ -29,5 +28,34 @@ func TestParseFull(t *testing.T) {
 	r := m.Routes["GET /health"]
 	if r.Auth.None == nil || !r.Auth.None.Live(testNow) || len(m.Warnings) != 2 {
 		t.Errorf("%+v %+v", r, m.Warnings)
+	}
+}
+
+// The app that the demo deploys is a manifest like any other.
+func TestShippedExampleParses(t *testing.T) {
+	data, err := os.ReadFile("../../examples/orders/casemate.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Parse(File, data, setting()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWideGrantsAreNoticed(t *testing.T) {
+	for text, want := range map[string]int{
+		"roles: {r: {grants: [call *]}}":                                                              1,
+		"roles: {r: {grants: [call GET /x]}}":                                                         0,
+		"roles: {r: {grants: [deny call *]}}":                                                         0,
+		"roles: {r: {statements: [{Effect: Allow, Action: '*', Resource: 'arn:aws:s3:us-east-1:000000000000:x'}]}}":                 1,
+		"roles: {r: {statements: [{Effect: Allow, Action: 'lambda:*', Resource: 'arn:aws:s3:us-east-1:000000000000:x'}]}}":          1,
+		"roles: {r: {statements: [{Effect: Allow, Action: 'lambda:InvokeFunction', Resource: '*'}]}}": 1,
+		"roles: {r: {statements: [{Effect: Allow, NotAction: 'iam:*', Resource: 'arn:aws:s3:us-east-1:000000000000:x'}]}}":          1,
+		"roles: {r: {statements: [{Effect: Deny, Action: '*', Resource: '*'}]}}":                      0,
+	} {
+		m, err := Parse(File, []byte("app: a\nfunctions: {f: {runtime: wasm, code: f.wasm}}\n"+text), setting())
+		if err != nil || len(m.Warnings) != want {
+			t.Errorf("%s: %v, %v", text, m, err)
+		}
 	}
 }

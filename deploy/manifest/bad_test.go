@@ -1,0 +1,220 @@
+package manifest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"casemate"
+)
+
+const head = "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm}\n"
+
+// bad manifests, each with the place and words of its first problem. schema says that an editor sees it as well.
+var bad = []struct {
+	name, text   string
+	line, column int
+	says         string
+	schema       bool
+}{
+	{"nothing", "", 1, 1, "empty", false},
+	{"a list", "- a\n", 1, 1, "a mapping is wanted here, this is a list", true},
+	{"no app", "functions: {f: {runtime: wasm, code: f.wasm}}\n", 1, 1, `"app" is missing`, true},
+	{"no functions", "app: a\n", 1, 1, `"functions" is missing`, true},
+	{"empty functions", "app: a\nfunctions: {}\n", 2, 1, "needs a function", false},
+	{"unknown key", head + "route: {}\n", 4, 1, `no key "route"`, true},
+	{"unknown inner key", "app: a\nfunctions:\n  f:\n    runtime: wasm\n    code: f.wasm\n    timout: 3s\n", 6, 5, `no key "timout"`, true},
+	{"duplicate key", "app: a\napp: b\n", 2, 1, "second time", false},
+	{"duplicate function", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm}\n  f: {runtime: wasm, code: g.wasm}\n", 4, 3, "second time", false},
+	{"wrong type", "app: 7\n" + head[7:], 1, 6, "a text is wanted here, this is a number", true},
+	{"boolean text", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, env: {A: true}}\n", 3, 45, "a text is wanted", true},
+	{"null", "app: a\nfunctions:\n  f:\n", 3, 5, "this is nothing", true},
+	{"app name", "app: A_b\n" + head[7:], 1, 6, "must match", true},
+	{"function name", "app: a\nfunctions:\n  f/g: {runtime: wasm, code: f.wasm}\n", 3, 3, "must match", true},
+	{"runtime", "app: a\nfunctions:\n  f: {runtime: nodejs, code: f}\n", 3, 16, "is none of", true},
+	{"no handler", "app: a\nfunctions:\n  f: {runtime: nodejs20.x, code: f}\n", 3, 3, "needs a handler", false},
+	{"wasm for node", "app: a\nfunctions:\n  f: {runtime: nodejs20.x, handler: i.h, code: f.wasm}\n", 3, 42, "is no code for", false},
+	{"folder for wasm", "app: a\nfunctions:\n  f: {runtime: wasm, code: f}\n", 3, 22, "is no code for wasm", false},
+	{"climbing code", "app: a\nfunctions:\n  f: {runtime: wasm, code: ../f.wasm}\n", 3, 22, "not a plain path", false},
+	{"absolute code", "app: a\nfunctions:\n  f: {runtime: wasm, code: /f.wasm}\n", 3, 22, "not a plain path", false},
+	{"backslash code", "app: a\nfunctions:\n  f: {runtime: wasm, code: 'a\\f.wasm'}\n", 3, 22, "not a plain path", false},
+	{"timeout number", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, timeout: 3}\n", 3, 45, "a text with a unit is wanted", true},
+	{"timeout unit", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, timeout: 3x}\n", 3, 45, "is no duration", true},
+	{"timeout zero", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, timeout: 0s}\n", 3, 45, "is no duration", false},
+	{"timeout negative", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, timeout: -3s}\n", 3, 45, "is no duration", true},
+	{"timeout long", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, timeout: 901s}\n", 3, 45, "from 10ms to 900s", false},
+	{"timeout endless", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, timeout: 99999999999999999999h}\n", 3, 45, "is no duration", false},
+	{"memory unit", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, memory: 128}\n", 3, 44, "a text with a unit", true},
+	{"memory word", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, memory: 128MBB}\n", 3, 44, "is no size", true},
+	{"memory zero", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, memory: 0MB}\n", 3, 44, "is no size", true},
+	{"memory huge", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, memory: 99999999999999999999GB}\n", 3, 44, "is no size", false},
+	{"memory overflow", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, memory: 17179869184GB}\n", 3, 44, "is no size", false},
+	{"memory beyond", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, memory: 11GB}\n", 3, 44, "from 16MB to 10240MB", false},
+	{"concurrency zero", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, concurrency: 0}\n", 3, 49, "from 1 to 1000", true},
+	{"concurrency huge", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, concurrency: 99999999999999999999999}\n", 3, 49, "from 1 to 1000", true},
+	{"concurrency float", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, concurrency: 1.5}\n", 3, 49, "from 1 to 1000", true},
+	{"rate", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, rate: 10 per second}\n", 3, 42, "10 per second", true},
+	{"rate zero", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, rate: 0/s}\n", 3, 42, "0/s", false},
+	{"isolation", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, isolation: none}\n", 3, 47, "is none of request, warm", true},
+	{"retries", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, async: {retries: 3}}\n", 3, 53, "from 0 to 2", true},
+	{"env name", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, env: {A-B: x}}\n", 3, 42, "must match", true},
+	{"env reserved", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, env: {AWS_REGION: x}}\n", 3, 42, "set by the platform", false},
+	{"env size", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, env: {A: " + strings.Repeat("x", 5000) + "}}\n", 3, 36, "larger than 4 KB", false},
+	{"env nul", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, env: {A: \"a\\0b\"}}\n", 3, 45, "NUL", false},
+	{"grant", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, grants: [fly moon]}\n", 3, 45, "fly moon", false},
+	{"empty grants", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, grants: []}\n", 3, 44, "empty list", true},
+	{"statement effect", head + "roles:\n  r:\n    statements:\n      - {Effect: Perhaps, Action: \"x:y\", Resource: \"*\"}\n", 7, 9, "Effect", false},
+	{"statement key", head + "roles:\n  r:\n    statements:\n      - {Effect: Allow, Action: \"x:y\", Resource: \"*\", Conditions: {}}\n", 7, 9, "Conditions", false},
+	{"statement text", head + "roles:\n  r:\n    statements: [everything]\n", 6, 18, "an IAM statement is wanted", true},
+	{"role name", head + "roles:\n  function/f: {}\n", 5, 3, "must match", true},
+	{"guardrail allows", head + "guardrails:\n  - {Effect: Allow, Action: \"x:y\", Resource: \"*\"}\n", 5, 5, "can only deny", false},
+	{"resource of nobody", head + "resources:\n  function/g:\n    - {Effect: Deny, Principal: \"*\", Action: \"lambda:InvokeFunction\"}\n", 5, 3, "no function \"g\"", false},
+	{"resource of another", head + "resources:\n  function/f:\n    - {Effect: Deny, Principal: \"*\", Action: \"lambda:InvokeFunction\", Resource: \"*\"}\n", 6, 7, "alone", false},
+	{"route without auth", head + "routes:\n  GET /x: {function: f}\n", 5, 11, `"auth" is missing`, true},
+	{"empty auth", head + "routes:\n  GET /x: {function: f, auth: []}\n", 5, 31, "empty list", true},
+	{"unknown auth", head + "routes:\n  GET /x: {function: f, auth: [cookie]}\n", 5, 32, "is none of key, jwt", true},
+	{"auth twice", head + "routes:\n  GET /x: {function: f, auth: [key, key]}\n", 5, 25, "stands here twice", false},
+	{"bare none", head + "routes:\n  GET /x: {function: f, auth: none}\n", 5, 31, "needs a reason and an end", true},
+	{"none without reason", head + "routes:\n  GET /x: {function: f, auth: {none: {expires: 2027-01-01}}}\n", 5, 38, `"reason" is missing`, true},
+	{"none without end", head + "routes:\n  GET /x: {function: f, auth: {none: {reason: because}}}\n", 5, 38, `"expires" is missing`, true},
+	{"none expired", head + "routes:\n  GET /x: {function: f, auth: {none: {reason: because, expires: 2026-11-21}}}\n", 5, 25, "has expired", false},
+	{"none for ever", head + "routes:\n  GET /x: {function: f, auth: {none: {reason: because, expires: 2028-01-01}}}\n", 5, 25, "a year at most", false},
+	{"none some day", head + "routes:\n  GET /x: {function: f, auth: {none: {reason: because, expires: soon}}}\n", 5, 65, "is no date", false},
+	{"none blank reason", head + "routes:\n  GET /x: {function: f, auth: {none: {reason: '   ', expires: 2027-01-01}}}\n", 5, 25, "needs a reason", false},
+	{"jwt without issuer", head + "routes:\n  GET /x: {function: f, auth: [jwt]}\n", 5, 25, "no issuer is trusted", false},
+	{"route of nobody", head + "routes:\n  GET /x: {function: g, auth: [key]}\n", 5, 12, "no function \"g\"", false},
+	{"route key", head + "routes:\n  /x: {function: f, auth: [key]}\n", 5, 3, "HTTP method", false},
+	{"route climbs", head + "routes:\n  GET /a/../b: {function: f, auth: [key]}\n", 5, 3, "canonical", false},
+	{"reserved route", head + "routes:\n  GET /.casemate/login: {function: f, auth: [key]}\n", 5, 3, "reserved", false},
+	{"same route", head + "routes:\n  GET /x/{a}: {function: f, auth: [key]}\n  GET /x/{b}: {function: f, auth: [key]}\n", 6, 3, "same requests", false},
+	{"max_body beyond", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, max_body: 1KB}\nroutes:\n  GET /x: {function: f, auth: [key], max_body: 2KB}\n", 5, 38, "more than the function takes", false},
+	{"max_body huge", head + "routes:\n  GET /x: {function: f, auth: [key], max_body: 7MB}\n", 5, 48, "from 1 to 6MB", false},
+	{"contract without file", head + "routes:\n  GET /x: {function: f, auth: [key], contract: {operation: GET /x}}\n", 5, 48, `"file" is missing`, true},
+	{"contract doubled", head + "routes:\n  GET /x: {function: f, auth: [key], contract: {file: a, operation: GET /x, pointer: /x}}\n", 5, 38, "not both", false},
+	{"contract outside", head + "routes:\n  GET /x: {function: f, auth: [key], contract: {file: ../../etc/passwd}}\n", 5, 49, "not a plain path", false},
+	{"issuer without keys", head + "auth: {jwt: [{issuer: i, audience: [a], algorithms: [RS256], role: r}]}\nroles: {r: {}}\n", 4, 14, `"keys" is missing`, true},
+	{"issuer plain http", head + "auth: {jwt: [{issuer: i, audience: [a], keys: {url: \"http://x\"}, algorithms: [RS256], role: r}]}\nroles: {r: {}}\n", 4, 53, "must match", true},
+	{"issuer two key sets", head + "auth: {jwt: [{issuer: i, audience: [a], keys: {url: \"https://x\", file: k}, algorithms: [RS256], role: r}]}\nroles: {r: {}}\n", 4, 41, "exactly one", false},
+	{"issuer algorithm none", head + "auth: {jwt: [{issuer: i, audience: [a], keys: {file: k}, algorithms: [none], role: r}]}\nroles: {r: {}}\n", 4, 71, "is none of", true},
+	{"issuer hmac", head + "auth: {jwt: [{issuer: i, audience: [a], keys: {file: k}, algorithms: [HS256], role: r}]}\nroles: {r: {}}\n", 4, 71, "is none of", true},
+	{"issuer without role", head + "auth: {jwt: [{issuer: i, audience: [a], keys: {file: k}, algorithms: [RS256]}]}\n", 4, 14, "role_claim and roles, or role", false},
+	{"issuer unknown role", head + "auth: {jwt: [{issuer: i, audience: [a], keys: {file: k}, algorithms: [RS256], role: boss}]}\n", 4, 79, "no role \"boss\"", false},
+	{"anchor", "app: &a a\nfunctions: {f: {runtime: wasm, code: *a}}\n", 1, 6, "anchors and aliases", false},
+	{"merge key", "app: a\nfunctions:\n  f:\n    <<: {runtime: wasm}\n    code: f.wasm\n", 4, 5, "merge keys", false},
+	{"tag", "app: !!binary YQ==\n" + head[7:], 1, 6, "tag", false},
+	{"second document", head + "---\napp: b\n", 4, 1, "second document", false},
+	{"tab", "app: a\nfunctions:\n\tf: {}\n", 3, 1, "", false},
+	{"not utf-8", "app: a\nfunctions:\n  f: {runtime: \"\xff\"}\n", 3, 17, "UTF-8", false},
+	{"key is a list", "app: a\n? [x, y]\n: z\n", 2, 3, "must be a text", false},
+}
+
+func TestBadManifests(t *testing.T) {
+	for _, c := range bad {
+		t.Run(c.name, func(t *testing.T) {
+			m, err := Parse(File, []byte(c.text), setting())
+			if err == nil || m != nil {
+				t.Fatal("accepted")
+			}
+			p, ok := err.(*Problems)
+			if !ok || casemate.CodeOf(err) != casemate.Invalid {
+				t.Fatalf("%T %v", err, err)
+			}
+			x := p.List[0]
+			if x.Line != c.line || x.Column != c.column || !strings.Contains(x.Message, c.says) {
+				t.Errorf("got %v\nwant %d:%d %s", err, c.line, c.column, c.says)
+			}
+			if !strings.HasPrefix(err.Error(), fmt.Sprintf("%s:%d:%d: ", File, c.line, c.column)) {
+				t.Errorf("no place in %q", err)
+			}
+		})
+	}
+}
+
+func TestAllProblemsAtOnce(t *testing.T) {
+	_, err := Parse(File, []byte("app: A\nfunction: {}\nfunctions:\n  f: {runtime: cobol, code: f.wasm, memory: much}\nroutes:\n  GET /x: {function: g, auth: none}\n"), setting())
+	p, ok := err.(*Problems)
+	if !ok || len(p.List) != 6 {
+		t.Fatalf("%v", err)
+	}
+	if !strings.Contains(err.Error(), "did you mean functions?") {
+		t.Error(err)
+	}
+	var many strings.Builder
+	many.WriteString(head)
+	for i := range 100 {
+		fmt.Fprintf(&many, "k%d: 1\n", i)
+	}
+	_, err = Parse(File, []byte(many.String()), setting())
+	if p := err.(*Problems); len(p.List) != maxProblems || p.More != 75 || !strings.Contains(err.Error(), "and 75 more") {
+		t.Errorf("%d problems and %d more", len(p.List), p.More)
+	}
+}
+
+// YAML that grows when it is read, or nests without end, costs no more than its bytes.
+func TestYAMLBombs(t *testing.T) {
+	laughs := "a: &a [x,x,x,x,x,x,x,x,x]\n"
+	for c := 'b'; c < 'z'; c++ {
+		laughs += fmt.Sprintf("%c: &%c [%s]\n", c, c, strings.TrimSuffix(strings.Repeat("*"+string(c-1)+",", 9), ","))
+	}
+	for name, text := range map[string]string{
+		"laughs":      laughs,
+		"self":        "a: &a [*a]\n",
+		"deep flow":   "a: " + strings.Repeat("[", 100_000),
+		"deep maps":   "a: " + strings.Repeat("{a: ", 100_000),
+		"deep block":  strings.Repeat("- ", 100_000) + "x",
+		"many values": "a: [" + strings.Repeat("1,", 300_000) + "1]\n",
+		"large":       "a: " + strings.Repeat("x", 5<<20),
+		"long key":    strings.Repeat("k", 2000) + ": 1\n",
+		"deep indents": func() (s string) {
+			for i := range 300 {
+				s += strings.Repeat(" ", i) + "a:\n"
+			}
+			return s
+		}(),
+	} {
+		if _, err := Parse(File, []byte(text), setting()); casemate.CodeOf(err) != casemate.Invalid || err == nil || len(err.Error()) > 50_000 {
+			t.Errorf("%s: %.200v", name, err)
+		}
+	}
+}
+
+func TestValuesReadBack(t *testing.T) {
+	for in, want := range map[string]string{"1": "1B", "1B": "1B", "64KB": "64KB", "1024KiB": "1MB", "10GB": "10GB", "1500MB": "1500MB"} {
+		var s Size
+		if err := s.parse(in); err != nil || s.String() != want {
+			t.Errorf("%s: %s, %v", in, s, err)
+		}
+	}
+	for in, want := range map[string]string{"90s": "1m30s", "2m": "2m", "1h": "1h", "250ms": "250ms", "10s": "10s"} {
+		var d Duration
+		if err := d.parse(in); err != nil || d.String() != want {
+			t.Errorf("%s: %s, %v", in, d, err)
+		}
+	}
+	if Size(1).MB() != 1 || Size(128<<20).MB() != 128 {
+		t.Error("a size in MB is not rounded up")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(head))
+	for _, c := range bad {
+		if len(c.text) < 500 {
+			f.Add([]byte(c.text))
+		}
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		m, err := Parse(File, text, setting())
+		if (m == nil) == (err == nil) {
+			t.Fatal("neither a manifest nor an error")
+		}
+		if err != nil {
+			p := err.(*Problems)
+			for _, x := range p.List {
+				if x.Line < 1 || x.Column < 1 || x.Message == "" {
+					t.Fatalf("%+v has no place or no words", x)
+				}
+			}
+		}
+	})
+}
