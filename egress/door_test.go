@@ -19,7 +19,10 @@ import (
 	"casemate"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// The thread that jails are spawned from lives as long as the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("casemate/sandbox/jail.newLauncher.func1"))
+}
 
 // recorder collects effects.
 type recorder struct {
