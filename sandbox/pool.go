@@ -27,6 +27,7 @@ type Pool struct {
 	running map[string]int         // runs by version id
 	idle    map[string][]*instance // by version id, the one used last at the end
 	live    map[*instance]struct{}
+	back    chan struct{} // closed and replaced when a sandbox becomes idle
 }
 
 // New makes a pool. Nothing is started before the first run. The caller closes it.
@@ -41,7 +42,7 @@ func New(cfg Config) (*Pool, error) {
 	p := &Pool{
 		cfg: cfg, bootstraps: filepath.Join(dir, "bootstrap"), userland: readUserland(), uids: uids{used: map[int]bool{}},
 		slots: make(chan struct{}, cfg.MaxSandboxes), running: map[string]int{}, idle: map[string][]*instance{},
-		live: map[*instance]struct{}{},
+		live: map[*instance]struct{}{}, back: make(chan struct{}),
 	}
 	if err := unpackBootstraps(p.bootstraps); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
@@ -110,29 +111,48 @@ func (p *Pool) young(i *instance) bool {
 	return i.events < p.cfg.MaxEvents && p.cfg.Clock().Sub(i.started) < p.cfg.MaxLifetime
 }
 
-// fresh starts a sandbox when the node has room. An idle one of another version makes room; one that is just ending is
-// waited for.
-func (p *Pool) fresh(ctx context.Context, v *casemate.Version, request string) (*instance, error) {
-	select {
-	case p.slots <- struct{}{}:
-	default:
+// fresh starts a sandbox when the node has room. cold is false when a warm one came back while it waited for room.
+func (p *Pool) fresh(ctx context.Context, v *casemate.Version, request string) (i *instance, cold bool, err error) {
+	if i, err = p.room(ctx, v); i != nil || err != nil {
+		return i, false, err
+	}
+	if i, err = p.start(ctx, v, request); err != nil {
+		<-p.slots
+		return nil, true, err
+	}
+	p.mu.Lock()
+	p.live[i] = struct{}{}
+	p.mu.Unlock()
+	return i, true, nil
+}
+
+// room waits until one more sandbox may exist, and counts it. An idle one of another version makes room; a warm one of
+// this version that comes back meanwhile is the better answer.
+func (p *Pool) room(ctx context.Context, v *casemate.Version) (*instance, error) {
+	for {
+		p.mu.Lock()
+		back := p.back
+		p.mu.Unlock()
+		select {
+		case p.slots <- struct{}{}:
+			return nil, nil
+		default:
+		}
+		if v.Isolation == casemate.IsolationWarm {
+			if i := p.take(v); i != nil {
+				return i, nil
+			}
+		}
 		p.evict()
 		select {
 		case p.slots <- struct{}{}:
+			return nil, nil
+		case <-back:
 		case <-ctx.Done():
 			return nil, &casemate.Error{Code: casemate.Exhausted, Message: "the node has no sandbox free", Retry: 1,
 				Hint: "send it again; the operator can raise the number of sandboxes", Err: ctx.Err()}
 		}
 	}
-	i, err := p.start(ctx, v, request)
-	if err != nil {
-		<-p.slots
-		return nil, err
-	}
-	p.mu.Lock()
-	p.live[i] = struct{}{}
-	p.mu.Unlock()
-	return i, nil
 }
 
 // evict retires the sandbox that has been idle longest.
@@ -176,6 +196,8 @@ func (p *Pool) keep(i *instance) {
 	i.timers = []*time.Timer{time.AfterFunc(p.cfg.FreezeAfter, i.freeze), time.AfterFunc(left, func() { p.expire(i) })}
 	i.mu.Unlock()
 	p.idle[i.version.ID] = append(p.idle[i.version.ID], i)
+	close(p.back)
+	p.back = make(chan struct{})
 	p.mu.Unlock()
 }
 

@@ -84,9 +84,9 @@ func (r *run) do(ctx context.Context) (*casemate.Result, error) {
 // initialise starts a sandbox and waits until its runtime asks for an event. A start that fails is tried once more in
 // a new process, as Lambda does; what the second one says is the result.
 func (r *run) initialise(ctx context.Context) (*casemate.Result, error) {
-	r.cold = true
 	for attempt := 1; ; attempt++ {
-		inst, err := r.pool.fresh(ctx, r.launch.Version, r.launch.RequestID)
+		inst, cold, err := r.pool.fresh(ctx, r.launch.Version, r.launch.RequestID)
+		r.cold = cold
 		var entry *entryError
 		switch {
 		case errors.As(err, &entry):
@@ -98,7 +98,9 @@ func (r *run) initialise(ctx context.Context) (*casemate.Result, error) {
 		case err != nil:
 			return nil, err
 		}
-		r.inst = inst
+		if r.inst = inst; !cold {
+			return nil, nil
+		}
 		inst.logs.begin("", true)
 		fail := r.await(ctx)
 		if fail == nil {
@@ -150,8 +152,13 @@ type failure struct {
 }
 
 func (f *failure) result(r *run) *casemate.Result {
+	i, now := r.inst, r.pool.cfg.Clock()
+	i.logs.settle()
+	i.logs.begin(r.launch.RequestID, true)
+	i.logs.platform(lambda.StartLine(r.launch.RequestID, lambda.VersionName(r.launch.Version.Number)))
 	res := r.failed(f.body, f.kind, f.detail)
-	r.account(res, r.pool.cfg.Clock())
+	r.account(res, now)
+	r.report(res, 0)
 	return res
 }
 
@@ -243,10 +250,6 @@ func (r *run) account(res *casemate.Result, from time.Time) {
 	}
 	res.Effects = i.fx.take(now)
 	res.Walls, res.Weak = i.child.Walls, i.child.Weak
-	if res.Tail == nil {
-		i.logs.settle()
-		res.Tail = i.logs.last()
-	}
 }
 
 // report ends the run's log as Lambda does.

@@ -38,6 +38,11 @@ func TestItem08InitErrorRetriesOnce(t *testing.T) {
 	if n != 2 {
 		t.Errorf("%d starts, want 2 (log %s)", n, res.Tail)
 	}
+	for _, line := range []string{"INFO\tstarting\n", "START RequestId: ", "END RequestId: ", "REPORT RequestId: "} {
+		if strings.Count(string(res.Tail), line) != 1 {
+			t.Errorf("%q in %s", line, res.Tail)
+		}
+	}
 	if !res.Usage.Cold || res.Usage.Init <= 0 || len(res.Walls) == 0 {
 		t.Errorf("usage %+v walls %v", res.Usage, res.Walls)
 	}
@@ -452,6 +457,42 @@ func TestDropReachesBusySandboxes(t *testing.T) {
 	b.pool.Keep(v.ID)
 	b.want(v, `{}`, `2`)
 	b.want(v, `{}`, `3`)
+}
+
+func TestCallersShareTheSandboxesThereAre(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.MaxSandboxes = 3; c.FreezeAfter = time.Nanosecond })
+	v := warm(b.goFunction(goFunction))
+	v.Limits.Concurrency = 64
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			for range 5 {
+				res, err := b.pool.Run(t.Context(), &casemate.Launch{Version: v, RequestID: casemate.NewID(), Payload: []byte(`{"Do":"x"}`)})
+				if err != nil || string(res.Payload) != `"x"` {
+					t.Errorf("%v %+v", err, res)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if s := b.pool.Snapshot(); len(s) > 3 {
+		t.Errorf("%d sandboxes", len(s))
+	}
+}
+
+func TestErrorBetweenTwoEventsReplacesTheSandbox(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.FreezeAfter = time.Hour })
+	v := warm(b.node("index.handler", `let n = 0; exports.handler = async (e) => { if (e.later) setTimeout(() => { throw new Error('loose') }, 1); return ++n }`))
+	b.want(v, `{"later":1}`, `1`)
+	waitFor(t, "dead", func() bool {
+		b.pool.mu.Lock()
+		defer b.pool.mu.Unlock()
+		list := b.pool.idle[v.ID]
+		return len(list) == 0 || list[0].dead()
+	})
+	if res := b.want(v, `{}`, `1`); !res.Usage.Cold {
+		t.Error("a dead sandbox was used")
+	}
 }
 
 func TestNodeMakesRoomForOtherVersions(t *testing.T) {
