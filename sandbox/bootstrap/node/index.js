@@ -7,6 +7,7 @@ const streaming = require('./stream.js');
 const { load } = require('./load.js');
 
 const client = new Client(process.env.AWS_LAMBDA_RUNTIME_API);
+let handler;
 let current = null; // the run in progress
 let onEmptyLoop = null;
 
@@ -21,9 +22,13 @@ function die(err, label, code) {
   onEmptyLoop = null;
   log.error(label, '\t' + forLog(err));
   const run = current;
-  current = null;
-  const posted = run === null ? client.initError(document(err))
-    : run.done ? Promise.resolve() : ((run.done = true), run.stream && run.stream._started() ? run.stream._break(err) : client.error(run.id, document(err)));
+  const answered = run === null ? handler !== undefined : run.done;
+  if (answered) process.exit(code); // between two events: nobody waits for this error
+  let posted;
+  if (run === null) posted = client.initError(document(err));
+  else if (run.stream && run.stream._started()) posted = run.stream._break(err);
+  else posted = client.error(run.id, document(err));
+  if (run !== null) run.done = true;
   posted.then(() => process.exit(code), () => process.exit(code));
 }
 
@@ -172,7 +177,6 @@ async function streamOnce(handler, answer) {
   }
 }
 
-let handler;
 function loop() {
   current = null;
   client.next().then((answer) => (streaming.isStreaming(handler) ? streamOnce : handleOnce)(handler, answer));
