@@ -70,7 +70,7 @@ var Owners = map[string][]string{
 	"golang.org/x/net/dns":          {"egress"},
 	"github.com/santhosh-tekuri/":   {"shield"},
 	"github.com/go-jose/":           {"authn"},
-	"go.yaml.in/":                   {"deploy", "shield"},
+	"go.yaml.in/":                   {"deploy/manifest", "shield"},
 	"github.com/spf13/":             {"cmd/casemate"},
 	"golang.org/x/mod/":             {"audit", "audit/proof"},
 	"github.com/aws/":               {},
