@@ -103,7 +103,10 @@ func (l *Log) makeKey() error {
 		return err
 	}
 	_, err = io.WriteString(f, secret+"\n"+public+"\n")
-	return errors.Join(err, f.Sync(), f.Close())
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		err = errors.Join(err, os.Remove(l.cfg.Key)) // half a key would stop every later start
+	}
+	return err
 }
 
 // useKey sets signer and verifier. Errors of the note package may quote the key, so they are not passed on.
@@ -123,12 +126,13 @@ func (l *Log) useKey(secret, public string) error {
 
 // openCopy opens the copy and returns its last whole checkpoint; a torn last line is cut off.
 func (l *Log) openCopy() (string, error) {
-	f, err := os.OpenFile(filepath.Join(l.cfg.Dir, fileCopy), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(filepath.Join(l.cfg.Dir, fileCopy), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return "", err
 	}
 	l.copy = f
 	text, end, err := lastCheckpoint(f)
+	l.copyEnd = end
 	return text, errors.Join(err, f.Truncate(end))
 }
 
@@ -155,10 +159,11 @@ func lastCheckpoint(f *os.File) (text string, end int64, err error) {
 	return text, start + int64(whole), nil
 }
 
+// keepCopy adds a checkpoint to the copy. What a failed write left behind is written over by the next.
 func (l *Log) keepCopy(text string) error {
 	line, err := proof.Mark(text)
 	if err == nil {
-		_, err = l.copy.Write(line)
+		_, err = l.copy.WriteAt(line, l.copyEnd)
 	}
 	if err == nil {
 		err = l.copy.Sync()
@@ -166,6 +171,7 @@ func (l *Log) keepCopy(text string) error {
 	if err != nil {
 		return fmt.Errorf("copying checkpoint: %w", err)
 	}
+	l.copyEnd += int64(len(line))
 	return nil
 }
 

@@ -88,6 +88,7 @@ type Log struct {
 	tree    *tree
 	newest  Checkpoint
 	copy    *os.File
+	copyEnd int64
 	trouble error // why the last sealing failed
 
 	wake   chan struct{}
