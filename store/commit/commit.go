@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"casemate"
 )
 
 // run commits until the journal is stopped and, if the disk lets it, empty.
@@ -32,7 +34,7 @@ func (j *Journal) run() {
 			continue
 		}
 		if err := j.commit(b); err != nil {
-			j.host.cfg.Log.Warn("commit failed", "journal", j.name, "records", b.count, "err", err)
+			j.host.cfg.Log.Warn("commit failed", "journal", j.name, "records", b.count, "err", err, "cause", errors.Unwrap(err))
 			if stopping {
 				return
 			}
@@ -104,35 +106,60 @@ func (j *Journal) gather(b *block) {
 	}
 }
 
-// publish stores the block as one JetStream message. The expected last sequence makes a repeated attempt harmless.
+// publish stores the block as one JetStream message. A slow disk is waited for; a stopped engine is started again. The
+// expected last sequence makes a repeated attempt harmless.
 func (j *Journal) publish(b *block) (uint64, error) {
 	if err := j.host.RoomFor(len(b.buf)); err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(j.host.ctx, askTimeout)
-	defer cancel()
-	ack, err := j.host.engine.Load().js.PublishMsg(ctx, &nats.Msg{Subject: j.id, Data: b.buf},
-		jetstream.WithExpectLastSequence(j.tail), jetstream.WithRetryAttempts(0))
-	if err == nil {
-		return ack.Sequence, nil
+	var err error
+	var e *engine
+	for mute := 0; mute < 2; {
+		e = j.host.engine.Load()
+		err = j.try(func(ctx context.Context) error {
+			_, err := e.js.PublishMsg(ctx, &nats.Msg{Subject: j.id, Data: b.buf},
+				jetstream.WithExpectLastSequence(j.tail), jetstream.WithRetryAttempts(0))
+			return err
+		})
+		if err == nil {
+			return j.tail + 1, nil
+		}
+		found, answered := j.stored(b)
+		if found {
+			return j.tail + 1, nil
+		}
+		if !errors.Is(err, context.DeadlineExceeded) || j.host.ctx.Err() != nil {
+			break
+		}
+		if answered {
+			mute++ // it reads but does not store: a write has failed, and it refuses all others from then on
+		}
 	}
-	if j.stored(ctx, b) {
-		return j.tail + 1, nil
+	if errors.Is(err, context.DeadlineExceeded) || !e.well() {
+		err = errors.Join(err, j.host.replace(e))
 	}
-	e := fullError()
-	e.Message, e.Hint = "the store cannot write", "see the node's log; the store tries again by itself"
-	e.Err = errors.Join(err, j.host.heal())
-	return 0, e
+	u := casemate.Errorf(casemate.Unavailable, "see the node's log; the store tries again by itself", "the store cannot write")
+	u.Retry, u.Err = 5, err
+	return 0, u
 }
 
-// stored tells whether a block whose acknowledgement was lost is in JetStream.
-func (j *Journal) stored(ctx context.Context, b *block) bool {
-	found := false
-	err := j.host.engine.Load().fetch(ctx, j.id, j.tail+1, 1, func(seq uint64, data []byte) error {
-		found = seq == j.tail+1 && bytes.Equal(data, b.buf)
-		return nil
+const publishTry = time.Second
+
+func (j *Journal) try(f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(j.host.ctx, publishTry)
+	defer cancel()
+	return f(ctx)
+}
+
+// stored tells whether a block whose acknowledgement was lost is in JetStream, if JetStream answers.
+func (j *Journal) stored(b *block) (found, answered bool) {
+	err := j.try(func(ctx context.Context) error {
+		return j.host.engine.Load().fetch(ctx, j.id, j.tail+1, 1, func(seq uint64, data []byte) error {
+			found = seq == j.tail+1 && bytes.Equal(data, b.buf)
+			return nil
+		})
 	})
-	return err == nil && found
+	return err == nil && found, err == nil
 }
 
 // refuse tells every waiting writer that its record is not known to be durable.
@@ -174,6 +201,9 @@ func (j *Journal) settle(b *block, seq uint64) {
 			}
 			return true
 		})
+	}
+	if err := j.spool.reclaim(last, j.host.full.Load()); err != nil {
+		j.host.cfg.Log.Warn("the spool keeps its space", "journal", j.name, "err", err)
 	}
 	b.tell(nil)
 	j.announce()

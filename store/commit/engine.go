@@ -58,6 +58,9 @@ func startEngine(dir string, log *slog.Logger) (*engine, error) {
 	return e, nil
 }
 
+// well tells whether the engine still serves: a full disk makes it give up JetStream for good.
+func (e *engine) well() bool { return e.server.JetStreamEnabled() && e.conn.IsConnected() }
+
 func (e *engine) stop() {
 	if e.conn != nil {
 		e.conn.Close()

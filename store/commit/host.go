@@ -143,16 +143,16 @@ func closedError() error {
 	return casemate.Errorf(casemate.Unavailable, "the node is stopping; try again", "the store is closed")
 }
 
-// heal replaces an engine whose JetStream has given up, which it does for good when a write meets a full disk.
-func (h *Host) heal() error {
+// replace starts the engine anew when old is still the one in use. JetStream gives up for good, as a whole or for one
+// stream, when a write of its own meets a full disk.
+func (h *Host) replace(old *engine) error {
 	h.healing.Lock()
 	defer h.healing.Unlock()
-	e := h.engine.Load()
-	if e.server.JetStreamEnabled() && e.conn.IsConnected() {
+	if h.engine.Load() != old {
 		return nil
 	}
-	h.cfg.Log.Warn("the store's engine has stopped and is started again")
-	e.stop()
+	h.cfg.Log.Warn("the store's engine does not write any more and is started again")
+	old.stop()
 	e, err := startEngine(filepath.Join(h.cfg.Dir, "engine"), h.cfg.Log)
 	if err != nil {
 		return err

@@ -33,6 +33,7 @@ type Journal struct {
 	next      uint64     // the next record's number
 	blocks    []*block   // not durable yet, oldest first; the last may be open
 	held      int        // bytes in blocks
+	blind     int        // bytes spooled since the disk was last looked at
 	spool     spool
 	visible   uint64        // readers see records up to here: durable or spooled
 	grown     chan struct{} // closed when visible or held change; nil when nobody listens
@@ -75,6 +76,8 @@ const (
 	blockCount = 4096
 	linger     = 5 * time.Millisecond
 	retryAfter = 100 * time.Millisecond
+
+	measureBytes = 256 << 10 // spooled between two looks at the disk
 )
 
 // Compose gives the payload of the record that will have number seq, or refuses. It is called with
@@ -169,6 +172,10 @@ func (j *Journal) place(w casemate.Wait, at int64, head, data []byte) (uint64, *
 		}
 		j.visible = seq
 		j.announce()
+		if j.blind += len(b.buf) - start; j.blind > measureBytes {
+			j.blind = 0
+			j.host.measure()
+		}
 	}
 	b.count++
 	j.next++

@@ -181,6 +181,23 @@ func (s *spool) begin(i int) error {
 	return nil
 }
 
+// reclaim gives the disk back what is not needed any more; settled is the last durable record.
+func (s *spool) reclaim(settled uint64, urgent bool) error {
+	for i, f := range s.files {
+		if s.last[i] == 0 || s.last[i] > settled || i == s.now && !urgent && s.off < spoolTurn {
+			continue
+		}
+		if err := f.Truncate(0); err != nil {
+			return fmt.Errorf("emptying spool: %w", err)
+		}
+		s.last[i] = 0
+		if i == s.now {
+			s.salts[i], s.off, s.dirty = nil, 0, false
+		}
+	}
+	return nil
+}
+
 func (s *spool) close() error {
 	var errs []error
 	for _, f := range s.files {
