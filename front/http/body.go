@@ -47,9 +47,7 @@ func (b *body) Read(p []byte) (int, error) {
 		b.err = casemate.Errorf(casemate.TooLarge, "send less", "the body is larger than %d bytes", b.limit)
 		return 0, b.err
 	case err == io.EOF || err == nil && b.read == b.declared:
-		// The deadline must not outlive the body: it would cut off a connection that waits for its answer.
-		_ = b.conn.SetReadDeadline(time.Time{})
-		b.err = io.EOF
+		b.err = io.EOF // net/http lifts the deadline with the body's end: the wait for the answer is not the peer's fault
 		return n, err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.late = true

@@ -144,6 +144,7 @@ func TestRequestBecomesEventAndAnswer(t *testing.T) {
 }
 
 func TestMalformedRequestsAreRefused(t *testing.T) {
+	t.Parallel()
 	_, addr := start(t, Config{Handler: func(context.Context, *casemate.Event) (*casemate.Result, error) {
 		t.Error("a malformed request reached the handler")
 		return nil, errors.New("unreachable")
@@ -216,6 +217,7 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 
 // An ambiguous framing, the way to hide a second request from the first reader: refused, closed, nothing served.
 func TestAmbiguousFramingIsRefusedAndCloses(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	var served []string
 	s, plain := start(t, Config{Dir: dir, Listen: []Listener{{Addr: "127.0.0.1:0"}, {Addr: "127.0.0.1:0", TLS: true}}, Handler: app(func(e *casemate.Event) (*casemate.Result, error) {

@@ -98,6 +98,7 @@ func TestConnectionsBeyondTheBoundAreClosed(t *testing.T) {
 	third, err := net.Dial("tcp", addr)
 	if err == nil {
 		defer third.Close()
+		io.WriteString(third, get("/"))
 		if n, err := third.Read(make([]byte, 1)); err == nil {
 			t.Errorf("a third connection got %d bytes", n)
 		}
@@ -161,6 +162,7 @@ func TestHalfSentBody(t *testing.T) {
 }
 
 func TestSlowPeersAreCut(t *testing.T) {
+	t.Parallel()
 	_, addr := start(t, Config{Handler: app(readAll), Limits: Limits{HeaderTime: 50 * time.Millisecond, BodyTime: 50 * time.Millisecond, IdleTime: 50 * time.Millisecond}})
 	cases := map[string]string{ // what is sent before the peer falls silent -> what the answer holds
 		"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ":                                           "",
@@ -171,16 +173,19 @@ func TestSlowPeersAreCut(t *testing.T) {
 		"BREW / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n": "HTTP/1.1 405 ",
 	}
 	for request, want := range cases {
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		io.WriteString(conn, request)
-		all, err := io.ReadAll(conn) // ends only because the server cuts the connection
-		conn.Close()
-		if err != nil || !strings.Contains(string(all), want) {
-			t.Errorf("%q: %q, %v", request, all, err)
-		}
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			io.WriteString(conn, request)
+			all, err := io.ReadAll(conn) // ends only because the server cuts the connection
+			if err != nil || !strings.Contains(string(all), want) {
+				t.Errorf("%q: %q, %v", request, all, err)
+			}
+		})
 	}
 }
 
@@ -214,6 +219,34 @@ func TestContinueIsSentOnlyWhenTheHandlerReads(t *testing.T) {
 			}
 		}
 		conn.Close()
+	}
+}
+
+// net/http reads one byte ahead while a handler runs. It belongs to the next request, whose framing is judged by it.
+func TestWireKeepsTheByteReadAhead(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	defer theirs.Close()
+	w := newWires(1 << 10).watch(ours)
+	read := func(sent string, size int) {
+		t.Helper()
+		done := make(chan struct{})
+		go func() { io.WriteString(theirs, sent); close(done) }()
+		for left := len(sent); left > 0; {
+			n, err := w.Read(make([]byte, size))
+			if err != nil {
+				t.Fatal(err)
+			}
+			left -= n
+		}
+		<-done
+	}
+	read("POST /1 HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", 64)
+	read("P", 1)
+	w.next()
+	read("OST /2 HTTP/1.1\r\nHost: a\r\n\r\n", 64)
+	if w.holds("POST /2 ", "content-length") {
+		t.Errorf("the second request was taken for the first, or not known: %q", w.head)
 	}
 }
 
@@ -405,6 +438,9 @@ func TestAuthorityRenews(t *testing.T) {
 	}
 	if _, third := open(); third == first {
 		t.Error("an authority that may not sign our names was kept")
+	}
+	if !a.cert.PermittedDNSDomainsCritical {
+		t.Error("a client that does not know name constraints would ignore them")
 	}
 	_, fourth := open()
 	now = now.Add(authorityLife - authorityRenew)
