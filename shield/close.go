@@ -57,12 +57,14 @@ func keywords() map[string]keyword {
 type closer struct {
 	closed, plain any
 	done          map[string]bool // places visited, by tree and pointer
-	linked        map[string]bool // places that a $ref of the closed tree leads to
+	linked        map[string]int  // how many $refs of the closed tree lead to a place
+	lonely        map[string]int  // how many of them stand alone at a place of their own
+	later         []map[string]any
 	words         map[string]keyword
 }
 
 // root visits the schema at ptr and gives the schema to compile.
-func (c *closer) root(ptr string) (any, error) {
+func (c *closer) root(ptr string) (map[string]any, error) {
 	c.words = keywords()
 	s, ok := find(c.closed, ptr)
 	if !ok {
@@ -82,13 +84,31 @@ func (c *closer) root(ptr string) (any, error) {
 	}
 	top := map[string]any{"$ref": closedURL + "#" + fragment(ptr)}
 	if m, ok := s.(map[string]any); ok && c.open(m) {
-		if c.linked[ptr] {
-			top["unevaluatedProperties"] = false
+		if c.linked[ptr] == c.lonely[ptr] {
+			c.later = append(c.later, m)
 		} else {
-			shut(m)
+			top["unevaluatedProperties"] = false
 		}
 	}
+	for _, m := range c.later {
+		c.shut(m)
+	}
 	return top, nil
+}
+
+// alone reports whether a schema is a reference and nothing else that checks.
+func alone(s map[string]any) bool {
+	if _, ok := s["$ref"]; !ok {
+		return false
+	}
+	for word := range s {
+		switch word {
+		case "$ref", "title", "description", "$comment", "default", "deprecated", "readOnly", "writeOnly", "example", "examples":
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // open reports whether a schema names properties and says nothing about others.
@@ -130,8 +150,19 @@ func (c *closer) shaped(s any, seen map[string]bool) bool {
 	return false
 }
 
-// shut closes one schema. Without anything in place beside it additionalProperties says the same and is cheaper.
-func shut(s map[string]any) {
+// shut closes one schema. A reference that stands alone closes its target instead, when nothing composes with that; and
+// without anything in place beside it additionalProperties says the same. Both are cheaper to check.
+func (c *closer) shut(s map[string]any) {
+	if ref, ok := s["$ref"].(string); ok && alone(s) {
+		ptr, err := target(ref)
+		t, found := find(c.closed, ptr)
+		if m, ok := t.(map[string]any); err == nil && found && ok && c.linked[ptr] == c.lonely[ptr] && !alone(m) {
+			if c.open(m) {
+				c.shut(m)
+			}
+			return
+		}
+	}
 	for _, word := range [...]string{"$ref", "allOf", "anyOf", "oneOf", "if", "then", "else", "dependentSchemas"} {
 		if _, ok := s[word]; ok {
 			s["unevaluatedProperties"] = false
@@ -162,7 +193,7 @@ func (c *closer) schema(s any, ptr string, at position) error {
 		}
 	}
 	if at == child && c.open(m) {
-		shut(m)
+		c.later = append(c.later, m) // once it is known what else refers to it
 	}
 	return nil
 }
@@ -223,7 +254,10 @@ func (c *closer) follow(m map[string]any, ref any, ptr string, at position) erro
 	if at == reversed {
 		m["$ref"] = plainURL + "#" + fragment(to)
 	} else if at != shelf {
-		c.linked[to] = true
+		c.linked[to]++
+		if at == child && alone(m) {
+			c.lonely[to]++
+		}
 	}
 	return c.schema(s, to, next)
 }

@@ -1,8 +1,6 @@
 package shield
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"mime"
 	"strings"
@@ -57,7 +55,7 @@ func compile(doc []byte, pointer, name string) (*contract, error) {
 	if pointer, out.optional, err = locate(root, pointer); err != nil {
 		return nil, err
 	}
-	c := &closer{closed: root, plain: plain, done: map[string]bool{}, linked: map[string]bool{}}
+	c := &closer{closed: root, plain: plain, done: map[string]bool{}, linked: map[string]int{}, lonely: map[string]int{}}
 	top, err := c.root(pointer)
 	if err != nil {
 		return nil, err
@@ -84,7 +82,7 @@ func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("%s is outside the document", url)
 }
 
-func assemble(closed, plain, top any) (*jsonschema.Schema, error) {
+func assemble(closed, plain any, top map[string]any) (*jsonschema.Schema, error) {
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.UseLoader(noLoader{})
@@ -100,6 +98,9 @@ func assemble(closed, plain, top any) (*jsonschema.Schema, error) {
 			return nil, err
 		}
 	}
+	if len(top) == 1 { // a reference alone is what it refers to
+		return c.Compile(top["$ref"].(string))
+	}
 	return c.Compile(rootURL)
 }
 
@@ -114,14 +115,7 @@ func (c *contract) Check(contentType string, body []byte) error {
 	if err := Scan(body, Bounds{}); err != nil {
 		return err
 	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		return &casemate.Error{Code: casemate.Invalid, Rule: "JSON", Message: "the body is not JSON",
-			Hint: "send well-formed JSON (RFC 8259) in UTF-8", Err: err}
-	}
-	if err := c.schema.Validate(v); err != nil {
+	if err := c.schema.Validate(build(body)); err != nil {
 		return c.violation(err)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -145,6 +146,15 @@ func agree(t failer, body []byte) {
 		t.Fatalf("accepted %q, encoding/json does not", body)
 	}
 	if err == nil {
+		dec := json.NewDecoder(bytes.NewReader(body))
+		dec.UseNumber()
+		var want any
+		if err := dec.Decode(&want); err != nil {
+			t.Fatalf("%q: %v", body, err)
+		}
+		if got := build(body); !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q was built as %#v, not %#v", body, got, want)
+		}
 		return
 	}
 	switch rule := casemate.AsError(err).Rule; {
