@@ -108,7 +108,8 @@ func (j *Journal) run(w *writer) {
 	for {
 		select {
 		case l := <-j.lines:
-			j.keep(w, l)
+			w.add(l)
+			j.drain(w)
 		case ask := <-j.asks:
 			j.drain(w)
 			ask <- w.view()
@@ -121,19 +122,14 @@ func (j *Journal) run(w *writer) {
 	}
 }
 
-// drain writes what is queued now.
+// drain takes what is queued now and writes all of it at once: a busy node pays one write for many lines. A disk that is
+// full costs lines, not runs, and is said once until it goes well again.
 func (j *Journal) drain(w *writer) {
 	for range len(j.lines) {
-		j.keep(w, <-j.lines)
+		w.add(<-j.lines)
 	}
-}
-
-// keep writes one line; a disk that is full costs lines, not runs, and is said once until it goes well again.
-func (j *Journal) keep(w *writer, l casemate.LogLine) {
-	err := w.write(l)
-	if err != nil {
-		j.dropped.Add(1)
-	}
+	lost, err := w.flush()
+	j.dropped.Add(uint64(lost))
 	if failed := err != nil; j.failed.Swap(failed) != failed && failed {
 		j.cfg.Log.Error("function output is being lost", "err", err)
 	}

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -132,5 +133,25 @@ func TestTornLastLineIsPassedOver(t *testing.T) {
 	j.Write(line("a", "after"))
 	if got := fmt.Sprint(read(t, j, Filter{})); got != "[whole after]" {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestLineEncodingIsJSON(t *testing.T) {
+	for _, text := range []string{"", "plain", "tab\t\"quote\" back\\\\slash", "wei\u00df \u2028 \x00", "bad \xff utf-8"} {
+		l := line("f", text)
+		var got, want casemate.LogLine
+		if err := json.Unmarshal(appendLine(nil, &l), &got); err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		standard, err := json.Marshal(&l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(standard, &want); err != nil {
+			t.Fatal(err)
+		}
+		if got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
 	}
 }

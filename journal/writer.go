@@ -2,6 +2,7 @@ package journal
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,30 +22,98 @@ type writer struct {
 	cfg       Config
 	file      *os.File
 	size      int64
-	next      int // number of the next segment
+	buf       []byte // lines gathered, not written yet
+	held      int    // so many
+	lost      int    // lines lost by a flush that nobody asked for
+	err       error  // and why
+	next      int    // number of the next segment
 	followers map[chan casemate.LogLine]bool
 }
 
-func (w *writer) write(l casemate.LogLine) error {
+// flushBytes is how much is gathered before it is written although more is queued.
+const flushBytes = 256 << 10
+
+// add gathers a line and tells the followers.
+func (w *writer) add(l casemate.LogLine) {
 	for live := range w.followers {
 		tell(live, l)
 	}
-	data, err := json.Marshal(&l)
+	w.buf = append(appendLine(w.buf, &l), '\n')
+	w.held++
+	if int64(len(w.buf)) >= min(flushBytes, w.cfg.Segment/2) {
+		lost, err := w.flush()
+		w.lost += lost
+		w.err = err
+	}
+}
+
+// flush writes what was gathered. It says how many lines did not get to the file since the last flush that was asked
+// for, and why.
+func (w *writer) flush() (lost int, err error) {
+	lost, err = w.lost, w.err
+	w.lost, w.err = 0, nil
+	if w.held == 0 {
+		return lost, err
+	}
+	if w.size+int64(len(w.buf)) > w.cfg.Segment && w.size > 0 {
+		err = w.rotate()
+	}
+	if err == nil {
+		err = w.append()
+	}
 	if err != nil {
-		return err
+		lost += w.held
 	}
-	if w.size+int64(len(data)) >= w.cfg.Segment {
-		if err := w.rotate(); err != nil {
-			return err
-		}
-	}
-	n, err := w.file.Write(append(data, '\n'))
-	if err != nil && n > 0 { // a torn line would spoil the ones after it
-		err = fmt.Errorf("%w (%v)", err, w.file.Truncate(w.size))
+	w.buf, w.held = w.buf[:0], 0
+	return lost, err
+}
+
+// append writes the buffer whole or not at all: a torn line would spoil the ones after it.
+func (w *writer) append() error {
+	n, err := w.file.Write(w.buf)
+	if err != nil && n > 0 {
+		err = errors.Join(err, w.file.Truncate(w.size))
 		n = 0
 	}
 	w.size += int64(n)
 	return err
+}
+
+// appendLine writes the line as encoding/json would.
+func appendLine(b []byte, l *casemate.LogLine) []byte {
+	b = append(b, `{"at":"`...)
+	b = l.At.AppendFormat(b, time.RFC3339Nano)
+	b = append(b, `","app":`...)
+	b = appendText(b, l.App)
+	b = append(b, `,"function":`...)
+	b = appendText(b, l.Function)
+	b = append(b, `,"version":`...)
+	b = strconv.AppendInt(b, int64(l.Version), 10)
+	if l.Request != "" {
+		b = append(b, `,"request":`...)
+		b = appendText(b, l.Request)
+	}
+	b = append(b, `,"stream":`...)
+	b = appendText(b, l.Stream)
+	b = append(b, `,"text":`...)
+	b = appendText(b, l.Text)
+	return append(b, '}')
+}
+
+// appendText writes a JSON string; what plain ASCII cannot say goes the long way.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			text, err := json.Marshal(s)
+			if err != nil { // strings always encode
+				return append(b, `""`...)
+			}
+			return append(b, text...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
 }
 
 // tell gives a line to a follower; one whose queue is full loses its oldest lines to a line that says so.
