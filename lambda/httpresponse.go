@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,25 +49,20 @@ func DecodeHTTP(contentType string, payload []byte) (*HTTPResponse, error) {
 		return decodeStreamed(payload)
 	}
 	payload = bytes.TrimSpace(payload)
-	if len(payload) > 0 && payload[0] == '{' {
-		var object map[string]json.RawMessage
-		if err := json.Unmarshal(payload, &object); err != nil {
-			return nil, errors.New("reading the response: not valid JSON")
-		}
-		if _, ok := object["statusCode"]; ok {
-			return decodeObject(object)
-		}
-		return inferred(payload), nil
-	}
 	if !json.Valid(payload) {
 		return nil, errors.New("reading the response: not valid JSON")
 	}
-	if payload[0] == '"' {
-		var s string
-		if err := json.Unmarshal(payload, &s); err != nil {
+	switch payload[0] {
+	case '{':
+		if o, err := readParts(payload); err != nil || o.status != nil {
+			return o.response(err)
+		}
+	case '"':
+		text, err := unquote(payload)
+		if err != nil {
 			return nil, errors.New("reading the response: not a valid string")
 		}
-		return inferred([]byte(s)), nil
+		return inferred(text), nil
 	}
 	return inferred(payload), nil
 }
@@ -77,30 +71,68 @@ func inferred(body []byte) *HTTPResponse {
 	return &HTTPResponse{Status: 200, Header: []HTTPHeader{{"content-type", "application/json"}}, Body: body}
 }
 
-func decodeObject(object map[string]json.RawMessage) (*HTTPResponse, error) {
+// parts are the members of a response object, raw; nil where one is missing or null.
+type parts struct {
+	status, headers, multi, cookies, body, encoded []byte
+}
+
+func readParts(object []byte) (p parts, err error) {
+	err = members(object, func(name string, raw []byte) error {
+		if name == "statusCode" { // null is no status, and no response either
+			p.status = raw
+			return nil
+		}
+		if string(raw) == "null" {
+			raw = nil
+		}
+		switch name {
+		case "headers":
+			p.headers = raw
+		case "multiValueHeaders":
+			p.multi = raw
+		case "cookies":
+			p.cookies = raw
+		case "body":
+			p.body = raw
+		case "isBase64Encoded":
+			p.encoded = raw
+		}
+		return nil
+	})
+	return p, err
+}
+
+// response reads the parts of a response that came whole; err is what went wrong on the way to them.
+func (p parts) response(err error) (*HTTPResponse, error) {
+	if err != nil {
+		return nil, errors.New("reading the response: a member's name is not a valid string")
+	}
 	r := &HTTPResponse{}
-	var err error
-	if r.Status, err = statusOf(object["statusCode"]); err != nil {
+	if r.Status, err = statusOf(p.status); err != nil {
 		return nil, err
 	}
-	if err = r.readHeaders(object); err != nil {
+	if err = r.readHeaders(p); err != nil {
 		return nil, err
 	}
-	var body string
-	if err = optional(object, "body", &body); err != nil {
-		return nil, err
+	if p.body != nil {
+		if r.Body, err = unquote(p.body); err != nil {
+			return nil, errors.New("reading the response: body is not a string")
+		}
 	}
-	var encoded bool
-	if err = optional(object, "isBase64Encoded", &encoded); err != nil {
-		return nil, err
-	}
-	if !encoded {
-		r.Body = []byte(body)
+	switch string(p.encoded) {
+	case "", "false":
 		return r, nil
+	case "true":
+	default:
+		return nil, errors.New("reading the response: isBase64Encoded is not a boolean")
 	}
-	if r.Body, err = base64.StdEncoding.DecodeString(body); err != nil {
+	text := r.Body
+	r.Body = make([]byte, base64.StdEncoding.DecodedLen(len(text)))
+	n, err := base64.StdEncoding.Decode(r.Body, text)
+	if err != nil {
 		return nil, errors.New("reading the response: isBase64Encoded is true and body is not base64")
 	}
+	r.Body = r.Body[:n]
 	return r, nil
 }
 
@@ -110,25 +142,28 @@ func decodeStreamed(payload []byte) (*HTTPResponse, error) {
 	if !found {
 		return nil, errors.New("reading the response: the prelude does not end")
 	}
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(prelude, &object); err != nil {
+	prelude = bytes.TrimSpace(prelude)
+	if !json.Valid(prelude) || prelude[0] != '{' {
+		return nil, errors.New("reading the response: the prelude is not a JSON object")
+	}
+	p, err := readParts(prelude)
+	if err != nil {
 		return nil, errors.New("reading the response: the prelude is not a JSON object")
 	}
 	r := &HTTPResponse{Status: 200, Body: body}
-	if raw, ok := object["statusCode"]; ok {
-		var err error
-		if r.Status, err = statusOf(raw); err != nil {
+	if p.status != nil {
+		if r.Status, err = statusOf(p.status); err != nil {
 			return nil, err
 		}
 	}
-	if err := r.readHeaders(object); err != nil {
+	if err := r.readHeaders(p); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
 // statusOf takes a number or a string with one in it.
-func statusOf(raw json.RawMessage) (int, error) {
+func statusOf(raw []byte) (int, error) {
 	text := strings.Trim(string(raw), `"`)
 	status, err := strconv.ParseFloat(text, 64)
 	if err != nil || status != float64(int(status)) || status < 200 || status > 599 {
@@ -137,60 +172,50 @@ func statusOf(raw json.RawMessage) (int, error) {
 	return int(status), nil
 }
 
-// optional decodes a member that may be missing or null.
-func optional(object map[string]json.RawMessage, name string, into any) error {
-	raw, ok := object[name]
-	if !ok {
-		return nil
-	}
-	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("reading the response: %s has the wrong type", name)
-	}
-	return nil
-}
-
-func (r *HTTPResponse) readHeaders(object map[string]json.RawMessage) error {
-	var single map[string]json.RawMessage
-	var multi map[string][]json.RawMessage
-	if err := optional(object, "headers", &single); err != nil {
-		return err
-	}
-	if err := optional(object, "multiValueHeaders", &multi); err != nil {
-		return err
-	}
-	if err := optional(object, "cookies", &r.Cookies); err != nil {
-		return err
-	}
-	for _, name := range slices.Sorted(maps.Keys(multi)) {
-		for _, raw := range multi[name] {
-			if err := r.add(name, raw); err != nil {
-				return err
-			}
+func (r *HTTPResponse) readHeaders(p parts) error {
+	if p.cookies != nil {
+		err := elements(p.cookies, func(raw []byte) error {
+			cookie, err := unquote(raw)
+			r.Cookies = append(r.Cookies, string(cookie))
+			return err
+		})
+		if err != nil {
+			return errors.New("reading the response: cookies is not a list of strings")
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(single)) {
-		if err := r.add(name, single[name]); err != nil {
-			return err
+	if p.multi != nil {
+		err := members(p.multi, func(name string, list []byte) error {
+			return elements(list, func(raw []byte) error { return r.add(name, raw) })
+		})
+		if err != nil {
+			return fmt.Errorf("reading the response: multiValueHeaders: %w", err)
+		}
+	}
+	if p.headers != nil {
+		if err := members(p.headers, r.add); err != nil {
+			return fmt.Errorf("reading the response: headers: %w", err)
 		}
 	}
 	return r.settle()
 }
 
 // add takes one header. Strings, numbers and booleans are values; null is none.
-func (r *HTTPResponse) add(name string, raw json.RawMessage) error {
+func (r *HTTPResponse) add(name string, raw []byte) error {
 	if !headerName(name) {
-		return errors.New("reading the response: a header name is not a token")
+		return errors.New("a name is not a token")
 	}
 	value := string(raw)
 	switch {
 	case value == "null":
 		return nil
 	case value[0] == '"':
-		if err := json.Unmarshal(raw, &value); err != nil {
-			return errors.New("reading the response: a header value is not a valid string")
+		text, err := unquote(raw)
+		if err != nil {
+			return err
 		}
+		value = string(text)
 	case value[0] == '{' || value[0] == '[':
-		return errors.New("reading the response: a header value is an object or a list")
+		return errors.New("a value is an object or a list")
 	}
 	if name = strings.ToLower(name); name == "set-cookie" {
 		r.Cookies = append(r.Cookies, value)

@@ -1,6 +1,8 @@
 package lambda
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -80,6 +82,55 @@ func TestDecodeHTTPStreamed(t *testing.T) {
 	for _, bad := range []string{"{}", "[]" + end, end, `{"statusCode":1}` + end, `{"headers":{"a":"\n"}}` + end} {
 		if r, err := DecodeHTTP(TypeStreamed, []byte(bad)); err == nil {
 			t.Errorf("%q passed as %s", bad, show(r))
+		}
+	}
+}
+
+// Walking an object finds what decoding it into a map finds.
+func FuzzMembers(f *testing.F) {
+	f.Add([]byte(`{"a":1,"b":"c\\\"}","d":{"e":[1,{"f":"]"}]},"g" : null , "h":[] }`))
+	f.Add([]byte(` {"a":{},"a":-1.5e3,"\u0062":true}`))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		var want map[string]json.RawMessage
+		if json.Unmarshal(in, &want) != nil || want == nil {
+			return
+		}
+		got := map[string]json.RawMessage{}
+		if err := members(in, func(name string, raw []byte) error { got[name] = raw; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != len(want) {
+			t.Fatalf("%q: got %q, want %q", in, got, want)
+		}
+		for k, v := range want {
+			if !bytes.Equal(got[k], v) {
+				t.Fatalf("%q: member %q is %q, want %q", in, k, got[k], v)
+			}
+			var list []json.RawMessage
+			if json.Unmarshal(v, &list) != nil || list == nil {
+				continue
+			}
+			i := 0
+			err := elements(v, func(raw []byte) error {
+				if i >= len(list) || !bytes.Equal(raw, list[i]) {
+					t.Fatalf("%q: element %d is %q", v, i, raw)
+				}
+				i++
+				return nil
+			})
+			if err != nil || i != len(list) {
+				t.Fatalf("%q: %d elements, %v", v, i, err)
+			}
+		}
+	})
+}
+
+func BenchmarkDecodeHTTP(b *testing.B) {
+	in := []byte(`{"statusCode":200,"headers":{"content-type":"application/json"},"body":"{\"price\":12}"}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := DecodeHTTP("", in); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
