@@ -34,6 +34,13 @@ type Module struct {
 	Min, Max uint32
 	Data     string // at address 16
 	Tables   []byte // whole section body, when not nil
+	Segments []Segment
+}
+
+// Segment is more initial data.
+type Segment struct {
+	At   int32
+	Data []byte
 }
 
 // Bytes is the module in the binary format. The memory is exported as "memory".
@@ -68,10 +75,14 @@ func (g Module) Bytes() []byte {
 	out = append(out, section(5, [][]byte{memory})...)
 	out = append(out, section(7, exports)...)
 	out = append(out, section(10, code)...)
+	var data [][]byte
 	if g.Data != "" {
-		out = append(out, section(11, [][]byte{append([]byte{0, opConst, 16, opEnd}, name(g.Data)...)})...)
+		data = append(data, append([]byte{0, opConst, 16, opEnd}, name(g.Data)...))
 	}
-	return out
+	for _, s := range g.Segments {
+		data = append(data, slices.Concat([]byte{0}, Const(s.At), []byte{opEnd}, vec(s.Data)))
+	}
+	return append(out, section(11, data)...)
 }
 
 func name(s string) []byte { return append(appendU32(nil, uint32(len(s))), s...) }

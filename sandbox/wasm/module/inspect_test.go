@@ -80,7 +80,7 @@ func FuzzInspect(f *testing.F) {
 		if err != nil {
 			return
 		}
-		m, err := r.CompileModule(ctx, LimitTables(module))
+		m, err := r.CompileModule(ctx, Prepare(module))
 		if err != nil {
 			return
 		}

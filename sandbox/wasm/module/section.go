@@ -14,6 +14,7 @@ const (
 	sectionMemory    = 5
 	sectionExport    = 7
 	sectionCode      = 10
+	sectionData      = 11
 	sectionDataCount = 12
 )
 
@@ -143,7 +144,10 @@ func (in *inspection) oneFunction(c *cursor) error {
 
 func (in *inspection) oneTable(c *cursor) error {
 	c.byte() // element type: the compiler's to check
-	lo, _, _ := c.limits()
+	lo, _, form := c.limits()
+	if form > 1 && !c.bad {
+		return badf("limits %#x of a table", form)
+	}
 	if !c.bad && lo > TableLimit {
 		return refusedf("make the table smaller", "a table starts with %d elements and the bound is %d", lo, TableLimit)
 	}
@@ -183,49 +187,6 @@ func (in *inspection) oneExport(c *cursor) error {
 	in.exported = in.exported || what == 2 && name == "memory"
 	in.names = append(in.names, name)
 	return nil
-}
-
-// LimitTables gives every table an explicit maximum of TableLimit, so that table.grow cannot take memory that no limit
-// counts. It changes nothing else; a module that does not parse comes back as it is, for the compiler to refuse.
-func LimitTables(module []byte) []byte {
-	c := &cursor{b: module[8:]}
-	for len(c.b) > 0 {
-		start := len(module) - len(c.b)
-		id := c.byte()
-		body := c.take(c.u32())
-		if c.bad {
-			return module
-		}
-		if id != sectionTable {
-			continue
-		}
-		end := len(module) - len(c.b)
-		section, ok := rewriteTables(&cursor{b: body})
-		if !ok {
-			return module
-		}
-		out := append(make([]byte, 0, len(module)+16), module[:start]...)
-		out = append(appendU32(append(out, sectionTable), uint32(len(section))), section...)
-		return append(out, module[end:]...)
-	}
-	return module
-}
-
-func rewriteTables(c *cursor) ([]byte, bool) {
-	n := c.u32()
-	b := appendU32(nil, n)
-	for range min(n, 64) {
-		element := c.byte()
-		lo, hi, form := c.limits()
-		if c.bad || form > 1 {
-			return nil, false
-		}
-		if form == 0 || hi > TableLimit {
-			hi = max(lo, TableLimit)
-		}
-		b = appendU32(appendU32(append(b, element, 1), lo), hi)
-	}
-	return b, !c.bad && len(c.b) == 0
 }
 
 // cursor reads a section. After the first thing that is not there it is bad, and gives zeroes.
@@ -269,6 +230,24 @@ func (c *cursor) u32() uint32 {
 	return 0
 }
 
+// s32 reads a signed LEB128 of at most 32 bits.
+func (c *cursor) s32() int32 {
+	var v int64
+	for shift := 0; shift < 35; shift += 7 {
+		b := c.byte()
+		v |= int64(b&0x7f) << shift
+		if b < 0x80 {
+			if shift += 7; b&0x40 != 0 {
+				v |= -1 << shift
+			}
+			c.bad = c.bad || v != int64(int32(v))
+			return int32(v)
+		}
+	}
+	c.bad = true
+	return 0
+}
+
 func (c *cursor) name() string {
 	n := c.u32()
 	if n > nameLimit {
@@ -292,12 +271,4 @@ func (c *cursor) limits() (lo, hi uint32, form byte) {
 		}
 	}
 	return lo, hi, form
-}
-
-func appendU32(b []byte, v uint32) []byte {
-	for v >= 0x80 {
-		b = append(b, byte(v)|0x80)
-		v >>= 7
-	}
-	return append(b, byte(v))
 }

@@ -60,7 +60,7 @@ func compile(code []byte, s *wire.Setup, cache wazero.CompilationCache, log *log
 	if _, err = wasi_snapshot_preview1.Instantiate(g.ctx, g.runtime); err != nil {
 		return nil, fmt.Errorf("preparing WASI: %w", err)
 	}
-	if g.code, err = g.runtime.CompileModule(g.ctx, module.LimitTables(code)); err != nil {
+	if g.code, err = g.runtime.CompileModule(g.ctx, module.Prepare(code)); err != nil {
 		return nil, fmt.Errorf("compiling the module: %w", err)
 	}
 	g.config = g.moduleConfig(s.Env)

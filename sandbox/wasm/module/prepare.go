@@ -1,0 +1,147 @@
+package module
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Prepare rewrites a module that Inspect took into the form that workers compile; it does the same every time:
+//
+//   - every table gets an explicit maximum of TableLimit, so that table.grow cannot take memory that no limit counts;
+//   - initial data that lies close together becomes one segment. Go's linker leaves tens of thousands of them, and making
+//     an instance costs some 50 ns for each.
+//
+// What does not parse stays as it is, for the compiler to refuse.
+func Prepare(module []byte) []byte {
+	out := append(make([]byte, 0, len(module)+len(module)/8), module[:8]...)
+	c := &cursor{b: module[8:]}
+	numbered := false // there may be instructions that speak of data segments by number
+	for len(c.b) > 0 {
+		start := len(module) - len(c.b)
+		id := c.byte()
+		body := c.take(c.u32())
+		if c.bad {
+			return module
+		}
+		whole := module[start : len(module)-len(c.b)]
+		section, ok := []byte(nil), false
+		switch {
+		case id == sectionDataCount:
+			numbered = true
+		case id == sectionTable:
+			if section, ok = limitTables(&cursor{b: body}); !ok {
+				return module
+			}
+		case id == sectionData && !numbered:
+			section, ok = mergeData(&cursor{b: body})
+		}
+		if ok {
+			out = append(appendU32(append(out, id), uint32(len(section))), section...)
+		} else {
+			out = append(out, whole...)
+		}
+	}
+	return out
+}
+
+func limitTables(c *cursor) ([]byte, bool) {
+	n := c.u32()
+	b := appendU32(nil, n)
+	for range min(n, 64) {
+		element := c.byte()
+		lo, hi, form := c.limits()
+		if c.bad || form > 1 {
+			return nil, false
+		}
+		if form == 0 || hi > TableLimit {
+			hi = max(lo, TableLimit)
+		}
+		b = appendU32(appendU32(append(b, element, 1), lo), hi)
+	}
+	return b, !c.bad && len(c.b) == 0
+}
+
+// Data is merged over gaps of at most gapLimit zeroes, and only while it grows to growthLimit times its size.
+const (
+	gapLimit    = 4 << 10
+	growthLimit = 4
+)
+
+// span is initial data at its address.
+type span struct {
+	at   uint32
+	data []byte
+}
+
+func (s *span) end() int64 { return int64(s.at) + int64(len(s.data)) }
+
+// mergeData joins active segments at constant addresses. The memory they are for is all zeroes, so that the zeroes
+// between them change nothing; where they do not touch each other, neither does their order.
+func mergeData(c *cursor) ([]byte, bool) {
+	size := len(c.b)
+	spans, ok := readSpans(c)
+	if !ok {
+		return nil, false
+	}
+	slices.SortStableFunc(spans, func(a, b span) int { return cmp.Compare(a.at, b.at) })
+	var merged []span
+	grown := 0
+	for _, s := range spans {
+		var last *span
+		gap := int64(gapLimit + 1)
+		if n := len(merged); n > 0 {
+			last = &merged[n-1]
+			gap = int64(s.at) - last.end()
+		}
+		if gap < 0 {
+			return nil, false // one over the other: the later one wins, leave it alone
+		}
+		if gap > gapLimit {
+			merged = append(merged, span{s.at, slices.Clone(s.data)})
+			continue
+		}
+		if grown += int(gap); grown > size*growthLimit {
+			return nil, false
+		}
+		last.data = append(append(last.data, make([]byte, gap)...), s.data...)
+	}
+	b := appendU32(make([]byte, 0, size+grown), uint32(len(merged)))
+	for _, s := range merged {
+		b = append(appendS32(append(b, 0, 0x41), int32(s.at)), 0x0b)
+		b = append(appendU32(b, uint32(len(s.data))), s.data...)
+	}
+	return b, true
+}
+
+// readSpans reads a data section in which every segment is active, in memory 0, at (i32.const at).
+func readSpans(c *cursor) ([]span, bool) {
+	var spans []span
+	for range c.u32() {
+		mode, op, at, end := c.u32(), c.byte(), uint32(c.s32()), c.byte()
+		data := c.take(c.u32())
+		if c.bad || mode != 0 || op != 0x41 || end != 0x0b {
+			return nil, false
+		}
+		spans = append(spans, span{at, data})
+	}
+	return spans, !c.bad && len(c.b) == 0
+}
+
+func appendU32(b []byte, v uint32) []byte {
+	for v >= 0x80 {
+		b = append(b, byte(v)|0x80)
+		v >>= 7
+	}
+	return append(b, byte(v))
+}
+
+func appendS32(b []byte, v int32) []byte {
+	for {
+		low := byte(v & 0x7f)
+		v >>= 7
+		if v == 0 && low&0x40 == 0 || v == -1 && low&0x40 != 0 {
+			return append(b, low)
+		}
+		b = append(b, low|0x80)
+	}
+}
