@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"casemate"
+	"casemate/store"
 )
 
 func cpuTime(b *testing.B) int64 {
@@ -84,5 +85,45 @@ func BenchmarkVerify(b *testing.B) {
 	b.ReportMetric(float64(n*runs)/(float64(cpuTime(b)-before)/1e9), "records/cpu-s")
 	if err := l.Close(); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// BenchmarkRecordDurably has 256 writers wait for the disk on the real store.
+func BenchmarkRecordDurably(b *testing.B) {
+	for name, w := range map[string]casemate.Wait{"durable": casemate.Durable, "written": casemate.Written} {
+		b.Run(name, func(b *testing.B) {
+			s, err := store.Open(b.Context(), store.Config{Dir: b.TempDir()})
+			if err != nil {
+				b.Fatal(err)
+			}
+			l, err := Open(b.Context(), Config{Store: s, Dir: b.TempDir()})
+			if err != nil {
+				b.Fatal(err)
+			}
+			before := cpuTime(b)
+			b.SetParallelism(128)
+			b.RunParallel(func(p *testing.PB) {
+				r := record(1)
+				for p.Next() {
+					r.ID = casemate.NewID()
+					if err := l.Begin(r); err != nil {
+						b.Error(err)
+						return
+					}
+					if err := l.End(b.Context(), r, w); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
+			b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N)/1000, "cpu-us/record")
+			if err := l.Close(); err != nil {
+				b.Error(err)
+			}
+			if err := s.Close(); err != nil {
+				b.Error(err)
+			}
+		})
 	}
 }

@@ -185,6 +185,7 @@ func (l *Log) reconcile(ctx context.Context) error {
 	l.last.Store(last)
 	size := l.newest.Size
 	l.durable.Store(uint64(size))
+	l.cache.sealed = uint64(size) // nothing runs yet
 	if int64(last) < size {
 		return &Tampering{Kind: "rolled-back", First: int64(last) + 1, Last: size,
 			Detail: fmt.Sprintf("the log once had %d records, the store has %d", size, last)}

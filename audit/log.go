@@ -190,7 +190,7 @@ func (l *Log) append(ctx context.Context, r *casemate.Record, w casemate.Wait) (
 	if w == casemate.Durable {
 		raise(&l.durable, seq)
 	}
-	if l.cache.put(seq, r.ID, tlog.RecordHash(data)) >= l.cfg.Every {
+	if l.cache.put(seq, tlog.RecordHash(data)) >= l.cfg.Every {
 		select {
 		case l.wake <- struct{}{}:
 		default:

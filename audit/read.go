@@ -69,7 +69,8 @@ func decode(seq uint64, at time.Time, data []byte) (Entry, error) {
 	return e, nil
 }
 
-// List returns the records that f chooses. It reads the stream, about half a million records a second.
+// List returns the records that f chooses. It reads the stream from one end until Limit is reached,
+// and decodes only what may match.
 func (l *Log) List(ctx context.Context, f Filter) ([]Entry, error) {
 	if f.Limit < 0 || f.Limit > 10000 {
 		return nil, casemate.Errorf(casemate.Invalid, "ask for at most 10000 records at once", "limit %d is out of bounds", f.Limit)
@@ -137,7 +138,7 @@ next:
 	return found, nil
 }
 
-// Show returns the newest record of this id. Recent ones are found at once, older ones by a search from the end.
+// Show returns the newest record of this id. It searches from the end, without an index.
 func (l *Log) Show(ctx context.Context, id string) (Entry, error) {
 	missing := casemate.Errorf(casemate.NotFound, "list records to find its id", "no record %q", entry.Clip(id))
 	if id == "" {
@@ -148,9 +149,6 @@ func (l *Log) Show(ctx context.Context, id string) (Entry, error) {
 		return Entry{}, err
 	}
 	mark := append([]byte(`{"id":`), entry.AppendText(nil, id)...)
-	if seq, ok := l.cache.find(id); ok {
-		last = seq
-	}
 	for last > 0 {
 		from := uint64(1)
 		if last > batch {

@@ -38,6 +38,8 @@ type table struct {
 	free []int  // last in, first out: the working set stays small
 	open map[string]*slot
 	file *mapping
+
+	scratch sync.Pool // of *[slotSize]byte
 }
 
 func newTable(m *mapping, slots int) *table {
@@ -50,7 +52,11 @@ func newTable(m *mapping, slots int) *table {
 
 // take writes r's opening into a free slot. When it returns nil the opening survives kill -9.
 func (t *table) take(r *casemate.Record, floor uint64) error {
-	var buf [slotSize]byte
+	buf, ok := t.scratch.Get().(*[slotSize]byte)
+	if !ok {
+		buf = new([slotSize]byte)
+	}
+	defer t.scratch.Put(buf)
 	text := entry.AppendOpening(buf[:slotHead], r, slotSize)
 	binary.LittleEndian.PutUint64(text[8:], floor)
 	binary.LittleEndian.PutUint32(text[4:], crc32.ChecksumIEEE(text[8:]))
