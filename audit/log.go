@@ -171,7 +171,8 @@ func (l *Log) End(ctx context.Context, r *casemate.Record, w casemate.Wait) erro
 	defer cancel()
 	if _, err := l.append(ctx, r, w); err != nil {
 		l.table.keep(s)
-		return casemate.Errorf(casemate.Unavailable, "the operator should look at the store's disk", "the record could not be written: %w", err)
+		return &casemate.Error{Code: casemate.Unavailable, Message: "the record of this event cannot be written",
+			Hint: "the operator should look at the store's disk", Retry: 5, Err: err}
 	}
 	l.table.release(r.ID, s)
 	return nil

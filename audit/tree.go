@@ -109,12 +109,4 @@ func (t *tree) leaves(from, to int64) ([]tlog.Hash, error) {
 	return hs, nil
 }
 
-// rootAt is the root of the first n records.
-func (t *tree) rootAt(n int64) (tlog.Hash, error) {
-	if n == t.front.N {
-		return t.front.Root(), nil
-	}
-	return tlog.TreeHash(n, t)
-}
-
 func (t *tree) close() error { return t.file.Close() }
