@@ -620,3 +620,41 @@ func TestVersionsAreBounded(t *testing.T) {
 		t.Errorf("%d versions, %d in force", len(f.Versions), f.Live)
 	}
 }
+
+// What was allowed for one app must not change another, whatever the body says.
+func TestGHSA_chf8_4hv6_8pg6_AllowedForOneAppOnly(t *testing.T) {
+	d, _ := deployer(t)
+	dir := project(t, shop)
+	data := packed(t, dir, Options{})
+	other := d.For("other")
+	if _, err := other.Plan(t.Context(), data); casemate.CodeOf(err) != casemate.Forbidden {
+		t.Error(err)
+	}
+	if _, err := other.Apply(t.Context(), data, "me"); casemate.CodeOf(err) != casemate.Forbidden {
+		t.Error(err)
+	}
+	apply(t, d.For("shop"), dir)
+	for _, r := range []RollbackRequest{{App: "shop"}, {Function: "orders"}} {
+		if _, err := other.Rollback(t.Context(), r, "me"); casemate.CodeOf(err) != casemate.Forbidden {
+			t.Error(err)
+		}
+	}
+	if _, err := other.History(t.Context(), HistoryRequest{App: "shop"}); casemate.CodeOf(err) != casemate.Forbidden {
+		t.Error(err)
+	}
+	if out := apply(t, d.For("*"), dir); out.Changed {
+		t.Error("any app is none")
+	}
+}
+
+func BenchmarkPlan(b *testing.B) {
+	d, _ := deployer(b)
+	dir := project(b, shop)
+	apply(b, d, dir)
+	data := packed(b, dir, Options{})
+	for b.Loop() {
+		if _, err := d.Plan(b.Context(), data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

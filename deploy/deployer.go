@@ -34,14 +34,33 @@ type Config struct {
 
 // Deployer changes what the catalog holds. It is safe for concurrent use: of two changes of one app, made against the
 // same state, one gets a Conflict.
-type Deployer struct{ cfg Config }
+type Deployer struct {
+	cfg  Config
+	only string // the one app it may change; "" is any
+}
+
+// For gives a Deployer that changes this app and no other: what the policy allowed was an act on one app, and what the
+// body says must be the same one. An empty name, and "*", is any app.
+func (d *Deployer) For(app string) *Deployer {
+	if app == "*" {
+		app = ""
+	}
+	return &Deployer{cfg: d.cfg, only: app}
+}
+
+func (d *Deployer) may(app string) error {
+	if d.only != "" && d.only != app {
+		return casemate.Errorf(casemate.Forbidden, "name the app that the request is about", "the request was allowed for app %s and is about another", d.only)
+	}
+	return nil
+}
 
 // New makes a Deployer.
 func New(cfg Config) (*Deployer, error) {
 	if cfg.Catalog == nil || cfg.Blobs == nil || cfg.Clock == nil || cfg.Inspect == nil || cfg.Installed == nil || cfg.Place.Account == "" {
 		return nil, errors.New("making a deployer: the configuration is incomplete")
 	}
-	return &Deployer{cfg}, nil
+	return &Deployer{cfg: cfg}, nil
 }
 
 // Outcome is what a change came to.
@@ -109,6 +128,9 @@ type prepared struct {
 func (d *Deployer) prepare(ctx context.Context, data []byte) (*prepared, error) {
 	b, err := open(data, manifest.Setting{Place: d.cfg.Place, Now: d.cfg.Clock()})
 	if err != nil {
+		return nil, err
+	}
+	if err := d.may(b.manifest.App); err != nil {
 		return nil, err
 	}
 	current, revision := d.cfg.Catalog.Snapshot().App(b.manifest.App)
@@ -216,6 +238,9 @@ func (d *Deployer) Rollback(ctx context.Context, r RollbackRequest, by string) (
 	if r.Function != "" {
 		app, step = snap.Owner(r.Function), backFunction
 	}
+	if err := d.may(app); err != nil {
+		return nil, err
+	}
 	current, revision := snap.App(app)
 	if current == nil {
 		return nil, casemate.Errorf(casemate.NotFound, "casemate list shows what is deployed", "there is no app or function %q", r.App+r.Function)
@@ -316,6 +341,9 @@ type History struct {
 
 // History lists what an app was.
 func (d *Deployer) History(_ context.Context, r HistoryRequest) (*History, error) {
+	if err := d.may(r.App); err != nil {
+		return nil, err
+	}
 	app, _ := d.cfg.Catalog.Snapshot().App(r.App)
 	if app == nil {
 		return nil, casemate.Errorf(casemate.NotFound, "casemate list shows what is deployed", "there is no app %q", strings.ToValidUTF8(r.App, "?"))

@@ -44,14 +44,14 @@ func TestShippedExampleParses(t *testing.T) {
 
 func TestWideGrantsAreNoticed(t *testing.T) {
 	for text, want := range map[string]int{
-		"roles: {r: {grants: [call *]}}":                                                              1,
-		"roles: {r: {grants: [call GET /x]}}":                                                         0,
-		"roles: {r: {grants: [deny call *]}}":                                                         0,
-		"roles: {r: {statements: [{Effect: Allow, Action: '*', Resource: 'arn:aws:s3:us-east-1:000000000000:x'}]}}":                 1,
-		"roles: {r: {statements: [{Effect: Allow, Action: 'lambda:*', Resource: 'arn:aws:s3:us-east-1:000000000000:x'}]}}":          1,
-		"roles: {r: {statements: [{Effect: Allow, Action: 'lambda:InvokeFunction', Resource: '*'}]}}": 1,
-		"roles: {r: {statements: [{Effect: Allow, NotAction: 'iam:*', Resource: 'arn:aws:s3:us-east-1:000000000000:x'}]}}":          1,
-		"roles: {r: {statements: [{Effect: Deny, Action: '*', Resource: '*'}]}}":                      0,
+		"roles: {r: {grants: [call *]}}":      1,
+		"roles: {r: {grants: [call GET /x]}}": 0,
+		"roles: {r: {grants: [deny call *]}}": 0,
+		"roles: {r: {statements: [{Effect: Allow, Action: '*', Resource: 'arn:aws:s3:us-east-1:000000000000:x'}]}}":        1,
+		"roles: {r: {statements: [{Effect: Allow, Action: 'lambda:*', Resource: 'arn:aws:s3:us-east-1:000000000000:x'}]}}": 1,
+		"roles: {r: {statements: [{Effect: Allow, Action: 'lambda:InvokeFunction', Resource: '*'}]}}":                      1,
+		"roles: {r: {statements: [{Effect: Allow, NotAction: 'iam:*', Resource: 'arn:aws:s3:us-east-1:000000000000:x'}]}}": 1,
+		"roles: {r: {statements: [{Effect: Deny, Action: '*', Resource: '*'}]}}":                                           0,
 	} {
 		m, err := Parse(File, []byte("app: a\nfunctions: {f: {runtime: wasm, code: f.wasm}}\n"+text), setting())
 		if err != nil || len(m.Warnings) != want {
