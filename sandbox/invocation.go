@@ -35,6 +35,16 @@ func newInvocation(l *casemate.Launch, deadline time.Time, limit int64, trace st
 	}
 }
 
+// isIdle reports whether the runtime asked for the next event after its answer.
+func (inv *invocation) isIdle() bool {
+	select {
+	case <-inv.idle:
+		return true
+	default:
+		return false
+	}
+}
+
 // effects collects what a sandbox did outside its own memory, up to a bound: a function cannot fill the record.
 type effects struct {
 	mu      sync.Mutex

@@ -201,6 +201,17 @@ func (p *Pool) keep(i *instance) {
 	p.mu.Unlock()
 }
 
+// keepLater keeps a sandbox whose runtime answered and still works, when it is done by the deadline of its run.
+func (p *Pool) keepLater(i *instance, inv *invocation) {
+	p.ending.Go(func() {
+		if i.waitIdle(inv, inv.deadline.Sub(p.cfg.Clock())) && inv.isIdle() {
+			p.keep(i)
+			return
+		}
+		p.end(i)
+	})
+}
+
 // expire ends a sandbox that nobody used.
 func (p *Pool) expire(i *instance) {
 	p.mu.Lock()
@@ -213,11 +224,7 @@ func (p *Pool) expire(i *instance) {
 
 // retire ends a sandbox in the background. Close waits for it.
 func (p *Pool) retire(i *instance) {
-	p.ending.Add(1)
-	go func() {
-		defer p.ending.Done()
-		p.end(i)
-	}()
+	p.ending.Go(func() { p.end(i) })
 }
 
 func (p *Pool) end(i *instance) {

@@ -10,9 +10,13 @@ import (
 	"casemate/lambda"
 )
 
-// lingerTime is what a runtime gets, after its answer, to ask for the next event. Code that runs on in the background
-// keeps a sandbox from being reused, not a caller from its answer.
-const lingerTime = 50 * time.Millisecond
+// What a runtime gets, after its answer, to ask for the next event before its caller is answered: a sandbox that ends
+// anyway, and one that will be reused. Code that runs on in the background keeps a sandbox from being reused until it is
+// done, at most to the run's deadline; it does not keep a caller from its answer.
+const (
+	lingerTime     = 50 * time.Millisecond
+	warmLingerTime = 250 * time.Millisecond
+)
 
 // Run is a casemate.Runner. A failure of the function is a Result with Failure set; an error is the node's, or the
 // caller's context ending. The sandbox is killed when the deadline passes or ctx ends.
@@ -71,12 +75,14 @@ func (r *run) do(ctx context.Context) (*casemate.Result, error) {
 			return res, err
 		}
 	}
-	res, reusable, err := r.event(ctx)
+	res, inv, err := r.event(ctx)
 	switch {
-	case reusable && v.Isolation == casemate.IsolationWarm:
+	case v.Isolation != casemate.IsolationWarm || inv == nil:
+		r.pool.retire(r.inst)
+	case inv.isIdle():
 		r.pool.keep(r.inst)
 	default:
-		r.pool.retire(r.inst)
+		r.pool.keepLater(r.inst, inv)
 	}
 	return res, err
 }
@@ -168,8 +174,9 @@ func (r *run) failed(body []byte, kind casemate.Failure, detail string) *casemat
 	return &casemate.Result{Payload: body, ContentType: "application/json", Failure: kind, Detail: detail}
 }
 
-// event hands the event over and waits for what comes first: the answer, the end of the process, the deadline.
-func (r *run) event(ctx context.Context) (res *casemate.Result, reusable bool, err error) {
+// event hands the event over and waits for what comes first: the answer, the end of the process, the deadline. The
+// invocation is nil when the sandbox may not see another event.
+func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *invocation, err error) {
 	i, l := r.inst, r.launch
 	start := r.pool.cfg.Clock()
 	i.events++
@@ -203,7 +210,13 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reusable bool, e
 	end := r.pool.cfg.Clock()
 	if inv.settled() { // an answer that came together with the end counts
 		res, err = inv.result(), nil
-		reusable = i.waitIdle(inv) && res.Failure != casemate.FailureResponse
+		linger := lingerTime
+		if l.Version.Isolation == casemate.IsolationWarm {
+			linger = warmLingerTime
+		}
+		if i.waitIdle(inv, linger) {
+			reuse = inv
+		}
 	} else {
 		i.kill()
 		res = r.failed(fail.body, fail.kind, fail.detail)
@@ -211,7 +224,7 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reusable bool, e
 	i.logs.settle()
 	r.account(res, start)
 	r.report(res, end.Sub(start))
-	return res, reusable, err
+	return res, reuse, err
 }
 
 func cancelled(err error) error {
@@ -287,17 +300,17 @@ func (i *instance) died(request string, kind casemate.Failure) *failure {
 	return &failure{kind, lambda.Exited(request, how).JSON(), detail}
 }
 
-// waitIdle gives a runtime that answered a moment to ask for the next event. true: it did and may be used again.
-func (i *instance) waitIdle(inv *invocation) bool {
-	t := time.NewTimer(lingerTime)
+// waitIdle gives a runtime that answered a moment to ask for the next event. false: its process has ended.
+func (i *instance) waitIdle(inv *invocation, d time.Duration) bool {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-inv.idle:
-		return true
-	case <-i.exited:
 	case <-t.C:
+	case <-i.exited:
+		return false
 	}
-	return false
+	return true
 }
 
 func (i *instance) waitExit(d time.Duration) {

@@ -459,6 +459,35 @@ func TestDropReachesBusySandboxes(t *testing.T) {
 	b.want(v, `{}`, `3`)
 }
 
+// raw speaks the Runtime API by itself: it works on for a while after its answer.
+const slowToReturn = `package main
+import ("bytes"; "fmt"; "net/http"; "os"; "time")
+func main() {
+	api := "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + "/2018-06-01/runtime/invocation/"
+	for n := 1; ; n++ {
+		r, err := http.Get(api + "next")
+		if err != nil { os.Exit(1) }
+		r.Body.Close()
+		p, err := http.Post(api+r.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", "", bytes.NewBufferString(fmt.Sprint(n)))
+		if err != nil { os.Exit(1) }
+		p.Body.Close()
+		time.Sleep(400 * time.Millisecond)
+	}
+}`
+
+func TestWorkAfterTheAnswerKeepsTheSandboxBusy(t *testing.T) {
+	b := newBench(t)
+	v := warm(b.goFunction(slowToReturn))
+	res := b.want(v, `{}`, `1`)
+	if res.Usage.Wall <= 0 {
+		t.Errorf("usage %+v", res.Usage)
+	}
+	waitFor(t, "idle", func() bool { s := b.pool.Snapshot(); return len(s) == 1 && s[0].State != "busy" })
+	b.want(v, `{}`, `2`)
+	v.Isolation = casemate.IsolationRequest
+	b.want(v, `{}`, `1`)
+}
+
 func TestCallersShareTheSandboxesThereAre(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.MaxSandboxes = 3; c.FreezeAfter = time.Nanosecond })
 	v := warm(b.goFunction(goFunction))
