@@ -74,6 +74,9 @@ func (g *Gate) enqueue(ctx context.Context, a admitted, s *story) (*casemate.Res
 	if g.c.Queue == nil {
 		return nil, &casemate.Error{Code: casemate.Unavailable, Message: "this node takes no asynchronous events"}
 	}
+	if a.match.Version.Runtime == "builtin" {
+		return nil, s.refuse(casemate.PointForm, casemate.Errorf(casemate.Invalid, "ask again without async", "an operation of the platform runs at once or not at all"))
+	}
 	if len(a.payload) > AsyncPayloadLimit {
 		return nil, s.refuse(casemate.PointForm, tooLarge(AsyncPayloadLimit))
 	}

@@ -205,3 +205,19 @@ func TestDeadLetterLivesAgain(t *testing.T) {
 		t.Errorf("dead %+v, last record %+v", q.dead, last)
 	}
 }
+
+func TestBuiltinsAreNotQueued(t *testing.T) {
+	r, q := newRig(), &memQueue{}
+	find := r.find
+	r.find = func(e *casemate.Event) (*casemate.Match, error) {
+		m, err := find(e)
+		v := *m.Version
+		v.Runtime, m.Version = "builtin", &v
+		return m, err
+	}
+	e := event()
+	e.Async = true
+	if _, err := r.gate(t, q).Handle(t.Context(), e); casemate.CodeOf(err) != casemate.Invalid || len(q.items) != 0 {
+		t.Errorf("got %v, queued %d", err, len(q.items))
+	}
+}
