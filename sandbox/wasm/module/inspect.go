@@ -5,8 +5,6 @@ package module
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"slices"
 
 	"casemate"
 )
@@ -162,12 +160,4 @@ func (in *inspection) judge() (Info, error) {
 		}
 	}
 	return info, nil
-}
-
-func known(function string) bool { return slices.Contains(wasiFunctions[:], function) }
-
-var errMalformed = errors.New("unexpected bytes")
-
-func badf(format string, args ...any) error {
-	return fmt.Errorf(format+": %w", append(args, errMalformed)...)
 }

@@ -1,6 +1,10 @@
 package module
 
-import "unicode/utf8"
+import (
+	"fmt"
+	"slices"
+	"unicode/utf8"
+)
 
 // Sections of a module, in the order they must have
 // (https://webassembly.github.io/spec/core/binary/modules.html#sections). 13, the tag section, belongs to exception
@@ -43,13 +47,13 @@ func (in *inspection) sections(b []byte) error {
 		id := c.byte()
 		body := c.take(c.u32())
 		if c.bad {
-			return badf("section %d", id)
+			return fmt.Errorf("section %d", id)
 		}
 		if id == sectionCustom {
 			continue
 		}
 		if id > sectionDataCount || order(id) <= last {
-			return badf("section %d is unknown or out of order", id)
+			return fmt.Errorf("section %d is unknown or out of order", id)
 		}
 		last = order(id)
 		s := &cursor{b: body}
@@ -57,7 +61,7 @@ func (in *inspection) sections(b []byte) error {
 			return err
 		}
 		if s.bad {
-			return badf("section %d", id)
+			return fmt.Errorf("section %d", id)
 		}
 	}
 	return nil
@@ -85,25 +89,25 @@ func (in *inspection) section(id byte, c *cursor) error {
 	}
 	n := c.u32()
 	if n > limit {
-		return badf("section %d lists %d entries and the bound is %d", id, n, limit)
+		return fmt.Errorf("section %d lists %d entries and the bound is %d", id, n, limit)
 	}
 	for range n {
 		if err := read(c); err != nil {
 			return err
 		}
 		if c.bad {
-			return badf("section %d", id)
+			return fmt.Errorf("section %d", id)
 		}
 	}
 	if len(c.b) != 0 {
-		return badf("section %d has %d bytes too many", id, len(c.b))
+		return fmt.Errorf("section %d has %d bytes too many", id, len(c.b))
 	}
 	return nil
 }
 
 func (in *inspection) oneType(c *cursor) error {
 	if form := c.byte(); form != 0x60 && !c.bad {
-		return badf("type form %#x", form)
+		return fmt.Errorf("type form %#x", form)
 	}
 	start := c.b
 	c.take(c.u32()) // parameters: one byte each
@@ -120,13 +124,13 @@ func (in *inspection) oneImport(c *cursor) error {
 	if c.bad {
 		return nil
 	}
-	if module != WASI || !known(name) || what != 0 {
+	if module != WASI || !slices.Contains(wasiFunctions[:], name) || what != 0 {
 		return refusedf("only functions of "+WASI+" are provided; build for wasip1 without other imports",
 			"the module imports %.100q from %.100q", name, module)
 	}
 	index := c.u32()
 	if !c.bad && int64(index) >= int64(len(in.types)) {
-		return badf("import %.100q has no type", name)
+		return fmt.Errorf("import %.100q has no type", name)
 	}
 	in.functions = append(in.functions, index)
 	in.imports = append(in.imports, name)
@@ -136,7 +140,7 @@ func (in *inspection) oneImport(c *cursor) error {
 func (in *inspection) oneFunction(c *cursor) error {
 	index := c.u32()
 	if !c.bad && int64(index) >= int64(len(in.types)) {
-		return badf("function of type %d", index)
+		return fmt.Errorf("function of type %d", index)
 	}
 	in.functions = append(in.functions, index)
 	return nil
@@ -146,7 +150,7 @@ func (in *inspection) oneTable(c *cursor) error {
 	c.byte() // element type: the compiler's to check
 	lo, _, form := c.limits()
 	if form > 1 && !c.bad {
-		return badf("limits %#x of a table", form)
+		return fmt.Errorf("limits %#x of a table", form)
 	}
 	if !c.bad && lo > TableLimit {
 		return refusedf("make the table smaller", "a table starts with %d elements and the bound is %d", lo, TableLimit)
@@ -161,7 +165,7 @@ func (in *inspection) oneMemory(c *cursor) error {
 		return refusedf("build without threads and with 32-bit memory", "the module's memory is shared or 64 bits wide")
 	}
 	if lo > 1<<16 || hi > 1<<16 {
-		return badf("memory of %d to %d pages", lo, hi)
+		return fmt.Errorf("memory of %d to %d pages", lo, hi)
 	}
 	in.min, in.max = lo, hi
 	return nil
@@ -173,14 +177,14 @@ func (in *inspection) oneExport(c *cursor) error {
 		return nil
 	}
 	if what > 3 {
-		return badf("export %.100q of kind %d", name, what)
+		return fmt.Errorf("export %.100q of kind %d", name, what)
 	}
 	if _, twice := in.exports[name]; twice {
-		return badf("export %.100q twice", name)
+		return fmt.Errorf("export %.100q twice", name)
 	}
 	if what == 0 {
 		if int64(index) >= int64(len(in.functions)) {
-			return badf("export %.100q of function %d", name, index)
+			return fmt.Errorf("export %.100q of function %d", name, index)
 		}
 		in.exports[name] = index
 	}
