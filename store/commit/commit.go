@@ -154,7 +154,7 @@ func (j *Journal) try(f func(context.Context) error) error {
 // stored tells whether a block whose acknowledgement was lost is in JetStream, if JetStream answers.
 func (j *Journal) stored(b *block) (found, answered bool) {
 	err := j.try(func(ctx context.Context) error {
-		return j.host.engine.Load().fetch(ctx, j.id, j.tail+1, 1, func(seq uint64, data []byte) error {
+		return j.host.engine.Load().fetch(ctx, j.id, j.tail+1, 1, 1, func(seq uint64, data []byte) error {
 			found = seq == j.tail+1 && bytes.Equal(data, b.buf)
 			return nil
 		})
@@ -286,7 +286,7 @@ func (j *Journal) oldest(ctx context.Context) (s sweep, records []Record, err er
 	j.mu.Unlock()
 	young := j.host.cfg.Clock().Add(-j.young).UnixNano()
 	stop := errors.New("enough")
-	err = j.host.engine.Load().fetch(ctx, j.id, 1, sweepBatch, func(seq uint64, data []byte) error {
+	err = j.host.engine.Load().fetch(ctx, j.id, 1, sweepBatch, sweepBytes, func(seq uint64, data []byte) error {
 		first, end, err := blockRange(data)
 		if err != nil {
 			return fmt.Errorf("sweeping block %d: %w", seq, err)

@@ -70,14 +70,14 @@ func (e *engine) stop() {
 }
 
 // fetch asks for up to batch messages of a stream from one sequence on and gives their payloads in order. It ends early
-// after about 4 MiB; an empty answer means that there are none.
-func (e *engine) fetch(ctx context.Context, stream string, from uint64, batch int, visit func(seq uint64, data []byte) error) error {
+// after about size bytes; an empty answer means that there are none.
+func (e *engine) fetch(ctx context.Context, stream string, from uint64, batch, size int, visit func(seq uint64, data []byte) error) error {
 	sub, err := e.conn.SubscribeSync(nats.NewInbox())
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", stream, err)
 	}
 	defer sub.Unsubscribe()
-	req, err := json.Marshal(map[string]any{"seq": from, "batch": batch, "max_bytes": 4 << 20})
+	req, err := json.Marshal(map[string]any{"seq": from, "batch": batch, "max_bytes": size})
 	if err == nil {
 		err = e.conn.PublishRequest("$JS.API.DIRECT.GET."+stream, sub.Subject, req)
 	}

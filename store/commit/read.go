@@ -210,7 +210,7 @@ func (j *Journal) message(ctx context.Context, seq uint64) (data []byte, at uint
 		return data, seq, nil
 	}
 	j.mu.Unlock()
-	err = j.host.engine.Load().fetch(ctx, j.id, seq, 1, func(s uint64, d []byte) error {
+	err = j.host.engine.Load().fetch(ctx, j.id, seq, 1, 1, func(s uint64, d []byte) error {
 		at, data = s, d
 		return nil
 	})

@@ -141,7 +141,7 @@ func (j *Journal) scan(ctx context.Context, from uint64, visit func(message, fir
 	last := uint64(0)
 	for before := uint64(0); from <= j.tail && from != before; {
 		before = from
-		err := j.host.engine.Load().fetch(ctx, j.id, from, 512, func(seq uint64, data []byte) error {
+		err := j.host.engine.Load().fetch(ctx, j.id, from, 512, 4<<20, func(seq uint64, data []byte) error {
 			first, end, err := blockRange(data)
 			if err != nil {
 				return &gap{seq: last + 1}
