@@ -174,7 +174,7 @@ func mustName(t *testing.T, what string, reported []error) {
 // TestFlippedBit flips one bit anywhere in the folder: the content that comes back is right, or there is an error. A
 // flip within a stored block is always an error that names the record.
 func TestFlippedBit(t *testing.T) {
-	flips := 40
+	flips := 20
 	if os.Getenv("CASEMATE_FULL") == "1" {
 		flips = 1000
 	}
