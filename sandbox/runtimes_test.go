@@ -52,6 +52,9 @@ func TestAnotherVersionIsSaidAloud(t *testing.T) {
 
 func TestOnlyTrustedExecutablesAreInterpreters(t *testing.T) {
 	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
 	file := func(name, text string, mode os.FileMode) string {
 		p := filepath.Join(dir, name)
 		if err := os.WriteFile(p, []byte(text), mode); err != nil {
