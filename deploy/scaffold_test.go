@@ -31,7 +31,7 @@ func TestScaffold(t *testing.T) {
 			}
 			if build := m.Functions["hello"].Build; build != "" {
 				cmd := exec.Command("sh", "-c", build)
-				cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off")
+				cmd.Dir = dir // as the command line runs it, in the environment of whoever calls
 				if out, err := cmd.CombinedOutput(); err != nil {
 					t.Fatalf("%s: %v\n%s", build, err, out)
 				}
