@@ -88,8 +88,8 @@ func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
 		open func(context.Context) error
 	}{
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
-		{"opening identities", n.openIdentity}, {"opening the meter", n.openMeter}, {"opening the sandboxes", n.openSandbox},
-		{"opening the catalog", n.openCatalog}, {"opening telemetry", n.openTelemetry}, {"opening the gate", n.openGate},
+		{"opening identities", n.openIdentity}, {"opening the meter", n.openMeter}, {"opening telemetry", n.openTelemetry}, {"opening the sandboxes", n.openSandbox},
+		{"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate},
 		{"opening the admin API", n.openAdmin}, {"opening HTTP", n.openHTTP},
 	} {
 		if err := step.open(ctx); err != nil {
@@ -190,17 +190,23 @@ func basePolicies() casemate.Policies {
 		Sid: "operator", Effect: casemate.Allow, Action: []string{"casemate:*", "lambda:*", "execute-api:*"}, Resource: []string{"*"}, Origin: "built in"}}}}
 }
 
+// line keeps what a function wrote, and exports it where that was asked for.
+func (n *node) line(l casemate.LogLine) {
+	n.journal.Write(l)
+	n.telemetry.Line(l)
+}
+
 func (n *node) openSandbox(ctx context.Context) (err error) {
 	n.runtimes = sandbox.Runtimes(ctx)
 	cache, err := code.Open(n.path("code"), n.store.Blobs(), code.DefaultBounds(), 64)
 	if err != nil {
 		return err
 	}
-	n.wasm, err = wasm.NewPool(wasm.Config{Code: cache.File, CacheDir: n.path("wasm"), Logs: n.journal.Write, AllowWeak: n.cfg.AllowWeak})
+	n.wasm, err = wasm.NewPool(wasm.Config{Code: cache.File, CacheDir: n.path("wasm"), Logs: n.line, AllowWeak: n.cfg.AllowWeak})
 	if err != nil {
 		return err
 	}
-	n.pool, err = sandbox.New(sandbox.Config{Code: cache.Dir, Dir: n.path("runtime"), Interpreters: n.runtimes, Logs: n.journal.Write, Wasm: n.wasm,
+	n.pool, err = sandbox.New(sandbox.Config{Code: cache.Dir, Dir: n.path("runtime"), Interpreters: n.runtimes, Logs: n.line, Wasm: n.wasm,
 		Doors: func(_ *casemate.Version, record func(casemate.Effect)) (sandbox.Door, error) {
 			return egress.NewDoor(record, time.Now), nil
 		},
@@ -303,6 +309,7 @@ func (n *node) prepare(ctx context.Context) {
 type address struct {
 	PID     int      `json:"pid"`
 	HTTP    []string `json:"http"`
+	Admin   string   `json:"admin,omitempty"` // for --url
 	Socket  string   `json:"socket"`
 	CA      string   `json:"ca,omitempty"`
 	Version string   `json:"version"`
@@ -314,7 +321,10 @@ func (n *node) address() address {
 	if n.http != nil {
 		ad.HTTP = n.http.URLs()
 	}
-	if n.cfg.Cert == "" && n.cfg.HTTPS != "" {
+	if n.admin != nil && n.admin.Addr() != nil {
+		ad.Admin = "https://" + n.admin.Addr().String()
+	}
+	if n.cfg.Cert == "" && (n.cfg.HTTPS != "" || n.cfg.Admin != "") {
 		ad.CA = n.path("tls", "ca.pem")
 	}
 	return ad

@@ -147,6 +147,9 @@ func readyPage(w io.Writer, ad *address) {
 	if ad.CA != "" {
 		fmt.Fprintf(w, "  trust %s (curl --cacert)\n", ad.CA)
 	}
+	if ad.Admin != "" {
+		fmt.Fprintf(w, "  admin API %s (casemate --url, with a key)\n", ad.Admin)
+	}
 	fmt.Fprintf(w, "  admin socket %s\n", ad.Socket)
 }
 
@@ -183,6 +186,14 @@ func (n *node) certificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, erro
 	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert, nil }, nil
 }
 
+// observe feeds metrics of whole exchanges; nil where nobody exports them.
+func (n *node) observe() func(front.Observation) {
+	if n.telemetry == nil {
+		return nil
+	}
+	return func(o front.Observation) { n.telemetry.Exchange(o.Source, o.Method, o.Status, o.Took) }
+}
+
 func (n *node) openHTTP(ctx context.Context) (err error) {
 	var listen []front.Listener
 	if n.cfg.HTTP != "" {
@@ -192,7 +203,7 @@ func (n *node) openHTTP(ctx context.Context) (err error) {
 		listen = append(listen, front.Listener{Addr: n.cfg.HTTPS, TLS: true})
 	}
 	n.http, err = front.New(front.Config{Handler: n.gate.Handle, Listen: listen, CertFile: n.cfg.Cert, KeyFile: n.cfg.Key, Dir: n.path("tls"),
-		Domain: n.cfg.Domain, Log: n.cfg.Log})
+		Domain: n.cfg.Domain, Log: n.cfg.Log, Observe: n.observe()})
 	if err != nil {
 		return err
 	}
