@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,6 +30,8 @@ type Change struct {
 	Subject string `json:"subject"`
 	Text    string `json:"text"`
 	Wider   bool   `json:"wider,omitempty"` // it lets somebody or something do more than before
+
+	Statement *casemate.Statement `json:"statement,omitempty"` // of a permission: what is decided on
 }
 
 // Plan is what a deploy or rollback would change, permissions first.
@@ -102,7 +105,7 @@ func (p *Plan) String() string {
 type comparer struct{ changes []Change }
 
 func (c *comparer) say(kind, op, subject string, wider bool, format string, args ...any) {
-	c.changes = append(c.changes, Change{kind, op, subject, fmt.Sprintf(format, args...), wider})
+	c.changes = append(c.changes, Change{Kind: kind, Op: op, Subject: subject, Text: fmt.Sprintf(format, args...), Wider: wider})
 }
 
 // compare lists what differs between two states of an app; current is nil for a new one.
@@ -161,11 +164,15 @@ func (c *comparer) statements(subject string, was, is []casemate.Statement) {
 		s, has := fresh[t]
 		switch {
 		case has && !had:
-			c.say(KindPermission, "add", subject, s.Effect == casemate.Allow, "%s", phrase(s))
+			c.statement("add", subject, s.Effect == casemate.Allow, s)
 		case had && !has:
-			c.say(KindPermission, "remove", subject, old[t].Effect == casemate.Deny, "%s", phrase(old[t]))
+			c.statement("remove", subject, old[t].Effect == casemate.Deny, old[t])
 		}
 	}
+}
+
+func (c *comparer) statement(op, subject string, wider bool, s casemate.Statement) {
+	c.changes = append(c.changes, Change{KindPermission, op, subject, phrase(s), wider, &s})
 }
 
 func byText(l []casemate.Statement) map[string]casemate.Statement {
@@ -188,8 +195,14 @@ func textOf(v any) string {
 	return string(b)
 }
 
-// phrase is a statement in one line.
+// phrase is a statement in one line: as the grant that it was written as, or spelled out.
 func phrase(s casemate.Statement) string {
+	if at, grant, ok := strings.Cut(s.Origin, " grant "); ok {
+		if text, err := strconv.Unquote(grant); err == nil {
+			place, _, _ := strings.Cut(at, " ")
+			return text + " (" + place + ")"
+		}
+	}
 	part := func(word string, not, l []string) string {
 		if len(not) > 0 {
 			return word + " other than " + strings.Join(not, ", ")

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"casemate"
+	"casemate/deploy/manifest"
 )
 
 //go:embed template
@@ -21,7 +22,7 @@ var templates embed.FS
 // Languages are those that Scaffold knows.
 func Languages() []string { return []string{"go", "node", "python", "wasm"} }
 
-// Scaffold writes a first project into dir: a commented manifest, a contract and a function in the language. The app is
+// Scaffold writes a first project into dir: a commented manifest with its schema, a contract, a function in the language. The app is
 // named after name, as far as names allow. Nothing is overwritten: when one of the files exists, none is written.
 func Scaffold(dir, language, name string) error {
 	if !slices.Contains(Languages(), language) {
@@ -33,7 +34,7 @@ func Scaffold(dir, language, name string) error {
 		return fmt.Errorf("reading a template: %w", err)
 	}
 	fill := strings.NewReplacer("@NAME@", appName(name), "@FUNCTION@", strings.TrimRight(string(function), "\n"))
-	files := map[string]string{}
+	files := map[string]string{".casemate/casemate.schema.json": string(manifest.Schema())} // for editors
 	for _, folder := range [...]string{"common", language} {
 		if err := readTemplates(folder, fill, files); err != nil {
 			return fmt.Errorf("reading a template: %w", err)

@@ -1,5 +1,5 @@
 // Package route matches HTTP paths as API Gateway's HTTP APIs do, on one canonical form of the path, so that what is
-// matched, decided on and recorded is what the function sees.
+// matched and decided on is one path, however a client spells it.
 package route
 
 import (
