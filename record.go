@@ -40,7 +40,9 @@ type Record struct {
 	Principal string   `json:"principal"` // Principal.Name
 	Role      string   `json:"role,omitempty"`
 	SourceIP  string   `json:"source_ip,omitempty"`
-	Trace     string   `json:"trace,omitempty"`
+	Trace     string   `json:"trace,omitempty"`       // W3C trace id
+	Span      string   `json:"span,omitempty"`        // this event's own span in it
+	SpanUp    string   `json:"span_parent,omitempty"` // the caller's span, as it was sent
 	Points    []Point  `json:"points"`
 	Decision  Decision `json:"decision"`
 

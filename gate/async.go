@@ -184,7 +184,7 @@ func (g *Gate) refused(ctx context.Context, d *Delivery, q *queued, code casemat
 func (q *queued) event(attempt int) *casemate.Event {
 	e := &casemate.Event{ID: q.ID, Chain: q.Chain, Parent: q.Parent, Source: casemate.SourceAsync, Target: q.Target,
 		Action: q.Action, Resource: q.Resource, Credential: casemate.Credential{Kind: casemate.CredentialRun, As: q.Principal},
-		Context: q.Context, Attempt: attempt, Trace: q.Trace, Payload: q.Payload, ClientContext: q.Client, Tenant: q.Tenant}
+		Context: q.Context, Attempt: attempt, Trace: q.Trace.Child(), Payload: q.Payload, ClientContext: q.Client, Tenant: q.Tenant}
 	return e
 }
 

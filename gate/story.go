@@ -29,7 +29,7 @@ func (g *Gate) open(e *casemate.Event) *story {
 	}
 	s := &story{event: e, clock: g.c.Clock, mark: now}
 	s.rec = casemate.Record{ID: e.ID, Event: e.ID, Parent: e.Parent, Chain: e.Chain, Attempt: e.Attempt, Source: e.Source,
-		Action: e.Action, Resource: e.Resource, Opened: now, SourceIP: e.SourceIP, Trace: e.Trace.TraceID,
+		Action: e.Action, Resource: e.Resource, Opened: now, SourceIP: e.SourceIP, Trace: e.Trace.TraceID, Span: e.Trace.SpanID, SpanUp: e.Trace.ParentID,
 		Principal: "anonymous", Points: make([]casemate.Point, 0, 8)}
 	if e.Source == casemate.SourceAsync {
 		s.rec.ID += "#" + strconv.Itoa(e.Attempt)

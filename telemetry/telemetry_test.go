@@ -469,3 +469,13 @@ func FuzzScrub(f *testing.F) {
 		}
 	})
 }
+
+func TestSpanJoinsTheCallersTrace(t *testing.T) {
+	r := &casemate.Record{ID: "a", Trace: "0af7651916cd43dd8448eb211c80319c", Span: "b7ad6b7169203331", SpanUp: "00f067aa0ba902b7"}
+	if s := spanOf(r); s.TraceID != r.Trace || s.SpanID != r.Span || s.ParentID != r.SpanUp {
+		t.Errorf("got %+v", s)
+	}
+	if s := spanOf(&casemate.Record{ID: "a", Chain: "c", Parent: "p"}); s.SpanID != spanID("a") || s.ParentID != spanID("p") {
+		t.Errorf("without a trace: %+v", s)
+	}
+}

@@ -39,6 +39,8 @@ func Append(b []byte, r *casemate.Record) []byte {
 	e.some("role", r.Role)
 	e.some("source_ip", r.SourceIP)
 	e.some("trace", r.Trace)
+	e.some("span", r.Span)
+	e.some("span_parent", r.SpanUp)
 	e.points(r.Points)
 	e.decision(r.Decision)
 	e.some("app", r.App)
