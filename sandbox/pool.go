@@ -47,7 +47,8 @@ func New(cfg Config) (*Pool, error) {
 	if err := unpackBootstraps(p.bootstraps); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	if err := os.Mkdir(filepath.Join(p.bootstraps, "empty"), 0o755); err != nil {
+	empty := filepath.Join(p.bootstraps, "empty") // readable whatever the umask
+	if err := errors.Join(os.Mkdir(empty, 0o755), os.Chmod(empty, 0o755)); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 	return p, nil

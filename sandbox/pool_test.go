@@ -98,6 +98,11 @@ func (b *bench) function(r casemate.Runtime, handler string, files map[string]st
 		if err := os.WriteFile(file, []byte(text), mode); err != nil {
 			b.t.Fatal(err)
 		}
+		for p, m := file, mode; p != filepath.Dir(dir); p, m = filepath.Dir(p), 0o755 { // whatever the umask
+			if err := os.Chmod(p, m); err != nil {
+				b.t.Fatal(err)
+			}
+		}
 	}
 	v := &casemate.Version{App: "app", Function: "fn", ID: casemate.NewID(), Number: 3, Runtime: r, Handler: handler,
 		Limits: casemate.Limits{Timeout: 20 * time.Second, InitTimeout: 20 * time.Second, MemoryMB: 256}}
