@@ -148,10 +148,13 @@ func TestDeployServes(t *testing.T) {
 	if plan.Empty() || len(plan.New) != 2 || plan.Changes[0].Kind != KindPermission || len(d.cfg.Catalog.Snapshot().Apps()) != 0 {
 		t.Fatalf("%+v", plan)
 	}
-	for _, want := range []string{"new app", "+! role clerk: Allow execute-api:Invoke", "+! function orders may: Allow lambda:InvokeFunction", "+  URL of orders: leads to orders", "function price: version 1: wasm"} {
+	for _, want := range []string{"new app", "+! role clerk: call POST /orders (casemate.yaml:", "+! function orders may: invoke price", "+  URL of orders: leads to orders", "function price: version 1: wasm"} {
 		if !strings.Contains(plan.String(), want) {
 			t.Errorf("%q is not in\n%s", want, plan)
 		}
+	}
+	if x := plan.Changes[0].Statement; x == nil || x.Effect != casemate.Allow || len(x.Action) != 1 {
+		t.Errorf("the plan does not hold the statement that is decided on: %+v", plan.Changes[0])
 	}
 	out := apply(t, d, dir)
 	if !out.Changed || out.Generation != 1 || out.Versions["price"] != 1 {
@@ -535,10 +538,10 @@ func TestPlanSaysWhatGetsWider(t *testing.T) {
 		{"    contract: {file: order.yaml}\n", "", "-! route POST /orders: bodies have no contract any more"},
 		{"rate: 10/s burst 20", "rate: 20/s burst 20", "~! route POST /orders: rate 20/s burst 20 instead of 10/s burst 20"},
 		{"rate: 10/s burst 20", "rate: 5/s burst 20", "~  route POST /orders: rate 5/s burst 20"},
-		{"[call POST /orders]", "[call POST /orders, call GET /orders]", "+! role clerk: Allow execute-api:Invoke"},
-		{"[call POST /orders]", "[deny call POST /orders]", "-  role clerk: Allow"},
-		{"[call POST /orders]", "[deny call POST /orders]", "+  role clerk: Deny"},
-		{"    grants: [invoke price]\n", "", "-  function orders may: Allow lambda:InvokeFunction"},
+		{"[call POST /orders]", "[call POST /orders, call GET /orders]", "+! role clerk: call GET /orders"},
+		{"[call POST /orders]", "[deny call POST /orders]", "-  role clerk: call POST /orders (casemate.yaml:"},
+		{"[call POST /orders]", "[deny call POST /orders]", "+  role clerk: deny call POST /orders"},
+		{"    grants: [invoke price]\n", "", "-  function orders may: invoke price"},
 		{"    code: orders\n", "    code: orders\n    memory: 512MB\n    isolation: warm\n", "~! function orders: memory in MB 512 instead of 128"},
 		{"    code: orders\n", "    code: orders\n    isolation: warm\n", "~! function orders: version 2 instead of 1: isolation warm instead of request"},
 		{"    url: {auth: [key]}\n", "", "-  URL of orders: leads to orders no more"},
