@@ -76,13 +76,8 @@ type node struct {
 }
 
 // openNode wires the rooms. A failure closes what was open.
-func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
-	n = &node{cfg: cfg, started: time.Now()}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, n.close())
-		}
-	}()
+func openNode(ctx context.Context, cfg nodeConfig) (*node, error) {
+	n := &node{cfg: cfg, started: time.Now()}
 	for _, step := range []struct {
 		what string
 		open func(context.Context) error
@@ -93,7 +88,7 @@ func openNode(ctx context.Context, cfg nodeConfig) (n *node, err error) {
 		{"opening the admin API", n.openAdmin}, {"opening HTTP", n.openHTTP},
 	} {
 		if err := step.open(ctx); err != nil {
-			return nil, fmt.Errorf("%s: %w", step.what, err)
+			return nil, errors.Join(fmt.Errorf("%s: %w", step.what, err), n.close())
 		}
 	}
 	return n, nil
