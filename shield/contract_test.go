@@ -101,6 +101,8 @@ func TestContractClosesAroundComposition(t *testing.T) {
 			[]string{`{"k":{"n":2}}`}, []string{`{"k":{"n":1}}`, `{"k":{"n":2,"m":1}}`}},
 		{`{properties: {a: {}}, additionalProperties: true}`, []string{`{"a":1,"z":1}`}, nil},
 		{`{allOf: [{$ref: "#/$defs/base"}], unevaluatedProperties: true}`, []string{`{"a":{},"z":1}`}, []string{`{"a":{"x":1}}`}},
+		{`{properties: {a: {}, kid: {allOf: [{$ref: "#"}, {properties: {b: {}}}]}}}`,
+			[]string{`{"a":1}`, `{"kid":{"a":1,"b":2}}`}, []string{`{"x":1}`, `{"b":1}`, `{"kid":{"x":1}}`}},
 		{`{additionalProperties: {properties: {a: {}}}}`, []string{`{"z":{"a":1}}`}, []string{`{"z":{"b":1}}`}},
 		{`{prefixItems: [{properties: {a: {}}}], items: false}`, []string{`[{"a":1}]`}, []string{`[{"b":1}]`, `[{"a":1},2]`}},
 		{`{patternProperties: {"^x-": {properties: {a: {}}}}}`, []string{`{"x-1":{"a":1}}`}, []string{`{"y":1}`, `{"x-1":{"b":1}}`}},
