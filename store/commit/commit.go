@@ -114,7 +114,7 @@ func (j *Journal) publish(b *block) (uint64, error) {
 	}
 	var err error
 	var e *engine
-	for mute := 0; mute < 2; {
+	for mute, tries := 0, 0; mute < 2 && tries < publishTries; tries++ {
 		e = j.host.engine.Load()
 		err = j.try(func(ctx context.Context) error {
 			_, err := e.js.PublishMsg(ctx, &nats.Msg{Subject: j.id, Data: b.buf},
@@ -143,7 +143,10 @@ func (j *Journal) publish(b *block) (uint64, error) {
 	return 0, u
 }
 
-const publishTry = time.Second
+const (
+	publishTry   = time.Second
+	publishTries = 30
+)
 
 func (j *Journal) try(f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(j.host.ctx, publishTry)

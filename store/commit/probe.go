@@ -79,7 +79,7 @@ type prober struct {
 }
 
 // walk looks at one file. An unfinished record at its end is JetStream's to cut off; the mark tells whether it mattered.
-func (p *prober) walk(f io.Reader) error {
+func (p *prober) walk(f io.ReadSeeker) error {
 	r := bufio.NewReaderSize(f, 4096)
 	head := make([]byte, storedHead+1<<16)
 	for {
@@ -105,10 +105,23 @@ func (p *prober) walk(f io.Reader) error {
 			}
 			body -= used
 		}
-		if n, err := r.Discard(body); n < body {
+		if err := skip(f, r, body); err != nil {
 			return ended(err)
 		}
 	}
+}
+
+// skip goes n bytes on without reading what is not in the buffer.
+func skip(f io.ReadSeeker, r *bufio.Reader, n int) error {
+	if n <= r.Buffered() {
+		_, err := r.Discard(n)
+		return err
+	}
+	if _, err := f.Seek(int64(n-r.Buffered()), io.SeekCurrent); err != nil {
+		return err
+	}
+	r.Reset(f)
+	return nil
 }
 
 // block reads as much of a record's body as tells which of our records it holds, and says how much that was.
