@@ -58,7 +58,22 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err := os.MkdirAll(filepath.Join(cfg.Dir, "blobs"), 0o700); err != nil {
 		return nil, errors.Join(fmt.Errorf("making the store's folder: %w", err), host.Close())
 	}
+	if err := n.sweepBlobs(); err != nil {
+		return nil, errors.Join(err, host.Close())
+	}
 	return n, nil
+}
+
+// sweepBlobs removes what a killed node had not finished storing.
+func (n *Node) sweepBlobs() error {
+	left, err := filepath.Glob(filepath.Join(n.dir, "blobs", "put-*"))
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		return fmt.Errorf("removing unfinished blobs: %w", err)
+	}
+	return nil
 }
 
 func withDefaults(cfg Config) Config {
