@@ -50,7 +50,7 @@ var Rooms = []Room{
 	{Path: "sandbox/jail/stage", Tier: -1, Ceiling: 900, Only: []string{}},
 	{Path: "sandbox/jail/cgroup", Tier: -1, Ceiling: 500, Only: []string{}},
 	{Path: "store", Tier: 0, Ceiling: 1800, Only: []string{"", "store/commit"}, May: []string{"store/commit"}},
-	{Path: "store/commit", Tier: 0, Ceiling: 1500, Only: []string{""}},
+	{Path: "store/commit", Tier: 0, Ceiling: 1800, Only: []string{""}},
 	{Path: "", Tier: -1, Ceiling: 1500, Only: []string{}},
 	{Path: "internal/imports", Tier: 5, Only: []string{}},
 }
