@@ -2,7 +2,9 @@ package shield
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -182,9 +184,15 @@ func (c *closer) schema(s any, ptr string, at position) error {
 		}
 		return fmt.Errorf("%s is not a schema", place(ptr))
 	}
-	key := "closed" + ptr
-	if at == reversed || at == shelf {
-		key = strconv.Itoa(int(at)) + ptr
+	key, other := "closed"+ptr, "reversed"+ptr
+	switch at {
+	case reversed:
+		key, other = other, key
+	case shelf:
+		key, other = "plain"+ptr, ""
+	}
+	if other != "" && c.done[other] {
+		return fmt.Errorf("%s decides something and is referred to as well: move it to $defs", place(ptr))
 	}
 	if !c.done[key] {
 		c.done[key] = true
@@ -199,7 +207,8 @@ func (c *closer) schema(s any, ptr string, at position) error {
 }
 
 func (c *closer) parts(m map[string]any, ptr string, at position) error {
-	for word, sub := range m {
+	for _, word := range slices.Sorted(maps.Keys(m)) { // in one order, so that a document always compiles to the same
+		sub := m[word]
 		k, known := c.words[word]
 		switch {
 		case strings.HasPrefix(word, "x-"):
@@ -270,8 +279,8 @@ func each(sub any, as shape, f func(s any, tok string) error) error {
 			return f(v, "")
 		}
 		if as == named {
-			for name, s := range v {
-				if err := f(s, escape(name)); err != nil {
+			for _, name := range slices.Sorted(maps.Keys(v)) {
+				if err := f(v[name], escape(name)); err != nil {
 					return err
 				}
 			}

@@ -221,7 +221,7 @@ func TestContractDocumentsRefused(t *testing.T) {
 		"hex number":       {"minimum: 0x10", "number"},
 		"endless number":   {"minimum: 1e999999999", "number"},
 		"half a negation":  {`{"not":{"$ref":"#/$defs/a"},"$defs":{"a":{"bogus":1}}}`, "bogus"},
-		"ref to a negated": {`{"not":{"properties":{"a":{"$ref":"#/$defs/b"}}},"$ref":"#/not","$defs":{"b":{}}}`, "leaves the document"},
+		"ref to a negated": {`{"not":{"properties":{"a":{"$ref":"#/$defs/b"}}},"$ref":"#/not","$defs":{"b":{}}}`, "move it to $defs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Compile([]byte(x.doc), "", "c.yaml")
