@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"casemate"
 	"casemate/store"
 )
@@ -328,8 +330,9 @@ func TestFileModes(t *testing.T) {
 	}
 }
 
-// TestClosed: a closed node answers, and refuses.
+// TestClosed: a closed node answers, refuses, and leaves no goroutine behind.
 func TestClosed(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	ctx := context.Background()
 	n := openNode(t, store.Config{Dir: t.TempDir()})
 	s, kv, q := parts(t, n)
@@ -374,5 +377,19 @@ func TestFlippedSequence(t *testing.T) {
 		}
 		what := fmt.Sprintf("bit %d of the second record", bit)
 		mustName(t, what, inspect(t, what, broken))
+	}
+}
+
+// TestUnfinishedBlob: what a killed node had not finished storing is gone when the next one opens.
+func TestUnfinishedBlob(t *testing.T) {
+	dir := t.TempDir()
+	closeNode(t, openNode(t, store.Config{Dir: dir}))
+	left := filepath.Join(dir, "blobs", "put-123")
+	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	closeNode(t, openNode(t, store.Config{Dir: dir}))
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the unfinished blob is still there: %v", err)
 	}
 }
