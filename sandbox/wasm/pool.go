@@ -107,8 +107,8 @@ func (p *Pool) Run(ctx context.Context, l *casemate.Launch) (*casemate.Result, e
 	if deadline.IsZero() {
 		deadline = began.Add(limits.InitTimeout + limits.Timeout)
 	}
-	e := wire.Event{Deadline: deadline.UnixNano(), Pages: pagesOf(limits), Payload: l.Payload}
-	w, err := f.dispatch(ctx, deadline, &e)
+	e := wire.Event{Pages: pagesOf(limits), Payload: l.Payload}
+	w, err := f.dispatch(ctx, deadline, limits.Timeout, &e)
 	if err != nil {
 		return p.notStarted(l, began, err)
 	}

@@ -541,3 +541,15 @@ func TestNoDeadlineMeansTheLimits(t *testing.T) {
 		t.Fatalf("%+v %v", r, err)
 	}
 }
+
+// TestWaitIsNotTheFunctionsTime: the node's deadline allows for a cold start; the run itself has its own timeout.
+func TestWaitIsNotTheFunctionsTime(t *testing.T) {
+	b := newBed(t, nil)
+	v := b.version("loop", guests.Loop())
+	v.Limits.Timeout = 50 * time.Millisecond
+	l := b.launch(v, "")
+	l.Deadline = time.Now().Add(time.Hour)
+	if r, err := b.Run(context.Background(), l); err != nil || r.Failure != casemate.FailureTimeout {
+		t.Fatalf("got %+v, %v", r, err)
+	}
+}

@@ -16,15 +16,21 @@ type handover struct {
 	err    error
 }
 
-// dispatch hands an event to a worker. One that died while it was idle never got it, so that another may.
-func (f *function) dispatch(ctx context.Context, deadline time.Time, e *wire.Event) (*link, error) {
+// dispatch hands an event to a worker, which has at most timeout from then on: waiting for a worker is not the function's
+// time. A worker that died while it was idle never got the event, so that another may.
+func (f *function) dispatch(ctx context.Context, deadline time.Time, timeout time.Duration, e *wire.Event) (*link, error) {
 	for {
 		w, err := f.take(ctx, deadline)
 		if err != nil {
 			return nil, err
 		}
 		w.began = f.pool.cfg.Clock()
-		if err = w.send(deadline, e); err == nil {
+		end := time.Now().Add(timeout) // the kernel's and the worker's clock, whatever reports run on
+		if deadline.Before(end) {
+			end = deadline
+		}
+		e.Deadline = end.UnixNano()
+		if err = w.send(end, e); err == nil {
 			return w, nil
 		}
 		f.drop(w)
