@@ -9,12 +9,17 @@ import (
 // run starts the function. It takes the proof of admission and nothing else.
 func (g *Gate) run(ctx context.Context, a admitted, s *story) (*casemate.Result, error) {
 	v, now := a.match.Version, g.c.Clock()
-	timeout := v.Limits.Timeout
-	if timeout <= 0 {
-		timeout = casemate.DefaultLimits().Timeout
+	// A cold start does not eat the function's own time, as on AWS: the deadline allows for both, and the sandbox holds
+	// the run itself to its timeout from the moment that the function gets the event.
+	limits := v.Limits
+	if limits.Timeout <= 0 {
+		limits.Timeout = casemate.DefaultLimits().Timeout
+	}
+	if limits.InitTimeout <= 0 {
+		limits.InitTimeout = casemate.DefaultLimits().InitTimeout
 	}
 	l := &casemate.Launch{Version: v, Event: a.event, Principal: a.principal, Params: a.match.Params, RequestID: a.event.ID,
-		ARN: v.ARN, Payload: a.payload, Deadline: now.Add(timeout), Trace: a.event.Trace,
+		ARN: v.ARN, Payload: a.payload, Deadline: now.Add(limits.InitTimeout + limits.Timeout), Trace: a.event.Trace,
 		ClientContext: a.event.ClientContext, Tenant: a.event.Tenant}
 	s.point(casemate.PointStart, casemate.Allowed, string(v.Runtime))
 	res, err := g.c.Run(ctx, l)
