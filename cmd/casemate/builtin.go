@@ -109,7 +109,7 @@ func question[In any](action, kind string, do func(ctx context.Context, l *casem
 }
 
 // stream makes a built-in that writes JSON lines as they come; say hands one out.
-func stream[In any](action, kind string, do func(ctx context.Context, in In, say func(v any) error) error) builtin {
+func stream[In any](action, kind string, do func(ctx context.Context, l *casemate.Launch, in In, say func(v any) error) error) builtin {
 	return builtin{action: action, kind: kind, body: questionLimit, run: func(ctx context.Context, l *casemate.Launch) (any, error) {
 		in, err := ask[In](l)
 		if err != nil {
@@ -118,6 +118,15 @@ func stream[In any](action, kind string, do func(ctx context.Context, in In, say
 		if l.Event.Stream == nil {
 			return nil, casemate.Errorf(casemate.Invalid, "ask for a stream", "%s answers as a stream", l.Version.Function)
 		}
-		return nil, do(ctx, in, json.NewEncoder(l.Event.Stream).Encode)
+		return nil, do(ctx, l, in, json.NewEncoder(l.Event.Stream).Encode)
 	}}
+}
+
+// covers checks that what the question names is what the policy decided on. An event without a named resource was decided
+// on as "*": only who may act on all of them comes so far.
+func covers(l *casemate.Launch, name string) error {
+	if r := l.Event.Resource; r != "" && r != "*" && r != name {
+		return casemate.Errorf(casemate.Forbidden, "name the same thing in the resource and in the question", "the decision was on %q, the question is about %q", r, name)
+	}
+	return nil
 }

@@ -33,20 +33,20 @@ func (n *node) deployBuiltins() (map[string]builtin, error) {
 	}
 	return map[string]builtin{
 		"deploy.plan": bundle("casemate:PlanDeploy", func(ctx context.Context, l *casemate.Launch) (any, error) {
-			return d.Plan(ctx, l.Payload)
+			return d.For(l.Event.Resource).Plan(ctx, l.Payload)
 		}),
 		"deploy.apply": bundle("casemate:Deploy", func(ctx context.Context, l *casemate.Launch) (any, error) {
-			out, err := d.Apply(ctx, l.Payload, l.Principal.Name())
+			out, err := d.For(l.Event.Resource).Apply(ctx, l.Payload, l.Principal.Name())
 			if err == nil {
 				n.prepare(ctx)
 			}
 			return out, err
 		}),
 		"deploy.rollback": question("casemate:Rollback", "app", func(ctx context.Context, l *casemate.Launch, q deploy.RollbackRequest) (any, error) {
-			return d.Rollback(ctx, q, l.Principal.Name())
+			return d.For(l.Event.Resource).Rollback(ctx, q, l.Principal.Name())
 		}),
-		"deploy.history": question("casemate:ReadHistory", "app", func(ctx context.Context, _ *casemate.Launch, q deploy.HistoryRequest) (any, error) {
-			return d.History(ctx, q)
+		"deploy.history": question("casemate:ReadHistory", "app", func(ctx context.Context, l *casemate.Launch, q deploy.HistoryRequest) (any, error) {
+			return d.For(l.Event.Resource).History(ctx, q)
 		}),
 	}, nil
 }
@@ -87,13 +87,14 @@ the version before serves on. Deploying what is already in force changes nothing
 			}
 			defer os.Remove(bundle.Name())
 			defer bundle.Close()
-			if _, err := deploy.Pack(dir, manifest.Setting{Place: casemate.DefaultPlace, Now: time.Now()}, o, bundle); err != nil {
+			m, err := deploy.Pack(dir, manifest.Setting{Place: casemate.DefaultPlace, Now: time.Now()}, o, bundle)
+			if err != nil {
 				return asInvalid(err)
 			}
 			if planOnly {
-				return a.plan(cmd.Context(), bundle)
+				return a.plan(cmd.Context(), m.App, bundle)
 			}
-			return a.apply(cmd.Context(), bundle)
+			return a.apply(cmd.Context(), m.App, bundle)
 		}}
 	c.Flags().BoolVar(&planOnly, "plan", false, "only show what would change")
 	c.Flags().BoolVar(&noBuild, "no-build", false, "take the code as it lies there")
@@ -138,24 +139,24 @@ func (a *app) build(ctx context.Context, dir string) error {
 	return nil
 }
 
-func (a *app) upload(ctx context.Context, builtin string, bundle *os.File, out any) error {
+func (a *app) upload(ctx context.Context, app, builtin string, bundle *os.File, out any) error {
 	if _, err := bundle.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("sending the bundle: %w", err)
 	}
-	return a.withClient(func(c *admin.Client) error { return c.Upload(ctx, builtin, bundle, out) })
+	return a.withClient(func(c *admin.Client) error { return c.On(app).Upload(ctx, builtin, bundle, out) })
 }
 
-func (a *app) plan(ctx context.Context, bundle *os.File) error {
+func (a *app) plan(ctx context.Context, app string, bundle *os.File) error {
 	var p deploy.Plan
-	if err := a.upload(ctx, "deploy.plan", bundle, &p); err != nil {
+	if err := a.upload(ctx, app, "deploy.plan", bundle, &p); err != nil {
 		return err
 	}
 	return a.show(p, func(w io.Writer) { fmt.Fprint(w, p.String()) })
 }
 
-func (a *app) apply(ctx context.Context, bundle *os.File) error {
+func (a *app) apply(ctx context.Context, app string, bundle *os.File) error {
 	var out deploy.Outcome
-	if err := a.upload(ctx, "deploy.apply", bundle, &out); err != nil {
+	if err := a.upload(ctx, app, "deploy.apply", bundle, &out); err != nil {
 		return err
 	}
 	return a.show(out, func(w io.Writer) { outcomePage(w, &out) })
@@ -183,7 +184,7 @@ func (a *app) rollbackCommand() *cobra.Command {
 				q.App = args[0]
 			}
 			var out deploy.Outcome
-			if err := a.call(cmd.Context(), "deploy.rollback", q, &out); err != nil {
+			if err := a.callOn(cmd.Context(), q.App, "deploy.rollback", q, &out); err != nil {
 				return err
 			}
 			return a.show(out, func(w io.Writer) { outcomePage(w, &out) })
@@ -198,7 +199,7 @@ func (a *app) historyCommand() *cobra.Command {
 	return &cobra.Command{Use: "history APP", Short: "List the generations of an app and the versions of its functions", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var h deploy.History
-			if err := a.call(cmd.Context(), "deploy.history", deploy.HistoryRequest{App: args[0]}, &h); err != nil {
+			if err := a.callOn(cmd.Context(), args[0], "deploy.history", deploy.HistoryRequest{App: args[0]}, &h); err != nil {
 				return err
 			}
 			return a.show(h, func(w io.Writer) { historyPage(w, &h) })

@@ -34,6 +34,9 @@ type madeKey struct {
 func keyBuiltins(id *authn.Identity, place casemate.Place, hasRole func(string) bool) map[string]builtin {
 	return map[string]builtin{
 		"keys.create": question("casemate:CreateKey", "key", func(ctx context.Context, l *casemate.Launch, q keyQuestion) (any, error) {
+			if err := covers(l, q.Role); err != nil {
+				return nil, err
+			}
 			if !hasRole(q.Role) {
 				return nil, &casemate.Error{Code: casemate.NotFound, Field: "role", Message: fmt.Sprintf("there is no role %q", q.Role), Hint: "declare it under roles: in casemate.yaml and deploy, or use operator"}
 			}
@@ -90,7 +93,7 @@ func (a *app) keysCreate() *cobra.Command {
 			if q.Name == "" {
 				q.Name = q.Role
 			}
-			if err := a.call(cmd.Context(), "keys.create", q, &k); err != nil {
+			if err := a.callOn(cmd.Context(), q.Role, "keys.create", q, &k); err != nil {
 				return err
 			}
 			if out != "" {

@@ -16,7 +16,10 @@ import (
 
 func logBuiltins(j *journal.Journal) map[string]builtin {
 	return map[string]builtin{
-		"logs.read": stream("casemate:ReadLogs", "log", func(ctx context.Context, f journal.Filter, say func(any) error) error {
+		"logs.read": stream("casemate:ReadLogs", "log", func(ctx context.Context, l *casemate.Launch, f journal.Filter, say func(any) error) error {
+			if err := covers(l, f.Function); err != nil {
+				return err
+			}
 			return endOfStream(ctx, j.Read(ctx, f, func(l casemate.LogLine) error { return say(l) }))
 		}),
 	}
@@ -34,7 +37,7 @@ func (a *app) logsCommand() *cobra.Command {
 			if since > 0 {
 				f.Since = time.Now().Add(-since)
 			}
-			return a.stream(cmd.Context(), "logs.read", f, a.logLine)
+			return a.stream(cmd.Context(), f.Function, "logs.read", f, a.logLine)
 		}}
 	c.Flags().BoolVarP(&f.Follow, "follow", "f", false, "go on with new lines")
 	c.Flags().StringVar(&f.Request, "request", "", "only of the run with this request id")
@@ -56,10 +59,10 @@ func (a *app) logLine(line []byte) error {
 	return err
 }
 
-// stream asks the node for JSON lines.
-func (a *app) stream(ctx context.Context, builtin string, in any, do func(line []byte) error) error {
+// stream asks the node for JSON lines about one resource, or all.
+func (a *app) stream(ctx context.Context, resource, builtin string, in any, do func(line []byte) error) error {
 	return a.withClient(func(c *admin.Client) error {
-		err := c.Stream(ctx, builtin, in, do)
+		err := c.On(resource).Stream(ctx, builtin, in, do)
 		if ctx.Err() != nil {
 			return nil // ended by the reader
 		}

@@ -114,14 +114,14 @@ func (a *app) client() (*admin.Client, error) {
 	return admin.DialTLS(a.url, a.keyFile, a.ca)
 }
 
-// call asks the node one thing.
+// call asks the node one thing about all there is.
 func (a *app) call(ctx context.Context, builtin string, in, out any) error {
-	c, err := a.client()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	return c.Call(ctx, builtin, in, out)
+	return a.callOn(ctx, "", builtin, in, out)
+}
+
+// callOn asks about one named resource, which is what the policy then decides on.
+func (a *app) callOn(ctx context.Context, resource, builtin string, in, out any) error {
+	return a.withClient(func(c *admin.Client) error { return c.On(resource).Call(ctx, builtin, in, out) })
 }
 
 func envOr(name, otherwise string) string {

@@ -42,7 +42,7 @@ func auditBuiltins(log *audit.Log) map[string]builtin {
 			}
 			return nil, log.Export(ctx, l.Event.Stream)
 		}},
-		"audit.follow": stream("casemate:ListRecords", "record", func(ctx context.Context, f audit.Filter, say func(any) error) error {
+		"audit.follow": stream("casemate:ListRecords", "record", func(ctx context.Context, _ *casemate.Launch, f audit.Filter, say func(any) error) error {
 			err := log.Follow(ctx, f.After+1, func(e audit.Entry) error {
 				if e.Record.Action == audit.ActionSeal {
 					return nil
@@ -103,7 +103,7 @@ func (a *app) auditList() *cobra.Command {
 			if len(list) > 0 {
 				f.After = list[len(list)-1].Seq
 			}
-			return a.stream(cmd.Context(), "audit.follow", f, a.recordLine)
+			return a.stream(cmd.Context(), "", "audit.follow", f, a.recordLine)
 		}}
 	flags := c.Flags()
 	flags.StringVar(&f.Function, "function", "", "only of this function")
