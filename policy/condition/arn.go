@@ -57,7 +57,7 @@ func ParseARN(text string) (ARNPattern, error) {
 		a.dynamic = a.dynamic || a.head[i].dynamic
 	}
 	if !a.head[0].plain || a.head[0].text != "arn" {
-		return ARNPattern{}, fmt.Errorf("does not start with arn:")
+		return ARNPattern{}, fmt.Errorf(`does not start with "arn:"`)
 	}
 	a.tail = patternOf(es)
 	a.dynamic = a.dynamic || a.tail.dynamic

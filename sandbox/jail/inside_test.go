@@ -247,7 +247,9 @@ func insideEat([]string) any {
 		for i := 0; i < len(b); i += 4096 {
 			b[i] = 1
 		}
-		all = append(all, b)
+		if all = append(all, b); len(all) == 0 { // all of it stays in use
+			return "nothing"
+		}
 	}
 }
 

@@ -21,7 +21,6 @@ type watcher struct {
 	wake      [2]int // a pipe; closing its write end ends run
 	own       map[netip.Addr]bool
 	onConnect func(network, address string)
-	numbers   map[int32]string
 }
 
 // newWatcher serves a notifier. Addresses of listen, loopback and local sockets pass; everything else is refused.
