@@ -11,7 +11,9 @@ import (
 func TestBuiltinsAreReachedByTheAdminFrontAlone(t *testing.T) {
 	d := &directory{place: casemate.DefaultPlace, policy: func() (casemate.Decider, string) { return nil, "p" },
 		builtins: map[string]builtin{"keys.list": {action: "casemate:ListKeys", kind: "key"}},
-		find: func(*casemate.Event) (*casemate.Match, error) { return nil, casemate.Errorf(casemate.NotFound, "", "no") }}
+		find: func(*casemate.Event) (*casemate.Match, error) {
+			return nil, casemate.Errorf(casemate.NotFound, "", "no")
+		}}
 	for _, source := range []casemate.Source{casemate.SourceHTTP, casemate.SourceURL, casemate.SourceAsync, ""} {
 		e := &casemate.Event{Source: source, Target: casemate.Target{Builtin: "keys.list"}}
 		if _, err := d.Resolve(e); casemate.CodeOf(err) != casemate.NotFound {
