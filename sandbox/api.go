@@ -64,13 +64,6 @@ func (a *runtimeAPI) offer(inv *invocation) {
 // close releases every parked request. It is called once, when the sandbox ends.
 func (a *runtimeAPI) close() { close(a.closed) }
 
-// idle reports whether the runtime waits for an event.
-func (a *runtimeAPI) idle() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.state == stateReady
-}
-
 // initError is the body posted to /init/error, nil when there was none.
 func (a *runtimeAPI) initError() []byte {
 	a.mu.Lock()
