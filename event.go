@@ -2,6 +2,7 @@ package casemate
 
 import (
 	"io"
+	"strings"
 	"time"
 )
 
@@ -21,6 +22,22 @@ type Target struct {
 	Host, Method, Path string // a route: Path is the raw (still encoded) path, starting with "/"
 	Function           string // a function by name, "name:qualifier" or ARN
 	Builtin            string // an operation of the platform itself, "deploy", "keys.create"; SourceAdmin only
+}
+
+// String is the target in a few words, without the host: "POST /orders", "function price", "keys.create". It is cut at
+// 200 bytes.
+func (t Target) String() string {
+	s := t.Method + " " + t.Path
+	switch {
+	case t.Builtin != "":
+		s = t.Builtin
+	case t.Function != "":
+		s = "function " + t.Function
+	}
+	if len(s) > 200 {
+		s = strings.ToValidUTF8(s[:200], "")
+	}
+	return s
 }
 
 // CredentialKind names how a caller proves who it is.

@@ -31,6 +31,7 @@ type Record struct {
 	Chain    string    `json:"chain"`
 	Attempt  int       `json:"attempt,omitempty"`
 	Source   Source    `json:"source"`
+	Asked    string    `json:"asked,omitempty"` // Target.String of an event that ended before its resource was known
 	Action   string    `json:"action"`
 	Resource string    `json:"resource"`
 	Route    string    `json:"route,omitempty"`

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -52,6 +53,9 @@ func (s *story) refuse(name string, err error) error {
 	if e.Rule != "" {
 		reason += " (" + e.Rule + ")"
 	}
+	if name == casemate.PointWho && e.Err != nil { // why a credential does not hold is the operator's to know
+		reason += fmt.Sprintf(": %.200s", e.Err)
+	}
 	s.point(name, casemate.Denied, reason)
 	return err
 }
@@ -83,6 +87,9 @@ func (s *story) ran(res *casemate.Result) {
 // outcome writes the end of the story; it is the only place that does.
 func (s *story) outcome(now time.Time, res *casemate.Result, err error) {
 	s.rec.Closed = now
+	if s.rec.Resource == "" {
+		s.rec.Asked = s.event.Target.String()
+	}
 	o := &s.rec.Outcome
 	switch {
 	case err != nil:

@@ -30,6 +30,7 @@ func Append(b []byte, r *casemate.Record) []byte {
 		e.number("attempt", int64(r.Attempt))
 	}
 	e.text("source", string(r.Source))
+	e.some("asked", r.Asked)
 	e.text("action", r.Action)
 	e.text("resource", r.Resource)
 	e.some("route", r.Route)
