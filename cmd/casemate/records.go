@@ -133,7 +133,7 @@ func recordTable(w io.Writer, list []audit.Entry) {
 }
 
 func recordCells(r *casemate.Record) []string {
-	return []string{r.Opened.Local().Format("15:04:05.000"), r.Principal, or(r.Route, r.Action), or(r.Function, "-"), outcome(r),
+	return []string{r.Opened.Local().Format("15:04:05.000"), r.Principal, or(r.Route, or(r.Action, r.Asked)), or(r.Function, "-"), outcome(r),
 		or(r.Decision.Statement, "-"), verdicts(r), duration(r.Closed.Sub(r.Opened)), r.ID}
 }
 
@@ -183,11 +183,17 @@ func recordPage(w io.Writer, e *audit.Entry) {
 	line("record", "%s (number %d)", r.ID, e.Seq)
 	line("opened", "%s, took %s", r.Opened.Local().Format(time.RFC3339Nano), duration(r.Closed.Sub(r.Opened)))
 	line("who", "%s, role %s, from %s", r.Principal, or(r.Role, "-"), or(r.SourceIP, "this machine"))
-	line("what", "%s on %s", r.Action, r.Resource)
+	if r.Resource == "" {
+		line("asked for", "%s", r.Asked)
+	} else {
+		line("what", "%s on %s", r.Action, r.Resource)
+	}
 	if r.Function != "" {
 		line("function", "%s/%s version %.12s", r.App, r.Function, r.Version)
 	}
-	line("decision", "%s by %s (%s): %s", r.Decision.Verdict, or(r.Decision.Statement, "nothing"), or(r.Decision.Layer, "-"), r.Decision.Reason)
+	if r.Decision.Layer != "" || r.Decision.Statement != "" || r.Decision.Reason != "" {
+		line("decision", "%s by %s (%s): %s", r.Decision.Verdict, or(r.Decision.Statement, "nothing"), or(r.Decision.Layer, "-"), r.Decision.Reason)
+	}
 	if r.Decision.Origin != "" {
 		line("", "written in %s", r.Decision.Origin)
 	}
