@@ -20,7 +20,7 @@ import (
 // stage is what all scripts share: it is built once.
 type stage struct {
 	bin      string            // folder of the binary
-	guest    string            // folder with the guest of guest/, as guest.wasm
+	guest    string            // folder with the guest of guest/, as guest/bootstrap
 	shop     string            // examples/orders with its functions built
 	runtimes []string          // families that this machine has
 	weak     bool              // the kernel does not give every wall
@@ -70,7 +70,7 @@ func (s *stage) build(dir string) error {
 		flags    []string
 	}{
 		{s.bin + "/casemate", "../../cmd/casemate", nil, race},
-		{s.guest + "/guest.wasm", "./guest", wasm, nil},
+		{s.guest + "/guest/bootstrap", "./guest", native, nil},
 		{s.shop + "/build/price.wasm", "../../examples/orders/price", wasm, nil},
 		{s.shop + "/build/receipt/bootstrap", "../../examples/orders/receipt", native, nil},
 		{s.shop + "/build/unruly/bootstrap", "../../examples/orders/unruly", native, nil},
@@ -158,7 +158,7 @@ func setup(ctx context.Context, env *testscript.Env) error {
 	env.Setenv("GUEST", shared.guest)
 	env.Setenv("SHOP", shared.shop)
 	env.Setenv("SOON", time.Now().AddDate(0, 1, 0).UTC().Format(time.DateOnly))
-	return os.CopyFS(filepath.Join(env.WorkDir, "code"), os.DirFS(shared.guest))
+	return os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS(shared.guest))
 }
 
 // condition is [has:FAMILY]: whether this machine has a runtime. On CI none may be missing; elsewhere it is said aloud.

@@ -50,7 +50,7 @@ func hostile(kind string, n int, ts *testscript.TestScript) ([]byte, error) {
 	case "component": // a WebAssembly component: layer 1 instead of 0
 		return []byte("\x00asm\x0d\x00\x01\x00"), nil
 	case "truncated": // half of a good module
-		module := ts.ReadFile("code/guest.wasm")
+		module := ts.ReadFile("shop/guest/bootstrap")
 		return []byte(module[:len(module)/2]), nil
 	}
 	if trick, ok := strings.CutPrefix(kind, "zip-"); ok {

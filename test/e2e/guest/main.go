@@ -1,40 +1,35 @@
-// Command guest is the function of the end-to-end tests, for the WebAssembly sandbox: the last part of the path says what
-// it does with its event.
+// Command guest is the function of the end-to-end tests, an ordinary AWS Lambda function: the last part of the path says
+// what it does with its event.
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambda"
 )
 
-func main() {
-	var event struct {
-		Path    string            `json:"rawPath"`
-		Query   string            `json:"rawQueryString"`
-		Body    string            `json:"body"`
-		Base64  bool              `json:"isBase64Encoded"`
-		Headers map[string]string `json:"headers"`
-	}
-	if err := json.NewDecoder(os.Stdin).Decode(&event); err != nil {
-		fmt.Fprintln(os.Stderr, "reading the event:", err)
-		os.Exit(1)
-	}
-	switch event.Path[strings.LastIndexByte(event.Path, '/')+1:] {
+func main() { lambda.Start(handle) }
+
+func handle(_ context.Context, e events.APIGatewayV2HTTPRequest) (any, error) {
+	switch e.RawPath[strings.LastIndexByte(e.RawPath, '/')+1:] {
 	case "spin":
 		for n := uint64(1); n != 0; n += 2 {
 		}
 	case "crash":
-		panic("the password is in line 42 of secret.go")
+		fmt.Fprintln(os.Stderr, "panic: the password is in line 42 of secret.go")
+		os.Exit(2)
+	case "fail":
+		return nil, errors.New("the password is in line 42 of secret.go")
 	case "junk":
-		fmt.Print("\xff\xfe{")
-		return
+		return json.RawMessage(`{"statusCode":9999,"headers":{"a\nb":"c"}}`), nil
 	}
-	fmt.Fprintln(os.Stderr, "the guest was called")
-	answer := map[string]any{"path": event.Path, "query": event.Query, "body": event.Body, "base64": event.Base64, "headers": event.Headers,
-		"greeting": os.Getenv("GREETING")}
-	if err := json.NewEncoder(os.Stdout).Encode(answer); err != nil {
-		os.Exit(1)
-	}
+	fmt.Println("the guest was called")
+	return map[string]any{"path": e.RawPath, "query": e.RawQueryString, "body": e.Body, "base64": e.IsBase64Encoded, "headers": e.Headers,
+		"greeting": os.Getenv("GREETING")}, nil
 }
