@@ -129,5 +129,10 @@ func AsError(err error) *Error {
 	return &Error{Code: Fault, Message: "internal error", Hint: "give the request id to the operator", Err: err}
 }
 
-// CodeOf is AsError(err).Code.
-func CodeOf(err error) Code { return AsError(err).Code }
+// CodeOf is AsError(err).Code; of no error it is the zero Code, so that it may be asked before err is looked at.
+func CodeOf(err error) Code {
+	if err == nil {
+		return Fault
+	}
+	return AsError(err).Code
+}
