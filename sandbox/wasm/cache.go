@@ -241,7 +241,7 @@ func (p *Pool) startWorker(ctx context.Context, f *function) (*link, error) {
 		return nil, fmt.Errorf("fetching the module: %w", err)
 	}
 	w, err := p.loadWorker(ctx, v, path, dir)
-	if !made && casemate.CodeOf(err) == casemate.Invalid {
+	if err != nil && !made && casemate.CodeOf(err) == casemate.Invalid {
 		// The kept code may be damaged, or of another kind of CPU: once, it is made again.
 		if err = p.forget(v); err == nil {
 			if dir, _, err = p.compile(ctx, v); err == nil {

@@ -428,6 +428,24 @@ func TestPreparedCodeIsKeptAndRepaired(t *testing.T) {
 	}
 }
 
+// TestKeptCodeServesTheNextNode is the ordinary restart: what was compiled before is whole.
+func TestKeptCodeServesTheNextNode(t *testing.T) {
+	b := newBed(t, nil)
+	v := b.version("echo", guests.Echo())
+	if err := b.Prepare(context.Background(), v); err != nil {
+		t.Fatal(err)
+	}
+	again, err := NewPool(b.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close(context.Background())
+	r, err := again.Run(context.Background(), b.launch(v, "x"))
+	if err != nil || string(r.Payload) != "x" {
+		t.Fatal(r, err)
+	}
+}
+
 func TestBadModuleFailsItsInit(t *testing.T) {
 	b := newBed(t, nil)
 	bad := guests.Hello()
