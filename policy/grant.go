@@ -155,9 +155,9 @@ func pathPattern(path string) (glob, beyond string, err error) {
 	return glob, strings.Repeat("/*", len(segments)+1), nil
 }
 
-// invoke grants a function by name, in every version and under every alias.
+// invoke grants a function by name, in every version and under every alias, by its API and by its URL.
 func (g granter) invoke(s *casemate.Statement, name string) error {
-	s.Action = []string{"lambda:InvokeFunction"}
+	s.Action = []string{"lambda:InvokeFunction", "lambda:InvokeFunctionUrl"}
 	if name != "*" && !isName(name, "-_") {
 		return fmt.Errorf("%q is no name of a function", name)
 	}

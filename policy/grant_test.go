@@ -154,3 +154,10 @@ func FuzzGrant(f *testing.F) {
 		}
 	})
 }
+
+// A function's URL is a way to invoke it: without this, no grant opened one.
+func TestInvokeGrantOpensURL(t *testing.T) {
+	arn := casemate.DefaultPlace.FunctionARN("price")
+	decides(t, "invoke price", [][2]string{{"lambda:InvokeFunctionUrl", arn}, {"lambda:InvokeFunction", arn}}, casemate.Allowed)
+	decides(t, "invoke price", [][2]string{{"lambda:InvokeFunctionUrl", arn + "s"}, {"lambda:DeleteFunction", arn}}, casemate.Denied)
+}
