@@ -13,6 +13,7 @@
 //	json PATH -> NAME               keep it in $NAME
 //	header NAME -> VAR              keep a header of the last answer
 //	await PATTERN PROGRAM ARGS      run a program until a line of its output matches, then interrupt it; it must exit 0
+//	until PATTERN PROGRAM ARGS      run a program again and again until its output matches
 //	replace FILE OLD NEW            change a file
 //	jwt keys FILE / jwt token ...   make a key set, and tokens of it
 //	make KIND FILE                  make a hostile file: see make_test.go

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -50,7 +51,7 @@ func hostile(kind string, n int, ts *testscript.TestScript) ([]byte, error) {
 	case "component": // a WebAssembly component: layer 1 instead of 0
 		return []byte("\x00asm\x0d\x00\x01\x00"), nil
 	case "truncated": // half of a good module
-		module := ts.ReadFile("shop/guest/bootstrap")
+		module := ts.ReadFile(filepath.Join(shared.shop, "build/price.wasm"))
 		return []byte(module[:len(module)/2]), nil
 	}
 	if trick, ok := strings.CutPrefix(kind, "zip-"); ok {
@@ -114,7 +115,7 @@ func code(trick string) ([]byte, error) {
 	case "bomb":
 		entries = append(entries, entry{"zeros", 0o644, 30 << 20})
 	case "many":
-		for i := range 70_000 {
+		for i := range 110_000 {
 			entries = append(entries, entry{"f" + strconv.Itoa(i), 0o644, 0})
 		}
 	default:

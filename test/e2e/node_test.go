@@ -57,6 +57,7 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 		scheme, addr, _ := strings.Cut(u, "://")
 		ts.Setenv(strings.ToUpper(scheme), u)
 		ts.Setenv(strings.ToUpper(scheme)+"_ADDR", addr)
+		ts.Setenv(strings.ToUpper(scheme)+"_PORT", addr[strings.LastIndexByte(addr, ':')+1:])
 	}
 	ts.Setenv("CA", at.CA)
 	ts.Setenv("ADMIN", at.Admin)
@@ -126,4 +127,21 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("interrupted, it ended with %v\n%s", err, errs.String())
 	}
 	put(ts, found+"\n")
+}
+
+// until runs a program again and again until its output matches.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until PATTERN PROGRAM ARGS")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if text := ts.ReadFile("stdout"); pattern.MatchString(text) {
+			put(ts, text)
+			return
+		}
+		ts.Check(of(ts).ctx.Err())
+	}
 }

@@ -1,0 +1,127 @@
+package faults
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"casemate"
+	"casemate/deploy"
+	"casemate/deploy/manifest"
+	"casemate/internal/casetest/guests"
+)
+
+// stage is what all tests share.
+type stage struct {
+	binary string // casemate
+	native []byte // the guest, as its bootstrap
+	weak   bool   // the kernel does not give every wall
+	full   bool
+	seed   uint64
+}
+
+var shared stage
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "casemate-faults-")
+	if err != nil {
+		log.Print(err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if err := shared.build(dir); err != nil {
+		log.Print(err)
+		return 1
+	}
+	return m.Run()
+}
+
+func (s *stage) build(dir string) error {
+	s.full, s.seed = os.Getenv("CASEMATE_FULL") == "1", uint64(time.Now().UnixNano())
+	if text := os.Getenv("CASEMATE_SEED"); text != "" {
+		var err error
+		if s.seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			return fmt.Errorf("CASEMATE_SEED: %w", err)
+		}
+	}
+	s.binary = filepath.Join(dir, "casemate")
+	guest := filepath.Join(dir, "bootstrap")
+	for out, pkg := range map[string]string{s.binary: "../../cmd/casemate", guest: "./guest"} {
+		cmd := exec.Command("go", "build", "-trimpath", "-o", out, pkg)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if text, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("building %s: %w\n%s", pkg, err, text)
+		}
+	}
+	var err error
+	if s.native, err = os.ReadFile(guest); err != nil {
+		return err
+	}
+	out, err := exec.Command(s.binary, "doctor", "--json").Output()
+	var d struct{ Ready bool }
+	if jerr := json.Unmarshal(out, &d); jerr != nil {
+		return fmt.Errorf("casemate doctor: %w, %w", err, jerr)
+	}
+	if s.weak = !d.Ready; s.weak {
+		log.Print("*** this kernel does not give every wall: the nodes run with --allow-weak-sandbox ***")
+	}
+	return nil
+}
+
+// draw gives the random numbers of one test and prints what plays it again.
+func draw(t *testing.T) *rand.Rand {
+	t.Helper()
+	t.Logf("CASEMATE_SEED=%d", shared.seed)
+	return rand.New(rand.NewPCG(shared.seed, uint64(len(t.Name()))))
+}
+
+// app is the manifest of the app under test. Each function is there for one thing that can go wrong.
+const app = `app: faults
+functions:
+  echo: {runtime: wasm, code: echo.wasm, timeout: 30s, memory: 32MB, rate: 100000/s burst 100000}
+  trap: {runtime: wasm, code: trap.wasm, timeout: 30s, memory: 32MB, async: {retries: 0}}
+  said: {runtime: wasm, code: said.wasm, timeout: 30s, memory: 32MB}
+  warm: {runtime: provided.al2023, code: native, timeout: 30s, memory: 128MB, isolation: warm, rate: 100000/s burst 100000}
+  hang: {runtime: provided.al2023, code: native, timeout: 900s, memory: 128MB}
+routes:
+  POST /echo: {function: echo, auth: [key], rate: 100000/s burst 100000}
+  POST /trap: {function: trap, auth: [key]}
+  GET /said: {function: said, auth: [key], rate: 100000/s burst 100000}
+  POST /warm: {function: warm, auth: [key], rate: 100000/s burst 100000}
+  POST /hang: {function: hang, auth: [key]}
+roles:
+  caller:
+    grants: [call POST /echo, call POST /trap, call GET /said, call POST /warm, call POST /hang]
+`
+
+// bundle packs the app as "casemate deploy" does; said answers the generation.
+func bundle(t *testing.T, generation int) []byte {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "native"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{
+		manifest.File: []byte(app), "echo.wasm": guests.Echo(), "trap.wasm": guests.Trap(), "native/bootstrap": shared.native,
+		"said.wasm": guests.Say(strconv.Itoa(generation), 1),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var b bytes.Buffer
+	if _, err := deploy.Pack(dir, manifest.Setting{Place: casemate.DefaultPlace, Now: time.Now()}, deploy.Options{}, &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
