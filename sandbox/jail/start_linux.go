@@ -2,7 +2,6 @@ package jail
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -105,9 +104,9 @@ func (c *Child) confine(l *Limits, broken []string) (weak []Missing) {
 
 // spawnStage spawns the stage, puts it into its cgroup and gives it its order.
 func (l *launcher) spawnStage(s *Spec, o *stage.Order, c *Child) (*net.UnixConn, error) {
-	data, err := json.Marshal(o)
-	if err != nil || len(data) > stage.MaxOrder {
-		return nil, fmt.Errorf("order of %d bytes, at most %d: %w", len(data), stage.MaxOrder, err)
+	data := o.Encode()
+	if len(data) > stage.MaxOrder {
+		return nil, fmt.Errorf("order of %d bytes, at most %d", len(data), stage.MaxOrder)
 	}
 	ours, theirs, err := controlPair()
 	if err != nil {
@@ -204,7 +203,7 @@ func (c *Child) hear(data, oob []byte, out *stage.Outcome) error {
 	if err := c.takeSockets(oob); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(data, out); err != nil {
+	if err := out.Decode(data); err != nil {
 		return fmt.Errorf("reading the stage's report: %w", err)
 	}
 	switch {

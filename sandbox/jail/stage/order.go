@@ -12,7 +12,7 @@ const (
 	MaxPassed = 128       // descriptors, in either direction
 )
 
-// The tags of the two binary messages that a filtered stage sends; every other message is an Outcome in JSON.
+// The tags of the two binary messages that a filtered stage sends; every other message is an Outcome.
 const (
 	TagNotifier = 'N' // followed by the number of the notifier's descriptor in the stage: fetch it, then answer a byte
 	TagFailed   = 'X' // followed by the errno of the exec; both numbers are 4 bytes, little-endian

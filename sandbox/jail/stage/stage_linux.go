@@ -1,18 +1,16 @@
 package stage
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"runtime"
-
-	"golang.org/x/sys/unix"
+	"strconv"
+	"syscall"
 )
 
 // init is the early dispatch: in a re-executed stage it never returns, so nothing of the rest of the binary is
 // initialised. It is the one init of the project. Go initialises ready packages in order of their paths (Go spec,
-// "Program initialization"), and this one is ready early.
+// "Program initialization"), and this one is ready as soon as os is: nothing it imports may need more.
 func init() {
 	if len(os.Args) == 1 && os.Args[0] == Name {
 		runtime.LockOSThread() // capabilities, seccomp and Landlock belong to a thread: this one becomes the program
@@ -65,12 +63,12 @@ func (s *stager) build() error {
 		do   func() error
 	}{
 		{WallNamespaces, true, s.separate},
-		{WallCgroupNS, false, func() error { return unix.Unshare(unix.CLONE_NEWCGROUP) }},
+		{WallCgroupNS, false, func() error { return syscall.Unshare(cloneNewCgroup) }},
 		{WallNet, true, s.network},
 		{WallRoot, true, s.root},
 		{WallProc, false, s.proc},
 		{WallRoot, true, s.seal},
-		{WallNoNewPrivs, true, func() error { return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }},
+		{WallNoNewPrivs, true, func() error { return prctl(prNoNewPrivs, 1) }},
 		{WallLandlock, false, s.landlock},
 		{WallCaps, true, s.bound},
 		{WallUID, true, s.become},
@@ -116,42 +114,38 @@ func (s *stager) held(wall string) {
 
 // receive takes the order from descriptor 0. The control socket then goes above everything that is the program's.
 func (s *stager) receive() error {
-	control, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3+MaxPassed)
+	control, err := call(syscall.SYS_FCNTL, 0, syscall.F_DUPFD_CLOEXEC, 3+MaxPassed)
 	if err != nil {
 		return err
 	}
 	s.control = control
 	buf := make([]byte, MaxOrder)
-	n, err := unix.Read(control, buf)
+	n, err := syscall.Read(control, buf)
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal(buf[:n], s.Order)
+	return s.Order.Decode(buf[:n])
 }
 
 // report sends the Outcome, and with it the descriptors that the node shall have.
 func (s *stager) report(fds []int) error {
-	data, err := json.Marshal(s.out)
-	if err != nil {
-		return err
-	}
 	var rights []byte
 	if len(fds) > 0 {
-		rights = unix.UnixRights(fds...)
+		rights = syscall.UnixRights(fds...)
 	}
-	return unix.Sendmsg(s.control, data, rights, nil, 0)
+	return syscall.Sendmsg(s.control, s.out.Encode(), rights, nil, 0)
 }
 
 // separate checks that the namespaces are really new and gives them a name. The clone made them.
 func (s *stager) separate() error {
 	if os.Getpid() != 1 {
-		return fmt.Errorf("pid %d in an own pid namespace", os.Getpid())
+		return errors.New("pid " + strconv.Itoa(os.Getpid()) + " in an own pid namespace")
 	}
-	unix.Umask(0) // the modes of the new root are as written here, whatever the node's mask is
-	if err := unix.Sethostname([]byte(s.Hostname)); err != nil {
-		return fmt.Errorf("setting the host name: %w", err)
+	syscall.Umask(0) // the modes of the new root are as written here, whatever the node's mask is
+	if err := syscall.Sethostname([]byte(s.Hostname)); err != nil {
+		return doing("setting the host name", err)
 	}
-	return unix.Setdomainname([]byte("(none)"))
+	return syscall.Setdomainname([]byte("(none)"))
 }
 
 // enter sets the limits, closes what is left, puts up the system call filter and becomes the program.
@@ -162,24 +156,24 @@ func (s *stager) enter() error {
 	if err := setLimits(s.Limits); err != nil {
 		return err
 	}
-	if err := unix.Chdir(s.Dir); err != nil {
-		return fmt.Errorf("entering %s: %w", s.Dir, err)
+	if err := syscall.Chdir(s.Dir); err != nil {
+		return doing("entering "+s.Dir, err)
 	}
-	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	null, err := syscall.Open("/dev/null", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("opening /dev/null: %w", err)
+		return doing("opening /dev/null", err)
 	}
-	if err := unix.Dup3(null, 0, 0); err != nil {
+	if err := syscall.Dup3(null, 0, 0); err != nil {
 		return err
 	}
-	if err := unix.CloseRange(uint(3+s.Files), 1<<32-1, unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		return fmt.Errorf("closing descriptors: %w", err)
+	if _, err := call(sysCloseRange, uintptr(3+s.Files), 1<<32-1, closeRangeCloexec); err != nil {
+		return doing("closing descriptors", err)
 	}
 	// The node's death must end the jail; changing credentials has cleared the signal that the clone set.
-	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
-		return fmt.Errorf("tying the jail to the node: %w", err)
+	if err := prctl(prPdeathsig, uintptr(syscall.SIGKILL)); err != nil {
+		return doing("tying the jail to the node", err)
 	}
-	unix.Umask(0o022)
+	syscall.Umask(0o022)
 	p, err := newProgram(s.Order, s.control)
 	if err != nil {
 		return err

@@ -1,0 +1,3 @@
+package stage
+
+const sysSeccomp = 317 // arch/x86/entry/syscalls/syscall_64.tbl
