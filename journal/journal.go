@@ -30,14 +30,18 @@ type Config struct {
 // Bounds of the queue between functions and the file, and between the file and one follower.
 const (
 	queueLines    = 8192
+	queueBytes    = 16 << 20 // of their text
 	followerLines = 1024
 	segmentSuffix = ".jsonl"
 )
 
+// gather is how long lines wait for company before they are written: a busy node pays one wake-up for many.
+const gather = 5 * time.Millisecond
+
 // Journal is open until Close.
 type Journal struct {
 	cfg     Config
-	lines   chan casemate.LogLine
+	some    chan struct{} // holds a token while lines wait
 	asks    chan chan view
 	leaves  chan chan casemate.LogLine
 	done    chan struct{}
@@ -45,6 +49,11 @@ type Journal struct {
 	once    sync.Once
 	dropped atomic.Uint64
 	failed  atomic.Bool
+
+	mu    sync.Mutex
+	lines []casemate.LogLine // waiting, at most queueLines
+	bytes int                // of their text, at most queueBytes
+	spare []casemate.LogLine // the other half of the pair, empty
 }
 
 // view is what a reader may read without meeting a line that also comes live.
@@ -76,7 +85,7 @@ func Open(cfg Config) (*Journal, error) {
 	if err := w.rotate(); err != nil {
 		return nil, fmt.Errorf("opening the journal: %w", err)
 	}
-	j := &Journal{cfg: cfg, lines: make(chan casemate.LogLine, queueLines), asks: make(chan chan view),
+	j := &Journal{cfg: cfg, some: make(chan struct{}, 1), asks: make(chan chan view),
 		leaves: make(chan chan casemate.LogLine), done: make(chan struct{}), stop: make(chan struct{})}
 	go j.run(w)
 	return j, nil
@@ -84,10 +93,18 @@ func Open(cfg Config) (*Journal, error) {
 
 // Write queues a line. It never blocks: a line that finds the queue full is dropped and counted.
 func (j *Journal) Write(l casemate.LogLine) {
-	select {
-	case j.lines <- l:
-	default:
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.lines) >= queueLines || j.bytes+len(l.Text) > queueBytes {
 		j.dropped.Add(1)
+		return
+	}
+	j.bytes += len(l.Text)
+	if j.lines = append(j.lines, l); len(j.lines) == 1 {
+		select {
+		case j.some <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -107,8 +124,8 @@ func (j *Journal) run(w *writer) {
 	defer w.close()
 	for {
 		select {
-		case l := <-j.lines:
-			w.add(l)
+		case <-j.some:
+			j.pause()
 			j.drain(w)
 		case ask := <-j.asks:
 			j.drain(w)
@@ -122,12 +139,30 @@ func (j *Journal) run(w *writer) {
 	}
 }
 
-// drain takes what is queued now and writes all of it at once: a busy node pays one write for many lines. A disk that is
-// full costs lines, not runs, and is said once until it goes well again.
-func (j *Journal) drain(w *writer) {
-	for range len(j.lines) {
-		w.add(<-j.lines)
+// pause lets lines gather, unless the journal closes.
+func (j *Journal) pause() {
+	t := time.NewTimer(gather)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-j.stop:
 	}
+}
+
+// drain takes what is queued now and writes all of it at once. A disk that is full costs lines, not runs, and is said once
+// until it goes well again.
+func (j *Journal) drain(w *writer) {
+	j.mu.Lock()
+	lines := j.lines
+	j.lines, j.spare, j.bytes = j.spare[:0], nil, 0
+	j.mu.Unlock()
+	for i := range lines {
+		w.add(lines[i])
+	}
+	clear(lines)
+	j.mu.Lock()
+	j.spare = lines
+	j.mu.Unlock()
 	lost, err := w.flush()
 	j.dropped.Add(uint64(lost))
 	if failed := err != nil; j.failed.Swap(failed) != failed && failed {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -153,5 +154,22 @@ func TestLineEncodingIsJSON(t *testing.T) {
 		if got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
+	}
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	j := &Journal{some: make(chan struct{}, 1)} // nobody takes
+	long := strings.Repeat("x", 1<<20)
+	for range 20 {
+		j.Write(line("a", long))
+	}
+	if j.Dropped() != 4 || len(j.lines) != 16 {
+		t.Errorf("dropped %d of 20 MB, kept %d lines", j.Dropped(), len(j.lines))
+	}
+	for range queueLines + 10 {
+		j.Write(line("a", ""))
+	}
+	if len(j.lines) != queueLines {
+		t.Errorf("kept %d lines", len(j.lines))
 	}
 }
