@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -20,6 +21,9 @@ import (
 	"casemate/quota"
 	"casemate/telemetry"
 )
+
+// nodeGC lets garbage grow to four times the live heap, which is some 10 MB: collecting less often is worth that much.
+const nodeGC = 300
 
 // upFlags are the words of `casemate up`, before they are checked.
 type upFlags struct {
@@ -117,6 +121,9 @@ func digits(s string, n int) bool {
 // up runs a node until ctx ends or a listener fails.
 func (a *app) up(ctx context.Context, cfg nodeConfig) error {
 	slog.SetDefault(cfg.Log)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(nodeGC)
+	}
 	n, err := openNode(ctx, cfg)
 	if err != nil {
 		return err
