@@ -1,6 +1,7 @@
 package jail
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -91,30 +92,42 @@ func (l *launcher) giveUID(uid int) {
 	l.mu.Unlock()
 }
 
-// spawn re-executes this binary as a stage in new namespaces.
-func (l *launcher) spawn(files []*os.File) (*os.Process, error) {
+// spawn re-executes this binary as a stage in new namespaces and in a group.
+func (l *launcher) spawn(files []*os.File, g *cgroup.Group) (*os.Process, error) {
 	attr := &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
 		Setsid:     true,
 		Pdeathsig:  syscall.SIGKILL,
 	}
+	wall := WallNamespaces
 	if !l.root {
+		wall = WallUserNS
 		attr.Cloneflags |= unix.CLONE_NEWUSER
 		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: stage.UID, HostID: os.Geteuid(), Size: 1}}
 		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: stage.UID, HostID: os.Getegid(), Size: 1}}
 		attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE, unix.CAP_SETPCAP}
 	}
+	// The stage needs no collector and no parallelism; its environment is gone once it is the program.
+	env := []string{"GOGC=off", "GOMAXPROCS=1"}
 	var process *os.Process
 	var err error
 	done := make(chan struct{})
 	l.work <- func() {
 		defer close(done)
-		// The stage needs no collector and no parallelism; its environment is gone once it is the program.
-		process, err = os.StartProcess("/proc/self/exe", []string{stage.Name},
-			&os.ProcAttr{Env: []string{"GOGC=off", "GOMAXPROCS=1"}, Files: files, Sys: attr})
+		leave, entered := g.Enter()
+		if err = entered; err == nil {
+			process, err = os.StartProcess("/proc/self/exe", []string{stage.Name}, &os.ProcAttr{Env: env, Files: files, Sys: attr})
+			if err != nil {
+				err = &WallError{[]Missing{missing(wall, err.Error())}}
+			}
+		}
+		err = errors.Join(err, leave())
 	}
 	<-done
-	return process, err
+	if process == nil || err != nil {
+		return process, err
+	}
+	return process, g.Join(process.Pid)
 }
 
 // canSwitch says whether this process can make namespaces and switch uids itself, or needs a user namespace for it.

@@ -119,16 +119,9 @@ func (l *launcher) spawnStage(s *Spec, o *stage.Order, c *Child) (*net.UnixConn,
 		return nil, err
 	}
 	defer null.Close()
-	if c.process, err = l.spawn(s.files(theirs, null)); err != nil {
+	if c.process, err = l.spawn(s.files(theirs, null), c.group); err != nil {
 		ours.Close()
-		wall := WallNamespaces
-		if !l.root {
-			wall = WallUserNS
-		}
-		return nil, &WallError{[]Missing{missing(wall, err.Error())}}
-	}
-	if err := c.group.Join(c.process.Pid); err != nil {
-		return ours, err
+		return nil, err
 	}
 	_, err = ours.Write(data)
 	return ours, err

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -195,11 +196,15 @@ func handOn(dir, controller string) error {
 // Group is one jail's control groups. A nil Group is none: its methods do nothing.
 type Group struct {
 	dirs map[string]base // by controller; several may share one directory
+
+	mu       sync.Mutex
+	removed  bool
+	counters map[string]int // descriptors of the files that Usage reads, by name
 }
 
 // Make makes a group with its limits, and says which walls it could not make.
 func (c *Tree) Make(l Limits, broken []string) (*Group, []Missing) {
-	g := &Group{dirs: map[string]base{}}
+	g := &Group{dirs: map[string]base{}, counters: map[string]int{}}
 	name := prefix + strconv.Itoa(os.Getpid()) + "-" + strings.ToLower(rand.Text())
 	var weak []Missing
 	for _, k := range controllers {
@@ -264,15 +269,21 @@ func optional(err error) error {
 	return err
 }
 
+// put writes one value. Plain calls: the runtime's poller, which these files refuse, would cost more than the write.
 func put(file, value string) error {
-	if err := os.WriteFile(file, []byte(value), 0o644); err != nil {
-		return fmt.Errorf("writing cgroup limit: %w", err)
+	fd, err := unix.Open(file, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC, 0o644)
+	if err == nil {
+		_, err = unix.Write(fd, []byte(value))
+		unix.Close(fd)
+	}
+	if err != nil {
+		return fmt.Errorf("writing cgroup limit: %w", &os.PathError{Op: "write", Path: file, Err: err})
 	}
 	return nil
 }
 
 // each calls f once per directory.
-func (g *Group) each(f func(dir string) error) error {
+func (g *Group) each(f func(b base) error) error {
 	if g == nil {
 		return nil
 	}
@@ -281,7 +292,7 @@ func (g *Group) each(f func(dir string) error) error {
 	for _, b := range g.dirs {
 		if !seen[b.dir] {
 			seen[b.dir] = true
-			errs = append(errs, f(b.dir))
+			errs = append(errs, f(b))
 		}
 	}
 	return errors.Join(errs...)
@@ -298,23 +309,57 @@ func (g *Group) Held() []string {
 	return walls
 }
 
-// Join moves a process in, with all of its threads.
+// Enter moves the calling thread into the version 1 groups, so that what it spawns is born there, and gives the way back.
+// Moving itself costs a thread microseconds; moving another process waits until every processor has passed a quiet
+// state, which takes milliseconds on a busy machine (kernel/cgroup/cgroup.c, cgroup_procs_write_start). The caller is
+// locked to its thread, and calls leave before anything else, whatever happened.
+func (g *Group) Enter() (leave func() error, err error) {
+	move := func(up string) error {
+		return g.each(func(b base) error {
+			if b.v2 {
+				return nil
+			}
+			return put(filepath.Join(b.dir, up, "tasks"), "0")
+		})
+	}
+	return func() error { return move("..") }, move(".")
+}
+
+// Join moves a process into the groups that Enter leaves out, with all of its threads.
 func (g *Group) Join(pid int) error {
-	return g.each(func(dir string) error { return put(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid)) })
+	return g.each(func(b base) error {
+		if !b.v2 {
+			return nil
+		}
+		return put(filepath.Join(b.dir, "cgroup.procs"), strconv.Itoa(pid))
+	})
 }
 
 // Remove takes the directories away. The kernel needs a moment after the last process has gone.
 func (g *Group) Remove() error {
-	return g.each(func(dir string) error {
+	g.closeCounters()
+	return g.each(func(b base) error {
 		var err error
 		for wait := 100 * time.Microsecond; wait < 2*time.Second; wait *= 2 {
-			if err = unix.Rmdir(dir); err == nil || errors.Is(err, unix.ENOENT) {
+			if err = unix.Rmdir(b.dir); err == nil || errors.Is(err, unix.ENOENT) {
 				return nil
 			}
 			time.Sleep(wait)
 		}
 		return fmt.Errorf("removing cgroup: %w", err)
 	})
+}
+
+func (g *Group) closeCounters() {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, fd := range g.counters {
+		unix.Close(fd)
+	}
+	g.counters, g.removed = nil, true
 }
 
 // Freeze stops every process of the group and returns when they stand.
@@ -362,26 +407,45 @@ func (g *Group) Usage() Usage {
 	if g == nil {
 		return u
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if b, ok := g.dirs["cpuacct"]; ok {
-		u.CPU = time.Duration(number(b, "cpuacct.usage", ""))
+		u.CPU = time.Duration(g.number(b, "cpuacct.usage", ""))
 	} else if b, ok := g.dirs["cpu"]; ok && b.v2 {
-		u.CPU = time.Duration(number(b, "cpu.stat", "usage_usec")) * time.Microsecond
+		u.CPU = time.Duration(g.number(b, "cpu.stat", "usage_usec")) * time.Microsecond
 	}
 	if b, ok := g.dirs["memory"]; ok && b.v2 {
-		u.PeakBytes, u.OOM = number(b, "memory.peak", ""), number(b, "memory.events", "oom_kill") > 0
+		u.PeakBytes, u.OOM = g.number(b, "memory.peak", ""), g.number(b, "memory.events", "oom_kill") > 0
 	} else if ok {
-		u.PeakBytes, u.OOM = number(b, "memory.max_usage_in_bytes", ""), number(b, "memory.oom_control", "oom_kill") > 0
+		u.PeakBytes, u.OOM = g.number(b, "memory.max_usage_in_bytes", ""), g.number(b, "memory.oom_control", "oom_kill") > 0
 	}
 	return u
 }
 
-// number reads a counter: the file's only number, or the one after key at the start of a line; 0 when there is none.
-func number(b base, file, key string) int64 {
-	data, err := os.ReadFile(filepath.Join(b.dir, file))
+// number reads a counter, from a descriptor that stays open: opening costs more than reading. The caller holds the lock.
+func (g *Group) number(b base, file, key string) int64 {
+	if g.removed {
+		return 0
+	}
+	fd, open := g.counters[file]
+	if !open {
+		var err error
+		if fd, err = unix.Open(filepath.Join(b.dir, file), unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+			return 0
+		}
+		g.counters[file] = fd
+	}
+	var data [2048]byte
+	n, err := unix.Pread(fd, data[:], 0)
 	if err != nil {
 		return 0
 	}
-	for line := range strings.Lines(string(data)) {
+	return parseNumber(string(data[:n]), key)
+}
+
+// parseNumber takes the only number of a text, or the one after key at the start of a line; 0 when there is none.
+func parseNumber(text, key string) int64 {
+	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
 		if len(f) > 1 && f[0] == key {
 			f = f[1:]
@@ -409,7 +473,11 @@ func ProcUsage(pid int, u Usage) (Usage, error) {
 		}
 	}
 	if u.PeakBytes == 0 {
-		u.PeakBytes = number(base{dir: dir}, "status", "VmHWM:") << 10
+		status, err := os.ReadFile(filepath.Join(dir, "status"))
+		if err != nil {
+			return u, fmt.Errorf("reading usage: %w", err)
+		}
+		u.PeakBytes = parseNumber(string(status), "VmHWM:") << 10
 	}
 	return u, nil
 }

@@ -126,6 +126,28 @@ func TestVersionOneHierarchies(t *testing.T) {
 	if u := g.Usage(); u.CPU != 12345 || u.OOM {
 		t.Errorf("usage %+v", u)
 	}
+	os.WriteFile(filepath.Join(dir, "cpuacct.usage"), []byte("123456\n"), 0o644)
+	if u := g.Usage(); u.CPU != 123456 {
+		t.Errorf("usage after a while %+v", u)
+	}
+	parent := filepath.Dir(dir)
+	leave, err := g.Enter()
+	if err != nil || read(t, dir, "tasks") != "0" {
+		t.Errorf("entering: %v", err)
+	}
+	if err := leave(); err != nil || read(t, parent, "tasks") != "0" {
+		t.Errorf("leaving: %v", err)
+	}
+	if err := g.Join(42); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "cgroup.procs")); err == nil {
+		t.Error("a process was moved into a group that it was born in")
+	}
+	g.closeCounters()
+	if u := g.Usage(); u != (Usage{}) {
+		t.Errorf("usage of what was removed %+v", u)
+	}
 }
 
 func TestNoHierarchyAtAll(t *testing.T) {
