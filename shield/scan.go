@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -349,8 +350,15 @@ func (s *scanner) number() error {
 	if exp > 3 {
 		return s.beyond("exponent digits", 3)
 	}
+	if exp == 3 || s.i-start > 300 { // RFC 8259 section 6: others read infinity where IEEE 754 has no such number
+		if f, _ := strconv.ParseFloat(string(s.b[start:s.i]), 64); math.IsInf(f, 0) {
+			return s.fail(casemate.TooLarge, ruleDouble, "a number is larger than readers of JSON agree on", "send it as text")
+		}
+	}
 	return nil
 }
+
+const ruleDouble = "number within IEEE 754 double"
 
 func (s *scanner) digits() int {
 	start := s.i
