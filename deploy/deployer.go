@@ -35,8 +35,9 @@ type Config struct {
 // Deployer changes what the catalog holds. It is safe for concurrent use: of two changes of one app, made against the
 // same state, one gets a Conflict.
 type Deployer struct {
-	cfg  Config
-	only string // the one app it may change; "" is any
+	cfg   Config
+	only  string // the one app it may change; "" is any
+	guard Guard
 }
 
 // For gives a Deployer that changes this app and no other: what the policy allowed was an act on one app, and what the
@@ -45,12 +46,15 @@ func (d *Deployer) For(app string) *Deployer {
 	if app == "*" {
 		app = ""
 	}
-	return &Deployer{cfg: d.cfg, only: app}
+	return &Deployer{cfg: d.cfg, only: app, guard: d.guard}
 }
 
 func (d *Deployer) may(app string) error {
 	if d.only != "" && d.only != app {
 		return casemate.Errorf(casemate.Forbidden, "name the app that the request is about", "the request was allowed for app %s and is about another", d.only)
+	}
+	if d.only == "" && d.guard.App != nil {
+		return d.guard.App(app)
 	}
 	return nil
 }
@@ -174,6 +178,9 @@ func (d *Deployer) check(ctx context.Context, c *change, docs map[string][]byte)
 		return err
 	}
 	c.plan = compare(c.current, c.next)
+	if what := d.beyond(c.current, c.next); len(what) > 0 && d.guard.Beyond != nil {
+		return d.guard.Beyond(c.next.Name, what)
+	}
 	return nil
 }
 

@@ -49,7 +49,13 @@ func NewBucket(list []*casemate.Route) (*Bucket, error) {
 	return b, nil
 }
 
-// overlap reports whether some request matches both.
+// Overlap reports whether some request could match both routes: of one host, or of any. A $default takes what nobody
+// else wants, so it overlaps with another one only.
+func Overlap(a, b *casemate.Route) bool {
+	return (a.Host == b.Host || a.Host == "" || b.Host == "") && overlap(a, b)
+}
+
+// overlap reports whether some request of one host matches both.
 func overlap(a, b *casemate.Route) bool {
 	if a.Method != b.Method && a.Method != "ANY" && b.Method != "ANY" {
 		return false

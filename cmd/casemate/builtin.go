@@ -122,11 +122,34 @@ func stream[In any](action, kind string, do func(ctx context.Context, l *casemat
 	}}
 }
 
+// judge asks the policy about something that a question names and the event did not.
+type judge func(l *casemate.Launch, action, kind, name string) error
+
 // covers checks that what the question names is what the policy decided on. An event without a named resource was decided
-// on as "*": only who may act on all of them comes so far.
-func covers(l *casemate.Launch, name string) error {
-	if r := l.Event.Resource; r != "" && r != "*" && r != name {
+// on as "*", which no statement about one thing matches, a Deny least of all: so the policy is asked about that thing now.
+func covers(l *casemate.Launch, may judge, action, kind, name string) error {
+	switch r := l.Event.Resource; {
+	case r == name:
+		return nil
+	case r != "" && r != "*":
 		return casemate.Errorf(casemate.Forbidden, "name the same thing in the resource and in the question", "the decision was on %q, the question is about %q", r, name)
+	case name == "":
+		return nil
 	}
-	return nil
+	return may(l, action, kind, name)
+}
+
+// judge is the policy in force, asked for the caller of l.
+func (n *node) judge(l *casemate.Launch, action, kind, name string) error {
+	s := n.catalog.Snapshot()
+	if s.Policy == nil {
+		return casemate.Errorf(casemate.Forbidden, "deploy again", "no policy is loaded")
+	}
+	resource := n.cfg.Place.PlatformARN(kind, name)
+	d := s.Policy.Decide(&casemate.AccessRequest{Principal: l.Principal, Action: action, Resource: resource, Account: n.cfg.Place.Account,
+		Now: time.Now(), Context: l.Event.Context})
+	if d.Verdict == casemate.Allowed {
+		return nil
+	}
+	return &casemate.Error{Code: casemate.Forbidden, Message: l.Principal.Name() + " may not " + action + " on " + resource, Rule: d.Statement, Hint: d.Hint}
 }

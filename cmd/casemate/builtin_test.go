@@ -34,8 +34,15 @@ func TestQuestionCannotLeaveItsDecision(t *testing.T) {
 	for _, c := range []struct {
 		resource, name string
 		ok             bool
-	}{{"clerk", "clerk", true}, {"clerk", "operator", false}, {"clerk", "", false}, {"", "operator", true}, {"*", "operator", true}} {
-		err := covers(&casemate.Launch{Event: &casemate.Event{Resource: c.resource}}, c.name)
+	}{{"clerk", "clerk", true}, {"clerk", "operator", false}, {"clerk", "", false}, {"", "clerk", true}, {"*", "clerk", true}, {"", "", true},
+		{"", "operator", false}, {"*", "operator", false}} { // a Deny on one thing holds when the caller names none
+		may := func(_ *casemate.Launch, action, kind, name string) error {
+			if action != "casemate:CreateKey" || kind != "key" || name != "clerk" {
+				return casemate.Errorf(casemate.Forbidden, "", "denied")
+			}
+			return nil
+		}
+		err := covers(&casemate.Launch{Event: &casemate.Event{Resource: c.resource}}, may, "casemate:CreateKey", "key", c.name)
 		if (err == nil) != c.ok || err != nil && casemate.CodeOf(err) != casemate.Forbidden {
 			t.Errorf("%q and %q: %v", c.resource, c.name, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,25 +29,40 @@ func (n *node) deployBuiltins() (map[string]builtin, error) {
 	if err != nil {
 		return nil, err
 	}
+	// under is the deployer that acts for l's caller: on the app the decision was about, or, where that was any, on those
+	// that the policy allows one by one. What reaches beyond the app needs casemate:DeployBeyond on it.
+	under := func(l *casemate.Launch, action string) *deploy.Deployer {
+		return d.For(l.Event.Resource).Under(deploy.Guard{
+			App: func(app string) error { return n.judge(l, action, "app", app) },
+			Beyond: func(app string, what []string) error {
+				err := n.judge(l, "casemate:DeployBeyond", "app", app)
+				if err == nil {
+					return nil
+				}
+				e := *casemate.AsError(err)
+				e.Message = "this deploy reaches beyond app " + app + " (" + strings.Join(what, "; ") + "): " + e.Message
+				return &e
+			}})
+	}
 	bundle := func(action string, do func(ctx context.Context, l *casemate.Launch) (any, error)) builtin {
 		return builtin{action: action, kind: "app", body: bundleLimit, run: do}
 	}
 	return map[string]builtin{
 		"deploy.plan": bundle("casemate:PlanDeploy", func(ctx context.Context, l *casemate.Launch) (any, error) {
-			return d.For(l.Event.Resource).Plan(ctx, l.Payload)
+			return under(l, "casemate:PlanDeploy").Plan(ctx, l.Payload)
 		}),
 		"deploy.apply": bundle("casemate:Deploy", func(ctx context.Context, l *casemate.Launch) (any, error) {
-			out, err := d.For(l.Event.Resource).Apply(ctx, l.Payload, l.Principal.Name())
+			out, err := under(l, "casemate:Deploy").Apply(ctx, l.Payload, l.Principal.Name())
 			if err == nil {
 				n.prepare(ctx)
 			}
 			return out, err
 		}),
 		"deploy.rollback": question("casemate:Rollback", "app", func(ctx context.Context, l *casemate.Launch, q deploy.RollbackRequest) (any, error) {
-			return d.For(l.Event.Resource).Rollback(ctx, q, l.Principal.Name())
+			return under(l, "casemate:Rollback").Rollback(ctx, q, l.Principal.Name())
 		}),
 		"deploy.history": question("casemate:ReadHistory", "app", func(ctx context.Context, l *casemate.Launch, q deploy.HistoryRequest) (any, error) {
-			return d.For(l.Event.Resource).History(ctx, q)
+			return under(l, "casemate:ReadHistory").History(ctx, q)
 		}),
 	}, nil
 }

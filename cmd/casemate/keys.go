@@ -31,10 +31,10 @@ type madeKey struct {
 	Key    authn.Key `json:"key"`
 }
 
-func keyBuiltins(id *authn.Identity, place casemate.Place, hasRole func(string) bool) map[string]builtin {
+func keyBuiltins(id *authn.Identity, place casemate.Place, hasRole func(string) bool, may judge) map[string]builtin {
 	return map[string]builtin{
 		"keys.create": question("casemate:CreateKey", "key", func(ctx context.Context, l *casemate.Launch, q keyQuestion) (any, error) {
-			if err := covers(l, q.Role); err != nil {
+			if err := covers(l, may, "casemate:CreateKey", "key", q.Role); err != nil {
 				return nil, err
 			}
 			if !hasRole(q.Role) {
@@ -59,7 +59,16 @@ func keyBuiltins(id *authn.Identity, place casemate.Place, hasRole func(string) 
 		"keys.list": question("casemate:ListKeys", "key", func(context.Context, *casemate.Launch, struct{}) (any, error) {
 			return id.ListKeys(), nil
 		}),
-		"keys.revoke": question("casemate:RevokeKey", "key", func(ctx context.Context, _ *casemate.Launch, q idQuestion) (any, error) {
+		"keys.revoke": question("casemate:RevokeKey", "key", func(ctx context.Context, l *casemate.Launch, q idQuestion) (any, error) {
+			role := "" // of a key that does not exist: as a name it is no other key's
+			for _, k := range id.ListKeys() {
+				if k.ID == q.ID {
+					role = k.Role
+				}
+			}
+			if err := covers(l, may, "casemate:RevokeKey", "key", role); err != nil {
+				return nil, err
+			}
 			return id.RevokeKey(ctx, q.ID)
 		}),
 	}

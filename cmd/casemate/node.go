@@ -241,8 +241,8 @@ func (n *node) openGate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal), n.stateBuiltins(), deploys,
-		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) }),
+	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), deploys,
+		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) }, n.judge),
 		usageBuiltins(n.meter.Load()), asyncBuiltins(work, dead)} {
 		for name, b := range m {
 			dir.builtins[name] = b

@@ -1,0 +1,141 @@
+package deploy
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"casemate"
+	"casemate/catalog"
+	"casemate/catalog/route"
+)
+
+// Guard asks on behalf of the caller of a deploy. A nil function asks nobody: the Deployer's owner has decided already.
+type Guard struct {
+	// App: the caller did not name an app, and the body does. May it do this to that one?
+	App func(app string) error
+	// Beyond: the app would reach beyond itself in the ways of what. May the caller let it?
+	Beyond func(app string, what []string) error
+}
+
+// Under gives a Deployer that asks g. Who may deploy one app is not thereby an operator: what an app of theirs does to
+// others needs a grant of its own.
+func (d *Deployer) Under(g Guard) *Deployer { return &Deployer{cfg: d.cfg, only: d.only, guard: g} }
+
+// beyond lists how next reaches beyond its own app and current did not: roles of callers that may more than call its
+// own routes and functions, guardrails (they hold on the whole node, so that losing one counts as well), routes that
+// take requests which another app's routes match, too, and issuers that another app trusts under the same name.
+func (d *Deployer) beyond(current, next *catalog.App) []string {
+	if current == nil {
+		current = &catalog.App{}
+	}
+	var what []string
+	for _, name := range slices.Sorted(maps.Keys(next.Roles)) {
+		if strings.HasPrefix(name, catalog.ExecutionRole("")) {
+			continue // nobody holds an execution role but the function itself
+		}
+		had := known(current.Roles[name].Statements)
+		free := len(current.Roles[name].Boundary) > 0 && !same(current.Roles[name].Boundary, next.Roles[name].Boundary)
+		for _, s := range next.Roles[name].Statements {
+			if (free || !had[text(s)]) && !d.within(next, &s) {
+				what = append(what, "role "+name)
+				break
+			}
+		}
+	}
+	if !same(current.Guardrails, next.Guardrails) {
+		what = append(what, "guardrails")
+	}
+	snap := d.cfg.Catalog.Snapshot()
+	for _, name := range snap.Apps() {
+		if name == next.Name {
+			continue
+		}
+		other, _ := snap.App(name)
+		what = append(what, meets(current, next, other)...)
+	}
+	return what
+}
+
+// within reports whether a statement lets its holder do no more than call this app. A Deny takes nothing from others:
+// it binds the holder of the role.
+func (d *Deployer) within(a *catalog.App, s *casemate.Statement) bool {
+	if s.Effect == casemate.Deny {
+		return true
+	}
+	if len(s.NotAction) > 0 || len(s.NotResource) > 0 || len(s.Action) == 0 || len(s.Resource) == 0 {
+		return false
+	}
+	for _, action := range s.Action {
+		if action = strings.ToLower(action); !strings.HasPrefix(action, "execute-api:") && !strings.HasPrefix(action, "lambda:invoke") {
+			return false
+		}
+	}
+	for _, resource := range s.Resource {
+		if !d.own(a, resource) {
+			return false
+		}
+	}
+	return true
+}
+
+// own reports whether everything that a resource pattern matches is the app's: the pattern begins with the whole of a
+// name that is, wildcards come behind it.
+func (d *Deployer) own(a *catalog.App, pattern string) bool {
+	if stem, _, _ := strings.Cut(d.cfg.Place.RouteARN(a.Name, "", ""), "$"); strings.HasPrefix(pattern, stem) {
+		return true
+	}
+	for fn := range a.Functions {
+		if arn := d.cfg.Place.FunctionARN(fn); pattern == arn || strings.HasPrefix(pattern, arn+":") {
+			return true
+		}
+	}
+	return false
+}
+
+// meets lists what next newly shares with another app.
+func meets(current, next, other *catalog.App) (what []string) {
+	for i := range next.Routes {
+		r := &next.Routes[i]
+		if r.URL || slices.ContainsFunc(current.Routes, func(x casemate.Route) bool { return x.ID == r.ID && x.Host == r.Host }) {
+			continue
+		}
+		for k := range other.Routes {
+			if o := &other.Routes[k]; !o.URL && route.Overlap(r, o) {
+				what = append(what, "route "+r.ID+" beside "+o.ID+" of app "+other.Name)
+			}
+		}
+	}
+	for _, i := range next.Issuers {
+		for _, o := range other.Issuers {
+			if i.Issuer == o.Issuer && !slices.ContainsFunc(current.Issuers, func(x casemate.Issuer) bool { return text(x) == text(i) }) {
+				what = append(what, "issuer "+i.Issuer+", which app "+other.Name+" trusts, too")
+			}
+		}
+	}
+	return what
+}
+
+func known(list []casemate.Statement) map[string]bool {
+	set := map[string]bool{}
+	for _, s := range list {
+		set[text(s)] = true
+	}
+	return set
+}
+
+func same(a, b []casemate.Statement) bool { return maps.Equal(known(a), known(b)) }
+
+// text is a value as comparable bytes. Where a statement was written does not matter.
+func text(v any) string {
+	if s, ok := v.(casemate.Statement); ok {
+		s.Origin = ""
+		v = s
+	}
+	b, err := json.Marshal(v)
+	if err != nil { // plain data always encodes
+		return ""
+	}
+	return string(b)
+}

@@ -1,0 +1,118 @@
+package deploy
+
+import (
+	"archive/zip"
+	"strings"
+	"testing"
+
+	"casemate"
+)
+
+const other = `
+app: other
+functions:
+  g:
+    runtime: wasm
+    code: g.wasm
+routes:
+  GET /g/{id}:
+    function: g
+    auth: [key]
+auth:
+  jwt:
+    - {issuer: "https://id.example", audience: [other], keys: {url: "https://id.example/keys"}, algorithms: [ES256], role: reader}
+roles:
+  reader:
+    grants: ["call GET /g/{id}"]
+`
+
+// TestDeployIsNoWayToOtherApps: who may deploy one app could have given a role of its own everything, an issuer of its
+// own that role, and would have been the operator.
+func TestDeployIsNoWayToOtherApps(t *testing.T) {
+	const head = "app: mal\nfunctions: {m: {runtime: wasm, code: m.wasm}}\n"
+	role := func(statement string) string { return head + "roles: {pwn: {statements: [" + statement + "]}}\n" }
+	for name, c := range map[string]struct{ text, beyond string }{
+		"own routes":     {head + "routes: {\"GET /m\": {function: m, auth: [key]}}\nroles: {r: {grants: [\"call GET /m\", invoke m, deny call *]}}\n", ""},
+		"deny elsewhere": {role(`{Effect: Deny, Action: "*", Resource: "*"}`), ""},
+		"own app":        {role(`{Effect: Allow, Action: "execute-api:*", Resource: "arn:aws:execute-api:us-east-1:000000000000:mal/*"}`), ""},
+		"everything":     {role(`{Effect: Allow, Action: "*", Resource: "*"}`), "role pwn"},
+		"operations":     {role(`{Effect: Allow, Action: "casemate:CreateKey", Resource: "*"}`), "role pwn"},
+		"all but":        {role(`{Effect: Allow, NotAction: "s3:*", Resource: "arn:aws:execute-api:us-east-1:000000000000:mal/*"}`), "role pwn"},
+		"all but there":  {role(`{Effect: Allow, Action: "execute-api:Invoke", NotResource: "arn:aws:execute-api:us-east-1:000000000000:mal/*"}`), "role pwn"},
+		"another app":    {role(`{Effect: Allow, Action: "execute-api:Invoke", Resource: "arn:aws:execute-api:us-east-1:000000000000:other/*"}`), "role pwn"},
+		"a longer name":  {role(`{Effect: Allow, Action: "execute-api:Invoke", Resource: "arn:aws:execute-api:us-east-1:000000000000:mal*"}`), "role pwn"},
+		"all functions":  {role(`{Effect: Allow, Action: "lambda:InvokeFunction", Resource: "arn:aws:lambda:us-east-1:000000000000:function:*"}`), "role pwn"},
+		"guardrail":      {head + `guardrails: [{Effect: Deny, Action: "execute-api:*", Resource: "*"}]` + "\n", "guardrails"},
+		"shadow":         {head + `routes: {"GET /g/free": {function: m, host: shop.example, auth: [key]}}` + "\n", "route GET /g/free"},
+		"same issuer": {head + "roles: {r: {grants: [\"call *\"]}}\n" +
+			`auth: {jwt: [{issuer: "https://id.example", audience: [mal], keys: {url: "https://evil.example/keys"}, algorithms: [ES256], role: r}]}` + "\n", "issuer https://id.example"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, _ := deployer(t)
+			if _, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, other}, entry{"code/g.wasm", "\x00asm\x01"}), "me"); err != nil {
+				t.Fatal(err)
+			}
+			refused := casemate.Errorf(casemate.Forbidden, "", "no")
+			var asked []string
+			scoped := d.For("mal").Under(Guard{Beyond: func(app string, what []string) error {
+				if app != "mal" {
+					t.Errorf("asked about %q", app)
+				}
+				asked = what
+				return refused
+			}})
+			data := bundleOf(t, zip.Store, entry{File, c.text}, entry{"code/m.wasm", "\x00asm\x01"})
+			_, err := scoped.Apply(t.Context(), data, "me")
+			if (err != nil) != (c.beyond != "") || c.beyond == "" && asked != nil || !strings.HasPrefix(strings.Join(asked, ";"), c.beyond) {
+				t.Fatalf("%v, asked %q", err, asked)
+			}
+			if c.beyond == "" {
+				return
+			}
+			if casemate.CodeOf(err) != casemate.Forbidden {
+				t.Fatal(err)
+			}
+			if app, _ := d.cfg.Catalog.Snapshot().App("mal"); app != nil {
+				t.Error("it is in force")
+			}
+			// What somebody was allowed to put there may stay while the code changes, and may not be widened.
+			if _, err := d.Apply(t.Context(), data, "operator"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := scoped.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, c.text}, entry{"code/m.wasm", "\x00asm\x01new"}), "me"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Losing a guardrail is as wide as gaining a right; and a boundary that goes frees what it held.
+func TestDeployCannotTakeBoundsAway(t *testing.T) {
+	const head = "app: mal\nfunctions: {m: {runtime: wasm, code: m.wasm}}\n"
+	const wide = `{Effect: Allow, Action: "*", Resource: "*"}`
+	for name, c := range map[string][2]string{
+		"guardrail": {head + `guardrails: [{Effect: Deny, Action: "s3:*", Resource: "*"}]` + "\n", head},
+		"boundary":  {head + "roles: {r: {statements: [" + wide + "], boundary: [{Effect: Allow, Action: \"s3:*\", Resource: \"*\"}]}}\n", head + "roles: {r: {statements: [" + wide + "]}}\n"},
+	} {
+		d, _ := deployer(t)
+		if _, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, c[0]}, entry{"code/m.wasm", "\x00asm\x01"}), "operator"); err != nil {
+			t.Fatal(err)
+		}
+		scoped := d.Under(Guard{App: func(string) error { return nil }, Beyond: func(string, []string) error { return casemate.Errorf(casemate.Forbidden, "", "no") }})
+		if _, err := scoped.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, c[1]}, entry{"code/m.wasm", "\x00asm\x01"}), "me"); casemate.CodeOf(err) != casemate.Forbidden {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Who names no app is asked about the one that the body names.
+func TestDeployWithoutANamedAppIsDecidedOnAgain(t *testing.T) {
+	d, _ := deployer(t)
+	data := bundleOf(t, zip.Store, entry{File, "app: mal\nfunctions: {m: {runtime: wasm, code: m.wasm}}\n"}, entry{"code/m.wasm", "\x00asm\x01"})
+	for _, any := range []string{"", "*"} {
+		scoped := d.For(any).Under(Guard{App: func(app string) error { return casemate.Errorf(casemate.Forbidden, "", "not %s", app) }})
+		if _, err := scoped.Apply(t.Context(), data, "me"); casemate.CodeOf(err) != casemate.Forbidden || !strings.Contains(err.Error(), "not mal") {
+			t.Error(err)
+		}
+	}
+}
