@@ -201,7 +201,29 @@ func (c *Catalog) Check(ctx context.Context, a *App, docs map[string][]byte) err
 		}
 		return c.read(ctx, digest, maxContract)
 	}}
-	return b.next(c.Snapshot(), []*App{a}, nil)
+	old := c.Snapshot()
+	if err := b.next(old, []*App{a}, nil); err != nil {
+		return err
+	}
+	return c.open(old, b.Snapshot, a)
+}
+
+// open refuses a change after which the platform's own roles could not undo it: a guardrail that denies everything would
+// hold for whoever wants to take it back, for good.
+func (c *Catalog) open(old, next *Snapshot, a *App) error {
+	for role := range c.cfg.Base.Identity {
+		for _, action := range [...]string{"casemate:Deploy", "casemate:Rollback"} {
+			r := &casemate.AccessRequest{Principal: &casemate.Principal{Kind: casemate.KindPeer, ID: "uid/0", Account: c.cfg.Place.Account, Role: role},
+				Action: action, Resource: c.cfg.Place.PlatformARN("app", a.Name), Account: c.cfg.Place.Account, Now: a.At,
+				Context: map[string][]string{"aws:securetransport": {"true"}}}
+			may := func(s *Snapshot) bool { return s.Policy != nil && s.Policy.Decide(r).Verdict == casemate.Allowed }
+			if may(old) && !may(next) {
+				return casemate.Errorf(casemate.Conflict, "leave casemate:Deploy and casemate:Rollback out of the guardrail's actions",
+					"nobody of role %s could undo this: %s", role, next.Policy.Decide(r).Reason)
+			}
+		}
+	}
+	return nil
 }
 
 // Swap puts a in force: built beside the snapshot that serves, stored durably, then swapped in. expect is the revision
@@ -226,6 +248,9 @@ func (c *Catalog) Swap(ctx context.Context, a *App, expect uint64) error {
 	h.History = h.History[:min(len(h.History), maxHistory)]
 	next, err := c.build(ctx, old, []*App{a}, map[string]head{a.Name: h})
 	if err != nil {
+		return err
+	}
+	if err := c.open(old, next, a); err != nil {
 		return err
 	}
 	if stored, _, err := c.blobs.Put(ctx, bytes.NewReader(data)); err != nil {

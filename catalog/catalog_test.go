@@ -391,3 +391,46 @@ func BenchmarkResolve(b *testing.B) {
 		}
 	}
 }
+
+// strict is a decider that denies whatever a guardrail names, to everybody.
+type strict struct{ denied map[string]bool }
+
+func (d strict) Decide(r *casemate.AccessRequest) casemate.Decision {
+	if d.denied[r.Action] || r.Principal.Role != "operator" {
+		return casemate.Decision{Reason: "guardrail"}
+	}
+	return casemate.Decision{Verdict: casemate.Allowed}
+}
+
+// TestNobodyLocksTheOperatorsOut: a guardrail over everything could not be taken back by anybody, ever.
+func TestNobodyLocksTheOperatorsOut(t *testing.T) {
+	cfg := config(store.Memory(clock))
+	cfg.Base.Identity = map[string][]casemate.Statement{"operator": {{Effect: casemate.Allow, Action: []string{"casemate:*"}, Resource: []string{"*"}}}}
+	cfg.Compile = func(p casemate.Policies) (casemate.Decider, error) {
+		d := strict{map[string]bool{}}
+		for _, s := range p.Guardrails {
+			for _, a := range s.Action {
+				d.denied[a] = s.Effect == casemate.Deny
+			}
+		}
+		return d, nil
+	}
+	c := open(t, cfg)
+	deny := func(action string) *App {
+		a := app("shop", 1)
+		a.Guardrails = []casemate.Statement{{Effect: casemate.Deny, Action: []string{action}, Resource: []string{"*"}}}
+		return a
+	}
+	for action, ok := range map[string]bool{"s3:PutObject": true, "casemate:Deploy": false, "casemate:Rollback": false} {
+		err := c.Check(t.Context(), deny(action), nil)
+		if (err == nil) != ok || err != nil && casemate.CodeOf(err) != casemate.Conflict {
+			t.Errorf("checking a guardrail over %s: %v", action, err)
+		}
+	}
+	if err := c.Swap(t.Context(), deny("casemate:Rollback"), 0); casemate.CodeOf(err) != casemate.Conflict {
+		t.Error(err)
+	}
+	if now, _ := c.Snapshot().App("shop"); now != nil {
+		t.Error("it is in force")
+	}
+}
