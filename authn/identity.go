@@ -125,6 +125,15 @@ func (id *Identity) RevokeKey(ctx context.Context, keyID string) (Key, error) {
 // SetIssuers replaces the trusted issuers, all or none. An issuer that is not complete and unambiguous is Invalid.
 func (id *Identity) SetIssuers(issuers []casemate.Issuer) error { return id.trust.set(issuers) }
 
+// CheckIssuers says what SetIssuers would, and changes nothing. A deploy asks it with the issuers of every app: one that
+// was put in force unchecked would stand in the way of all others.
+func (id *Identity) CheckIssuers(issuers []casemate.Issuer) error {
+	id.trust.write.Lock()
+	defer id.trust.write.Unlock()
+	_, _, err := id.trust.read(issuers)
+	return err
+}
+
 // keeper saves last uses and refreshes key sets until Close, which awaits it.
 func (id *Identity) keeper(ctx context.Context) {
 	defer close(id.done)

@@ -47,17 +47,29 @@ func newTrust(cfg Config) *trust {
 func (t *trust) set(issuers []casemate.Issuer) error {
 	t.write.Lock()
 	defer t.write.Unlock()
+	by, sources, err := t.read(issuers)
+	if err != nil {
+		return err
+	}
+	t.sources = sources
+	t.by.Store(&by)
+	t.cache.clear()
+	return nil
+}
+
+// read checks all issuers together. Sources of keys are taken over from those in force. The caller holds write.
+func (t *trust) read(issuers []casemate.Issuer) (map[string][]*issuer, map[string]*source, error) {
 	by := make(map[string][]*issuer)
 	sources := make(map[string]*source)
 	for i, is := range issuers {
 		at := fmt.Sprintf("issuers/%d", i)
 		if err := checkIssuer(&is); err != nil {
 			err.Field = at + "/" + err.Field
-			return err
+			return nil, nil, err
 		}
 		for _, other := range by[is.Issuer] {
 			if slices.ContainsFunc(other.Audience, func(a string) bool { return slices.Contains(is.Audience, a) }) {
-				return invalid(at+"/audience", "give each its own audience", "two entries for issuer %q take the same audience", is.Issuer)
+				return nil, nil, invalid(at+"/audience", "give each its own audience", "two entries for issuer %q take the same audience", is.Issuer)
 			}
 		}
 		s := &source{}
@@ -74,16 +86,13 @@ func (t *trust) set(issuers []casemate.Issuer) error {
 		} else {
 			set, err := parseKeySet([]byte(is.KeySet))
 			if err != nil {
-				return invalid(at+"/key_set", "give the issuer's public JWKS document", "%v", err)
+				return nil, nil, invalid(at+"/key_set", "give the issuer's public JWKS document", "%v", err)
 			}
 			s.current.Store(set)
 		}
 		by[is.Issuer] = append(by[is.Issuer], &issuer{Issuer: is, keys: s})
 	}
-	t.sources = sources
-	t.by.Store(&by)
-	t.cache.clear()
-	return nil
+	return by, sources, nil
 }
 
 func invalid(field, hint, format string, args ...any) *casemate.Error {

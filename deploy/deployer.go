@@ -30,6 +30,8 @@ type Config struct {
 	Inspect   func(module []byte) error   // refuses a wasm module that cannot run
 	Installed func(casemate.Runtime) bool // whether a runtime can run on this machine
 	Issuer    func(casemate.Issuer) error // refuses an issuer that cannot be trusted as written; may be nil
+	// Issuers refuses issuers that cannot be trusted together, those of all apps; may be nil.
+	Issuers func([]casemate.Issuer) error
 }
 
 // Deployer changes what the catalog holds. It is safe for concurrent use: of two changes of one app, made against the
@@ -174,12 +176,34 @@ func (d *Deployer) check(ctx context.Context, c *change, docs map[string][]byte)
 			return &casemate.Error{Code: casemate.Unavailable, Field: name, Message: fmt.Sprintf("its runtime %s is not on this machine", v.Runtime), Hint: "install it: casemate doctor shows what is there"}
 		}
 	}
+	if err := d.trusted(c.next); err != nil {
+		return err
+	}
 	if err := d.cfg.Catalog.Check(ctx, c.next, docs); err != nil {
 		return err
 	}
 	c.plan = compare(c.current, c.next)
 	if what := d.beyond(c.current, c.next); len(what) > 0 && d.guard.Beyond != nil {
 		return d.guard.Beyond(c.next.Name, what)
+	}
+	return nil
+}
+
+// trusted holds the issuers of next against each other and against those of the other apps.
+func (d *Deployer) trusted(next *catalog.App) error {
+	if d.cfg.Issuers == nil || len(next.Issuers) == 0 {
+		return nil
+	}
+	all, snap := slices.Clone(next.Issuers), d.cfg.Catalog.Snapshot()
+	for _, i := range snap.Issuers() {
+		if i.App != next.Name {
+			all = append(all, i)
+		}
+	}
+	if err := d.cfg.Issuers(all); err != nil {
+		e := *casemate.AsError(err)
+		e.Field = "auth/jwt"
+		return &e
 	}
 	return nil
 }

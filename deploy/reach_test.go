@@ -116,3 +116,28 @@ func TestDeployWithoutANamedAppIsDecidedOnAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestIssuersOfAllAppsHoldTogether: an issuer that could not be put in force kept every other change of issuers out of
+// force, so that one that was taken away stayed trusted.
+func TestIssuersOfAllAppsHoldTogether(t *testing.T) {
+	d, _ := deployer(t)
+	var seen [][]casemate.Issuer
+	d.cfg.Issuers = func(all []casemate.Issuer) error {
+		seen = append(seen, all)
+		if len(all) > 1 {
+			return casemate.Errorf(casemate.Invalid, "", "two entries take the same audience")
+		}
+		return nil
+	}
+	if _, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, other}, entry{"code/g.wasm", "\x00asm\x01"}), "me"); err != nil {
+		t.Fatal(err)
+	}
+	twin := strings.NewReplacer("app: other", "app: twin", "  g:", "  h:", "function: g", "function: h", "g.wasm", "h.wasm", "/g/", "/h/", "reader", "looker").Replace(other)
+	_, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, twin}, entry{"code/h.wasm", "\x00asm\x01"}), "me")
+	if casemate.CodeOf(err) != casemate.Invalid || len(seen) != 2 || len(seen[1]) != 2 || seen[1][0].App != "twin" || seen[1][1].App != "other" {
+		t.Errorf("%v, %v", err, seen)
+	}
+	if app, _ := d.cfg.Catalog.Snapshot().App("twin"); app != nil {
+		t.Error("it is in force")
+	}
+}

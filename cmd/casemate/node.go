@@ -172,7 +172,8 @@ func (n *node) openCatalog(ctx context.Context) (err error) {
 		Contract: shield.Compile,
 		OnSwap: func(s *catalog.Snapshot) {
 			if err := n.identity.SetIssuers(s.Issuers()); err != nil { // checked at deploy; what fails here trusts nobody
-				n.cfg.Log.Error("issuers not set", "err", err)
+				n.cfg.Log.Error("issuers not set: no token is taken", "err", err)
+				_ = n.identity.SetIssuers(nil) // the ones before may be those that were to go; none cannot fail
 			}
 			n.retire(s)
 		}})
