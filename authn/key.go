@@ -134,7 +134,7 @@ func (r *ring) load(ctx context.Context) error {
 
 func (r *ring) know(k Key, revision uint64) *knownKey {
 	return &knownKey{Key: k, revision: revision, principal: casemate.Principal{
-		Kind: casemate.KindKey, ID: "key/" + k.ID, ARN: "arn:aws:iam::" + r.place.Account + ":user/" + k.ID,
+		Kind: casemate.KindKey, ID: keyPrincipal + k.ID, ARN: "arn:aws:iam::" + r.place.Account + ":user/" + k.ID,
 		Account: r.place.Account, Role: k.Role, Scope: k.Scope, Expires: k.Expires,
 	}}
 }

@@ -354,3 +354,38 @@ func BenchmarkKey(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+// TestRevokingTakesAlongWhatIsQueued: events that a key queued before it was revoked ran for hours in its name.
+func TestRevokingTakesAlongWhatIsQueued(t *testing.T) {
+	id := identity(t, newClock(), store.Memory(newClock().Now))
+	secret, k := createKey(t, id, KeyRequest{})
+	who, err := id.Verify(t.Context(), casemate.Credential{Kind: casemate.CredentialKey, Secret: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	queued := casemate.Credential{Kind: casemate.CredentialRun, As: who}
+	if p, err := id.Verify(t.Context(), queued); err != nil || p != who {
+		t.Fatalf("%v, %v", p, err)
+	}
+	if _, err := id.RevokeKey(t.Context(), k.ID); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := id.Verify(t.Context(), queued); casemate.CodeOf(err) != casemate.Unauthenticated || p != nil {
+		t.Errorf("a revoked key goes on: %v, %v", p, err)
+	}
+	token := &casemate.Principal{Kind: casemate.KindToken, ID: "jwt/https://id.example|sub|x", Role: "r"}
+	is := casemate.Issuer{Issuer: "https://id.example", Audience: []string{"a"}, KeySetURL: "https://id.example/k", Algorithms: []string{"ES256"}, Role: "r"}
+	if err := id.SetIssuers([]casemate.Issuer{is}); err != nil {
+		t.Fatal(err)
+	}
+	queued.As = token
+	if _, err := id.Verify(t.Context(), queued); err != nil {
+		t.Error(err)
+	}
+	if err := id.SetIssuers(nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := id.Verify(t.Context(), queued); casemate.CodeOf(err) != casemate.Unauthenticated {
+		t.Errorf("a token of an issuer that was taken away goes on: %v", err)
+	}
+}
