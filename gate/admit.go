@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"io"
+	"net/netip"
 
 	"casemate"
 )
@@ -28,6 +29,9 @@ func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted
 		return admitted{}, s.refuse(casemate.PointWho, err)
 	}
 	s.rec.Principal, s.rec.Role = p.Name(), p.Role
+	if (e.Target.Function != "" || e.Target.Builtin != "") && !p.Known() { // before the look-up: who is nobody does not learn which functions exist
+		return admitted{}, s.refuse(casemate.PointWho, unauthenticated("this call needs a credential", "send an API key or a token"))
+	}
 	m, err := g.c.Catalog.Resolve(e)
 	if err != nil {
 		return admitted{}, s.refuse(casemate.PointWho, err)
@@ -60,8 +64,18 @@ func (g *Gate) knock(e *casemate.Event) error {
 	if e.SourceIP == "" {
 		return nil
 	}
-	_, err := g.c.Quota.Reserve(g.c.Clock(), casemate.Demand{Source: e.SourceIP, SourceRate: g.c.Source})
+	_, err := g.c.Quota.Reserve(g.c.Clock(), casemate.Demand{Source: network(e.SourceIP), SourceRate: g.c.Source})
 	return err
+}
+
+// network is what one peer can choose its addresses from: an IPv4 address itself, the /64 of an IPv6 one (RFC 4291
+// section 2.5.4). What is no address stays as it is.
+func network(ip string) string {
+	a, err := netip.ParseAddr(ip)
+	if err != nil || a.Unmap().Is4() {
+		return ip
+	}
+	return netip.PrefixFrom(a.WithZone(""), 64).Masked().String()
 }
 
 // accepts checks that the way in takes this kind of caller. It returns the exception that lets anonymous callers in,
@@ -126,7 +140,7 @@ func (g *Gate) may(e *casemate.Event, m *casemate.Match, p *casemate.Principal, 
 func demand(e *casemate.Event, m *casemate.Match, p *casemate.Principal) casemate.Demand {
 	d := casemate.Demand{Principal: p.ID}
 	if d.Principal == "" {
-		d.Principal = "anonymous@" + e.SourceIP
+		d.Principal = "anonymous@" + network(e.SourceIP)
 	}
 	if r := m.Route; r != nil {
 		d.Route, d.RouteRate = r.App+" "+r.ID, r.Rate

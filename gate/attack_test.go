@@ -1,0 +1,61 @@
+package gate
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"casemate"
+)
+
+// TestOnePeerHasOneRate: who has an IPv6 network has 2^64 addresses, each of which had a rate of its own.
+func TestOnePeerHasOneRate(t *testing.T) {
+	for _, c := range []struct{ a, b, key string }{
+		{"2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"}, {"fe80::1%eth0", "fe80::2", "fe80::/64"},
+		{"192.0.2.1", "192.0.2.1", "192.0.2.1"}, {"::ffff:192.0.2.1", "::ffff:192.0.2.1", "::ffff:192.0.2.1"},
+	} {
+		var sources, callers []string
+		r := newRig()
+		r.reserve = func(d casemate.Demand) error {
+			if d.Source != "" {
+				sources = append(sources, d.Source)
+			} else {
+				callers = append(callers, d.Principal)
+			}
+			return nil
+		}
+		r.who = func(casemate.Credential) (*casemate.Principal, error) { return &casemate.Principal{}, nil }
+		find := r.find
+		r.find = func(e *casemate.Event) (*casemate.Match, error) {
+			m, err := find(e)
+			m.Route.Auth.Open = &casemate.Exception{Reason: "test", Expires: noon.AddDate(0, 0, 1)}
+			return m, err
+		}
+		g := r.gate(t, nil)
+		for _, ip := range []string{c.a, c.b} {
+			e := event()
+			e.SourceIP, e.Credential, e.Body = ip, casemate.Credential{}, strings.NewReader("hi")
+			if _, err := g.Handle(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.Equal(sources, []string{c.key, c.key}) || !slices.Equal(callers, []string{"anonymous@" + c.key, "anonymous@" + c.key}) {
+			t.Errorf("%s and %s are counted as %q and %q", c.a, c.b, sources, callers)
+		}
+	}
+}
+
+// TestGHSA_3g33_6vg6_27m8_NobodyLearnsNames: without a credential a name that exists and one that does not are told
+// apart by nothing.
+func TestGHSA_3g33_6vg6_27m8_NobodyLearnsNames(t *testing.T) {
+	for _, target := range []casemate.Target{{Function: "f"}, {Builtin: "state"}} {
+		r := newRig()
+		r.who = func(casemate.Credential) (*casemate.Principal, error) { return &casemate.Principal{}, nil }
+		e := event()
+		e.Target, e.Source = target, casemate.SourceAdmin
+		_, err := r.gate(t, nil).Handle(t.Context(), e)
+		if casemate.CodeOf(err) != casemate.Unauthenticated || slices.Contains(r.asked, "what") || len(r.closed) != 1 {
+			t.Errorf("%+v: %v after %v, %d records", target, err, r.asked, len(r.closed))
+		}
+	}
+}
