@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"sort"
 	"strings"
 
@@ -28,6 +29,7 @@ func (c *contract) violation(err error) error {
 	}
 	var all []violation
 	collect(ve, &all)
+	all = withoutEchoes(all)
 	sort.Slice(all, func(i, j int) bool {
 		return all[i].field < all[j].field || all[i].field == all[j].field && all[i].rule < all[j].rule
 	})
@@ -48,6 +50,30 @@ func (c *contract) violation(err error) error {
 	}
 	return &casemate.Error{Code: casemate.Invalid, Field: all[0].field, Rule: all[0].rule, Message: b.String(), Hint: all[0].hint}
 }
+
+const unknownMember = "unknown member"
+
+// withoutEchoes leaves out members that may be called unknown only because something else is wrong beside or below them:
+// where a part of a schema fails, nothing that it looked at counts as evaluated, and closing the object finds it again.
+// A member that really is unknown there is named as soon as the rest holds.
+func withoutEchoes(all []violation) []violation {
+	failing := map[string]bool{} // objects that fail for another reason than a member of their own that is unknown
+	for _, v := range all {
+		at := v.field
+		if v.rule == unknownMember {
+			if at = parent(at); at == "" {
+				continue
+			}
+			at = parent(at)
+		}
+		for ; !failing[at]; at = parent(at) {
+			failing[at] = true
+		}
+	}
+	return slices.DeleteFunc(all, func(v violation) bool { return v.rule == unknownMember && failing[parent(v.field)] })
+}
+
+func parent(ptr string) string { return ptr[:max(strings.LastIndexByte(ptr, '/'), 0)] }
 
 func orRoot(ptr string) string {
 	if ptr == "" {
@@ -76,7 +102,7 @@ func collect(e *jsonschema.ValidationError, all *[]violation) {
 		}
 	case *kind.AdditionalProperties:
 		for _, p := range k.Properties {
-			add(at(p), "unknown member", "leave it out: the contract does not name it")
+			add(at(p), unknownMember, "leave it out: the contract does not name it")
 		}
 	case *kind.PropertyNames:
 		add(at(k.Property), "propertyNames", "use a name that the contract takes")
@@ -91,7 +117,7 @@ func collect(e *jsonschema.ValidationError, all *[]violation) {
 func falseRule(url string) string {
 	switch {
 	case strings.HasSuffix(url, "/unevaluatedProperties"), strings.HasSuffix(url, "/additionalProperties"):
-		return "unknown member"
+		return unknownMember
 	case strings.HasSuffix(url, "/unevaluatedItems"), strings.HasSuffix(url, "/items"):
 		return "no more items"
 	}
