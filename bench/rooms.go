@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"casemate/bench/cold"
 	"casemate/bench/guest"
 	"casemate/bench/intake"
+	"casemate/bench/load"
 )
 
 // measureGuest is P2's beginning: a fresh instance in the jailed worker against plain wazero in one process.
@@ -59,15 +61,20 @@ func measureIntake(ctx context.Context, o options) ([]Line, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	res, err := intake.Measure(ctx, dir, 3*o.reps, 256)
-	if err != nil {
-		return nil, err
+	var over, raw, control []float64
+	var last intake.Result
+	for range o.reps {
+		if last, err = intake.Measure(ctx, dir, 6, 256); err != nil {
+			return nil, err
+		}
+		over, raw, control = append(over, last.OverJetStream), append(raw, last.OverRaw), append(control, last.Control)
 	}
-	noisy := res.Control < 0.5 || res.Control > 2
+	oj, or, c := load.Median(over), load.Median(raw), load.Median(control)
+	noisy := c.Median < 0.85 || c.Median > 1.18
 	return []Line{
-		{ID: "P7", What: "durable intake, 256 writers, over sync-always", Figure: res.OverJetStream, Min: res.OverJetStream, Max: res.OverJetStream, Unit: "ratio", Bar: ">= 8", Reached: res.OverJetStream >= 8, Noisy: noisy, Control: res.Control,
-			Detail: fmt.Sprintf("%.0f/s, p50 %s, p99 %s", res.Intake.PerSecond, res.Intake.P50, res.Intake.P99)},
-		{ID: "P7", What: "durable intake over raw group commit", Figure: res.OverRaw, Min: res.OverRaw, Max: res.OverRaw, Unit: "ratio", Bar: "-", Noisy: noisy, Control: res.Control,
-			Detail: fmt.Sprintf("raw %.0f/s", res.Raw.PerSecond)},
+		{ID: "P7", What: "durable intake, 256 writers, over sync-always", Figure: oj.Median, Min: oj.Min, Max: oj.Max, Unit: "ratio", Bar: ">= 8", Reached: oj.Median >= 8, Noisy: noisy, Control: c.Median,
+			Detail: fmt.Sprintf("last pass %.0f/s, p50 %s, p99 %s", last.Intake.PerSecond, last.Intake.P50.Round(10*time.Microsecond), last.Intake.P99.Round(10*time.Microsecond))},
+		{ID: "P7", What: "durable intake over raw group commit", Figure: or.Median, Min: or.Min, Max: or.Max, Unit: "ratio", Bar: "-", Noisy: noisy, Control: c.Median,
+			Detail: fmt.Sprintf("raw %.0f/s", last.Raw.PerSecond)},
 	}, nil
 }

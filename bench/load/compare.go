@@ -41,12 +41,13 @@ func Compare(ctx context.Context, floor, subject Target, conns, reps int, d time
 		floors = append(floors, (cpu[0]+cpu[3])/2)
 		subjects = append(subjects, (cpu[1]+cpu[2])/2)
 	}
-	c := Comparison{E: ratio(e), R: ratio(r), Control: ratio(control), FloorCPU: ratio(floors).Median, SubjectCPU: ratio(subjects).Median}
+	c := Comparison{E: Median(e), R: Median(r), Control: Median(control), FloorCPU: Median(floors).Median, SubjectCPU: Median(subjects).Median}
 	c.Noisy = c.Control.Median < 0.85 || c.Control.Median > 1.18
 	return c, nil
 }
 
-func ratio(v []float64) Ratio {
+// Median gives the middle of some figures, with their spread. There must be at least one.
+func Median(v []float64) Ratio {
 	v = slices.Sorted(slices.Values(v))
 	return Ratio{Median: v[len(v)/2], Min: v[0], Max: v[len(v)-1]}
 }
