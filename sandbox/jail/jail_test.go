@@ -36,6 +36,12 @@ func beNode() int {
 		os.Stderr.WriteString(err.Error() + "\n")
 		return 1
 	}
+	if os.Getenv("JAIL_NODE") == "frozen" {
+		if err := c.Freeze(); err != nil {
+			os.Stderr.WriteString(err.Error() + "\n")
+			return 1
+		}
+	}
 	os.Stdout.WriteString(itoa(c.Pid()) + "\n")
 	c.Wait()
 	return 1

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"casemate/sandbox/jail/cgroup"
 )
 
 func TestExitsAreTold(t *testing.T) {
@@ -285,13 +287,37 @@ func TestOutlivesTheSpawningThread(t *testing.T) {
 
 // TestDiesWithTheNode: a node that is killed can clean up nothing; the kernel must.
 func TestDiesWithTheNode(t *testing.T) {
+	node, jail := nodeWithJail(t, "running")
+	node.Kill()
+	node.Wait()
+	awaitDeath(jail)
+}
+
+// TestFrozenJailEndsWithTheNextNode: a version 1 freezer holds even a killed process, so the next node has to end it.
+func TestFrozenJailEndsWithTheNextNode(t *testing.T) {
+	if !isRoot() {
+		t.Skip("SKIPPED: freezing needs a cgroup of one's own")
+	}
+	node, jail := nodeWithJail(t, "frozen")
+	node.Kill()
+	node.Wait()
+	cgroup.Open("/")
+	awaitDeath(jail)
+	if left, _ := filepath.Glob("/sys/fs/cgroup/*/casemate-" + itoa(node.Pid) + "-*"); len(left) > 0 {
+		t.Errorf("its groups are left: %v", left)
+	}
+}
+
+// nodeWithJail starts a process that starts a jail; jail is the jail's pidfd.
+func nodeWithJail(t *testing.T, state string) (node *os.Process, jail int) {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	node, err := os.StartProcess("/proc/self/exe", []string{"jail.test", "-test.run=TestNothing"}, &os.ProcAttr{
-		Env: append(os.Environ(), "JAIL_NODE=1"), Files: []*os.File{nil, w, os.Stderr}})
+	node, err = os.StartProcess("/proc/self/exe", []string{"jail.test", "-test.run=TestNothing"}, &os.ProcAttr{
+		Env: append(os.Environ(), "JAIL_NODE="+state), Files: []*os.File{nil, w, os.Stderr}})
 	w.Close()
 	if err != nil {
 		t.Fatal(err)
@@ -301,20 +327,21 @@ func TestDiesWithTheNode(t *testing.T) {
 	if err != nil || convErr != nil {
 		t.Fatalf("the node said %q: %v", line, err)
 	}
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
+	if jail, err = unix.PidfdOpen(pid, 0); err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(fd)
-	ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	if n, _ := unix.Poll(ready, 0); n != 0 {
+	t.Cleanup(func() { unix.Close(jail) })
+	if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(jail), Events: unix.POLLIN}}, 0); n != 0 {
 		t.Error("the jail ended before the node")
 	}
-	node.Kill()
-	node.Wait()
-	for { // hangs, and the test with it, when the jail lives on
-		if n, err := unix.Poll(ready, -1); n == 1 || err != nil && !errors.Is(err, unix.EINTR) {
-			break
+	return node, jail
+}
+
+// awaitDeath hangs, and the test with it, when the jail lives on.
+func awaitDeath(jail int) {
+	for {
+		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(jail), Events: unix.POLLIN}}, -1); n == 1 || err != nil && !errors.Is(err, unix.EINTR) {
+			return
 		}
 	}
 }

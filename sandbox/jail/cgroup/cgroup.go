@@ -79,23 +79,50 @@ func Open(root string) *Tree {
 	for line := range strings.Lines(string(mounts)) {
 		c.addMount(root, line, paths)
 	}
-	for _, b := range c.bases {
-		sweep(b.dir)
-	}
+	c.sweep()
 	return c
 }
 
 // prefix starts the name of every group; the node's pid and a random text follow.
 const prefix = "casemate-"
 
-// sweep removes the empty groups of nodes that were killed: their jails died with them, the directories did not.
-func sweep(dir string) {
-	left, _ := filepath.Glob(filepath.Join(dir, prefix+"*")) // only a bad pattern fails
-	for _, group := range left {
-		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(group), prefix), "-")
-		n, err := strconv.Atoi(pid)
-		if err == nil && n > 0 && errors.Is(unix.Kill(n, 0), unix.ESRCH) {
-			_ = unix.Rmdir(group) // still in use after all: the next node sweeps again
+// sweep ends what nodes that were killed have left, and removes their groups. Their jails died with them, but for those
+// that were frozen: a version 1 freezer keeps even a killed process until it is thawed (kernel documentation,
+// cgroup-v1/freezer-subsystem.rst).
+func (c *Tree) sweep() {
+	var dead []string
+	for _, b := range c.bases {
+		left, _ := filepath.Glob(filepath.Join(b.dir, prefix+"*")) // only a bad pattern fails
+		for _, group := range left {
+			pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(group), prefix), "-")
+			n, err := strconv.Atoi(pid)
+			if err == nil && n > 0 && errors.Is(unix.Kill(n, 0), unix.ESRCH) {
+				dead = append(dead, group)
+			}
+		}
+	}
+	for _, group := range dead {
+		endAll(group)
+	}
+	patience := removeTime
+	for _, group := range dead {
+		if removeDir(group, patience) != nil { // still in use after all: the next node sweeps again
+			patience = 0 // and this one starts now
+		}
+	}
+}
+
+// endAll kills the processes of a group and thaws them, so that they can die.
+func endAll(group string) {
+	procs, _ := os.ReadFile(filepath.Join(group, "cgroup.procs"))
+	for _, text := range strings.Fields(string(procs)) {
+		if n, err := strconv.Atoi(text); err == nil && n > 1 { // 0: in a pid namespace that we do not see
+			_ = unix.Kill(n, unix.SIGKILL)
+		}
+	}
+	for file, value := range map[string]string{"freezer.state": "THAWED", "cgroup.freeze": "0"} {
+		if _, err := os.Stat(filepath.Join(group, file)); err == nil {
+			_ = put(filepath.Join(group, file), value)
 		}
 	}
 }
@@ -338,16 +365,23 @@ func (g *Group) Join(pid int) error {
 // Remove takes the directories away. The kernel needs a moment after the last process has gone.
 func (g *Group) Remove() error {
 	g.closeCounters()
-	return g.each(func(b base) error {
-		var err error
-		for wait := 100 * time.Microsecond; wait < 2*time.Second; wait *= 2 {
-			if err = unix.Rmdir(b.dir); err == nil || errors.Is(err, unix.ENOENT) {
-				return nil
-			}
-			time.Sleep(wait)
+	return g.each(func(b base) error { return removeDir(b.dir, removeTime) })
+}
+
+// removeTime is about half of what a removal waits for at most.
+const removeTime = 2 * time.Second
+
+func removeDir(dir string, most time.Duration) error {
+	for wait := 100 * time.Microsecond; ; wait *= 2 {
+		err := unix.Rmdir(dir)
+		if err == nil || errors.Is(err, unix.ENOENT) {
+			return nil
 		}
-		return fmt.Errorf("removing cgroup: %w", err)
-	})
+		if wait >= most {
+			return fmt.Errorf("removing cgroup: %w", err)
+		}
+		time.Sleep(wait)
+	}
 }
 
 func (g *Group) closeCounters() {
