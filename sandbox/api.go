@@ -35,6 +35,7 @@ type runtimeAPI struct {
 	state    runtimeState
 	cur      *invocation
 	reading  bool          // an answer to cur is being read
+	failing  bool          // an initialisation error is being read
 	agent    string        // User-Agent of the first client
 	wake     chan struct{} // closed and replaced when cur is set
 	ready    chan struct{} // closed at the first /next
@@ -269,8 +270,14 @@ func readAnswer(r *http.Request, verb string, body []byte) answer {
 }
 
 func (a *runtimeAPI) postInitError(w http.ResponseWriter, r *http.Request) {
+	if !a.beginInitError(w, r) {
+		return
+	}
 	body, over, err := readBody(r.Body, r.ContentLength, lambda.MaxResponse)
 	if err != nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.failing = false
 		return
 	}
 	if over {
@@ -278,16 +285,33 @@ func (a *runtimeAPI) postInitError(w http.ResponseWriter, r *http.Request) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.sawClient(r)
-	if a.state != stateStarted {
-		a.signal("init/error", "an initialisation error came after initialisation")
-		refuseTransition(w, a.state, string(stateInitFail))
+	if a.failing = false; a.state != stateStarted {
+		a.lateInitError(w)
 		return
 	}
 	a.state = stateInitFail
 	a.initErr = lambda.ErrorDocument(r.Header.Get(lambda.HeaderErrorType), r.Header.Get("Content-Type"), body)
 	close(a.initFail)
 	accepted(w)
+}
+
+// beginInitError claims the one body that is read at a time, or writes the refusal.
+func (a *runtimeAPI) beginInitError(w http.ResponseWriter, r *http.Request) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sawClient(r)
+	if a.state != stateStarted || a.failing {
+		a.lateInitError(w)
+		return false
+	}
+	a.failing = true
+	return true
+}
+
+// lateInitError refuses one that may not come any more. The caller holds the lock.
+func (a *runtimeAPI) lateInitError(w http.ResponseWriter) {
+	a.signal("init/error", "an initialisation error came after initialisation")
+	refuseTransition(w, a.state, string(stateInitFail))
 }
 
 // drainLimit bounds what is read and thrown away of an oversized answer, so that its sender can read the refusal.
@@ -343,5 +367,5 @@ func writeError(w http.ResponseWriter, status int, typ, msg string) {
 func newServer(h http.Handler) *http.Server {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
-	return &http.Server{Handler: h, MaxHeaderBytes: 1<<20 + 64<<10, Protocols: p, ErrorLog: quiet()}
+	return &http.Server{Handler: h, ConnState: follow, MaxHeaderBytes: 1<<20 + 64<<10, Protocols: p, ErrorLog: quiet()}
 }

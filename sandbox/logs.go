@@ -14,7 +14,8 @@ import (
 // Bounds on what a function may write to its standard streams.
 const (
 	maxLine    = 256 << 10 // bytes of one line; the rest becomes the next one
-	maxRunLogs = 16 << 20  // bytes of one run; more is read, slowly, and dropped
+	maxRunLogs = 16 << 20  // bytes of one run, lineCost of each line included; more is read, slowly, and dropped
+	lineCost   = 128       // bytes that a line costs besides its text: a flood of empty ones is work for the node, too
 	tailSize   = 4 << 10   // bytes that an invoke can ask for, as on Lambda
 	dropPause  = 5 * time.Millisecond
 )
@@ -60,7 +61,7 @@ func (l *runLog) last() []byte {
 // write hands a line out. The caller holds the lock.
 func (l *runLog) write(stream, text string) {
 	if stream != "platform" {
-		l.bytes += len(text) + 1
+		l.bytes += len(text) + lineCost
 		if l.bytes > maxRunLogs {
 			if !l.dropped {
 				l.dropped = true

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -164,4 +165,24 @@ func TestItem02NodeRemainingTime(t *testing.T) {
 		await new Promise((r) => setTimeout(r, 30)); return a > c.getRemainingTimeInMillis() && a <= 5000 && a > 0 }`)
 	v.Limits.Timeout = 5 * time.Second
 	b.want(v, `{}`, `true`)
+}
+
+// Garbage must be found before the memory limit is: short-lived, kept a while in a window, large arrays, parsed texts.
+func TestNodeGarbageFitsIntoItsMemory(t *testing.T) {
+	b := newBench(t)
+	source := `exports.handler = async () => {
+		const q = []; let n = 0;
+		for (let i = 0; i < 6e5; i++) { q.push({ a: i, b: [i, i + 1, i + 2], c: 'x' + i }); if (q.length > 1e5) q.splice(0, 5e4); }
+		for (let i = 0; i < 150; i++) n += new Array(131072).fill(i + 0.5).length;
+		const text = JSON.stringify(Array.from({ length: 6e4 }, (_, i) => ({ id: i, name: 'n' + i })));
+		for (let i = 0; i < 10; i++) n += JSON.parse(text).length;
+		return [q.length <= 1e5, n, process.constrainedMemory() / 1048576, process.execArgv.length] }`
+	for memory, flags := range map[int]string{128: "0", 160: "0", 2048: "0", 2049: "2"} {
+		v := b.node("index.handler", source)
+		v.Limits = casemate.Limits{MemoryMB: memory, Timeout: time.Minute}
+		b.want(v, `{}`, "[true,20260800,"+strconv.Itoa(memory)+","+flags+"]")
+	}
+	v := b.node("index.handler", `exports.handler = async () => [process.constrainedMemory() / 1048576, process.execArgv]`)
+	v.Limits = casemate.Limits{MemoryMB: 64}
+	b.want(v, `{}`, `[64,["--max-old-space-size=57","--max-semi-space-size=3"]]`)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -58,6 +59,7 @@ type program struct {
 	argv    []string
 	profile string
 	mounts  []jail.Mount
+	etc     map[string][]byte
 	note    string // said in the log when another interpreter version runs than was asked for
 }
 
@@ -78,12 +80,11 @@ func (p *Pool) program(v *casemate.Version, request, dir string) (program, error
 	pr := program{note: note}
 	var exe string
 	exe, pr.mounts = i.inside()
-	memory := limits(v).MemoryMB
 	switch i.Family {
 	case "nodejs":
 		pr.profile = "node"
-		pr.argv = []string{exe, "--max-old-space-size=" + strconv.Itoa(max(memory*9/10, 16)),
-			"--max-semi-space-size=" + strconv.Itoa(max(memory/20, 1)), "/var/runtime/index.js"}
+		flags, files := heap(limits(v).MemoryMB)
+		pr.argv, pr.etc = append(append([]string{exe}, flags...), "/var/runtime/index.js"), files
 		pr.mounts = append(pr.mounts, jail.Mount{Source: filepath.Join(p.bootstraps, "node"), Target: "/var/runtime"})
 	case "python":
 		pr.profile = "python"
@@ -93,6 +94,25 @@ func (p *Pool) program(v *casemate.Version, request, dir string) (program, error
 		return pr, casemate.Errorf(casemate.Invalid, "use nodejs, python, provided or wasm", "unknown runtime %q", v.Runtime)
 	}
 	return wrapped(pr, v, request, dir)
+}
+
+// heap says how Node learns what its heap may be: by flags, or by files that it reads as the limits of its cgroup. Any
+// heap flag makes V8 throw away the compiled code that Node is built with, a quarter of its start. The files cannot say
+// everything: V8 takes half of the memory that it sees for old objects and a 128th of that for young ones
+// (Heap::HeapSizeFromPhysicalMemory), but at most 2 GiB. Showing at least 2 GiB keeps the young part wide enough, so that
+// garbage is found while it is young; the wall itself is the cgroup's either way. Small and large functions get flags:
+// the heap of nine tenths that they have on Lambda.
+func heap(memoryMB int) (flags []string, files map[string][]byte) {
+	if memoryMB < 128 || memoryMB > 2048 {
+		return []string{"--max-old-space-size=" + strconv.Itoa(max(memoryMB*9/10, 16)),
+			"--max-semi-space-size=" + strconv.Itoa(max(memoryMB/20, 1))}, nil
+	}
+	shown := fmt.Appendf(nil, "%d\n", int64(max(memoryMB*2*9/10, 2048))<<20)
+	files = map[string][]byte{}
+	for _, name := range []string{"memory.max", "memory.high", "memory/memory.limit_in_bytes", "memory/memory.soft_limit_in_bytes"} {
+		files["/sys/fs/cgroup/"+name] = shown
+	}
+	return nil, files
 }
 
 // wrapped puts AWS_LAMBDA_EXEC_WRAPPER in front. One that is not there fails as the shell's exec would.
@@ -159,6 +179,7 @@ func (p *Pool) spec(v *casemate.Version, pr program, dir string, uid int, door D
 		"/etc/hosts":         []byte("127.0.0.1 localhost\n::1 localhost\n"),
 		"/etc/nsswitch.conf": []byte("passwd: files\ngroup: files\nhosts: files dns\n"),
 	}
+	maps.Copy(etc, pr.etc)
 	listen := []string{"tcp " + apiAddress}
 	if door != nil {
 		listen = append(listen, door.Listen()...)

@@ -83,8 +83,11 @@ func (l Limits) filled() (Limits, error) {
 	return l, nil
 }
 
-// reserved are the paths that the stage builds itself; a mount over one would undo a wall.
+// reserved are the paths that the stage builds itself or leaves out; a mount over one would undo a wall.
 var reserved = []string{"/", "/dev", "/proc", "/tmp", "/sys"}
+
+// limitsDir may hold small files of Spec.Etc all the same: interpreters read there how much memory they may use.
+const limitsDir = "/sys/fs/cgroup/"
 
 // checkPaths refuses anything that is not an absolute clean path, and anything that lands on or under what the stage
 // itself builds.
@@ -100,7 +103,11 @@ func (s *Spec) checkPaths() error {
 		targets = append(targets, link)
 	}
 	for file := range s.Etc {
-		targets = append(targets, file)
+		if !strings.HasPrefix(file, limitsDir) {
+			targets = append(targets, file)
+		} else if !cleanPath(file) {
+			return fmt.Errorf("path %q: want an absolute clean path", file)
+		}
 	}
 	for _, target := range targets {
 		if !cleanPath(target) {

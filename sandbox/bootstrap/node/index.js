@@ -183,6 +183,8 @@ function loop() {
 }
 
 async function main() {
+  // The limits that Node itself reads here are chosen for its heap; programs are told the function's own.
+  process.constrainedMemory = () => process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE * 1048576;
   log.patch();
   log.watchStreams();
   streaming.install();
