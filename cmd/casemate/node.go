@@ -306,6 +306,7 @@ type address struct {
 	PID     int      `json:"pid"`
 	HTTP    []string `json:"http"`
 	Admin   string   `json:"admin,omitempty"` // for --url
+	Metrics string   `json:"metrics,omitempty"`
 	Socket  string   `json:"socket"`
 	CA      string   `json:"ca,omitempty"`
 	Version string   `json:"version"`
@@ -319,6 +320,9 @@ func (n *node) address() address {
 	}
 	if n.admin != nil && n.admin.Addr() != nil {
 		ad.Admin = "https://" + n.admin.Addr().String()
+	}
+	if at := n.telemetry.Addr(); at != nil {
+		ad.Metrics = "http://" + at.String() + "/metrics"
 	}
 	if n.cfg.Cert == "" && (n.cfg.HTTPS != "" || n.cfg.Admin != "") {
 		ad.CA = n.path("tls", "ca.pem")

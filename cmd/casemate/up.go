@@ -157,6 +157,9 @@ func readyPage(w io.Writer, ad *address) {
 	if ad.Admin != "" {
 		fmt.Fprintf(w, "  admin API %s (casemate --url, with a key)\n", ad.Admin)
 	}
+	if ad.Metrics != "" {
+		fmt.Fprintf(w, "  %s\n", ad.Metrics)
+	}
 	fmt.Fprintf(w, "  admin socket %s\n", ad.Socket)
 }
 
