@@ -90,32 +90,49 @@ const app = `app: faults
 functions:
   echo: {runtime: wasm, code: echo.wasm, timeout: 30s, memory: 32MB, rate: 100000/s burst 100000}
   trap: {runtime: wasm, code: trap.wasm, timeout: 30s, memory: 32MB, async: {retries: 0}}
-  said: {runtime: wasm, code: said.wasm, timeout: 30s, memory: 32MB}
   warm: {runtime: provided.al2023, code: native, timeout: 30s, memory: 128MB, isolation: warm, rate: 100000/s burst 100000}
   hang: {runtime: provided.al2023, code: native, timeout: 900s, memory: 128MB}
 routes:
   POST /echo: {function: echo, auth: [key], rate: 100000/s burst 100000}
   POST /trap: {function: trap, auth: [key]}
-  GET /said: {function: said, auth: [key], rate: 100000/s burst 100000}
   POST /warm: {function: warm, auth: [key], rate: 100000/s burst 100000}
   POST /hang: {function: hang, auth: [key]}
 roles:
   caller:
-    grants: [call POST /echo, call POST /trap, call GET /said, call POST /warm, call POST /hang]
+    grants: [call POST /echo, call POST /trap, call POST /warm, call POST /hang]
 `
 
-// bundle packs the app as "casemate deploy" does; said answers the generation.
-func bundle(t *testing.T, generation int) []byte {
+// sayer is a second app, small and deployed again and again: it answers its generation.
+const sayer = `app: sayer
+functions:
+  said: {runtime: wasm, code: said.wasm, timeout: 30s, memory: 32MB}
+routes:
+  GET /said: {function: said, auth: [key], rate: 100000/s burst 100000}
+roles:
+  reader:
+    grants: [call GET /said]
+`
+
+// appBundle packs the app as "casemate deploy" does.
+func appBundle(t *testing.T) []byte {
+	t.Helper()
+	return pack(t, map[string][]byte{manifest.File: []byte(app), "echo.wasm": guests.Echo(), "trap.wasm": guests.Trap(), "native/bootstrap": shared.native})
+}
+
+func sayerBundle(t *testing.T, generation int) []byte {
+	t.Helper()
+	return pack(t, map[string][]byte{manifest.File: []byte(sayer), "said.wasm": guests.Say(strconv.Itoa(generation), 1)})
+}
+
+func pack(t *testing.T, files map[string][]byte) []byte {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "native"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range map[string][]byte{
-		manifest.File: []byte(app), "echo.wasm": guests.Echo(), "trap.wasm": guests.Trap(), "native/bootstrap": shared.native,
-		"said.wasm": guests.Say(strconv.Itoa(generation), 1),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o755); err != nil {
+	for name, content := range files {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, content, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -124,4 +141,15 @@ func bundle(t *testing.T, generation int) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+// furnish deploys both apps and makes a key for each.
+func furnish(t *testing.T, n *node) (caller, reader string) {
+	t.Helper()
+	for _, b := range [][]byte{appBundle(t), sayerBundle(t, 0)} {
+		if err := n.deploy(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return newKey(t, n, "caller"), newKey(t, n, "reader")
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"casemate"
 	"casemate/authn"
 )
 
@@ -44,15 +45,14 @@ func (p *promise) breach(format string, args ...any) {
 
 // load is mixed work on one life of a node. Its workers stop when the node does not answer any more, or ctx ends.
 type load struct {
-	t      *testing.T
-	n      *node
-	p      *promise
-	key    string
-	ctx    context.Context
-	count  chan struct{} // one for each acknowledgement
-	group  sync.WaitGroup
-	seed   uint64
-	steady bool // nothing but success is expected while the node runs
+	t     *testing.T
+	n     *node
+	p     *promise
+	key   string
+	ctx   context.Context
+	count chan struct{} // one for each acknowledgement
+	group sync.WaitGroup
+	seed  uint64
 }
 
 // begin starts the workers. Enough acknowledgements are awaited with reach.
@@ -143,14 +143,22 @@ func (l *load) async(function string) bool {
 	return true
 }
 
+// refused notes what the node refused; no answer at all is the end of the node.
+func (l *load) refused(what string, err error) bool {
+	if c := casemate.CodeOf(err); c != casemate.Unavailable && l.ctx.Err() == nil {
+		l.p.breach("%s: %s: %v", what, c, err)
+	}
+	return false
+}
+
 // keys makes a key, uses it, revokes it in most cases and uses it again.
 func (l *load) keys() bool {
 	var made struct {
 		Secret string
 		Key    authn.Key
 	}
-	if err := l.n.call("keys.create", map[string]string{"name": "load", "role": "caller"}, &made); err != nil {
-		return false
+	if err := l.n.call("keys.create", map[string]string{"name": "load", "role": "reader"}, &made); err != nil {
+		return l.refused("making a key", err)
 	}
 	k := &key{secret: made.Secret}
 	l.p.mu.Lock()
@@ -164,7 +172,7 @@ func (l *load) keys() bool {
 	k.asked = true
 	l.p.mu.Unlock()
 	if err := l.n.call("keys.revoke", map[string]string{"id": made.Key.ID}, nil); err != nil {
-		return false
+		return l.refused("revoking a key", err)
 	}
 	l.p.mu.Lock()
 	k.revoked = true
@@ -188,8 +196,8 @@ func (l *load) deploys() bool {
 	l.p.asked++
 	generation := l.p.asked
 	l.p.mu.Unlock()
-	if err := l.n.deploy(bundle(l.t, generation)); err != nil {
-		return false
+	if err := l.n.deploy(sayerBundle(l.t, generation)); err != nil {
+		return l.refused("deploying", err)
 	}
 	l.p.mu.Lock()
 	defer l.p.mu.Unlock()
@@ -208,12 +216,12 @@ func (l *load) hang(trace string) {
 }
 
 // holds asks the node for what is in force: the newest deploy, every key that was made, no key that was revoked.
-func (p *promise) holds(t *testing.T, n *node, caller string) {
+func (p *promise) holds(t *testing.T, n *node, reader string) {
 	t.Helper()
 	if p.deployed == 0 {
 		return
 	}
-	a, err := n.send("GET", "/said", caller, "", "", false)
+	a, err := n.send("GET", "/said", reader, "", "", false)
 	if err != nil {
 		t.Fatal(err)
 	}

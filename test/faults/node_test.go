@@ -20,19 +20,19 @@ import (
 )
 
 // patience bounds every wait for something that must come: it ends a test that would hang, and asserts no speed.
-const patience = 2 * time.Minute
+const patience = time.Minute
 
 // node is a running `casemate up`.
 type node struct {
-	t      *testing.T
-	dir    string
-	cmd    *exec.Cmd
-	errs   *said
-	url    string
-	admin  *admin.Client
-	calls  *http.Client
-	ended  chan struct{} // closed when the process is gone; err is set then
-	err    error
+	t     *testing.T
+	dir   string
+	cmd   *exec.Cmd
+	errs  *said
+	url   string
+	admin *admin.Client
+	calls *http.Client
+	ended chan struct{} // closed when the process is gone; err is set then
+	err   error
 }
 
 // said keeps what a process writes; it may be read while the process runs.
