@@ -3,7 +3,6 @@ package casemate
 import (
 	"errors"
 	"fmt"
-	"net/http"
 )
 
 // Code classifies an error once, at the boundary where it becomes visible. The zero Code is Fault: an error that nobody
@@ -33,17 +32,17 @@ type mapping struct {
 }
 
 var mappings = [...]mapping{
-	Fault:           {"Fault", http.StatusInternalServerError, "ServiceException", 70},
-	Invalid:         {"Invalid", http.StatusBadRequest, "InvalidParameterValueException", 65},
-	Unauthenticated: {"Unauthenticated", http.StatusUnauthorized, "UnrecognizedClientException", 77},
-	Forbidden:       {"Forbidden", http.StatusForbidden, "AccessDeniedException", 77},
-	NotFound:        {"NotFound", http.StatusNotFound, "ResourceNotFoundException", 66},
-	Conflict:        {"Conflict", http.StatusConflict, "ResourceConflictException", 73},
-	Exhausted:       {"Exhausted", http.StatusTooManyRequests, "TooManyRequestsException", 75},
-	Timeout:         {"Timeout", http.StatusGatewayTimeout, "Sandbox.Timedout", 75},
-	Unavailable:     {"Unavailable", http.StatusServiceUnavailable, "ServiceUnavailableException", 69},
-	TooLarge:        {"TooLarge", http.StatusRequestEntityTooLarge, "RequestTooLargeException", 65},
-	FunctionFailed:  {"FunctionFailed", http.StatusBadGateway, "Unhandled", 1},
+	Fault:           {"Fault", 500, "ServiceException", 70},
+	Invalid:         {"Invalid", 400, "InvalidParameterValueException", 65},
+	Unauthenticated: {"Unauthenticated", 401, "UnrecognizedClientException", 77},
+	Forbidden:       {"Forbidden", 403, "AccessDeniedException", 77},
+	NotFound:        {"NotFound", 404, "ResourceNotFoundException", 66},
+	Conflict:        {"Conflict", 409, "ResourceConflictException", 73},
+	Exhausted:       {"Exhausted", 429, "TooManyRequestsException", 75},
+	Timeout:         {"Timeout", 504, "Sandbox.Timedout", 75},
+	Unavailable:     {"Unavailable", 503, "ServiceUnavailableException", 69},
+	TooLarge:        {"TooLarge", 413, "RequestTooLargeException", 65},
+	FunctionFailed:  {"FunctionFailed", 502, "Unhandled", 1},
 }
 
 func (c Code) row() mapping {

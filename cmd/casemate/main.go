@@ -15,13 +15,9 @@ import (
 
 	"casemate"
 	"casemate/front/admin"
-	"casemate/sandbox/wasm"
 )
 
 func main() {
-	if len(os.Args) > 0 && filepath.Base(os.Args[0]) == wasm.Argv0 { // re-executed inside a jail by the node
-		os.Exit(wasm.Serve(3))
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()

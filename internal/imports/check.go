@@ -228,8 +228,8 @@ func (c *checker) declarations(rel string, room *Room, f *ast.File) {
 		if n > functionMax {
 			c.say(c.at(rel, fn), "%s is %d lines long; the hard stop is %d", fn.Name.Name, n, functionMax)
 		}
-		if fn.Recv == nil && fn.Name.Name == "init" && room.Path != jailInit {
-			c.say(c.at(rel, fn), "no init outside %s", jailInit)
+		if fn.Recv == nil && fn.Name.Name == "init" && !inits[room.Path] {
+			c.say(c.at(rel, fn), "no init outside of the early dispatches")
 		}
 		c.panics(rel, fn)
 	}

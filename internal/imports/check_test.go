@@ -40,7 +40,7 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 		"dialler":             {"catalog/a.go", "package catalog\nimport \"net\"\nvar d = net.Dialer{}", "catalog may not make a net.Dialer"},
 		"listening":           {"audit/a.go", "package audit\nimport \"net\"\nfunc f() { net.Listen(\"\", \"\") }", "audit may not call net.Listen"},
 		"context value":       {"gate/a.go", "package gate\nimport \"context\"\nfunc f() { context.WithValue(nil, 1, 1) }", "may not call context.WithValue"},
-		"init":                {"gate/a.go", "package gate\nfunc init() {}", "no init outside sandbox/jail/stage"},
+		"init":                {"gate/a.go", "package gate\nfunc init() {}", "no init outside of the early dispatches"},
 		"panic":               {"gate/a.go", "package gate\nfunc f() { panic(1) }", "panic outside a must function"},
 		"wide interface":      {"gate/a.go", "package gate\ntype i interface { a(); b(); c(); d(); e() }", "an interface of 5 methods"},
 		"long function":       {"gate/a.go", "package gate\n" + long, "long is 82 lines long"},

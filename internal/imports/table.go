@@ -47,7 +47,7 @@ var Rooms = []Room{
 	{Path: "journal", Tier: 1, Ceiling: 400, Only: []string{""}},
 	{Path: "telemetry", Tier: 1, Ceiling: 900},
 	{Path: "sandbox/jail", Tier: 0, Ceiling: 1200, Only: []string{"sandbox/jail/stage", "sandbox/jail/cgroup"}},
-	{Path: "sandbox/jail/stage", Tier: -1, Ceiling: 900, Only: []string{}},
+	{Path: "sandbox/jail/stage", Tier: -1, Ceiling: 1200, Only: []string{}},
 	{Path: "sandbox/jail/cgroup", Tier: -1, Ceiling: 500, Only: []string{}},
 	{Path: "store", Tier: 0, Ceiling: 1800, Only: []string{"", "store/commit"}, May: []string{"store/commit"}},
 	{Path: "store/commit", Tier: 0, Ceiling: 1800, Only: []string{""}},
@@ -76,11 +76,11 @@ var Owners = map[string][]string{
 	"github.com/aws/":               {},
 	"os/exec":                       {"sandbox", "cmd/casemate"},
 	"unsafe":                        {"sandbox/jail", "sandbox/jail/stage", "sandbox/wasm"},
-	"net/http":                      {"", "front/http", "front/admin", "sandbox", "authn", "telemetry", "cmd/casemate"},
+	"net/http":                      {"front/http", "front/admin", "sandbox", "authn", "telemetry", "cmd/casemate"},
 }
 
-// jailInit is the one room with an init: the early dispatch of a re-executed child, before heavy packages wake up.
-const jailInit = "sandbox/jail/stage"
+// inits are the rooms with an init: the early dispatches of re-executed children, before heavy packages wake up.
+var inits = map[string]bool{"sandbox/jail/stage": true, "sandbox/wasm/worker": true}
 
 // calls that only some rooms may make, by "package.Function".
 var calls = map[string][]string{

@@ -247,11 +247,11 @@ type function struct {
 }
 
 const (
-	// Argv0 is the name under which the node starts itself as a worker: the first thing main does is to look for it in
-	// the base of os.Args[0], and to end with os.Exit(wasm.Serve(wasm.SocketFD)).
-	Argv0 = "casemate-wasm"
+	// Argv0 is the name under which the node starts itself as a worker. A binary that imports this package is one then:
+	// main is not reached.
+	Argv0 = worker.Argv0
 	// SocketFD is the worker's end of the socket pair.
-	SocketFD = 3
+	SocketFD = worker.SocketFD
 )
 
 // Serve is the whole life of a worker process, worker.Serve: it gives the exit status.
