@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	}
 	e := asUsage(err)
 	if a.json {
-		_ = json.NewEncoder(errs).Encode(map[string]any{"error": e})
+		_ = json.NewEncoder(errs).Encode(map[string]any{"error": e.Body("")})
 	} else {
 		fmt.Fprintln(errs, "casemate: "+e.Error())
 		if e.Rule != "" {
