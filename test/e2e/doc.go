@@ -14,6 +14,7 @@
 //	header NAME -> VAR              keep a header of the last answer
 //	await PATTERN PROGRAM ARGS      run a program until a line of its output matches, then interrupt it; it must exit 0
 //	until PATTERN PROGRAM ARGS      run a program again and again until its output matches
+//	exit STATUS PROGRAM ARGS        run a program that has to end with this status
 //	replace FILE OLD NEW            change a file
 //	jwt keys FILE / jwt token ...   make a key set, and tokens of it
 //	make KIND FILE                  make a hostile file: see make_test.go

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -36,7 +37,8 @@ func httpCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if q.host != "" {
 		r.Host = q.host
 	}
-	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true, DialContext: q.dial, TLSClientConfig: authorities(ts)}
+	transport := &http.Transport{ForceAttemptHTTP2: true, DisableKeepAlives: true, DisableCompression: true, ExpectContinueTimeout: time.Minute,
+		DialContext: q.dial, TLSClientConfig: authorities(ts)}
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(r)
 	if neg {
@@ -226,7 +228,7 @@ func jsonCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// pick finds a value by names and indexes with dots between; -1 is the last of a list, # its length.
+// pick finds a value by names and indexes with dots between; -1 is the last of a list, len its length.
 func pick(text []byte, path string) (string, error) {
 	var v any
 	if err := json.Unmarshal(text, &v); err != nil {
@@ -241,7 +243,7 @@ func pick(text []byte, path string) (string, error) {
 			}
 			v = next
 		case []any:
-			if step == "#" {
+			if step == "len" {
 				v = float64(len(x))
 				continue
 			}

@@ -38,8 +38,8 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(n.cmd.Start())
 	var at struct {
-		HTTP      []string
-		Admin, CA string
+		HTTP               []string
+		Admin, CA, Metrics string
 	}
 	if err := json.NewDecoder(bufio.NewReader(out)).Decode(&at); err != nil {
 		ts.Fatalf("the node did not come up: %v, %v\n%s", err, n.cmd.Wait(), n.errs.String())
@@ -61,6 +61,7 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Setenv("CA", at.CA)
 	ts.Setenv("ADMIN", at.Admin)
+	ts.Setenv("METRICS", at.Metrics)
 }
 
 // stop ends the node as an operator does, and wants a clean end.
@@ -101,7 +102,10 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		path = filepath.Join(shared.bin, "casemate")
 	}
 	cmd := exec.CommandContext(of(ts).ctx, path, args[2:]...)
-	cmd.Dir, cmd.Env = ts.MkAbs("."), append(os.Environ(), "CASEMATE_DIR="+ts.Getenv("CASEMATE_DIR"), "TZ=UTC", "GORACE="+gorace)
+	cmd.Dir, cmd.Env = ts.MkAbs("."), os.Environ()
+	for _, name := range []string{"CASEMATE_DIR", "CASEMATE_URL", "CASEMATE_KEY_FILE", "CASEMATE_CA", "GORACE", "TZ"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()
