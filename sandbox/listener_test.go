@@ -82,7 +82,7 @@ func TestOneInitErrorAtATime(t *testing.T) {
 		failing = api.failing
 		api.mu.Unlock()
 	}
-	post(second, "")
+	post(second, strings.Repeat(" ", 1000))
 	res, err := http.ReadResponse(bufio.NewReader(second), nil)
 	if err != nil || res.StatusCode != http.StatusForbidden {
 		t.Fatalf("%v, %v", res, err)
