@@ -109,3 +109,53 @@ func TestPythonEncoding(t *testing.T) {
 	v = b.function("python3.12", "app.handler", map[string]string{"app.py": "def handler(e, c): return 'é'"})
 	b.want(v, `{}`, `"é"`)
 }
+
+// The C modules that the runtime uses must read and write as package json does, on every interpreter that is there.
+func TestPythonJSONIsTheLibrarys(t *testing.T) {
+	b := newBench(t)
+	source := `
+import json, __main__, enum, math
+class Color(enum.IntEnum):
+    RED = 1
+class Text(str): pass
+def outcome(f):
+    try:
+        return repr(f())
+    except RecursionError:
+        return "deep"
+    except Exception as e:
+        return type(e).__name__ + ": " + str(e)
+loop = []
+loop.append(loop)
+texts = [b'{}', b' [1, 2.5, -3e9, true, false, null] \n', b'"\\u00e9\\ud83d\\ude00"', '"\u00e9"'.encode(), b'\xef\xbb\xbf{}', '{"a":1}'.encode("utf-16"),
+         b'NaN', b'[Infinity, -Infinity]', b'123456789012345678901234567890', b'{"a":1,"a":2}', b'', b' ', b'{', b'[1,]', b'1 2', b'"\x01"', b'"\xff"',
+         b'\x0b1', b'[' * 100000, b'{"a" : {"b" : [ ] } }', b'nul', b"'x'", b'01', b'1.', b'"\\ud800"']
+values = [None, True, 0, -1, 1.5, 1e100, math.nan, math.inf, "x\u00e9\u2028\ud800\"\\\x01", [], {}, (1, 2), {"a": [1, {"b": None}]}, {1: 2, None: 3, True: 4, 1.5: 5},
+          {(1, 2): 3}, {1, 2}, b"x", Color.RED, Text("t"), [Color.RED, Text("u")], loop, 10**40, {"k": Color.RED}]
+def handler(e, c):
+    bad = []
+    for t in texts:
+        if outcome(lambda: __main__.loads(t)) != outcome(lambda: json.loads(t)): bad.append(repr(t)[:40])
+    for v in values:
+        for ascii in (True, False):
+            mine, theirs = outcome(lambda: __main__.dumps(v, __main__.plain, ascii)), outcome(lambda: json.dumps(v, default=__main__.plain, ensure_ascii=ascii))
+            if mine != theirs: bad.append(mine[:60] + " / " + theirs[:60])
+    return [bad, __main__.scan is not None, __main__.make_encoder is not None]`
+	for _, i := range b.pool.cfg.Interpreters {
+		if i.Family != "python" {
+			continue
+		}
+		t.Run(i.Version, func(t *testing.T) {
+			b := b.with(t)
+			parts := strings.Split(i.Version, ".")
+			v := b.function(casemate.Runtime("python"+parts[0]+"."+parts[1]), "app.handler", map[string]string{"app.py": source})
+			b.want(v, `{}`, `[[], true, true]`)
+		})
+	}
+}
+
+// A function that needs neither json nor socket does not pay for them.
+func TestPythonStartsLean(t *testing.T) {
+	b := newBench(t)
+	b.want(b.python("import sys\ndef handler(e, c): return [m for m in ('json', 'socket', 're', 'enum', 'logging', 'http') if m in sys.modules]"), `{}`, `[]`)
+}

@@ -1,14 +1,15 @@
 """Casemate's Python runtime: loads a Lambda handler and runs it for one event after the other.
 
 Run as "python3 -I -S -u bootstrap.py": no user site, no PYTHON* variables, no site-packages of the host. Only the
-standard library, and as little of it as can be: what is imported here is paid for at every cold start.
+standard library, and as little of it as can be: what is imported here is paid for at every cold start. So sockets and
+JSON come from the C modules below "socket" and "json", which cost more to import than the interpreter to start.
 """
 
-import json
 import os
-import socket
 import sys
 import time
+
+import _socket
 
 PREFIX = "/2018-06-01/runtime/"
 
@@ -21,14 +22,59 @@ class Fault(Exception):
         self.kind, self.message, self.trace = kind, message, trace
 
 
+class Scanner:
+    """The settings that json.loads has by default, as the C scanner asks for them."""
+
+    strict, object_hook, object_pairs_hook, parse_float, parse_int = True, None, None, float, int
+    parse_constant = {"-Infinity": float("-inf"), "Infinity": float("inf"), "NaN": float("nan")}.__getitem__
+
+
+try:
+    import _json
+
+    scan, quote_ascii, quote, make_encoder = _json.make_scanner(Scanner), _json.encode_basestring_ascii, _json.encode_basestring, _json.make_encoder
+except (ImportError, AttributeError, TypeError):  # an interpreter without them, or with others
+    scan = make_encoder = None
+
+
+def loads(body):
+    """json.loads, which is asked itself about whatever the C scanner does not take."""
+    if scan is not None:
+        try:
+            text = body.decode("utf-8", "surrogatepass")
+            value, end = scan(text, len(text) - len(text.lstrip(" \t\n\r")))
+            if not text[end:].strip(" \t\n\r"):
+                return value
+        except (StopIteration, ValueError):
+            pass
+    import json
+
+    return json.loads(body)
+
+
+def dumps(value, default=None, ascii_only=True):
+    """json.dumps with its settings by default."""
+    if make_encoder is not None:
+        try:
+            encode = make_encoder({}, default, quote_ascii if ascii_only else quote, None, ": ", ", ", False, False, True)
+        except TypeError:  # not the arguments of this interpreter
+            encode = None
+        if encode is not None:
+            return "".join(encode(value, 0))
+    import json
+
+    return json.dumps(value, default=default, ensure_ascii=ascii_only)
+
+
 class Client:
     """The Runtime API over one keep-alive connection; http.client costs more to import than the rest together."""
 
     def __init__(self, address):
         host, _, port = address.rpartition(":")
         self.host = address
-        self.sock = socket.create_connection((host, int(port)))
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+        self.sock.connect((host, int(port)))
+        self.sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         self.buffer = b""
 
     def exchange(self, head, body=b""):
@@ -75,7 +121,7 @@ class Client:
     def error(self, path, document):
         kind = "".join(c for c in document["errorType"] if c.isascii() and (c.isalnum() or c in "._-"))[:128]
         extra = f"Lambda-Runtime-Function-Error-Type: {kind}\r\n"
-        self.post(path, json.dumps(document).encode(), "application/json", extra)
+        self.post(path, dumps(document).encode(), "application/json", extra)
 
 
 class Part:
@@ -103,7 +149,7 @@ class Context:
         identity = headers.get("lambda-runtime-cognito-identity")
         self.identity = None
         if identity:
-            given = json.loads(identity)
+            given = loads(identity.encode())
             self.identity = Part((), {})
             self.identity.cognito_identity_id = given.get("cognitoIdentityId")
             self.identity.cognito_identity_pool_id = given.get("cognitoIdentityPoolId")
@@ -120,7 +166,7 @@ def client_context(text):
     if not text:
         return None
     try:
-        given = json.loads(text)
+        given = loads(text.encode())
     except ValueError as e:
         raise Fault("Runtime.LambdaContextUnmarshalError", f"Unable to unmarshal client context: {e}") from None
     context = Part(("custom", "env"), given)
@@ -172,7 +218,7 @@ def configure_logging(logging):
             entry["logger"], entry["requestId"] = record.name, REQUEST["id"]
             if record.exc_info:
                 entry["stackTrace"] = self.formatException(record.exc_info).split("\n")
-            return json.dumps(entry, default=str)
+            return dumps(entry, str)
 
     class Handler(logging.Handler):
         def emit(self, record):
@@ -220,10 +266,9 @@ def load(name):
     dotted = module_name.replace("/", ".")
     if dotted.split(".")[0] in sys.builtin_module_names:
         raise Fault("Runtime.BuiltInModuleConflict", f"Cannot use built-in module {module_name} as a handler module")
-    from importlib import import_module
-
     try:
-        module = import_module(dotted)
+        __import__(dotted)
+        module = sys.modules[dotted]
     except ImportError as e:
         raise Fault("Runtime.ImportModuleError", f"Unable to import module '{module_name}': {e}", None) from None
     except SyntaxError as e:
@@ -247,7 +292,7 @@ def encode(result, ascii_only):
     if isinstance(result, bytes):
         return result, "application/unknown"
     try:
-        return json.dumps(result, default=plain, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass"), "application/json"
+        return dumps(result, plain, ascii_only).encode("utf-8", "surrogatepass"), "application/json"
     except (TypeError, ValueError, RecursionError) as e:
         raise Fault("Runtime.MarshalError", f"Unable to marshal response: {e}") from None
 
@@ -256,7 +301,7 @@ def decode(headers, body):
     if headers.get("content-type", "application/json") != "application/json":
         return body
     try:
-        return json.loads(body)
+        return loads(body)
     except ValueError as e:
         raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {e}") from None
 
