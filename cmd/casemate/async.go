@@ -124,13 +124,14 @@ func (a *app) asyncCommand() *cobra.Command {
 			return a.show(q, func(w io.Writer) { fmt.Fprintln(w, done, q.ID) })
 		}}
 	}
-	c.AddCommand(&cobra.Command{Use: "list", Short: "Show the queue's depth and the dead-letter list", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		var s asyncState
-		if err := a.call(cmd.Context(), "async.list", nil, &s); err != nil {
-			return err
-		}
-		return a.show(s, func(w io.Writer) { asyncPage(w, &s) })
-	}}, one("replay ID", "Put a dead event back into the queue", "async.replay", "queued again:"),
+	c.AddCommand(&cobra.Command{Use: "list", Short: "Show the queue's depth and the dead-letter list", Args: cobra.NoArgs,
+		Example: "  casemate async list", RunE: func(cmd *cobra.Command, _ []string) error {
+			var s asyncState
+			if err := a.call(cmd.Context(), "async.list", nil, &s); err != nil {
+				return err
+			}
+			return a.show(s, func(w io.Writer) { asyncPage(w, &s) })
+		}}, one("replay ID", "Put a dead event back into the queue", "async.replay", "queued again:"),
 		one("drop ID", "Forget a dead event", "async.drop", "dropped:"))
 	return c
 }

@@ -17,7 +17,7 @@ import (
 var version = "unreleased"
 
 func (a *app) versionCommand() *cobra.Command {
-	return &cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
+	return &cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, Example: "  casemate version --json", RunE: func(*cobra.Command, []string) error {
 		v := map[string]string{"version": version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH}
 		return a.show(v, func(w io.Writer) { fmt.Fprintf(w, "casemate %s %s %s/%s\n", version, v["go"], v["os"], v["arch"]) })
 	}}
@@ -37,7 +37,8 @@ func diagnose(ctx context.Context) diagnosis {
 
 func (a *app) doctorCommand() *cobra.Command {
 	return &cobra.Command{Use: "doctor", Short: "Say which walls this machine's kernel gives, and which runtimes it has", Args: cobra.NoArgs,
-		Long: "Needs no running node. Run it as the user that the node will run as: what the kernel gives depends on it.\nExits 69 when a wall is missing.",
+		Long:    "Needs no running node. Run it as the user that the node will run as: what the kernel gives depends on it.\nExits 69 when a wall is missing.",
+		Example: "  sudo -u casemate casemate doctor",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d := diagnose(cmd.Context())
 			if err := a.show(d, func(w io.Writer) { doctorPage(w, &d) }); err != nil {

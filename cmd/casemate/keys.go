@@ -130,20 +130,21 @@ func (a *app) keysCreate() *cobra.Command {
 }
 
 func (a *app) keysList() *cobra.Command {
-	return &cobra.Command{Use: "list", Short: "List keys, never their secrets", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		var keys []authn.Key
-		if err := a.call(cmd.Context(), "keys.list", nil, &keys); err != nil {
-			return err
-		}
-		return a.show(keys, func(w io.Writer) {
-			t := newTable("ID", "NAME", "ROLE", "SCOPE", "EXPIRES", "LAST USED", "STATE", "BY")
-			for i := range keys {
-				k := &keys[i]
-				t.add(k.ID, k.Name, k.Role, scopeText(k.Scope), when(k.Expires), when(k.LastUsed), keyState(k), or(k.By, "-"))
+	return &cobra.Command{Use: "list", Short: "List keys, never their secrets", Args: cobra.NoArgs,
+		Example: "  casemate keys list", RunE: func(cmd *cobra.Command, _ []string) error {
+			var keys []authn.Key
+			if err := a.call(cmd.Context(), "keys.list", nil, &keys); err != nil {
+				return err
 			}
-			t.print(w)
-		})
-	}}
+			return a.show(keys, func(w io.Writer) {
+				t := newTable("ID", "NAME", "ROLE", "SCOPE", "EXPIRES", "LAST USED", "STATE", "BY")
+				for i := range keys {
+					k := &keys[i]
+					t.add(k.ID, k.Name, k.Role, scopeText(k.Scope), when(k.Expires), when(k.LastUsed), keyState(k), or(k.By, "-"))
+				}
+				t.print(w)
+			})
+		}}
 }
 
 func keyState(k *authn.Key) string {

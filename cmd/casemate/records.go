@@ -226,13 +226,13 @@ func (a *app) auditVerify() *cobra.Command {
 			if file == "" {
 				err = a.call(cmd.Context(), "audit.verify", nil, &report)
 			} else {
-				report, err = verifyFile(file, key, known)
+				report, err = a.verifyFile(file, key, known)
 			}
 			if err != nil {
 				return err
 			}
 			return a.show(report, func(w io.Writer) {
-				fmt.Fprintf(w, "verified: %d records under %d checkpoints, nothing edited, deleted, reordered or cut\n", report.Records, report.Checkpoints)
+				fmt.Fprintf(w, "verified: %s under %s, nothing edited, deleted, reordered or cut\n", count(int64(report.Records), "record"), count(int64(report.Checkpoints), "checkpoint"))
 				fmt.Fprintf(w, "key: %s\n", report.Key)
 			})
 		}}
@@ -242,7 +242,7 @@ func (a *app) auditVerify() *cobra.Command {
 	return c
 }
 
-func verifyFile(file, key, known string) (audit.Report, error) {
+func (a *app) verifyFile(file, key, known string) (audit.Report, error) {
 	trust := audit.Trust{Key: key}
 	var err error
 	if known != "" {
@@ -250,7 +250,7 @@ func verifyFile(file, key, known string) (audit.Report, error) {
 			return audit.Report{}, &casemate.Error{Code: casemate.Invalid, Field: "--checkpoint", Message: "cannot be read", Hint: "name a file with one signed checkpoint", Err: err}
 		}
 	}
-	in := io.Reader(os.Stdin)
+	in := a.in
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
@@ -265,6 +265,7 @@ func verifyFile(file, key, known string) (audit.Report, error) {
 
 func (a *app) auditExport() *cobra.Command {
 	return &cobra.Command{Use: "export", Short: "Write the whole log to standard output, for verify --file", Args: cobra.NoArgs,
+		Example: "  casemate audit export > log.jsonl",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withClient(func(c *admin.Client) error {
 				return c.Stream(cmd.Context(), "audit.export", nil, func(line []byte) error {

@@ -96,6 +96,14 @@ func size(n int64) string {
 	return fmt.Sprintf("%d B", n)
 }
 
+// count is a number of things: "1 record", "2 records".
+func count(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 func or(s, otherwise string) string {
 	if s == "" {
 		return otherwise

@@ -82,13 +82,14 @@ func compare(a, b string) int {
 }
 
 func (a *app) listCommand() *cobra.Command {
-	return &cobra.Command{Use: "list", Aliases: []string{"ls"}, Short: "List functions, routes and live sandboxes", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		var s state
-		if err := a.call(cmd.Context(), "state", nil, &s); err != nil {
-			return err
-		}
-		return a.show(s, func(w io.Writer) { statePage(w, &s) })
-	}}
+	return &cobra.Command{Use: "list", Aliases: []string{"ls"}, Short: "List functions, routes and live sandboxes", Args: cobra.NoArgs,
+		Example: "  casemate list\n  casemate list --json | jq -r '.functions[].url'", RunE: func(cmd *cobra.Command, _ []string) error {
+			var s state
+			if err := a.call(cmd.Context(), "state", nil, &s); err != nil {
+				return err
+			}
+			return a.show(s, func(w io.Writer) { statePage(w, &s) })
+		}}
 }
 
 func statePage(w io.Writer, s *state) {
