@@ -196,6 +196,9 @@ func (c *Client) Invoke(ctx context.Context, function string, in Invocation) (*c
 	if in.DryRun {
 		q.Set("dry-run", "true")
 	}
+	if len(in.Payload) == 0 {
+		in.Payload = []byte("{}")
+	}
 	resp, err := c.On(function).post(ctx, opInvoke, q, bytes.NewReader(in.Payload), typeJSON, "")
 	if err != nil {
 		return nil, err
