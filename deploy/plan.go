@@ -67,7 +67,7 @@ func (p *Plan) Summary() string {
 	if len(parts) == 0 {
 		return "no change"
 	}
-	if wider > 0 {
+	if wider > 0 && p.Generation > 0 {
 		parts = append(parts, fmt.Sprintf("%d of them wider than before", wider))
 	}
 	return strings.Join(parts, ", ")
