@@ -44,7 +44,7 @@ var Rooms = []Room{
 	{Path: "audit/entry", Tier: 0, Ceiling: 500, Pure: true, Only: []string{""}},
 	{Path: "audit/proof", Tier: 0, Ceiling: 600, Pure: true, Only: []string{}},
 	{Path: "meter", Tier: 1, Ceiling: 600},
-	{Path: "journal", Tier: 1, Ceiling: 400, Only: []string{""}},
+	{Path: "journal", Tier: 1, Ceiling: 450, Only: []string{""}},
 	{Path: "telemetry", Tier: 1, Ceiling: 900},
 	{Path: "sandbox/jail", Tier: 0, Ceiling: 1200, Only: []string{"sandbox/jail/stage", "sandbox/jail/cgroup"}},
 	{Path: "sandbox/jail/stage", Tier: -1, Ceiling: 1200, Only: []string{}},
