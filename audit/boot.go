@@ -256,7 +256,7 @@ func (l *Log) recover(ctx context.Context, file *mapping) error {
 			r.Event, r.Chain = r.ID, r.ID
 			l.cfg.Log.Error("an opened record cannot be read", "err", o.err)
 		}
-		if closed[r.ID] {
+		if o.err == nil && closed[r.ID] > o.floor { // an attempt before this one may have had the same id
 			continue
 		}
 		r.Closed = l.cfg.Clock()
@@ -276,9 +276,10 @@ func (l *Log) recover(ctx context.Context, file *mapping) error {
 	return nil
 }
 
-// closedSince collects the ids of the records that reached the stream since the oldest leftover was opened.
-func (l *Log) closedSince(ctx context.Context, left []leftover) (map[string]bool, error) {
-	closed := make(map[string]bool)
+// closedSince collects the ids of the records that reached the stream since the oldest leftover was opened, each with
+// its last sequence.
+func (l *Log) closedSince(ctx context.Context, left []leftover) (map[string]uint64, error) {
+	closed := make(map[string]uint64)
 	if len(left) == 0 {
 		return closed, nil
 	}
@@ -298,7 +299,7 @@ func (l *Log) closedSince(ctx context.Context, left []leftover) (map[string]bool
 				ID string `json:"id"`
 			}
 			if json.Unmarshal(m.Data, &r) == nil {
-				closed[r.ID] = true
+				closed[r.ID] = m.Seq
 			}
 		}
 		seq = ms[len(ms)-1].Seq + 1

@@ -75,6 +75,7 @@ type Log struct {
 	marks   store.Stream
 	table   *table
 	cache   *cache
+	debt    debt
 	last    atomic.Uint64 // a sequence known to be in the stream
 	durable atomic.Uint64 // likewise, and known to survive a power cut
 
@@ -156,12 +157,15 @@ func (l *Log) Begin(r *casemate.Record) error {
 	if !entry.ValidID(r.ID) {
 		return casemate.Errorf(casemate.Invalid, "use a UUID", "a record needs an id of 1 to 128 letters, digits, '-', '_', '.' or '#'")
 	}
+	if l.debt.some() {
+		return l.stuck()
+	}
 	return l.table.take(r, l.last.Load())
 }
 
 // End closes r as far as w asks, whether or not ctx is still alive, for at most 15 s. Closing twice, or what was never
-// opened, is Conflict. After any other error the record counts as in flight and End may be called again; the caller
-// must answer Unavailable and not with the result.
+// opened, is Conflict. After any other error the caller must answer Unavailable and not with the result; the log goes on
+// trying to write the record by itself, and until it has, nothing begins.
 func (l *Log) End(ctx context.Context, r *casemate.Record, w casemate.Wait) error {
 	s, err := l.table.hold(r.ID)
 	if err != nil {
@@ -169,10 +173,11 @@ func (l *Log) End(ctx context.Context, r *casemate.Record, w casemate.Wait) erro
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
+	floor := l.last.Load()
 	if _, err := l.append(ctx, r, w); err != nil {
-		l.table.keep(s)
+		l.debt.add(owing{record: *r, slot: s, floor: floor})
 		return &casemate.Error{Code: casemate.Unavailable, Message: "the record of this event cannot be written",
-			Hint: "the operator should look at the store's disk", Retry: 5, Err: err}
+			Hint: "the operator should look at the store's disk; free space if it is full", Retry: 5, Err: err}
 	}
 	l.table.release(r.ID, s)
 	return nil
@@ -239,8 +244,9 @@ func (l *Log) Close() error {
 	<-l.done
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	paid := l.pay(ctx)
 	_, err := l.Seal(ctx)
-	return errors.Join(err, l.shut())
+	return errors.Join(paid, err, l.shut())
 }
 
 func (l *Log) shut() error {

@@ -6,12 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"casemate"
+	"casemate/audit/entry"
 	"casemate/store"
 )
 
@@ -86,35 +88,77 @@ func TestOddIDsAreRefused(t *testing.T) {
 	}
 }
 
-func TestFailedAppendIsToldAndTheSlotKept(t *testing.T) {
+// TestFailedAppendIsOwed: while a record cannot be written nothing begins, and when it can be again, it is, without a
+// restart: slots that stayed taken for ever once closed the node for good.
+func TestFailedAppendIsOwed(t *testing.T) {
 	s, dir := newTape(), t.TempDir()
 	l := openLog(t, config(t, s, dir))
-	full := errors.New("no space left on device")
-	for i := range 2 {
+	for i := range 3 {
 		if err := l.Begin(record(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.reel(streamRecords).fail = full
+	full := errors.New("no space left on device")
+	s.reel(streamRecords).broken(full)
 	for i := range 2 {
 		err := l.End(t.Context(), record(i), casemate.Written)
 		if casemate.CodeOf(err) != casemate.Unavailable || !errors.Is(err, full) || strings.Contains(err.Error(), "device") {
 			t.Fatalf("End on a full disk: %v", err)
 		}
 	}
-	s.reel(streamRecords).fail = nil
-	if err := l.End(t.Context(), record(0), casemate.Durable); err != nil {
-		t.Fatalf("second try: %v", err)
+	if err := l.Begin(record(3)); casemate.CodeOf(err) != casemate.Unavailable {
+		t.Fatalf("Begin while records are owed: %v", err)
+	}
+	// One of them did reach the stream, although its writer was told that this is not known.
+	s.reel(streamRecords).edit(func(ms []store.Message) []store.Message {
+		return append(ms, store.Message{Seq: 1, At: noon, Data: entry.Append(nil, record(1))})
+	})
+	s.reel(streamRecords).broken(nil)
+	for l.Begin(record(3)) != nil {
+		runtime.Gosched()
+	}
+	if n := l.State().InFlight; n != 2 {
+		t.Errorf("%d in flight, records 2 and 3 are", n)
+	}
+	for i := range 2 {
+		if e, err := l.Show(t.Context(), record(i).ID); err != nil || e.Record.Outcome.Status != record(i).Outcome.Status {
+			t.Errorf("owed record %d: %+v %v", i, e, err)
+		}
+	}
+	if n := len(s.reel(streamRecords).ms); n != 2 {
+		t.Errorf("%d records, 2 were closed", n)
+	}
+	s.reel(streamRecords).broken(full)
+	if err := l.Close(); err == nil {
+		t.Error("Close says nothing of what it cannot write")
+	}
+	s.reel(streamRecords).broken(nil)
+	l = openLog(t, config(t, s, dir))
+	defer closeLog(t, l)
+	e, err := l.Show(t.Context(), record(2).ID)
+	if err != nil || e.Record.Outcome.Status != "interrupted" || e.Record.Outcome.OK || e.Record.Function != "orders" {
+		t.Fatalf("what was in flight became %+v, %v", e.Record, err)
+	}
+}
+
+// TestSecondAttemptOfOneID: an event that waited for room is tried again under the same id. The record of the refusal
+// must not pass for that of the attempt that was cut off.
+func TestSecondAttemptOfOneID(t *testing.T) {
+	s, dir := newTape(), t.TempDir()
+	l := openLog(t, config(t, s, dir))
+	if err := l.Begin(record(1)); err != nil { // opened before all others: the search starts here
+		t.Fatal(err)
+	}
+	run(t, l, 2, 3)
+	if err := l.Begin(record(2)); err != nil {
+		t.Fatal(err)
 	}
 	closeLog(t, l)
 	l = openLog(t, config(t, s, dir))
 	defer closeLog(t, l)
-	e, err := l.Show(t.Context(), record(1).ID)
-	if err != nil || e.Record.Outcome.Status != "interrupted" || e.Record.Outcome.OK || e.Record.Function != "orders" {
-		t.Fatalf("the kept slot became %+v, %v", e.Record, err)
-	}
-	if n := len(s.reel(streamRecords).ms); n != 2 {
-		t.Fatalf("%d records", n)
+	found, err := l.List(t.Context(), Filter{Event: record(2).ID})
+	if err != nil || len(found) != 2 || found[1].Record.Outcome.Status != "interrupted" {
+		t.Errorf("two attempts, one cut off: %+v %v", found, err)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // batch is how many records are read from the stream at once.
 const batch = 512
 
-// sealer seals every Interval, and sooner when Every records wait. Close stops and awaits it.
+// sealer seals every Interval, and sooner when Every records wait or one is owed. Close stops and awaits it.
 func (l *Log) sealer(ctx context.Context) {
 	defer close(l.done)
 	tick := time.NewTicker(l.cfg.Interval)
@@ -26,7 +26,11 @@ func (l *Log) sealer(ctx context.Context) {
 		case <-tick.C:
 		case <-l.wake:
 		}
-		if _, err := l.Seal(ctx); err != nil && ctx.Err() == nil {
+		err := l.pay(ctx)
+		if err == nil {
+			_, err = l.Seal(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
 			l.cfg.Log.Error("audit log cannot be sealed", "err", err)
 		}
 	}

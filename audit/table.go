@@ -94,13 +94,6 @@ func (t *table) hold(id string) (*slot, error) {
 	return s, nil
 }
 
-// keep takes hold back after a failed append: the opening stays and becomes an interrupted record at the next start.
-func (t *table) keep(s *slot) {
-	t.mu.Lock()
-	s.closing = false
-	t.mu.Unlock()
-}
-
 func (t *table) release(id string, s *slot) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

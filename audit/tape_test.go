@@ -85,6 +85,13 @@ func (r *reel) Wait(ctx context.Context, from uint64) error {
 	}
 }
 
+// broken makes every append fail, until it is told nil.
+func (r *reel) broken(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fail = err
+}
+
 // edit changes what is on the tape.
 func (r *reel) edit(f func(ms []store.Message) []store.Message) {
 	r.mu.Lock()
