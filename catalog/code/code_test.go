@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"casemate"
@@ -53,7 +54,9 @@ func unpack(t testing.TB, data []byte, b Bounds) (string, error) {
 	return dir, Unpack(t.Context(), bytes.NewReader(data), int64(len(data)), dir, b)
 }
 
+// Sandboxes have uids of their own: a strict umask of the node must not shut them out.
 func TestUnpack(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o077))
 	dir, err := unpack(t, pack(t, file{"bootstrap", "run", 0o4755}, file{"lib/", "", fs.ModeDir | 0o777}, file{"lib/a/b.js", "x", 0o600}, file{"README", "", 0}, file{"readme", "", 0}), Bounds{})
 	if err != nil {
 		t.Fatal(err)

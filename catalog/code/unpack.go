@@ -76,7 +76,7 @@ func Unpack(ctx context.Context, r io.ReaderAt, size int64, dir string, b Bounds
 		}
 		left -= n
 	}
-	if err := os.Chmod(tmp, 0o755); err != nil {
+	if err := openFolders(root); err != nil {
 		return fmt.Errorf("opening code to its sandbox: %w", err)
 	}
 	if _, err := os.Lstat(dir); err == nil {
@@ -220,6 +220,16 @@ func write(ctx context.Context, root *os.Root, f *zip.File, left int64) (int64, 
 		return n, fmt.Errorf("unpacking code: %w", err)
 	}
 	return n, nil
+}
+
+// openFolders lets the uid of any sandbox pass, whatever the node's umask was when they were made.
+func openFolders(root *os.Root) error {
+	return fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		return root.Chmod(name, 0o755)
+	})
 }
 
 // patient stops reading when the context ends.
