@@ -125,6 +125,29 @@ func TestLaunchDeadlineBoundsTheColdStart(t *testing.T) {
 	}
 }
 
+// A deadline that leaves room for the start gives the function its whole time from the hand-over on, and not more.
+func TestColdStartDoesNotEatTheFunctionsTime(t *testing.T) {
+	b := newBench(t)
+	slow := `Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500);`
+	launch := func(v *casemate.Version) *casemate.Result {
+		v.Limits = casemate.Limits{InitTimeout: 30 * time.Second, Timeout: 2 * time.Second}
+		res, err := b.pool.Run(t.Context(), &casemate.Launch{Version: v, RequestID: "r", Payload: []byte(`{}`),
+			Deadline: time.Now().Add(v.Limits.InitTimeout + v.Limits.Timeout)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	res := launch(b.node("index.handler", slow+`exports.handler = async (e, c) => c.getRemainingTimeInMillis() > 0 && c.getRemainingTimeInMillis() <= 2000`))
+	if res.Failure != "" || string(res.Payload) != "true" {
+		t.Errorf("%s %s", res.Failure, res.Payload)
+	}
+	res = launch(b.node("index.handler", `exports.handler = async () => { for (;;); }`))
+	if res.Failure != casemate.FailureTimeout || !strings.Contains(string(res.Payload), "timed out after 2.00 seconds") || res.Usage.Wall > 15*time.Second {
+		t.Errorf("%s %s after %s", res.Failure, res.Payload, res.Usage.Wall)
+	}
+}
+
 func TestMemoryHogIsKilled(t *testing.T) {
 	b := newBench(t)
 	v := b.python("def handler(e, c):\n  x = []\n  while True: x.append(bytearray(1 << 20))")
