@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -46,7 +47,7 @@ type Exit struct {
 	CPU    time.Duration // of its whole life
 }
 
-// link is the node's end of one worker. One run uses it at a time.
+// link is the node's end of one worker: the events in its hands, and what is known of its process.
 type link struct {
 	file    *os.File
 	frames  *wire.Reader
@@ -54,22 +55,32 @@ type link struct {
 	walls   []string
 	weak    []string
 	init    time.Duration // from start to ready
-	spent   time.Duration // CPU time that is accounted for
-	used    bool
+	spent   time.Duration // CPU time that is accounted for; the reader's, then whoever got its last outcome
+	logMax  int           // bytes of log of one run; more is a worker that was taken over
+
+	mu      sync.Mutex
+	calls   []*call // in the worker's hands, the first one being run
 	seq     uint64
-	scratch []byte
-	logMax  int       // bytes of log of one run; more is a worker that was taken over
-	began   time.Time // of the run: waiting for a worker and starting it are not the function's time
-	since   time.Time // idle since
-	gone    bool      // under the function's lock
+	out     []byte       // frames to be written
+	spare   []byte       // the other buffer for them
+	sent    int          // bytes of calls that were written
+	writing bool         // somebody writes
+	lost    error        // why it is of no use
+	deaf    bool         // nobody reads any more
+	armed   time.Time    // when the socket's read deadline rings
+	begun   atomic.Int64 // when the first call became that, in Unix nanoseconds
+
+	// Under the function's lock.
+	load  int       // calls that have a place with it
+	since time.Time // idle since
+	gone  bool      // gets no more
+
+	used    atomic.Bool // it was given an event
 	ended   sync.Once
 	done    chan struct{} // closed after exit is set
 	exit    Exit
 	release func()
 }
-
-// smallPayload is copied behind its frame's head, to leave with one system call.
-const smallPayload = 64 << 10
 
 // startLink starts a worker and sends it its set-up. What it answers is the caller's to read.
 func (p *Pool) startLink(ctx context.Context, spec *Spec, s *wire.Setup, bound int) (*link, error) {
@@ -100,64 +111,6 @@ func (p *Pool) startLink(ctx context.Context, spec *Spec, s *wire.Setup, bound i
 	return w, nil
 }
 
-// send gives the worker an event; after an error it did not get it whole, and is of no use.
-func (w *link) send(deadline time.Time, e *wire.Event) error {
-	if err := w.file.SetDeadline(deadline); err != nil {
-		return err
-	}
-	w.seq++
-	e.Seq = w.seq
-	w.scratch = wire.AppendEvent(w.scratch[:0], e)
-	if len(e.Payload) <= smallPayload {
-		w.scratch = append(w.scratch, e.Payload...)
-		_, err := w.file.Write(w.scratch)
-		return err
-	}
-	if _, err := w.file.Write(w.scratch); err != nil {
-		return err
-	}
-	_, err := w.file.Write(e.Payload)
-	return err
-}
-
-// receive takes the answer to event seq. After an error the worker is of no use. The payload of the answer is good until
-// the next one.
-func (w *link) receive(ctx context.Context, seq uint64, log func([]byte)) (wire.Answer, error) {
-	if ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, func() { _ = w.file.SetDeadline(time.Unix(1, 0)) })
-		defer func() {
-			if !stop() {
-				w.kill() // the deadline of the past may hit the next run
-			}
-		}()
-	}
-	logged := 0
-	for {
-		k, body, err := w.frames.Next()
-		if err != nil {
-			return wire.Answer{}, err
-		}
-		switch k {
-		case wire.KindLog:
-			if logged += len(body); logged > w.logMax {
-				return wire.Answer{}, fmt.Errorf("%w: log over its bound", wire.ErrFrame)
-			}
-			log(body)
-		case wire.KindAnswer:
-			a, err := wire.ParseAnswer(body)
-			if err == nil && a.Seq != seq {
-				err = fmt.Errorf("%w: answer %d to event %d", wire.ErrFrame, a.Seq, seq)
-			}
-			w.spent += time.Duration(a.CPU)
-			return a, err
-		case wire.KindFault:
-			return wire.Answer{}, fmt.Errorf("the worker gave up: %.300s", body)
-		default:
-			return wire.Answer{}, fmt.Errorf("%w: kind %q", wire.ErrFrame, k)
-		}
-	}
-}
-
 // await reads the answer to a set-up: nil when the worker is ready. Compiled code goes to object.
 func (w *link) await(deadline time.Time, object func([]byte) error) error {
 	if err := w.file.SetDeadline(deadline); err != nil {
@@ -173,7 +126,7 @@ func (w *link) await(deadline time.Time, object func([]byte) error) error {
 			return fmt.Errorf("waiting for a wasm worker: %w", err)
 		case k == wire.KindReady && len(body) == 8:
 			w.spent = time.Duration(binary.LittleEndian.Uint64(body))
-			return nil
+			return w.file.SetDeadline(time.Time{})
 		case k == wire.KindFault:
 			return casemate.Errorf(casemate.Invalid, "build the module again and check it with another runtime",
 				"the module was refused: %s", firstLine(body))

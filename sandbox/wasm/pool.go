@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"casemate"
@@ -107,21 +108,23 @@ func (p *Pool) Run(ctx context.Context, l *casemate.Launch) (*casemate.Result, e
 	if deadline.IsZero() {
 		deadline = began.Add(limits.InitTimeout + limits.Timeout)
 	}
-	e := wire.Event{Pages: pagesOf(limits), Payload: l.Payload}
-	w, err := f.dispatch(ctx, deadline, limits.Timeout, &e)
+	c := &call{event: wire.Event{Pages: pagesOf(limits), Payload: l.Payload, Deadline: deadline.UnixNano()}, limit: limits.Timeout,
+		last: deadline, report: newReport(p, l), done: make(chan outcome, 1)}
+	w, o, err := f.run(ctx, deadline, c)
 	if err != nil {
 		return p.notStarted(l, began, err)
 	}
-	r := newReport(p, l, w, w.began)
-	a, err := w.receive(ctx, e.Seq, r.log)
 	ended := p.cfg.Clock()
-	if err != nil {
-		f.drop(w)
-		return r.broken(ctx, err, ended)
+	if o.err != nil {
+		if c.behind {
+			c.report.began = c.began
+		}
+		return c.report.broken(ctx, w, o.err, ended)
 	}
-	result := r.answered(&a, ended)
-	f.give(w)
-	return result, nil
+	if c.behind { // the node did not see it begin
+		c.report.began = ended.Add(-min(time.Duration(o.answer.Wall), ended.Sub(c.report.began)))
+	}
+	return c.report.answered(&o.answer, ended), nil
 }
 
 // Prepare compiles a version's module, if that is still to do, so that its first event need not wait: deploys call it.
@@ -146,7 +149,7 @@ func (p *Pool) function(v *casemate.Version) (*function, error) {
 	}
 	f := p.functions[v.ID]
 	if f == nil {
-		f = &function{pool: p, version: v, max: p.cfg.MaxWorkers}
+		f = &function{pool: p, version: v, max: p.cfg.MaxWorkers, mean: slowStart}
 		p.functions[v.ID] = f
 	}
 	return f, nil
@@ -232,17 +235,18 @@ func pagesOf(l casemate.Limits) uint32 {
 	return uint32(min(max(l.MemoryMB, 1), 4096)) * (1 << 20 / wire.PageSize)
 }
 
-// function is the queue of one version: its idle workers, last used first, and the runs that wait for one.
+// function is the queue of one version: its workers, and the runs that wait for a place with one.
 type function struct {
 	pool    *Pool
 	version *casemate.Version
 	max     int
+	running atomic.Int64 // runs that want a worker or have one
 
 	mu      sync.Mutex
-	idle    []*link
 	all     []*link
 	growing bool
-	waiting []chan handover
+	waiting []waiter
+	mean    time.Duration // of the last runs
 	closed  error
 }
 

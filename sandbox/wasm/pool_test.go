@@ -542,7 +542,7 @@ func TestIdleWorkersEnd(t *testing.T) {
 func (f *function) holds(w *link) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Contains(f.idle, w)
+	return slices.Contains(f.all, w) && !w.gone
 }
 
 // TestNoDeadlineMeansTheLimits: a launch without a deadline is not one without an end.

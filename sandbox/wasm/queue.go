@@ -7,53 +7,57 @@ import (
 	"time"
 
 	"casemate"
-	"casemate/sandbox/wasm/wire"
 )
 
-// handover is what a waiting run gets: a worker, or the reason why there will be none.
-type handover struct {
+// place is what a waiting run gets: a worker that has room for it, or the reason why there will be none.
+type place struct {
 	worker *link
 	err    error
 }
 
-// dispatch hands an event to a worker, which has at most timeout from then on: waiting for a worker is not the function's
-// time. A worker that died while it was idle never got the event, so that another may.
-func (f *function) dispatch(ctx context.Context, deadline time.Time, timeout time.Duration, e *wire.Event) (*link, error) {
-	for {
-		w, err := f.take(ctx, deadline)
-		if err != nil {
-			return nil, err
-		}
-		w.began = f.pool.cfg.Clock()
-		end := time.Now().Add(timeout) // the kernel's and the worker's clock, whatever reports run on
-		if deadline.Before(end) {
-			end = deadline
-		}
-		e.Deadline = end.UnixNano()
-		if err = w.send(end, e); err == nil {
-			return w, nil
-		}
-		f.drop(w)
-		if !w.used {
-			return nil, err
-		}
-	}
+// waiter is a run that waits for a place; alone: with a worker that has nothing else to do.
+type waiter struct {
+	place chan place // room for one
+	alone bool
 }
 
-// take gives an idle worker, or waits for one, while the function grows by one worker at a time towards its maximum.
-func (f *function) take(ctx context.Context, deadline time.Time) (*link, error) {
+// run takes an event to a worker that begins it, and gives what came of it there. An error says that none did. An event
+// that a dead worker left behind is put behind no other again.
+func (f *function) run(ctx context.Context, deadline time.Time, c *call) (*link, outcome, error) {
+	crowd := f.running.Add(1) > 1
+	defer f.running.Add(-1)
+	alone := len(c.event.Payload) > smallEvent
+	for range mostTries {
+		w, err := f.take(ctx, deadline, alone)
+		if err != nil {
+			return nil, outcome{}, err
+		}
+		c.report.at(w)
+		w.submit(c, crowd)
+		c.report.start()
+		o := w.wait(ctx, c)
+		if !errors.Is(o.err, errNotBegun) {
+			return w, o, nil
+		}
+		alone = true
+	}
+	return nil, outcome{}, errNotBegun
+}
+
+// take gives a place with a worker, or waits for one, while the function grows by one worker at a time towards its maximum.
+func (f *function) take(ctx context.Context, deadline time.Time, alone bool) (*link, error) {
 	f.mu.Lock()
 	if f.closed != nil {
 		f.mu.Unlock()
 		return nil, f.closed
 	}
-	if n := len(f.idle); n > 0 {
-		w := f.idle[n-1]
-		f.idle = f.idle[:n-1]
-		f.mu.Unlock()
-		return w, nil
+	if len(f.waiting) == 0 {
+		if w := f.room(alone); w != nil {
+			f.mu.Unlock()
+			return w, nil
+		}
 	}
-	wait := make(chan handover, 1)
+	wait := waiter{place: make(chan place, 1), alone: alone}
 	f.waiting = append(f.waiting, wait)
 	f.grow()
 	f.mu.Unlock()
@@ -61,44 +65,83 @@ func (f *function) take(ctx context.Context, deadline time.Time) (*link, error) 
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	select {
-	case h := <-wait:
+	case h := <-wait.place:
 		return h.worker, h.err
 	case <-ctx.Done():
 	}
 	f.mu.Lock()
-	f.waiting = slices.DeleteFunc(f.waiting, func(c chan handover) bool { return c == wait })
+	f.waiting = slices.DeleteFunc(f.waiting, func(o waiter) bool { return o == wait })
 	f.mu.Unlock()
 	select {
-	case h := <-wait: // it came at the last moment: somebody else may have it
+	case h := <-wait.place: // it came at the last moment: somebody else may have it
 		if h.worker != nil {
-			f.give(h.worker)
+			f.give(h.worker, -1)
 		}
 	default:
 	}
 	return nil, ctx.Err()
 }
 
-// give puts a worker back, to the run that waits longest if there is one.
-func (f *function) give(w *link) {
+// room takes a place if there is one. The busiest worker that may have more comes first: it is awake. f.mu is held.
+func (f *function) room(alone bool) *link {
+	most := 1
+	if !alone {
+		most = int(min(max(callsTime/f.mean, 1), mostCalls))
+	}
+	var best *link
+	for _, w := range f.all {
+		if w.gone || w.load >= most || w.load > 0 && time.Now().UnixNano()-w.begun.Load() > int64(stuckAfter) {
+			continue
+		}
+		if best == nil || w.load > best.load || w.load == best.load && w.since.After(best.since) {
+			best = w
+		}
+	}
+	if best != nil {
+		best.load++
+	}
+	return best
+}
+
+// give takes a place back and hands it on, to the run that waits longest if there is one. took is how long the run was,
+// negative when there was none.
+func (f *function) give(w *link, took time.Duration) {
 	f.mu.Lock()
-	if f.closed != nil || w.gone {
-		f.mu.Unlock()
+	defer f.mu.Unlock()
+	if took >= 0 {
+		f.mean += (took - f.mean) / 16
+	}
+	if w.load--; w.load == 0 {
+		w.since = f.pool.cfg.Clock()
+		if f.closed != nil {
+			w.gone = true
+		}
+	}
+	if w.gone && w.load == 0 {
 		w.kill()
 		return
 	}
-	if len(f.waiting) > 0 {
-		f.waiting[0] <- handover{worker: w}
-		f.waiting = f.waiting[1:]
-		f.mu.Unlock()
-		return
-	}
-	w.since = f.pool.cfg.Clock()
-	f.idle = append(f.idle, w)
-	f.mu.Unlock()
+	f.serve()
 }
 
-// drop ends a worker that cannot be used again; its place is free when the process is gone.
-func (f *function) drop(w *link) { w.kill() }
+// serve hands out the places there are. f.mu is held.
+func (f *function) serve() {
+	for len(f.waiting) > 0 {
+		w := f.room(f.waiting[0].alone)
+		if w == nil {
+			return
+		}
+		f.waiting[0].place <- place{worker: w}
+		f.waiting = f.waiting[1:]
+	}
+}
+
+// lose stops giving events to a worker; its place is free when the process is gone.
+func (f *function) lose(w *link) {
+	f.mu.Lock()
+	w.gone = true
+	f.mu.Unlock()
+}
 
 // grow starts one more worker if runs wait, there is room, and none is being started. f.mu is held.
 func (f *function) grow() {
@@ -118,11 +161,15 @@ func (f *function) grow() {
 			f.mu.Unlock()
 			return
 		}
+		w.since = f.pool.cfg.Clock()
 		f.all = append(f.all, w)
-		f.mu.Unlock()
+		if f.closed != nil {
+			w.gone = true
+			w.kill()
+		}
 		f.pool.tasks.Go(func() { f.reap(w) })
-		f.give(w)
-		f.mu.Lock()
+		f.pool.tasks.Go(func() { w.listen(f) })
+		f.serve()
 		f.grow()
 		f.mu.Unlock()
 	})
@@ -131,11 +178,9 @@ func (f *function) grow() {
 // reap waits for the end of a worker's process and frees its place.
 func (f *function) reap(w *link) {
 	w.exit = w.process.Wait()
-	same := func(o *link) bool { return o == w }
 	f.mu.Lock()
 	w.gone = true
-	f.idle = slices.DeleteFunc(f.idle, same)
-	f.all = slices.DeleteFunc(f.all, same)
+	f.all = slices.DeleteFunc(f.all, func(o *link) bool { return o == w })
 	f.grow()
 	f.mu.Unlock()
 	w.close()
@@ -145,21 +190,17 @@ func (f *function) reap(w *link) {
 // close refuses new runs, ends idle workers and tells those who wait.
 func (f *function) close(reason error) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.closed = reason
 	f.tellWaiting(reason)
-	idle := f.idle
-	f.idle = nil
-	f.mu.Unlock()
-	for _, w := range idle {
-		w.kill()
-	}
+	f.endUnused(func(*link) bool { return true })
 }
 
 // tellWaiting ends every wait. f.mu is held, here and at every other hand-over, so that a wait that gives up knows
 // whether it was served: the channels have room, nobody blocks.
 func (f *function) tellWaiting(err error) {
 	for _, c := range f.waiting {
-		c <- handover{err: err}
+		c.place <- place{err: err}
 	}
 	f.waiting = nil
 }
@@ -176,17 +217,17 @@ func (f *function) killAll() {
 // endIdle kills the workers that nobody has used since before.
 func (f *function) endIdle(before time.Time) {
 	f.mu.Lock()
-	var old []*link
-	f.idle = slices.DeleteFunc(f.idle, func(w *link) bool {
-		if w.since.After(before) {
-			return false
+	defer f.mu.Unlock()
+	f.endUnused(func(w *link) bool { return !w.since.After(before) })
+}
+
+// endUnused kills those of the workers without events that which says. f.mu is held.
+func (f *function) endUnused(which func(*link) bool) {
+	for _, w := range f.all {
+		if w.load == 0 && !w.gone && which(w) {
+			w.gone = true
+			w.kill()
 		}
-		old = append(old, w)
-		return true
-	})
-	f.mu.Unlock()
-	for _, w := range old {
-		w.kill()
 	}
 }
 
@@ -200,7 +241,9 @@ func (p *Pool) notStarted(l *casemate.Launch, began time.Time, err error) (*case
 	case errors.Is(err, context.Canceled):
 		return nil, casemate.Errorf(casemate.Unavailable, "", "the run was cancelled before it started: %w", err)
 	case errors.As(err, &known) && known.Code == casemate.Invalid:
-		r := newReport(p, l, nil, began)
+		r := newReport(p, l)
+		r.began = began
+		r.start()
 		return r.failed(casemate.FailureInit, "the module cannot be run", known.Error(), p.cfg.Clock()), nil
 	case errors.As(err, &known):
 		return nil, err

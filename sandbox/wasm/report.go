@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync"
 	"time"
 
 	"casemate"
@@ -28,20 +29,31 @@ type report struct {
 	usage  casemate.Usage
 	tail   []byte
 	line   casemate.LogLine
+
+	started sync.Once
 }
 
-// newReport begins a run's log with START.
-func newReport(p *Pool, l *casemate.Launch, w *link, began time.Time) *report {
+func newReport(p *Pool, l *casemate.Launch) *report {
 	v := l.Version
-	r := &report{pool: p, launch: l, worker: w, began: began, tail: make([]byte, 0, 512)}
+	r := &report{pool: p, launch: l, tail: make([]byte, 0, 512)}
 	r.line = casemate.LogLine{App: v.App, Function: v.Function, Version: v.Number, Request: l.RequestID, Stream: "platform"}
 	r.usage = casemate.Usage{MemoryMB: limitsOf(v).MemoryMB, In: int64(len(l.Payload))}
-	if w != nil && !w.used {
-		w.used = true
+	return r
+}
+
+// at says which worker gets the event, from now on.
+func (r *report) at(w *link) {
+	r.worker, r.began = w, r.pool.cfg.Clock()
+	if !w.used.Load() && !w.used.Swap(true) {
 		r.usage.Cold, r.usage.Init, r.init = true, w.init, w.init
 	}
-	r.write("platform", "START RequestId: "+l.RequestID+" Version: "+executed(v))
-	return r
+}
+
+// start begins the log with START, once: when the worker has the event, or what it logs comes back sooner.
+func (r *report) start() {
+	r.started.Do(func() {
+		r.write("platform", "START RequestId: "+r.launch.RequestID+" Version: "+executed(r.launch.Version))
+	})
 }
 
 func executed(v *casemate.Version) string {
@@ -53,6 +65,7 @@ func executed(v *casemate.Version) string {
 
 // log takes a piece of the guest's log, whole lines but for very long ones.
 func (r *report) log(piece []byte) {
+	r.start()
 	for line := range bytes.Lines(piece) {
 		if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
 			r.write("stderr", string(line))
@@ -78,9 +91,9 @@ func (r *report) answered(a *wire.Answer, ended time.Time) *casemate.Result {
 	id := r.launch.RequestID
 	switch a.Status {
 	case wire.StatusOK:
-		return r.result(bytes.Clone(a.Payload), casemate.FailureNone, "", ended)
+		return r.result(a.Payload, casemate.FailureNone, "", ended)
 	case wire.StatusFailed:
-		return r.result(bytes.Clone(a.Payload), casemate.FailureHandled, "the function reported an error", ended)
+		return r.result(a.Payload, casemate.FailureHandled, "the function reported an error", ended)
 	case wire.StatusExit:
 		return r.failed(casemate.FailureExit, "Runtime exited with error: exit status "+strconv.Itoa(int(a.Exit)), a.Detail, ended)
 	case wire.StatusMemory:
@@ -111,14 +124,14 @@ func trapName(detail string) string {
 }
 
 // broken makes the result of a run whose worker did not answer: killed at the deadline, dead, or incoherent.
-func (r *report) broken(ctx context.Context, err error, ended time.Time) (*casemate.Result, error) {
+func (r *report) broken(ctx context.Context, w *link, err error, ended time.Time) (*casemate.Result, error) {
 	// The process is being killed; its exit says whether memory was the reason.
 	select {
-	case <-r.worker.done:
+	case <-w.done:
 	case <-r.pool.ctx.Done():
 		return nil, errClosed
 	}
-	r.usage.CPU = min(max(r.worker.exit.CPU-r.worker.spent, 0), ended.Sub(r.began)*time.Duration(runtime.NumCPU()))
+	r.usage.CPU = min(max(w.exit.CPU-w.spent, 0), ended.Sub(r.began)*time.Duration(runtime.NumCPU()))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			r.finish(ended)
@@ -126,7 +139,7 @@ func (r *report) broken(ctx context.Context, err error, ended time.Time) (*casem
 		}
 		return r.timedOut(ended), nil
 	}
-	exit := r.worker.exit
+	exit := w.exit
 	detail := fmt.Sprintf("worker ended (%s): %v", exit.Reason, err)
 	if exit.OOM {
 		return r.failed(casemate.FailureMemory, "Runtime exited with error: signal: killed", detail, ended), nil

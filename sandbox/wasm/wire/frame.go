@@ -16,7 +16,7 @@ type Kind byte
 // The kinds.
 const (
 	KindSetup  Kind = 'S' // node -> worker, once, first
-	KindEvent  Kind = 'E' // node -> worker, one at a time
+	KindEvent  Kind = 'E' // node -> worker; the next is begun when the answer to the one before is written
 	KindReady  Kind = 'R' // worker -> node: set up
 	KindFault  Kind = 'F' // worker -> node: the set-up failed, with the reason
 	KindObject Kind = 'C' // worker -> node, compile step only: a piece of compiled code
@@ -28,14 +28,14 @@ const (
 const (
 	PageSize = 64 << 10 // of WebAssembly
 
-	LengthSize   = 4                                      // in front of every frame
-	AnswerHeader = LengthSize + 1 + 8 + 1 + 4 + 8 + 4 + 4 // up to and including the payload's length
-	EventHeader  = LengthSize + 1 + 8 + 8 + 4             // up to the payload
-	SetupLimit   = 1 << 20                                // setup frame: paths and environment
-	ObjectChunk  = 1 << 20                                // compiled code travels in pieces of this size
-	DetailLimit  = 4 << 10                                // text of a failure
-	LogChunk     = 32 << 10                               // one log frame
-	KeepBuffer   = 1 << 20                                // a reader's buffer above this is given back after use
+	LengthSize   = 4                                          // in front of every frame
+	AnswerHeader = LengthSize + 1 + 8 + 1 + 4 + 8 + 8 + 4 + 4 // up to and including the payload's length
+	EventHeader  = LengthSize + 1 + 8 + 8 + 4                 // up to the payload
+	SetupLimit   = 1 << 20                                    // setup frame: paths and environment
+	ObjectChunk  = 1 << 20                                    // compiled code travels in pieces of this size
+	DetailLimit  = 4 << 10                                    // text of a failure
+	LogChunk     = 32 << 10                                   // one log frame
+	KeepBuffer   = 1 << 20                                    // a reader's buffer above this is given back after use
 )
 
 // ErrFrame is in the chain of every error about a frame that does not parse.
@@ -215,6 +215,7 @@ type Answer struct {
 	Status  Status
 	Exit    uint32
 	CPU     int64  // nanoseconds the worker process used from event to answer
+	Wall    int64  // nanoseconds from its begin to its end
 	Pages   uint32 // most linear memory in use
 	Payload []byte
 	Detail  string
@@ -229,8 +230,9 @@ func FinishAnswer(b []byte, a *Answer) []byte {
 	h[13] = byte(a.Status)
 	binary.LittleEndian.PutUint32(h[14:], a.Exit)
 	binary.LittleEndian.PutUint64(h[18:], uint64(a.CPU))
-	binary.LittleEndian.PutUint32(h[26:], a.Pages)
-	binary.LittleEndian.PutUint32(h[30:], uint32(payload))
+	binary.LittleEndian.PutUint64(h[26:], uint64(a.Wall))
+	binary.LittleEndian.PutUint32(h[34:], a.Pages)
+	binary.LittleEndian.PutUint32(h[38:], uint32(payload))
 	return sealFrame(append(b, a.Detail[:min(len(a.Detail), DetailLimit)]...))
 }
 
@@ -241,10 +243,11 @@ func ParseAnswer(body []byte) (Answer, error) {
 		return Answer{}, fmt.Errorf("%w: answer", ErrFrame)
 	}
 	a := Answer{Seq: binary.LittleEndian.Uint64(body), Status: Status(body[8]), Exit: binary.LittleEndian.Uint32(body[9:]),
-		CPU: int64(binary.LittleEndian.Uint64(body[13:])), Pages: binary.LittleEndian.Uint32(body[21:])}
-	n := int64(binary.LittleEndian.Uint32(body[25:]))
+		CPU: int64(binary.LittleEndian.Uint64(body[13:])), Wall: int64(binary.LittleEndian.Uint64(body[21:])),
+		Pages: binary.LittleEndian.Uint32(body[29:])}
+	n := int64(binary.LittleEndian.Uint32(body[33:]))
 	rest := body[fixed:]
-	if a.Status >= statuses || a.CPU < 0 || n > int64(len(rest)) || int64(len(rest))-n > DetailLimit {
+	if a.Status >= statuses || a.CPU < 0 || a.Wall < 0 || n > int64(len(rest)) || int64(len(rest))-n > DetailLimit {
 		return Answer{}, fmt.Errorf("%w: answer", ErrFrame)
 	}
 	a.Payload, a.Detail = rest[:n], string(rest[n:])

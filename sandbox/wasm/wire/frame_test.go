@@ -18,7 +18,7 @@ func TestFramesComeBack(t *testing.T) {
 			Pages: rapid.Uint32().Draw(t, "pages"), Response: 7, Env: rapid.SliceOfN(text, 0, 5).Draw(t, "env")}
 		e := &Event{Seq: rapid.Uint64().Draw(t, "seq"), Deadline: rapid.Int64().Draw(t, "deadline"), Pages: 3,
 			Payload: rapid.SliceOfN(rapid.Byte(), 0, 100_000).Draw(t, "payload")}
-		a := &Answer{Seq: 1, Status: StatusTrap, Exit: 5, CPU: 6, Pages: 7, Payload: e.Payload, Detail: "why"}
+		a := &Answer{Seq: 1, Status: StatusTrap, Exit: 5, CPU: 6, Wall: 8, Pages: 7, Payload: e.Payload, Detail: "why"}
 		o := &Object{Name: "a/b", Data: e.Payload}
 		var wire []byte
 		wire = append(wire, s.Frame()...)

@@ -116,7 +116,8 @@ func (w *worker) loop(r *wire.Reader) error {
 func (w *worker) answer(e *wire.Event) error {
 	var a wire.Answer
 	w.log.begin()
-	if e.Deadline <= time.Now().UnixNano() {
+	began := time.Now()
+	if e.Deadline <= began.UnixNano() {
 		a = wire.Answer{Seq: e.Seq, Status: wire.StatusLate}
 		w.guest.out.reset()
 	} else {
@@ -130,7 +131,7 @@ func (w *worker) answer(e *wire.Event) error {
 	if err != nil {
 		return err
 	}
-	a.CPU, w.cpu = now-w.cpu, now
+	a.CPU, w.cpu, a.Wall = now-w.cpu, now, int64(time.Since(began))
 	w.guest.out.frame = wire.FinishAnswer(w.guest.out.frame, &a)
 	if _, err = w.conn.Write(w.guest.out.frame); err != nil {
 		return err
