@@ -24,6 +24,7 @@ type contract struct {
 	name     string
 	schema   *jsonschema.Schema
 	optional bool // an empty body is taken
+	hard     bool // what a body takes is counted first
 }
 
 // Compile makes the contract of a body out of a JSON Schema 2020-12 document, JSON or YAML, with a JSON pointer ("" is
@@ -63,6 +64,7 @@ func compile(doc []byte, pointer, name string) (*contract, error) {
 	if out.schema, err = assemble(root, plain, top); err != nil {
 		return nil, fmt.Errorf("compiling: %w", err)
 	}
+	out.hard = hard(out.schema)
 	return out, nil
 }
 
@@ -115,7 +117,13 @@ func (c *contract) Check(contentType string, body []byte) error {
 	if err := Scan(body, Bounds{}); err != nil {
 		return err
 	}
-	if err := c.schema.Validate(build(body)); err != nil {
+	value := build(body)
+	if c.hard {
+		if err := within(c.schema, value); err != nil {
+			return err
+		}
+	}
+	if err := c.schema.Validate(value); err != nil {
 		return c.violation(err)
 	}
 	return nil
