@@ -125,10 +125,13 @@ func TestFailedAppendIsOwed(t *testing.T) {
 			t.Errorf("owed record %d: %+v %v", i, e, err)
 		}
 	}
-	if n := len(s.reel(streamRecords).ms); n != 2 {
-		t.Errorf("%d records, 2 were closed", n)
+	if all, err := l.List(t.Context(), Filter{}); err != nil || len(all) != 2 {
+		t.Errorf("%d records, 2 were closed (%v)", len(all), err)
 	}
 	s.reel(streamRecords).broken(full)
+	if err := l.End(t.Context(), record(3), casemate.Written); casemate.CodeOf(err) != casemate.Unavailable {
+		t.Fatal(err)
+	}
 	if err := l.Close(); err == nil {
 		t.Error("Close says nothing of what it cannot write")
 	}
