@@ -46,6 +46,9 @@ func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted
 		return admitted{}, err
 	}
 	a := admitted{event: e, match: m, principal: p}
+	if err := g.roomy(m); err != nil {
+		return admitted{}, s.refuse(casemate.PointRoom, err)
+	}
 	if a.room, err = g.c.Quota.Reserve(g.c.Clock(), demand(e, m, p)); err != nil {
 		return admitted{}, s.refuse(casemate.PointRoom, err)
 	}
@@ -56,6 +59,15 @@ func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted
 	}
 	s.point(casemate.PointForm, casemate.Allowed, formReason(m))
 	return a, nil
+}
+
+// roomy refuses to start functions while the node is out of room for what they would leave. Operations of the platform go
+// on: what they would write the store refuses by itself.
+func (g *Gate) roomy(m *casemate.Match) error {
+	if g.c.Room == nil || m.Version != nil && m.Version.Runtime.Family() == "builtin" {
+		return nil
+	}
+	return g.c.Room()
 }
 
 // knock is the rate of one source address, taken before its credential costs anything. Operators on the node's own

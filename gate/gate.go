@@ -37,7 +37,7 @@ type Ledger interface {
 	End(ctx context.Context, r *casemate.Record, w casemate.Wait) error
 }
 
-// Config is everything the corridor is made of. All fields but Queue, Dead, Observe and Log are needed.
+// Config is everything the corridor is made of. All fields but Room, Queue, Dead, Observe and Log are needed.
 type Config struct {
 	Identity Identity
 	Catalog  Catalog
@@ -48,6 +48,7 @@ type Config struct {
 	Clock    func() time.Time
 	Log      *slog.Logger
 
+	Room    func() error                                  // nil: there is always room; an error refuses new runs, while looks at the node go on
 	Queue   Queue                                         // nil: asynchronous events are refused
 	Dead    func(ctx context.Context, d DeadLetter) error // nil exactly when Queue is nil
 	Observe []func(r *casemate.Record)                    // told of every closed record: meter, telemetry

@@ -84,6 +84,33 @@ func TestFullDisk(t *testing.T) {
 	closeNode(t, n)
 }
 
+// TestRecordsOutlastTheReserve: below the reserve new state is refused and streams are not, so that what is done on a
+// full disk, its refusal say, is still recorded.
+func TestRecordsOutlastTheReserve(t *testing.T) {
+	var free atomic.Int64
+	free.Store(1 << 40)
+	n := openNode(t, store.Config{Dir: t.TempDir(), Reserve: 1 << 30, Free: func(string) (int64, error) { return free.Load(), nil }})
+	writeSome(t, n)
+	ctx := context.Background()
+	s, kv, q := parts(t, n)
+	free.Store(3 << 28)
+	for _, w := range []casemate.Wait{casemate.Durable, casemate.Written, casemate.Durable} {
+		if _, err := s.Append(ctx, []byte("refused"), w); err != nil {
+			t.Errorf("record below the reserve: %v", err)
+		}
+	}
+	_, err := kv.Put(ctx, "k", nil, store.AnyRevision)
+	wantFull(t, "put of a key", err)
+	wantFull(t, "put of an item", q.Put(ctx, "id", nil))
+	wantFull(t, "new work", n.Room())
+	free.Store(1 << 40)
+	if err := n.Room(); err != nil {
+		t.Errorf("after space returned: %v", err)
+	}
+	writeSome(t, n)
+	closeNode(t, n)
+}
+
 // writeAgain retries a durable write until the committer has seen the space; it is asked again by every try.
 func writeAgain(t *testing.T, n *store.Node) {
 	t.Helper()

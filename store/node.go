@@ -101,6 +101,9 @@ func withDefaults(cfg Config) Config {
 // Close makes durable what was accepted, stops the engine and frees the folder. It waits for the node's goroutines.
 func (n *Node) Close() error { return n.host.Close() }
 
+// Room is Unavailable while less than the reserve is free on the disk: new work should not be begun. It is cheap.
+func (n *Node) Room() error { return n.host.Room() }
+
 // Stream gives the stream of that name; every call gives the same one.
 func (n *Node) Stream(name string) (Stream, error) {
 	if err := checkName("stream", name); err != nil {

@@ -256,6 +256,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 			}
 			return n.pool.Run(ctx, l)
 		},
+		Room:  n.store.Room,
 		Queue: asyncQueue{work}, Dead: deadLetters{dead}.put, Wait: n.cfg.Wait, Source: n.cfg.SourceRate,
 		Observe: []func(*casemate.Record){n.telemetry.Record}})
 	if err != nil {

@@ -131,7 +131,10 @@ func (j *Journal) ready() error {
 	if j.trouble != nil {
 		return j.trouble
 	}
-	return j.host.roomy()
+	if j.state == nil {
+		return j.host.roomy(j.host.cfg.Reserve / 2)
+	}
+	return j.host.roomy(j.host.cfg.Reserve)
 }
 
 // Listen gives a channel that is closed when something is settled, spooled or refused. The caller holds the lock.

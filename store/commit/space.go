@@ -8,8 +8,9 @@ import (
 )
 
 // JetStream gives up for good when one of its writes meets a full disk, so the store never lets it come to that: below
-// Reserve free bytes new writes are refused, below a quarter of it a block that was already accepted waits too. Reads go
-// on. Space that returns is noticed by the next write.
+// Reserve free bytes new writes are refused, but for streams, which hold records: refusals and looks at a node whose disk
+// is full are recorded too, down to half of it. Below a quarter a block that was already accepted waits. Reads go on.
+// Space that returns is noticed by the next write.
 
 // DiskFree is Config.Free as the kernel answers it: the bytes that this user may still write on dir's disk.
 func DiskFree(dir string) (int64, error) {
@@ -38,13 +39,17 @@ func (h *Host) measure() int64 {
 	return free
 }
 
-// roomy refuses a new write while the disk is full. It asks the kernel only then; commits keep the answer fresh.
-func (h *Host) roomy() error {
-	if h.full.Load() && h.measure() < h.cfg.Reserve {
+// roomy refuses a new write while less than so many bytes are free. It asks the kernel only while less than the reserve
+// is; commits keep the answer fresh.
+func (h *Host) roomy(need int64) error {
+	if h.full.Load() && h.measure() < need {
 		return fullError()
 	}
 	return nil
 }
+
+// Room is Roomy at the price of a look at memory, while there is room.
+func (h *Host) Room() error { return h.roomy(h.cfg.Reserve) }
 
 // RoomFor refuses to hand size bytes to the disk when they might be its last.
 func (h *Host) RoomFor(size int) error {
