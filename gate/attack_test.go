@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -57,5 +58,22 @@ func TestGHSA_3g33_6vg6_27m8_NobodyLearnsNames(t *testing.T) {
 		if casemate.CodeOf(err) != casemate.Unauthenticated || slices.Contains(r.asked, "what") || len(r.closed) != 1 {
 			t.Errorf("%+v: %v after %v, %d records", target, err, r.asked, len(r.closed))
 		}
+	}
+}
+
+// TestRecordHoldsNothingOfARefusedBody: the names in a body are the caller's text as much as its values, a person's
+// address as the key of a map for one.
+func TestRecordHoldsNothingOfARefusedBody(t *testing.T) {
+	r := newRig()
+	r.clean = func([]byte) ([]byte, error) {
+		return nil, &casemate.Error{Code: casemate.Invalid, Field: "/canary@example.com", Rule: "unknown member",
+			Message: "the body breaks its contract: /canary@example.com: unknown member"}
+	}
+	if _, err := r.gate(t, nil).Handle(t.Context(), event()); casemate.AsError(err).Field != "/canary@example.com" {
+		t.Errorf("the caller does not learn where: %v", err)
+	}
+	text := fmt.Sprintf("%+v", r.closed)
+	if strings.Contains(text, "canary") || !strings.Contains(text, "unknown member") {
+		t.Error(text)
 	}
 }

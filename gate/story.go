@@ -14,6 +14,7 @@ type story struct {
 	rec   casemate.Record
 	clock func() time.Time
 	mark  time.Time // when the last point was passed
+	said  string    // of the last refusal
 }
 
 // open starts the record of e before anything about it is decided.
@@ -49,7 +50,8 @@ func (s *story) point(name string, v casemate.Verdict, reason string) {
 // refuse adds the verdict of a refusal and gives the error back, so that a check reads as one line.
 func (s *story) refuse(name string, err error) error {
 	e := casemate.AsError(err)
-	reason := e.Code.String() + ": " + e.Error()
+	s.said = said(name, e)
+	reason := e.Code.String() + ": " + s.said
 	if e.Rule != "" {
 		reason += " (" + e.Rule + ")"
 	}
@@ -58,6 +60,15 @@ func (s *story) refuse(name string, err error) error {
 	}
 	s.point(name, casemate.Denied, reason)
 	return err
+}
+
+// said is what the record keeps of a refusal. What breaks a contract is told to its caller with the place in the body;
+// the names on the way there are the caller's own text, and bodies are not recorded: the rule is.
+func said(name string, e *casemate.Error) string {
+	if name == casemate.PointForm && e.Code != casemate.Fault {
+		return "the body was refused"
+	}
+	return e.Error()
 }
 
 func (s *story) matched(m *casemate.Match) {
@@ -95,6 +106,9 @@ func (s *story) outcome(now time.Time, res *casemate.Result, err error) {
 	case err != nil:
 		e := casemate.AsError(err)
 		o.Code, o.Status, o.Detail = e.Code, "refused", e.Error()
+		if s.said != "" {
+			o.Detail = s.said
+		}
 		if e.Err != nil && e.Code == casemate.Fault {
 			o.Detail = e.Err.Error()
 		}
