@@ -107,7 +107,8 @@ func (x *exchange) refuse(err error) {
 	if status >= 500 {
 		x.s.c.Log.Error("request failed", slog.String("request", x.id), slog.Int("status", status), slog.Any("error", err), slog.Any("cause", e.Err))
 	} else {
-		x.s.c.Log.Debug("request refused", slog.String("request", x.id), slog.Int("status", status), slog.String("reason", e.Error()))
+		x.s.c.Log.Debug("request refused", slog.String("request", x.id), slog.Int("status", status),
+			slog.String("code", e.Code.String()), slog.String("rule", e.Rule)) // not the message: it may name what stands in the body
 	}
 	h := x.w.Header()
 	h["Cache-Control"] = []string{"no-store"}
