@@ -116,6 +116,10 @@ func (g *Gate) Stop() {
 	g.workers.Wait()
 }
 
+// Cut says that runs are being ended from outside, so that Stop need not wait for them: their failures are the node's from
+// now on. Who waits for one is told to come again, and a queued event stays queued.
+func (g *Gate) Cut() { g.cut.Store(true) }
+
 func (g *Gate) work(ctx context.Context) {
 	for ctx.Err() == nil {
 		d, err := g.c.Queue.Next(ctx)
@@ -176,6 +180,9 @@ func (g *Gate) deliver(ctx context.Context, d *Delivery) error {
 func (g *Gate) refused(ctx context.Context, d *Delivery, q *queued, code casemate.Code) error {
 	switch code {
 	case casemate.Exhausted, casemate.Unavailable, casemate.Fault:
+		if g.cut.Load() {
+			return d.Retry(ctx, 0)
+		}
 		return d.Retry(ctx, g.backoff(d.ID))
 	}
 	return g.bury(ctx, d, q, "Refused", code, "")

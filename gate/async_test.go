@@ -182,6 +182,32 @@ func TestWorkersStop(t *testing.T) {
 	}
 }
 
+// TestCutRunIsNoAttempt: a run that the stopping node ended is not the function's failure. It had no retry left.
+func TestCutRunIsNoAttempt(t *testing.T) {
+	r, q := newRig(), &memQueue{}
+	find := r.find
+	r.find = func(e *casemate.Event) (*casemate.Match, error) {
+		m, err := find(e)
+		m.Version.Async.Retries = 0
+		return m, err
+	}
+	g := accept(t, r, q)
+	r.runner = func(context.Context, *casemate.Launch) (*casemate.Result, error) {
+		g.Cut()
+		return &casemate.Result{Failure: casemate.FailureExit}, nil
+	}
+	q.drain(t, g, 1)
+	if len(q.items) != 1 || len(q.dead) != 0 || q.done != 0 {
+		t.Errorf("%d queued, %d dead, %d done", len(q.items), len(q.dead), q.done)
+	}
+	if last := r.closed[len(r.closed)-1]; last.Outcome.Code != casemate.Unavailable {
+		t.Errorf("recorded as %+v", last.Outcome)
+	}
+	if _, err := g.Handle(t.Context(), event()); casemate.CodeOf(err) != casemate.Unavailable {
+		t.Errorf("a caller whose run was cut hears %v", err)
+	}
+}
+
 func canceled() context.Context {
 	ctx, stop := context.WithCancel(context.Background())
 	stop()

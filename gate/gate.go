@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"casemate"
@@ -62,6 +63,7 @@ type Gate struct {
 	c       Config
 	workers sync.WaitGroup
 	stop    context.CancelFunc
+	cut     atomic.Bool
 
 	mu        sync.Mutex
 	throttles map[string]int // deliveries of a queued event that were no attempt, by event id

@@ -259,6 +259,32 @@ func TestRunNeverSeesMoreThanTheDeclaredBody(t *testing.T) {
 	}
 }
 
+// TestNoRoomOnTheNode: runs are refused and looks at the node are not.
+func TestNoRoomOnTheNode(t *testing.T) {
+	r := newRig()
+	g := r.gate(t, &memQueue{})
+	g.c.Room = func() error { return casemate.Errorf(casemate.Unavailable, "free disk space", "the disk is full") }
+	for _, async := range []bool{false, true} {
+		e := event()
+		e.Async = async
+		if _, err := g.Handle(t.Context(), e); casemate.CodeOf(err) != casemate.Unavailable {
+			t.Errorf("asynchronous %t: %v", async, err)
+		}
+	}
+	if got := r.closed[0].Points[len(r.closed[0].Points)-2]; got.Name != casemate.PointRoom || got.Verdict != casemate.Denied {
+		t.Errorf("the refusal is recorded as %+v", got)
+	}
+	find := r.find
+	r.find = func(e *casemate.Event) (*casemate.Match, error) {
+		m, err := find(e)
+		m.Version.Runtime = "builtin"
+		return m, err
+	}
+	if _, err := g.Handle(t.Context(), event()); err != nil {
+		t.Errorf("a look at the node: %v", err)
+	}
+}
+
 func TestIncompleteCorridorDoesNotOpen(t *testing.T) {
 	if _, err := New(Config{}); err == nil {
 		t.Error("a gate without checks opened")

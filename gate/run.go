@@ -23,6 +23,9 @@ func (g *Gate) run(ctx context.Context, a admitted, s *story) (*casemate.Result,
 		ClientContext: a.event.ClientContext, Tenant: a.event.Tenant}
 	s.point(casemate.PointStart, casemate.Allowed, string(v.Runtime))
 	res, err := g.c.Run(ctx, l)
+	if g.cut.Load() && (err != nil || res.Failure == casemate.FailureExit || res.Failure == casemate.FailureInit) {
+		err = &casemate.Error{Code: casemate.Unavailable, Message: "the node stopped this run, because it is stopping itself", Hint: "send it again in a moment", Retry: 5, Err: err}
+	}
 	if err != nil {
 		return nil, s.refuse(casemate.PointStart, err)
 	}

@@ -48,6 +48,7 @@ type nodeConfig struct {
 	Wait        casemate.Wait
 	SourceRate  casemate.Rate
 	Concurrency int
+	StopGrace   time.Duration // what runs longer, when the node is told to stop, is ended
 	Telemetry   telemetry.Config
 	Log         *slog.Logger
 }

@@ -32,6 +32,7 @@ type upFlags struct {
 	wait, rate, logFormat, logLevel       string
 	otlp, metrics                         string
 	weak, functionLogs                    bool
+	grace                                 time.Duration
 	concurrency                           int
 }
 
@@ -40,8 +41,8 @@ func (a *app) upCommand() *cobra.Command {
 	c := &cobra.Command{Use: "up", Short: "Run a node on this machine until it is told to stop", Args: cobra.NoArgs,
 		Long: `Runs a node in the foreground. Its state is in --dir (default ./.casemate), made when missing.
 It listens on loopback alone unless you say otherwise: plain HTTP for curl, and HTTPS with a certificate of a local
-development authority (ca.pem in the node's folder) or with your own. Stop it with Ctrl-C or SIGTERM: running events end,
-queued ones stay queued.`,
+development authority (ca.pem in the node's folder) or with your own. Stop it with Ctrl-C or SIGTERM: running events end
+within --stop-grace, queued ones stay queued.`,
 		Example: "  casemate up\n  casemate up --https :443 --http '' --cert site.pem --key site.key\n  casemate up --otlp http://127.0.0.1:4318 --metrics 127.0.0.1:9100",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.nodeConfig(&f)
@@ -62,6 +63,7 @@ queued ones stay queued.`,
 	fl.StringVar(&f.wait, "audit-wait", "written", "how far a synchronous call's record must be before the answer: written or durable")
 	fl.StringVar(&f.rate, "source-rate", "1000/s burst 2000", "requests of one source address")
 	fl.IntVar(&f.concurrency, "concurrency", 256, "runs at once on the whole node")
+	fl.DurationVar(&f.grace, "stop-grace", 20*time.Second, "time that running functions get to end when the node is told to stop")
 	fl.BoolVar(&f.weak, "allow-weak-sandbox", false, "run functions although walls are missing (casemate doctor lists them); every record says so")
 	fl.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	fl.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -81,7 +83,10 @@ func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
 		return bad("dir", err.Error(), "name a folder")
 	}
 	cfg := nodeConfig{Dir: dir, HTTP: f.http, HTTPS: f.https, Admin: f.admin, Cert: f.cert, Key: f.key, Domain: f.domain,
-		Place: casemate.Place{Region: f.region, Account: f.account}, AllowWeak: f.weak, Concurrency: f.concurrency}
+		Place: casemate.Place{Region: f.region, Account: f.account}, AllowWeak: f.weak, Concurrency: f.concurrency, StopGrace: f.grace}
+	if f.grace < 0 {
+		return bad("stop-grace", "must not be negative", "20s; 0 ends running functions at once")
+	}
 	if f.http == "" && f.https == "" {
 		return bad("https", "nothing to listen on", "give --http or --https an address")
 	}
@@ -143,7 +148,31 @@ func (a *app) up(ctx context.Context, cfg nodeConfig) error {
 	}
 	preparing.Wait()
 	cfg.Log.Info("stopping")
-	return errors.Join(err, os.Remove(n.path("node.json")), n.close())
+	return errors.Join(err, os.Remove(n.path("node.json")), n.closeInTime())
+}
+
+// closeInTime closes, and ends runs that take longer than they may.
+func (n *node) closeInTime() error {
+	var cutting sync.WaitGroup
+	ended := make(chan struct{})
+	cutting.Go(func() {
+		late := time.NewTimer(n.cfg.StopGrace)
+		defer late.Stop()
+		select {
+		case <-ended:
+			return
+		case <-late.C:
+		}
+		n.cfg.Log.Warn("ending what still runs", "after", n.cfg.StopGrace)
+		n.gate.Cut()
+		now, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = n.pool.Close(now) // asked again below, which tells what is wrong
+	})
+	err := n.close()
+	close(ended)
+	cutting.Wait()
+	return err
 }
 
 func readyPage(w io.Writer, ad *address) {
@@ -221,7 +250,7 @@ func (n *node) openHTTP(ctx context.Context) (err error) {
 		return err
 	}
 	n.onClose(func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), n.cfg.StopGrace+10*time.Second)
 		defer cancel()
 		return n.http.Shutdown(ctx)
 	})
