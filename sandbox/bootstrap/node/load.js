@@ -20,10 +20,11 @@ function split(handler) {
 // isModule reports whether the nearest package.json says that .js files are ES modules.
 function isModule(dir) {
   for (let at = dir; ; at = path.dirname(at)) {
+    const file = path.join(at, 'package.json');
     try {
-      return JSON.parse(fs.readFileSync(path.join(at, 'package.json'), 'utf8')).type === 'module';
-    } catch (e) {
-      if (e.code !== 'ENOENT' && e.code !== 'ENOTDIR') return false;
+      if (fs.existsSync(file)) return JSON.parse(fs.readFileSync(file, 'utf8')).type === 'module';
+    } catch {
+      return false;
     }
     if (path.basename(at) === 'node_modules' || at === path.dirname(at)) return false;
   }
