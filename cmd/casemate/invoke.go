@@ -85,11 +85,11 @@ func (a *app) invoked(res *casemate.Result, tail bool) error {
 		case res.Accepted:
 			fmt.Fprintf(w, "queued as %s\n", res.Record)
 		default:
-			fmt.Fprintf(w, "%s\n", bytes.TrimRight(res.Payload, "\n"))
+			fmt.Fprintf(w, "%s\n", forTerminal(w, bytes.TrimRight(res.Payload, "\n")))
 			fmt.Fprintf(a.errs, "%s, wall %s, CPU %s, peak %s, record %s\n", temperature(res.Usage), duration(res.Usage.Wall), duration(res.Usage.CPU), size(res.Usage.PeakBytes), res.Record)
 		}
 		if tail {
-			fmt.Fprintf(a.errs, "%s", res.Tail)
+			fmt.Fprint(a.errs, printableLines(string(res.Tail)))
 		}
 	})
 	if err == nil && res.Failure != casemate.FailureNone {

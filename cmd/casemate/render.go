@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -51,6 +52,28 @@ func printable(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// printableLines is printable for text of many lines.
+func printableLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = printable(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
+// forTerminal is what a function answered, as it is for programs and files, and harmless where w is a person's terminal:
+// what a function writes could otherwise act there in the operator's name.
+func forTerminal(w io.Writer, answer []byte) []byte {
+	f, ok := w.(*os.File)
+	if !ok {
+		return answer
+	}
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice != 0 {
+		return []byte(printableLines(string(answer)))
+	}
+	return answer
 }
 
 // show prints v as JSON when that was asked for, and as people read it otherwise.
