@@ -19,6 +19,7 @@ func (l *Log) sealer(ctx context.Context) {
 	defer close(l.done)
 	tick := time.NewTicker(l.cfg.Interval)
 	defer tick.Stop()
+	told := ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -30,7 +31,12 @@ func (l *Log) sealer(ctx context.Context) {
 		if err == nil {
 			_, err = l.Seal(ctx)
 		}
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case err == nil && told != "":
+			l.cfg.Log.Info("audit log is sealed again")
+			told = ""
+		case err != nil && ctx.Err() == nil && err.Error() != told: // a full disk is asked about with every request
+			told = err.Error()
 			l.cfg.Log.Error("audit log cannot be sealed", "err", err)
 		}
 	}
