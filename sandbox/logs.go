@@ -51,6 +51,17 @@ func (l *runLog) platform(text string) {
 	l.write("platform", text)
 }
 
+// cost is what a line takes where it is kept: lines are written as JSON there, and a control character as six bytes.
+func cost(text string) int {
+	n := len(text) + lineCost
+	for i := range len(text) {
+		if text[i] < ' ' {
+			n += 5
+		}
+	}
+	return n
+}
+
 // last gives the end of the run's log: whole bytes, not whole lines, as Lambda does it.
 func (l *runLog) last() []byte {
 	l.mu.Lock()
@@ -61,7 +72,7 @@ func (l *runLog) last() []byte {
 // write hands a line out. The caller holds the lock.
 func (l *runLog) write(stream, text string) {
 	if stream != "platform" {
-		l.bytes += len(text) + lineCost
+		l.bytes += cost(text)
 		if l.bytes > maxRunLogs {
 			if !l.dropped {
 				l.dropped = true
