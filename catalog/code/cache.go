@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -162,9 +163,18 @@ func (c *Cache) leave(e *entry) (gone []string) {
 	}
 }
 
+// lost is what callers hear when the code is not what was deployed, or not there: why is for the log.
+func lost(v *casemate.Version, err error) error {
+	return &casemate.Error{Code: casemate.Fault, Message: "the code of function " + v.Function + " is damaged or missing",
+		Hint: "the operator restores the node's folder from a backup, or deploys again", Err: err}
+}
+
 // fill fetches the blob, holds it against the digest of the version and hands it to f.
 func (c *Cache) fill(ctx context.Context, v *casemate.Version, to string, f filler) error {
 	r, err := c.source.Open(ctx, v.Code)
+	if casemate.CodeOf(err) == casemate.NotFound {
+		return lost(v, err)
+	}
 	if err != nil {
 		return fmt.Errorf("opening the code of %s: %w", v.Function, err)
 	}
@@ -177,13 +187,15 @@ func (c *Cache) fill(ctx context.Context, v *casemate.Version, to string, f fill
 	defer blob.Close()
 	h := sha256.New()
 	n, err := io.Copy(io.MultiWriter(blob, h), io.LimitReader(patient{ctx, r}, maxCode+1))
-	switch {
+	switch coded := (*casemate.Error)(nil); {
+	case errors.As(err, &coded) && coded.Code == casemate.Fault: // the store says that it is damaged
+		return lost(v, err)
 	case err != nil:
 		return fmt.Errorf("fetching the code of %s: %w", v.Function, err)
 	case n > maxCode || v.CodeSize > 0 && n != v.CodeSize:
-		return fmt.Errorf("the code of %s is %d bytes long, not %d", v.Function, n, v.CodeSize)
+		return lost(v, fmt.Errorf("it is %d bytes long, not %d", n, v.CodeSize))
 	case hex.EncodeToString(h.Sum(nil)) != v.Code:
-		return fmt.Errorf("the code of %s is not what was deployed", v.Function)
+		return lost(v, errors.New("it is not what was deployed"))
 	}
 	if err := f(blob, n, to); err != nil {
 		return fmt.Errorf("unpacking the code of %s: %w", v.Function, err)

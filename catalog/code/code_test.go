@@ -273,7 +273,14 @@ func TestGHSA_chf8_4hv6_8pg6_ReplacedCodeDoesNotRun(t *testing.T) {
 	v := s.put(pack(t, file{"a", "1", 0}))
 	s.blobs[v.Code] = pack(t, file{"a", "2", 0})
 	v.CodeSize = 0
-	if _, _, err := c.Dir(t.Context(), v); err == nil || !strings.Contains(err.Error(), "not what was deployed") {
+	e := (*casemate.Error)(nil)
+	if _, _, err := c.Dir(t.Context(), v); !errors.As(err, &e) || e.Code != casemate.Fault || !strings.Contains(e.Err.Error(), "not what was deployed") {
+		t.Fatal(err)
+	}
+	// A caller that is no operator must not take lost code for a wrong address, nor learn its digest.
+	gone := *v
+	gone.Code = strings.Repeat("0", 64)
+	if _, _, err := c.Dir(t.Context(), &gone); !errors.As(err, &e) || e.Code != casemate.Fault || strings.Contains(e.Error(), gone.Code) {
 		t.Fatal(err)
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
