@@ -72,7 +72,7 @@ func (l *Log) openKey(sealed bool) error {
 	raw, err := os.ReadFile(l.cfg.Key)
 	if errors.Is(err, fs.ErrNotExist) {
 		if sealed {
-			return casemate.Errorf(casemate.Unavailable, "put the key back where it was", "the log is sealed but its key is missing")
+			return casemate.Errorf(casemate.Unavailable, "put "+l.cfg.Key+" back, from a backup", "the audit log is sealed but its signing key is missing")
 		}
 		return l.makeKey()
 	}
@@ -84,10 +84,13 @@ func (l *Log) openKey(sealed bool) error {
 		return err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return casemate.Errorf(casemate.Unavailable, "chmod 600", "others may read the signing key (mode %v)", info.Mode().Perm())
+		return casemate.Errorf(casemate.Unavailable, "chmod 600 "+l.cfg.Key, "others may read the audit log's signing key (mode %v)", info.Mode().Perm())
 	}
 	secret, public, _ := strings.Cut(strings.TrimSpace(string(raw)), "\n")
-	return l.useKey(secret, public)
+	if err := l.useKey(secret, public); err != nil {
+		return casemate.Errorf(casemate.Fault, "put "+l.cfg.Key+" back, from a backup", "the audit log's signing key is damaged: %w", err)
+	}
+	return nil
 }
 
 func (l *Log) makeKey() error {
