@@ -131,7 +131,7 @@ func (a *app) up(ctx context.Context, cfg nodeConfig) error {
 	}
 	n, err := openNode(ctx, cfg)
 	if err != nil {
-		return err
+		return notStarted(err)
 	}
 	if err := n.writeAddress(); err != nil {
 		return errors.Join(err, n.close())
@@ -149,6 +149,15 @@ func (a *app) up(ctx context.Context, cfg nodeConfig) error {
 	preparing.Wait()
 	cfg.Log.Info("stopping")
 	return errors.Join(err, os.Remove(n.path("node.json")), n.closeInTime())
+}
+
+// notStarted gives what nobody classified a code: it is no mistake in a flag.
+func notStarted(err error) error {
+	if e := casemate.AsError(err); e.Code != casemate.Fault || e.Err != err {
+		return err
+	}
+	return &casemate.Error{Code: casemate.Fault, Message: "the node does not start: " + err.Error(),
+		Hint: "mend what is named here, or restore the node's folder from a backup", Err: err}
 }
 
 // closeInTime closes, and ends runs that take longer than they may.
