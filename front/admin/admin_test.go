@@ -230,6 +230,35 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// TestStreamEndsWithTheNode: a stream that nobody ends must not hold up a node that is told to stop.
+func TestStreamEndsWithTheNode(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "node", "admin.sock")
+	s, err := New(Config{Socket: path, Handler: func(ctx context.Context, e *casemate.Event) (*casemate.Result, error) {
+		io.WriteString(e.Stream, "one\n")
+		<-ctx.Done()
+		return &casemate.Result{}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Dial(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	down := make(chan error, 1)
+	err = c.Stream(t.Context(), "logs.follow", nil, func([]byte) error {
+		go func() { down <- s.Shutdown(context.Background()) }() // hangs when the stream does not end
+		return nil
+	})
+	if err := errors.Join(err, <-down); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestStreamEndsWithItsReader(t *testing.T) {
 	left := make(chan error, 1)
 	c, _ := node(t, func(ctx context.Context, e *casemate.Event) (*casemate.Result, error) {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -69,7 +70,14 @@ func (s *Server) hear(w nethttp.ResponseWriter, r *nethttp.Request, local bool) 
 		c.refuse(err)
 		return
 	}
-	res, err := s.c.Handler(r.Context(), e)
+	ctx := r.Context()
+	if e.Stream != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(s.streams, cancel)()
+	}
+	res, err := s.c.Handler(ctx, e)
 	switch {
 	case err != nil:
 		c.refuse(err)

@@ -46,6 +46,9 @@ type Server struct {
 	serve  sync.WaitGroup
 	failed chan error
 
+	streams    context.Context // ends with the first word of Shutdown: who follows something would follow for ever
+	endStreams context.CancelFunc
+
 	mu   sync.Mutex
 	addr net.Addr
 }
@@ -68,6 +71,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{c: c, failed: make(chan error, 2)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.streams, s.endStreams = context.WithCancel(s.ctx)
 	if c.Socket != "" {
 		s.local = s.server(func(w nethttp.ResponseWriter, r *nethttp.Request) { s.hear(w, r, true) })
 	}
@@ -128,8 +132,10 @@ func (s *Server) Addr() net.Addr {
 	return s.addr
 }
 
-// Shutdown stops listening, lets running operations finish until ctx ends, then cancels them. The socket is removed.
+// Shutdown stops listening, ends streams, lets other operations finish until ctx ends, then cancels them. The socket is
+// removed.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.endStreams()
 	var errs []error
 	for _, srv := range [...]*nethttp.Server{s.local, s.remote} {
 		if srv == nil {
