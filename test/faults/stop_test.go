@@ -103,6 +103,37 @@ func TestStopEndsWhatNeverEnds(t *testing.T) {
 	n.stop()
 }
 
+// TestStopEndsStreams: whoever follows the record or the logs does not keep a node from ending well.
+func TestStopEndsStreams(t *testing.T) {
+	n := mustStart(t, folder(t))
+	_, reader := furnish(t, n)
+	var wg sync.WaitGroup
+	follows := make(chan string, 1<<10)
+	for operation, question := range map[string]any{"audit.follow": nil, "logs.read": map[string]any{"follow": true}} {
+		wg.Go(func() {
+			err := n.admin.Stream(t.Context(), operation, question, func([]byte) error {
+				follows <- operation
+				return nil
+			})
+			if err != nil {
+				t.Errorf("%s ended with %v", operation, err)
+			}
+		})
+	}
+	seen := map[string]bool{}
+	await(t, "the record to be followed", func() bool {
+		if _, err := n.send("GET", "/said", reader, "", "", false); err != nil {
+			t.Fatal(err)
+		}
+		for len(follows) > 0 {
+			seen[<-follows] = true
+		}
+		return seen["audit.follow"]
+	})
+	n.stop()
+	wg.Wait()
+}
+
 // TestOneNodeOwnsAFolder: a second one is told why it may not, and does no harm.
 func TestOneNodeOwnsAFolder(t *testing.T) {
 	dir := folder(t)
