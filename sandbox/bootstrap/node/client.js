@@ -58,11 +58,7 @@ class Client {
   }
 
   post(path, body, extra) {
-    const data = Buffer.from(body);
-    this.socket.cork();
-    this.socket.write(this.postHead(path, `Content-Length: ${data.length}\r\n${extra || ''}`));
-    this.socket.write(data);
-    this.socket.uncork();
+    this.socket.write(this.postHead(path, `Content-Length: ${Buffer.byteLength(body)}\r\n${extra || ''}`) + body);
     return this.await();
   }
 
