@@ -40,7 +40,7 @@ full: cc build examples ## slow corpora, faults and fuzzing
 
 .PHONY: bench
 bench: build examples ## P1, P5, P6, P7 with floor and control, as a table and bench.json
-	@go run ./bench -casemate $(BIN) -json bench.json
+	@CGO_ENABLED=0 go run ./bench -casemate $(BIN) -json bench.json
 
 .PHONY: lint
 lint: ## gofmt, vet, staticcheck, vulnerabilities
