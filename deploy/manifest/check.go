@@ -246,11 +246,28 @@ func (c *checker) rights(ptr, what string, grants []string, own, boundary []Stat
 			continue
 		}
 		c.wide(at, s, strings.Contains(text, "*"))
+		c.leadsNowhere(at, text)
 	}
 	for i, s := range c.statements(ptr+"/statements", what, own, "") {
 		c.wide(fmt.Sprintf("%s/statements/%d", ptr, i), s, false)
 	}
 	c.statements(ptr+"/boundary", what+" boundary", boundary, "")
+}
+
+// leadsNowhere warns of a grant to call a route that this app does not have: a slip of the pen there shuts callers out, and
+// a deny shuts nobody out. Patterns are left alone, and so is every grant where a route takes any method or any path.
+func (c *checker) leadsNowhere(ptr, text string) {
+	object, is := strings.CutPrefix(strings.TrimPrefix(text, "deny "), "call ")
+	if !is || strings.Contains(object, "*") || c.Routes[object] != nil {
+		return
+	}
+	known := slices.Sorted(maps.Keys(c.Routes))
+	for _, id := range known {
+		if strings.HasPrefix(id, "ANY ") || id == "$default" {
+			return
+		}
+	}
+	c.warn(ptr, meant(object, known), "there is no route %q in this app", object)
 }
 
 // statements has the policy room read each statement. For a resource policy, resource is its ARN.
