@@ -324,6 +324,9 @@ func (d *Deployer) backApp(ctx context.Context, current *catalog.App, r Rollback
 	if to == 0 {
 		to = current.Generation - 1
 	}
+	if to < 1 {
+		return nil, casemate.Errorf(casemate.NotFound, "deploy once more, then there is one", "app %s is at its first generation: there is none before it", current.Name)
+	}
 	for _, g := range d.cfg.Catalog.History(current.Name) {
 		if g.Number != to {
 			continue
