@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -106,13 +107,17 @@ func (e *engine) fetch(ctx context.Context, stream string, from uint64, batch, s
 	}
 }
 
-// engineLog hands the server's errors to our log. Its warnings are advice on its configuration; its chatter is dropped.
+// engineLog hands the server's errors and warnings to our log. Its chatter is dropped, and so is its advice on MaxPayload,
+// which is for connections of others.
 type engineLog struct{ log *slog.Logger }
 
 func (l engineLog) Noticef(string, ...any) {}
 func (l engineLog) Debugf(string, ...any)  {}
 func (l engineLog) Tracef(string, ...any)  {}
 func (l engineLog) Warnf(format string, v ...any) {
+	if strings.HasPrefix(format, "Maximum payloads over") {
+		return
+	}
 	l.log.Warn(fmt.Sprintf(format, v...), "from", "engine")
 }
 func (l engineLog) Errorf(format string, v ...any) {
