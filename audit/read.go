@@ -140,7 +140,7 @@ next:
 
 // Show returns the newest record of this id. It searches from the end, without an index.
 func (l *Log) Show(ctx context.Context, id string) (Entry, error) {
-	missing := casemate.Errorf(casemate.NotFound, "list records to find its id", "no record %q", entry.Clip(id))
+	missing := casemate.Errorf(casemate.NotFound, "casemate audit list shows the ids", "no record %q", entry.Clip(id))
 	if id == "" {
 		return Entry{}, missing
 	}

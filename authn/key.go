@@ -240,7 +240,7 @@ func (r *ring) revoke(ctx context.Context, id string, now time.Time) (Key, error
 	defer r.write.Unlock()
 	old, ok := (*r.known.Load())[id]
 	if !ok {
-		return Key{}, casemate.Errorf(casemate.NotFound, "list the keys to see their ids", "no such key")
+		return Key{}, casemate.Errorf(casemate.NotFound, "casemate keys list shows the ids", "no such key")
 	}
 	next := r.know(old.Key, old.revision)
 	next.hash = old.hash

@@ -157,7 +157,7 @@ func notFound(what, name string) error {
 	if len(name) > 140 {
 		name = name[:140]
 	}
-	return casemate.Errorf(casemate.NotFound, "look at what is deployed", "there is no %s %s", what, strconv.Quote(name))
+	return casemate.Errorf(casemate.NotFound, "casemate list shows what is deployed", "there is no %s %s", what, strconv.Quote(name))
 }
 
 // encode gives the app's bytes: JSON with sorted keys, so that equal apps are equal bytes.

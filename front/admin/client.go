@@ -292,7 +292,7 @@ func unreached(ctx context.Context, err error) error {
 }
 
 func absent(err error) error {
-	return &casemate.Error{Code: casemate.Unavailable, Message: "no node is running here", Hint: "start one: casemate up", Err: err}
+	return &casemate.Error{Code: casemate.Unavailable, Message: "no node is running here", Hint: "start one: casemate up, or name its folder with --dir", Err: err}
 }
 
 func answer(resp *nethttp.Response, out any) error {

@@ -115,7 +115,7 @@ func (s *Server) Start(ctx context.Context) error {
 				o.Close()
 			}
 			return &casemate.Error{Code: casemate.Unavailable, Field: "listen", Message: "cannot listen on " + l.Addr,
-				Hint: "is another node running on this address?", Err: err}
+				Hint: "is another node running on this address? Choose with --http and --https; port 0 takes a free one", Err: err}
 		}
 		opened = append(opened, &limitListener{Listener: ln, count: s.conns})
 	}
