@@ -162,6 +162,7 @@ func (w *link) wait(ctx context.Context, c *call) outcome {
 
 // listen reads what the worker says until it ends, or has to.
 func (w *link) listen(f *function) {
+	defer close(w.heard)
 	err := w.read(f, w.overdue)
 	w.kill()
 	f.lose(w)

@@ -77,6 +77,7 @@ type link struct {
 
 	used    atomic.Bool // it was given an event
 	ended   sync.Once
+	heard   chan struct{} // closed when its last words were read
 	done    chan struct{} // closed after exit is set
 	exit    Exit
 	release func()
@@ -102,7 +103,7 @@ func (p *Pool) startLink(ctx context.Context, spec *Spec, s *wire.Setup, bound i
 		return nil, fmt.Errorf("starting a wasm worker: %w", err)
 	}
 	w := &link{file: file, frames: wire.NewReader(file, bound), process: started.Process, walls: started.Walls,
-		weak: started.Weak, done: make(chan struct{}), release: func() {}}
+		weak: started.Weak, heard: make(chan struct{}), done: make(chan struct{}), release: func() {}}
 	s.Module, s.Cache = started.Module, started.Cache
 	if _, err = file.Write(s.Frame()); err != nil {
 		w.abandon()

@@ -183,6 +183,10 @@ func (f *function) reap(w *link) {
 	f.all = slices.DeleteFunc(f.all, func(o *link) bool { return o == w })
 	f.grow()
 	f.mu.Unlock()
+	select { // its end of the socket is closed with it
+	case <-w.heard:
+	case <-time.After(2 * lastWords):
+	}
 	w.close()
 	close(w.done)
 }
