@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -55,7 +56,14 @@ func (a *app) logLine(line []byte) error {
 	if err := decode(line, &l); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.out, "%s  %-12s %-8.8s %s\n", l.At.Local().Format("15:04:05.000"), printable(l.Function), or(l.Request, "init"), printable(l.Text))
+	// The runtime of Python writes a traceback as one line with carriage returns in it; the rest is indented, so that
+	// no function can write what looks like another one's line.
+	text := strings.Split(strings.TrimRight(l.Text, "\r"), "\r")
+	for i := range text {
+		text[i] = printable(text[i])
+	}
+	_, err := fmt.Fprintf(a.out, "%s  %-12s %-8.8s %s\n", l.At.Local().Format("15:04:05.000"), printable(l.Function), or(l.Request, "init"),
+		strings.Join(text, "\n"+strings.Repeat(" ", 36)))
 	return err
 }
 
