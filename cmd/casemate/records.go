@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -88,6 +90,12 @@ func (a *app) auditList() *cobra.Command {
 			if since > 0 {
 				f.From = time.Now().Add(-since)
 			}
+			if err := oneOf("--status", f.Status, "answered", "queued", "refused", "failed", "interrupted"); err != nil {
+				return err
+			}
+			if err := oneOf("--source", string(f.Source), "http", "url", "admin", "async"); err != nil {
+				return err
+			}
 			f.Newest = true
 			var list []audit.Entry
 			if err := a.call(cmd.Context(), "audit.list", f, &list); err != nil {
@@ -116,6 +124,14 @@ func (a *app) auditList() *cobra.Command {
 	flags.IntVarP(&f.Limit, "limit", "n", 50, "at most so many")
 	flags.BoolVarP(&follow, "follow", "f", false, "go on with new records")
 	return c
+}
+
+// oneOf refuses a value that would match no record at all; none given is every one.
+func oneOf(flag, value string, known ...string) error {
+	if value == "" || slices.Contains(known, value) {
+		return nil
+	}
+	return &casemate.Error{Code: casemate.Invalid, Field: flag, Message: fmt.Sprintf("%q is none of them", value), Hint: strings.Join(known, ", ")}
 }
 
 func reverse[T any](s []T) {
