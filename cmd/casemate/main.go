@@ -9,11 +9,13 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"casemate"
+	"casemate/deploy/manifest"
 	"casemate/front/admin"
 )
 
@@ -40,15 +42,28 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	if a.json {
 		_ = json.NewEncoder(errs).Encode(map[string]any{"error": e.Body("")})
 	} else {
-		fmt.Fprintln(errs, "casemate: "+e.Error())
+		fmt.Fprintln(errs, "casemate: "+said(e))
 		if e.Rule != "" {
-			fmt.Fprintln(errs, "  decided by: "+e.Rule)
+			label := "rule"
+			if e.Code == casemate.Forbidden {
+				label = "decided by"
+			}
+			fmt.Fprintf(errs, "  %s: %s\n", label, e.Rule)
 		}
 		if e.Hint != "" {
 			fmt.Fprintln(errs, "  hint: "+e.Hint)
 		}
 	}
 	return e.Code.Exit()
+}
+
+// said is an error as people read it: a message that begins with a place in the manifest needs no JSON pointer before
+// it, and editors can jump to it.
+func said(e *casemate.Error) string {
+	if strings.HasPrefix(e.Message, manifest.File+":") {
+		return e.Message
+	}
+	return e.Error()
 }
 
 // asUsage turns what cobra says about flags and verbs into a coded error; those are the only uncoded ones here that the
