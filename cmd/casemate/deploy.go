@@ -203,7 +203,13 @@ func (a *app) rollbackCommand() *cobra.Command {
 			if err := a.callOn(cmd.Context(), q.App, "deploy.rollback", q, &out); err != nil {
 				return err
 			}
-			return a.show(out, func(w io.Writer) { outcomePage(w, &out) })
+			return a.show(out, func(w io.Writer) {
+				if q.DryRun {
+					fmt.Fprint(w, out.Plan.String())
+					return
+				}
+				outcomePage(w, &out)
+			})
 		}}
 	c.Flags().StringVar(&q.Function, "function", "", "only this function")
 	c.Flags().IntVar(&q.To, "to", 0, "generation of the app, or version of the function (default: the one before)")
