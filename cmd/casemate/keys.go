@@ -47,7 +47,7 @@ func keyBuiltins(id *authn.Identity, place casemate.Place, hasRole func(string) 
 			}
 			if q.TTL != "" {
 				if r.TTL, err = time.ParseDuration(q.TTL); err != nil || r.TTL <= 0 {
-					return nil, &casemate.Error{Code: casemate.Invalid, Field: "ttl", Message: "not a positive duration", Hint: "720h is 30 days"}
+					return nil, &casemate.Error{Code: casemate.Invalid, Field: "ttl", Message: "not a positive duration in h, m or s", Hint: "24h is a day, 720h are 30 days"}
 				}
 			}
 			secret, k, err := id.CreateKey(ctx, r)
