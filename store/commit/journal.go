@@ -16,8 +16,8 @@ import (
 // an error of Unavailable says "not known to be durable", not "will never happen".
 //
 // Durable is answered when JetStream has fsynced the block. Written is answered when the record, and every earlier one
-// that JetStream does not have, is in the spool; blocks that only Written records wait for may linger a few milliseconds
-// to fill. A Durable append makes all earlier records of its journal durable.
+// that JetStream does not have, is in the spool; blocks that only Written records wait for linger for up to
+// 25 ms to fill. A Durable append makes all earlier records of its journal durable.
 type Journal struct {
 	host  *Host
 	name  string        // as messages say it: "stream audit"
@@ -74,7 +74,7 @@ type block struct {
 const (
 	blockBytes = 512 << 10 // a block takes no further record beyond
 	blockCount = 4096
-	linger     = 5 * time.Millisecond
+	linger     = 25 * time.Millisecond // of a block that nobody waits for; its records are in the spool
 	retryAfter = 100 * time.Millisecond
 
 	measureBytes = 256 << 10 // spooled between two looks at the disk
