@@ -1,8 +1,10 @@
 package faults
 
 import (
+	"archive/zip"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"math/rand/v2"
@@ -22,7 +24,7 @@ import (
 // stage is what all tests share.
 type stage struct {
 	binary string // casemate
-	native []byte // the guest, as its bootstrap
+	native []byte // the guest as its bootstrap, in a zip that costs nothing to make or to open
 	weak   bool   // the kernel does not give every wall
 	full   bool
 	seed   uint64
@@ -57,14 +59,13 @@ func (s *stage) build(dir string) error {
 	s.binary = filepath.Join(dir, "casemate")
 	guest := filepath.Join(dir, "bootstrap")
 	for out, pkg := range map[string]string{s.binary: "../../cmd/casemate", guest: "./guest"} {
-		cmd := exec.Command("go", "build", "-trimpath", "-o", out, pkg)
+		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if text, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("building %s: %w\n%s", pkg, err, text)
 		}
 	}
-	var err error
-	if s.native, err = os.ReadFile(guest); err != nil {
+	if err := s.zip(guest); err != nil {
 		return err
 	}
 	out, err := exec.Command(s.binary, "doctor", "--json").Output()
@@ -75,6 +76,26 @@ func (s *stage) build(dir string) error {
 	if s.weak = !d.Ready; s.weak {
 		log.Print("*** this kernel does not give every wall: the nodes run with --allow-weak-sandbox ***")
 	}
+	return nil
+}
+
+func (s *stage) zip(guest string) error {
+	content, err := os.ReadFile(guest)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	h := &zip.FileHeader{Name: "bootstrap", Method: zip.Store}
+	h.SetMode(0o755)
+	w, err := z.CreateHeader(h)
+	if err == nil {
+		_, err = w.Write(content)
+	}
+	if err := errors.Join(err, z.Close()); err != nil {
+		return err
+	}
+	s.native = b.Bytes()
 	return nil
 }
 
@@ -90,8 +111,8 @@ const app = `app: faults
 functions:
   echo: {runtime: wasm, code: echo.wasm, timeout: 30s, memory: 32MB, rate: 100000/s burst 100000}
   trap: {runtime: wasm, code: trap.wasm, timeout: 30s, memory: 32MB, async: {retries: 0}}
-  warm: {runtime: provided.al2023, code: native, timeout: 30s, memory: 128MB, isolation: warm, rate: 100000/s burst 100000}
-  hang: {runtime: provided.al2023, code: native, timeout: 900s, memory: 128MB}
+  warm: {runtime: provided.al2023, code: native.zip, timeout: 30s, memory: 128MB, isolation: warm, rate: 100000/s burst 100000}
+  hang: {runtime: provided.al2023, code: native.zip, timeout: 900s, memory: 128MB}
 routes:
   POST /echo: {function: echo, auth: [key], rate: 100000/s burst 100000}
   POST /trap: {function: trap, auth: [key]}
@@ -116,7 +137,7 @@ roles:
 // appBundle packs the app as "casemate deploy" does.
 func appBundle(t *testing.T) []byte {
 	t.Helper()
-	return pack(t, map[string][]byte{manifest.File: []byte(app), "echo.wasm": guests.Echo(), "trap.wasm": guests.Trap(), "native/bootstrap": shared.native})
+	return pack(t, map[string][]byte{manifest.File: []byte(app), "echo.wasm": guests.Echo(), "trap.wasm": guests.Trap(), "native.zip": shared.native})
 }
 
 func sayerBundle(t *testing.T, generation int) []byte {
@@ -143,13 +164,20 @@ func pack(t *testing.T, files map[string][]byte) []byte {
 	return b.Bytes()
 }
 
+// furnishSayer deploys the small app alone and makes a key for it.
+func furnishSayer(t *testing.T, n *node) (reader string) {
+	t.Helper()
+	if err := n.deploy(sayerBundle(t, 0)); err != nil {
+		t.Fatal(err)
+	}
+	return newKey(t, n, "reader")
+}
+
 // furnish deploys both apps and makes a key for each.
 func furnish(t *testing.T, n *node) (caller, reader string) {
 	t.Helper()
-	for _, b := range [][]byte{appBundle(t), sayerBundle(t, 0)} {
-		if err := n.deploy(b); err != nil {
-			t.Fatal(err)
-		}
+	if err := n.deploy(appBundle(t)); err != nil {
+		t.Fatal(err)
 	}
-	return newKey(t, n, "caller"), newKey(t, n, "reader")
+	return newKey(t, n, "caller"), furnishSayer(t, n)
 }

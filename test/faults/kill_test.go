@@ -36,7 +36,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	caller, reader := furnish(t, n)
 	for round := range rounds {
 		l := p.begin(t, n, caller, rnd.Uint64())
-		l.reach(50 + rnd.IntN(400))
+		l.reach(50 + rnd.IntN(200))
 		pid := n.cmd.Process.Pid
 		n.kill()
 		l.end()
