@@ -31,7 +31,7 @@ demo: build examples ## real requests through the corridor, as a table
 
 .PHONY: test
 test: cc build examples lint ## build, vet, lint, unit and end-to-end tests
-	@./scripts/gotest ./...
+	@./scripts/gotest -timeout 30m ./...
 
 .PHONY: full
 full: cc build examples ## slow corpora, faults and fuzzing
