@@ -1,9 +1,10 @@
 // Package wasm runs WebAssembly functions: WASI preview 1 core modules, through wazero, in a jailed worker process and
 // never in the node's own (compiled code cannot be pre-empted: one tight loop would freeze the whole node).
 //
-// Two sides live here. The node's side is Pool: a few workers per function version, one event at a time each, killed at
-// the deadline. The worker's side is Serve: it compiles its one module once and gives every event a fresh instance, so
-// that no memory, global, table or descriptor survives from one event to the next.
+// Two sides live here. The node's side is Pool: a few workers per function version, killed at the deadline of the event
+// they are in. Each runs one event at a time; those of a fast function may wait in its socket for their turn (call.go).
+// The worker's side is Serve: it compiles its one module once and gives every event a fresh instance, so that no memory,
+// global, table or descriptor survives from one event to the next.
 //
 // # What a module must look like
 //
