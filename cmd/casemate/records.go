@@ -221,7 +221,7 @@ func recordPage(w io.Writer, e *audit.Entry) {
 	}
 	line("outcome", "%s %s", outcome(r), r.Outcome.Detail)
 	if u := r.Usage; u.Wall > 0 {
-		line("cost", "wall %s, CPU %s, peak %s of %d MB, %s, init %s", duration(u.Wall), duration(u.CPU), size(u.PeakBytes), u.MemoryMB, temperature(u), duration(u.Init))
+		line("cost", "wall %s, CPU %s, peak %s of %d MB, %s", duration(u.Wall), duration(u.CPU), size(u.PeakBytes), u.MemoryMB, temperature(u))
 	}
 	if len(r.Walls) > 0 {
 		line("walls", "%v", r.Walls)

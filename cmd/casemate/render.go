@@ -169,6 +169,8 @@ func temperature(u casemate.Usage) string {
 	switch {
 	case u.Wall == 0:
 		return "-"
+	case u.Cold && u.Init > 0:
+		return "cold (start " + duration(u.Init) + ")"
 	case u.Cold:
 		return "cold"
 	}

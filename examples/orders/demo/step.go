@@ -39,6 +39,7 @@ type record struct {
 		Peak   int64         `json:"peak_bytes"`
 		Memory int           `json:"memory_mb"`
 		Cold   bool          `json:"cold"`
+		Init   time.Duration `json:"init_ns"`
 	}
 	Outcome struct{ Code, Failure, Status string }
 }
@@ -226,7 +227,7 @@ func cost(r *record) string {
 	}
 	temperature := "warm"
 	if u.Cold {
-		temperature = "cold"
+		temperature = fmt.Sprintf("cold start %s", u.Init.Round(100*time.Microsecond))
 	}
 	return fmt.Sprintf("%s, %s, CPU %s, %.1f of %d MB", temperature, u.Wall.Round(100*time.Microsecond), u.CPU.Round(100*time.Microsecond), float64(u.Peak)/(1<<20), u.Memory)
 }
