@@ -36,7 +36,7 @@ test: cc build examples lint ## build, vet, lint, unit and end-to-end tests
 .PHONY: full
 full: cc build examples ## slow corpora, faults and fuzzing
 	@CASEMATE_FULL=1 ./scripts/gotest -timeout 45m ./...
-	@./scripts/fuzz 5s
+	@./scripts/fuzz 3000x
 
 .PHONY: bench
 bench: build examples ## P1, P5, P6, P7 with floor and control, as a table and bench.json
