@@ -81,7 +81,7 @@ type prober struct {
 // walk looks at one file. An unfinished record at its end is JetStream's to cut off; the mark tells whether it mattered.
 func (p *prober) walk(f io.ReadSeeker) error {
 	r := bufio.NewReaderSize(f, 4096)
-	head := make([]byte, storedHead+1<<16)
+	head := make([]byte, storedHead+1<<16+4) // the longest subject, and the length of headers behind it
 	for {
 		if _, err := io.ReadFull(r, head[:storedHead]); err != nil {
 			return ended(err)
