@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
@@ -117,16 +118,9 @@ func spanID(record string) string {
 	return hex.EncodeToString(h[:8])
 }
 
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
-
 // spanOf makes the span of one record: the verdict points are its events. The caller's identity and address stay home.
 func spanOf(r *casemate.Record) span {
-	s := span{TraceID: r.Trace, SpanID: or(r.Span, spanID(r.ID)), ParentID: or(r.SpanUp, spanID(r.Parent)), Name: nameOf(r), Kind: kindServer,
+	s := span{TraceID: r.Trace, SpanID: cmp.Or(r.Span, spanID(r.ID)), ParentID: cmp.Or(r.SpanUp, spanID(r.Parent)), Name: nameOf(r), Kind: kindServer,
 		Start: nanos(r.Opened), End: nanos(r.Closed), Attributes: attributesOf(r)}
 	if len(s.TraceID) != 32 { // a trace of its own chain
 		h := sha256.Sum256([]byte(r.Chain))

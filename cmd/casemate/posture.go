@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -84,7 +85,7 @@ func appPosture(app *catalog.App, now time.Time) (fs []finding) {
 			fs = append(fs, finding{"low", "weak", "function " + name, "sandboxes are reused: state can pass between events", "isolation: request"})
 		}
 	}
-	for _, role := range sortedKeys(app.Roles) {
+	for _, role := range slices.Sorted(maps.Keys(app.Roles)) {
 		for i, s := range app.Roles[role].Statements {
 			if s.Effect == casemate.Allow && (slices.Contains(s.Action, "*") || slices.Contains(s.Resource, "*") || len(s.NotAction) > 0 || len(s.NotResource) > 0) {
 				fs = append(fs, finding{"medium", "weak", fmt.Sprintf("role %s, statement %d", role, i), "it allows on everything", "name the actions and resources"})
@@ -115,15 +116,6 @@ func keyPosture(k *authn.Key, snap *catalog.Snapshot, now time.Time) (fs []findi
 		fs = append(fs, finding{"low", "weak", what, "its role " + k.Role + " is gone, so it opens nothing", "casemate keys revoke " + k.ID})
 	}
 	return fs
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 func (a *app) postureCommand() *cobra.Command {

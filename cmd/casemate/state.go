@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,18 +68,8 @@ func (n *node) state() state {
 			s.Functions = append(s.Functions, fs)
 		}
 	}
-	slices.SortFunc(s.Functions, func(a, b functionState) int { return compare(a.App+"/"+a.Name, b.App+"/"+b.Name) })
+	slices.SortFunc(s.Functions, func(a, b functionState) int { return strings.Compare(a.App+"/"+a.Name, b.App+"/"+b.Name) })
 	return s
-}
-
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 func (a *app) listCommand() *cobra.Command {
