@@ -1,7 +1,6 @@
 package wasm
 
 import (
-	"bytes"
 	"testing"
 
 	"casemate/internal/casetest/guests"
@@ -20,8 +19,5 @@ func TestTablesCannotGrow(t *testing.T) {
 	g.Funcs[0].Code = guests.Code(0xd0, 0x70, guests.Const(module.TableLimit-1), 0xfc, 15, 0, guests.Const(-1), 0x46, 0x04, 0x40, 0x00, 0x0b)
 	if r := b.run(b.version("tables-2", g.Bytes()), ""); r.Failure != "" {
 		t.Fatalf("a table did not grow up to its bound: %s", r.Detail)
-	}
-	if m := guests.Hello(); !bytes.Equal(module.Prepare(m), m) {
-		t.Error("a module without tables was changed")
 	}
 }

@@ -30,6 +30,10 @@ const (
 	ExportInitialize = "_initialize"
 	ExportAlloc      = "casemate_alloc"
 	ExportHandle     = "casemate_handle"
+	// ExportReseed is a reactor's, of type () -> i32: the worker calls it after each rewind, before the event, so that no
+	// two events from one snapshot see the same random numbers. Anything but 0 says that it failed. A reactor that draws
+	// randomness while it initialises can be rewound only when it has one.
+	ExportReseed = "casemate_reseed"
 
 	WASI = "wasi_snapshot_preview1"
 )
@@ -54,6 +58,7 @@ type Info struct {
 	MaxPages uint32 // its own maximum; 0 when it names none
 	Imports  []string
 	Exports  []string
+	Reseed   bool // it exports casemate_reseed
 }
 
 // Inspect reads a module's header, imports, exports, memory and tables, and refuses what could not run, before anything
@@ -112,6 +117,7 @@ const (
 	sigNone   signature = "\x00\x00"
 	sigAlloc  signature = "\x01\x7f\x01\x7f"
 	sigHandle signature = "\x02\x7f\x7f\x01\x7e"
+	sigReseed signature = "\x00\x01\x7f"
 )
 
 // inspection gathers what the sections say.
@@ -131,7 +137,9 @@ func (in *inspection) judge() (Info, error) {
 	info := Info{MinPages: in.min, MaxPages: in.max, Imports: in.imports, Exports: in.names}
 	_, command := in.exports[ExportStart]
 	_, handle := in.exports[ExportHandle]
-	wanted := map[string]signature{ExportStart: sigNone, ExportInitialize: sigNone, ExportAlloc: sigAlloc, ExportHandle: sigHandle}
+	_, info.Reseed = in.exports[ExportReseed]
+	wanted := map[string]signature{ExportStart: sigNone, ExportInitialize: sigNone, ExportAlloc: sigAlloc, ExportHandle: sigHandle,
+		ExportReseed: sigReseed}
 	switch {
 	case command && handle:
 		return Info{}, refusedf("export one of them", "the module exports both %s and %s", ExportStart, ExportHandle)

@@ -80,7 +80,11 @@ func FuzzInspect(f *testing.F) {
 		if err != nil {
 			return
 		}
-		m, err := r.CompileModule(ctx, Prepare(module))
+		prepared, err := Prepare(module)
+		if err != nil {
+			return
+		}
+		m, err := r.CompileModule(ctx, prepared.Code)
 		if err != nil {
 			return
 		}

@@ -5,14 +5,38 @@ import (
 	"slices"
 )
 
-// Prepare rewrites a module that Inspect took into the form that workers compile; it does the same every time:
+// Prepared is a module rewritten for a worker.
+type Prepared struct {
+	Code    []byte
+	Globals []string // names under which every mutable global the module defines is exported, in index order; fuel is not among them
+	Fuel    string   // export name of the mutable i64 global that holds the fuel left; it starts at 0
+	Rewind  string   // "" when an instance can be returned to its state after initialisation; else the reason, for people
+}
+
+// ImportModule and ImportRefill name the one function that a prepared module imports besides its own imports, of type
+// () -> (). Rewritten code calls it when its fuel global has fallen below zero; the host adds more to the global, or ends
+// the run. No module can import it itself: Inspect refuses that.
+const (
+	ImportModule = "casemate"
+	ImportRefill = "refill"
+)
+
+// Prepare rewrites a module into the form that workers compile; it does the same every time:
 //
 //   - every table gets an explicit maximum of TableLimit, so that table.grow cannot take memory that no limit counts;
 //   - initial data that lies close together becomes one segment. Go's linker leaves tens of thousands of them, and making
 //     an instance costs some 50 ns for each.
 //
-// What does not parse stays as it is, for the compiler to refuse.
-func Prepare(module []byte) []byte {
+// What Inspect refuses, Prepare refuses.
+func Prepare(module []byte) (Prepared, error) {
+	if _, err := Inspect(module); err != nil {
+		return Prepared{}, err
+	}
+	return Prepared{Code: rearrange(module), Rewind: "its code has not been looked at"}, nil
+}
+
+// rearrange limits tables and merges data. What does not parse stays as it is, for the compiler to refuse.
+func rearrange(module []byte) []byte {
 	out := append(make([]byte, 0, len(module)+len(module)/8), module[:8]...)
 	c := &cursor{b: module[8:]}
 	numbered := false // there may be instructions that speak of data segments by number

@@ -42,7 +42,7 @@ func TestPrepareKeepsMemory(t *testing.T) {
 		}
 		code := g.Bytes()
 		want, wantErr := memory(t, code)
-		got, err := memory(t, Prepare(code))
+		got, err := memory(t, rearrange(code))
 		if (err == nil) != (wantErr == nil) || !bytes.Equal(got, want) {
 			t.Fatalf("memory differs; %v, %v", err, wantErr)
 		}
@@ -56,10 +56,10 @@ func TestPrepareMerges(t *testing.T) {
 	}
 	g.Segments = append(g.Segments, guests.Segment{At: 60_000, Data: []byte("far")})
 	code := g.Bytes()
-	if n, m := segments(t, code), segments(t, Prepare(code)); n != 501 || m != 2 {
+	if n, m := segments(t, code), segments(t, rearrange(code)); n != 501 || m != 2 {
 		t.Errorf("%d segments became %d, want 501 and 2", n, m)
 	}
-	if once := Prepare(code); !bytes.Equal(once, Prepare(once)) {
+	if once := rearrange(code); !bytes.Equal(once, rearrange(once)) {
 		t.Error("preparing twice changes something")
 	}
 	// Data that would grow too much, and data that instructions may name, stay as they are.
@@ -68,12 +68,12 @@ func TestPrepareMerges(t *testing.T) {
 	for i := range int32(15) {
 		wide.Segments = append(wide.Segments, guests.Segment{At: 4000 * i, Data: []byte{1}})
 	}
-	if n := segments(t, Prepare(wide.Bytes())); n != 15 {
+	if n := segments(t, rearrange(wide.Bytes())); n != 15 {
 		t.Errorf("wide data became %d segments", n)
 	}
 	at := bytes.Index(code, []byte{sectionCode, 6, 1})
 	numbered := append(append(bytes.Clone(code[:at]), sectionDataCount, 2, 0xf5, 3), code[at:]...)
-	if n := segments(t, Prepare(numbered)); n != 501 {
+	if n := segments(t, rearrange(numbered)); n != 501 {
 		t.Errorf("numbered data became %d segments", n)
 	}
 }

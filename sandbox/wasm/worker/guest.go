@@ -60,7 +60,11 @@ func compile(code []byte, s *wire.Setup, cache wazero.CompilationCache, log *log
 	if _, err = wasi_snapshot_preview1.Instantiate(g.ctx, g.runtime); err != nil {
 		return nil, fmt.Errorf("preparing WASI: %w", err)
 	}
-	if g.code, err = g.runtime.CompileModule(g.ctx, module.Prepare(code)); err != nil {
+	prepared, err := module.Prepare(code)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the module: %w", err)
+	}
+	if g.code, err = g.runtime.CompileModule(g.ctx, prepared.Code); err != nil {
 		return nil, fmt.Errorf("compiling the module: %w", err)
 	}
 	g.config = g.moduleConfig(s.Env)
