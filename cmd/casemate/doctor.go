@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"casemate"
+	"casemate/internal/walls"
 	"casemate/sandbox"
 	"casemate/sandbox/jail"
 )
@@ -18,9 +19,20 @@ var version = "unreleased"
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, Example: "  casemate version --json", RunE: func(*cobra.Command, []string) error {
+		version := shownVersion()
 		v := map[string]string{"version": version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH}
 		return a.show(v, func(w io.Writer) { fmt.Fprintf(w, "casemate %s %s %s/%s\n", version, v["go"], v["os"], v["arch"]) })
 	}}
+}
+
+// unwalled follows the version of a build without walls, wherever a version is told.
+const unwalled = " WITHOUT WALLS (a build for tests: run nothing in it)"
+
+func shownVersion() string {
+	if walls.Up {
+		return version
+	}
+	return version + unwalled
 }
 
 // diagnosis is what this machine gives a node.
@@ -52,6 +64,9 @@ func (a *app) doctorCommand() *cobra.Command {
 }
 
 func doctorPage(w io.Writer, d *diagnosis) {
+	if !walls.Up {
+		fmt.Fprintf(w, "casemate%s\n\n", unwalled)
+	}
 	t := newTable("WALL", "HERE", "WHY NOT, AND WHAT TO DO")
 	for _, x := range d.Walls {
 		if x.Available {

@@ -316,7 +316,7 @@ type address struct {
 }
 
 func (n *node) address() address {
-	ad := address{PID: os.Getpid(), HTTP: []string{}, Socket: n.path(socketName), Version: version, Go: runtime.Version()}
+	ad := address{PID: os.Getpid(), HTTP: []string{}, Socket: n.path(socketName), Version: shownVersion(), Go: runtime.Version()}
 	if n.http != nil {
 		ad.HTTP = n.http.URLs()
 	}

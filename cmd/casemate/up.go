@@ -18,6 +18,7 @@ import (
 	"casemate"
 	"casemate/front/admin"
 	front "casemate/front/http"
+	"casemate/internal/walls"
 	"casemate/quota"
 	"casemate/telemetry"
 )
@@ -90,6 +91,11 @@ func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
 	if f.http == "" && f.https == "" {
 		return bad("https", "nothing to listen on", "give --http or --https an address")
 	}
+	for _, addr := range []string{f.https, f.admin} {
+		if !walls.Up && addr != "" && !loopbackAddr(addr) {
+			return bad("https", "a build without walls listens on loopback alone", "127.0.0.1:8443")
+		}
+	}
 	if f.concurrency < 1 {
 		return bad("concurrency", "must be at least 1", "")
 	}
@@ -126,6 +132,9 @@ func digits(s string, n int) bool {
 // up runs a node until ctx ends or a listener fails.
 func (a *app) up(ctx context.Context, cfg nodeConfig) error {
 	slog.SetDefault(cfg.Log)
+	if !walls.Up {
+		cfg.Log.Error("casemate" + unwalled)
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(nodeGC)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"casemate/internal/walls"
 	"casemate/sandbox/jail/cgroup"
 	"casemate/sandbox/jail/stage"
 )
@@ -98,6 +99,9 @@ func (l *launcher) spawn(files []*os.File, g *cgroup.Group) (*os.Process, error)
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
 		Setsid:     true,
 		Pdeathsig:  syscall.SIGKILL,
+	}
+	if !walls.Up {
+		attr.Cloneflags = unix.CLONE_NEWNS | unix.CLONE_NEWNET
 	}
 	wall := WallNamespaces
 	if !l.root {

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
+
+	"casemate/internal/walls"
 )
 
 // init is the early dispatch: in a re-executed stage it never returns, so nothing of the rest of the binary is
@@ -35,7 +37,11 @@ func stage() {
 	if err := s.receive(); err != nil {
 		return // the node is gone or never was: nobody to tell
 	}
-	err := s.build()
+	up := s.build
+	if !walls.Up {
+		up = s.open
+	}
+	err := up()
 	var e *stageError
 	if errors.As(err, &e) {
 		s.out.Wall = e.wall
@@ -104,6 +110,9 @@ func (s *stager) broke(wall string) bool {
 }
 
 func (s *stager) held(wall string) {
+	if !walls.Up {
+		return
+	}
 	for _, h := range s.out.Held {
 		if h == wall {
 			return
@@ -153,8 +162,10 @@ func (s *stager) separate() error {
 // Danger: once the filter is up this thread makes raw system calls only, because the Go runtime may need one that the
 // program does not get. So everything the last steps need is made before.
 func (s *stager) enter() error {
-	if err := setLimits(s.Limits); err != nil {
-		return err
+	if walls.Up {
+		if err := setLimits(s.Limits); err != nil {
+			return err
+		}
 	}
 	if err := syscall.Chdir(s.Dir); err != nil {
 		return doing("entering "+s.Dir, err)
