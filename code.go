@@ -95,6 +95,7 @@ type Error struct {
 	Field   string // JSON pointer, manifest path, header or flag; empty when there is none
 	Rule    string // the rule or statement that decided, when there is one
 	Hint    string // what a person can do about it
+	AWS     string // error code of the AWS service whose operation it is: "ResourceNotFoundException"; empty: the code's own
 	Retry   int    // seconds to wait, for Exhausted and Unavailable; 0 when unknown
 	Err     error
 }

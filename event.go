@@ -15,13 +15,14 @@ const (
 	SourceURL   Source = "url"   // a function URL
 	SourceAdmin Source = "admin" // the CLI's and the console's API
 	SourceAsync Source = "async" // the durable queue, running an event accepted before
+	SourceRun   Source = "run"   // a function, calling a service or another function through its door
 )
 
 // Target is what an event asks for, as the front heard it: not yet known to exist. Exactly one of the three forms is set.
 type Target struct {
 	Host, Method, Path string // a route: Path is the raw (still encoded) path, starting with "/"
 	Function           string // a function by name, "name:qualifier" or ARN
-	Builtin            string // an operation of the platform itself, "deploy", "keys.create"; SourceAdmin only
+	Builtin            string // an operation of the platform itself: "deploy", "keys.create" (SourceAdmin), "secretsmanager.GetSecretValue" (SourceRun)
 }
 
 // String is the target in a few words, without the host: "POST /orders", "function price", "keys.create". It is cut at

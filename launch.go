@@ -15,6 +15,9 @@ type Launch struct {
 	Trace         Trace
 	ClientContext string
 	Tenant        string
+	// Partition says whose state a sandbox may hold: two launches of one version share a sandbox only under isolation
+	// warm, or under tenant when their partitions are equal. Set by the gate; empty only where nothing is shared.
+	Partition string
 }
 
 // Failure says how a function itself failed. The zero Failure is success.
@@ -41,15 +44,37 @@ type Usage struct {
 	In        int64         `json:"in_bytes"`
 	Out       int64         `json:"out_bytes"`
 	Cold      bool          `json:"cold"`
+	Fuel      int64         `json:"fuel,omitempty"` // WebAssembly: instructions executed, exactly
 }
+
+// The kinds of effects.
+const (
+	EffectResolve = "resolve" // asked for the address of a name
+	EffectConnect = "connect" // opened a connection to a host and port
+	EffectService = "service" // called a service through the door
+	EffectExec    = "exec"    // started a program
+	EffectOpen    = "open"    // opened a file outside of its package
+	EffectCall    = "call"    // made a system call that is worth a record
+)
 
 // Effect is something a run did, or tried to do, outside its own memory.
 type Effect struct {
 	At      time.Time `json:"at"`
-	Kind    string    `json:"kind"`   // resolve, connect, exec, ...
-	Target  string    `json:"target"` // "example.com", "93.184.216.34:443"
+	Kind    string    `json:"kind"`   // one of the kinds above, or a signal of the Runtime API
+	Target  string    `json:"target"` // "example.com", "93.184.216.34:443", "/usr/bin/id", "ptrace"
 	Verdict Verdict   `json:"verdict"`
 	Reason  string    `json:"reason,omitempty"`
+	Grant   string    `json:"grant,omitempty"` // the line of a manifest that would allow it, when a grant is missing
+	Count   int       `json:"count,omitempty"` // times, when more than once
+	In      int64     `json:"in_bytes,omitempty"`
+	Out     int64     `json:"out_bytes,omitempty"`
+}
+
+// Doorway is what a sandbox must be given so that its door works.
+type Doorway struct {
+	Listen []string          // sockets to open inside, to be served from outside: "tcp 198.18.0.1:443", "udp 169.254.100.2:53"
+	Etc    map[string][]byte // files of its /etc, by absolute path: resolv.conf, hosts
+	Env    map[string]string // variables for SDKs: endpoint and credentials of this sandbox alone. They win over the platform's
 }
 
 // Result is what came of a run.

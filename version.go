@@ -21,11 +21,19 @@ func (r Runtime) Family() string {
 // Isolation says how much state two events of one function may share.
 type Isolation string
 
-// The isolations of today.
+// The isolations.
 const (
 	IsolationRequest Isolation = "request" // a fresh sandbox for every event: the default
+	IsolationTenant  Isolation = "tenant"  // reused for events of one tenant alone, replaced after any failure
 	IsolationWarm    Isolation = "warm"    // reused as AWS does it, replaced after any failure
 )
+
+// Child is one program that a native function may execute beside its own: the file at Path, as long as its content has
+// this digest.
+type Child struct {
+	Path   string `json:"path"`   // absolute and clean, as the function sees it
+	SHA256 string `json:"sha256"` // lower-case hex; of the file on the node when it was deployed
+}
 
 // Rate is a token bucket: PerSecond tokens a second, at most Burst saved. The zero Rate means the default rate.
 type Rate struct {
@@ -45,6 +53,12 @@ type Limits struct {
 	Request     int64         `json:"request"`     // body bytes, after decoding
 	Response    int64         `json:"response"`    // answer bytes
 	Rate        Rate          `json:"rate"`
+
+	Lifetime    time.Duration `json:"lifetime,omitempty"`    // of one sandbox that is reused, however busy
+	Events      int           `json:"events,omitempty"`      // runs of one sandbox that is reused
+	Output      int64         `json:"output,omitempty"`      // bytes that one run may write to its log; the rest is counted and dropped
+	Connections int           `json:"connections,omitempty"` // to the outside, of one sandbox at once
+	Traffic     int64         `json:"traffic,omitempty"`     // bytes to and from the outside, of one run
 }
 
 // DefaultLimits are in force where a manifest says nothing. Payload bounds are AWS Lambda's.
@@ -52,6 +66,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Timeout: 3 * time.Second, InitTimeout: 10 * time.Second, MemoryMB: 128, TmpMB: 512, Pids: 128, Files: 1024,
 		Concurrency: 50, Request: 6 << 20, Response: 6<<20 + 100, Rate: Rate{PerSecond: 1000, Burst: 2000},
+		Lifetime: 2 * time.Hour, Events: 10_000, Output: 1 << 20, Connections: 64, Traffic: 1 << 30,
 	}
 }
 
@@ -76,6 +91,9 @@ type Version struct {
 	Env       map[string]string `json:"env,omitempty"`
 	Limits    Limits            `json:"limits"`
 	Isolation Isolation         `json:"isolation"`
+	Tenant    string            `json:"tenant,omitempty"`      // isolation tenant: where its key is: "header:x-org", "claim:tid", "event:/org/id"; "": X-Amz-Tenant-Id, else the principal
+	Spare     int               `json:"provisioned,omitempty"` // sandboxes kept initialised, whatever the load
+	Children  []Child           `json:"children,omitempty"`
 	Role      string            `json:"role"` // execution role: its statements are what the function may do
 	Async     AsyncPolicy       `json:"async"`
 	Created   time.Time         `json:"created"`

@@ -53,16 +53,14 @@ func NewDoor(record func(casemate.Effect), clock func() time.Time) *Door {
 	return &Door{record: record, clock: clock, seen: map[string]time.Time{}, open: map[io.Closer]bool{}, done: make(chan struct{})}
 }
 
-// Listen names the sockets to open inside the sandbox, in the form of jail.Spec.Listen.
-func (d *Door) Listen() []string { return []string{"udp " + resolver, "tcp " + resolver} }
-
-// Etc is what the sandbox must find in its file system to come here.
-func (d *Door) Etc() map[string][]byte {
+// Doorway is what the sandbox needs to come here.
+func (d *Door) Doorway() casemate.Doorway {
 	host, _, _ := net.SplitHostPort(resolver) // a constant
-	return map[string][]byte{"/etc/resolv.conf": []byte("nameserver " + host + "\noptions timeout:1 attempts:1\n")}
+	return casemate.Doorway{Listen: []string{"udp " + resolver, "tcp " + resolver},
+		Etc: map[string][]byte{"/etc/resolv.conf": []byte("nameserver " + host + "\noptions timeout:1 attempts:1\n")}}
 }
 
-// Serve takes over the i-th socket of Listen and returns at once. A socket given to a closed door is closed.
+// Serve takes over the i-th socket of Doorway.Listen and returns at once. A socket given to a closed door is closed.
 func (d *Door) Serve(_ int, l net.Listener, c net.PacketConn) {
 	if c != nil {
 		d.serve(c, func() { d.packets(c) })
@@ -72,13 +70,14 @@ func (d *Door) Serve(_ int, l net.Listener, c net.PacketConn) {
 	}
 }
 
-// OnConnect records an attempt to reach an address directly; it fits jail.Spec.OnConnect.
-func (d *Door) OnConnect(network, address string) {
+// OnConnect records an attempt to reach an address directly, and refuses it; it fits jail.Spec.OnConnect.
+func (d *Door) OnConnect(network, address string) (pass bool) {
 	d.tell("connect", address, reasonAddress+" ("+network+")")
+	return false
 }
 
-// Forget begins a new run: what it tries is listed again even if the run before tried the same.
-func (d *Door) Forget() {
+// Begin begins a new run: what it tries is listed again even if the run before tried the same.
+func (d *Door) Begin(*casemate.Launch) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	clear(d.seen)

@@ -87,10 +87,10 @@ func TestNamesDoNotResolveAndAreRecordedOnce(t *testing.T) {
 		if got := r.targets(); !slices.Equal(got, []string{"resolve api.stripe.com"}) {
 			t.Errorf("%s: recorded %v", network, got)
 		}
-		d.Forget()
+		d.Begin(nil)
 		resolver.LookupHost(t.Context(), "api.stripe.com.")
 		if got := r.targets(); len(got) != 2 {
-			t.Errorf("%s: recorded after Forget %v", network, got)
+			t.Errorf("%s: recorded after Begin %v", network, got)
 		}
 	}
 }

@@ -26,10 +26,10 @@ func ask(t *testing.T, profile string, argv ...string) (string, []string) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	etc := door.Etc()
+	etc := door.Doorway().Etc
 	etc["/etc/hosts"] = []byte("127.0.0.1 localhost\n")
 	etc["/etc/nsswitch.conf"] = []byte("hosts: files dns\n")
-	s := jail.Spec{Argv: argv, Env: []string{"HOME=/tmp", "PATH=/usr/bin"}, Profile: profile, Etc: etc, Listen: door.Listen(),
+	s := jail.Spec{Argv: argv, Env: []string{"HOME=/tmp", "PATH=/usr/bin"}, Profile: profile, Etc: etc, Listen: door.Doorway().Listen,
 		Limits: jail.Limits{MemoryBytes: 512 << 20}, Stdout: w, Stderr: os.Stderr, AllowWeak: os.Geteuid() != 0, OnConnect: door.OnConnect}
 	for _, dir := range []string{"/usr", "/lib", "/lib64"} {
 		if real, err := filepath.EvalSymlinks(dir); err == nil {
@@ -42,7 +42,7 @@ func ask(t *testing.T, profile string, argv ...string) (string, []string) {
 		t.Fatal(err)
 	}
 	defer child.Close()
-	for i, spec := range door.Listen() {
+	for i, spec := range door.Doorway().Listen {
 		if strings.HasPrefix(spec, "udp") {
 			c, err := child.PacketConn(i)
 			if err != nil {

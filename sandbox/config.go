@@ -18,20 +18,19 @@ type Runner interface {
 
 // Door is the only way out of one sandbox. It is made before the sandbox and closed after it.
 type Door interface {
-	// Listen names sockets to open inside the sandbox, as jail.Spec.Listen takes them: "udp 169.254.100.2:53".
-	Listen() []string
-	// Etc is what the sandbox's /etc holds for it: resolv.conf. Keys are absolute paths.
-	Etc() map[string][]byte
-	// Serve takes over the i-th socket of Listen; exactly one of the two is set. It does not block.
+	// Doorway is what the sandbox must be given for it. It does not change.
+	Doorway() casemate.Doorway
+	// Serve takes over the i-th socket of Doorway.Listen; exactly one of the two is set. It does not block.
 	Serve(i int, l net.Listener, c net.PacketConn)
+	// Begin says whose run it is from now on; nil: nobody's, and nothing more leaves until the next.
+	Begin(l *casemate.Launch)
 	// Close closes what Serve was given and returns when nothing of the door runs any more.
 	Close()
 }
 
-// watcher is a Door that reads the sandbox's refused connections itself and lists each once in a run.
+// watcher is a Door that judges the addresses a sandbox dials.
 type watcher interface {
-	OnConnect(network, address string) // as jail.Spec.OnConnect
-	Forget()                           // a new run begins
+	OnConnect(network, address string) bool // as jail.Spec.OnConnect
 }
 
 // Config is what a Pool needs. Code and Dir are required.

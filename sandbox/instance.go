@@ -79,8 +79,9 @@ func (p *Pool) start(ctx context.Context, v *casemate.Version, request string) (
 	uid := p.uids.take()
 	spec := p.spec(v, pr, dir, uid, i.door)
 	i.release = func() { release(); p.uids.give(uid) }
-	spec.OnConnect = func(network, address string) {
-		i.fx.add(casemate.Effect{At: p.cfg.Clock(), Kind: "connect", Target: address, Reason: "no grant names this address (" + network + ")"})
+	spec.OnConnect = func(network, address string) bool {
+		i.fx.add(casemate.Effect{At: p.cfg.Clock(), Kind: casemate.EffectConnect, Target: address, Reason: "no grant names this address (" + network + ")"})
+		return false
 	}
 	if w, ok := i.door.(watcher); ok {
 		spec.OnConnect = w.OnConnect
@@ -114,7 +115,7 @@ func (i *instance) launch(ctx context.Context, spec *jail.Spec, request string, 
 	if i.door == nil {
 		return nil
 	}
-	for k, text := range i.door.Listen() {
+	for k, text := range i.door.Doorway().Listen {
 		if err := i.open(k, text[:3]); err != nil {
 			return err
 		}

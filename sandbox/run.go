@@ -180,8 +180,8 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *invocatio
 	i, l := r.inst, r.launch
 	start := r.pool.cfg.Clock()
 	i.events++
-	if w, ok := i.door.(watcher); ok && !r.cold {
-		w.Forget()
+	if i.door != nil {
+		i.door.Begin(l)
 	}
 	i.logs.begin(l.RequestID, r.cold)
 	i.logs.platform(lambda.StartLine(l.RequestID, lambda.VersionName(l.Version.Number)))

@@ -182,10 +182,9 @@ func (p *Pool) spec(v *casemate.Version, pr program, dir string, uid int, door D
 	maps.Copy(etc, pr.etc)
 	listen := []string{"tcp " + apiAddress}
 	if door != nil {
-		listen = append(listen, door.Listen()...)
-		for file, content := range door.Etc() {
-			etc[file] = content
-		}
+		way := door.Doorway()
+		listen = append(listen, way.Listen...)
+		maps.Copy(etc, way.Etc)
 	}
 	mounts := append([]jail.Mount{
 		{Source: dir, Target: "/var/task", Exec: true},

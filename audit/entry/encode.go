@@ -26,9 +26,7 @@ func Append(b []byte, r *casemate.Record) []byte {
 	e.text("event", r.Event)
 	e.some("parent", r.Parent)
 	e.text("chain", r.Chain)
-	if r.Attempt != 0 {
-		e.number("attempt", int64(r.Attempt))
-	}
+	e.nonzero("attempt", int64(r.Attempt))
 	e.text("source", string(r.Source))
 	e.some("asked", r.Asked)
 	e.text("action", r.Action)
@@ -73,6 +71,12 @@ func (e *encoder) some(k, v string) {
 }
 
 func (e *encoder) number(k string, v int64) { e.key(k); e.b = strconv.AppendInt(e.b, v, 10) }
+
+func (e *encoder) nonzero(k string, v int64) {
+	if v != 0 {
+		e.number(k, v)
+	}
+}
 
 func (e *encoder) flag(k string, v bool) { e.key(k); e.b = strconv.AppendBool(e.b, v) }
 
@@ -152,6 +156,10 @@ func (e *encoder) effects(fs []casemate.Effect) {
 		e.text("target", f.Target)
 		e.text("verdict", f.Verdict.String())
 		e.some("reason", f.Reason)
+		e.some("grant", f.Grant)
+		e.nonzero("count", int64(f.Count))
+		e.nonzero("in_bytes", f.In)
+		e.nonzero("out_bytes", f.Out)
 		e.b = append(e.b, '}')
 		if f != &fs[i] {
 			break
@@ -165,14 +173,13 @@ func (e *encoder) usage(u casemate.Usage) {
 	e.b = append(e.b, '{')
 	e.number("wall_ns", int64(u.Wall))
 	e.number("cpu_ns", int64(u.CPU))
-	if u.Init != 0 {
-		e.number("init_ns", int64(u.Init))
-	}
+	e.nonzero("init_ns", int64(u.Init))
 	e.number("memory_mb", int64(u.MemoryMB))
 	e.number("peak_bytes", u.PeakBytes)
 	e.number("in_bytes", u.In)
 	e.number("out_bytes", u.Out)
 	e.flag("cold", u.Cold)
+	e.nonzero("fuel", u.Fuel)
 	e.b = append(e.b, '}')
 }
 

@@ -59,9 +59,10 @@ type Spec struct {
 	Stderr *os.File   // nil is /dev/null
 	// AllowWeak goes on with missing walls and names them in Child.Weak. Without it Start fails with *WallError.
 	AllowWeak bool
-	// OnConnect is called, from one goroutine, for each connect or send to an address that is not the jail's own
-	// (Listen, loopback, unix). The call was refused. It must not block.
-	OnConnect func(network, address string)
+	// OnConnect is asked, from one goroutine, about each connect or send to an address that is not the jail's own
+	// (Listen, loopback, unix): true lets the call go on, which then meets what listens inside, or nobody. nil refuses
+	// all. It must not block. What it lets pass it cannot hold to: see watcher.
+	OnConnect func(network, address string) (pass bool)
 
 	broken []string // walls that shall fail, for the tests of missing walls
 	probe  bool     // there is no program: put the walls up and report

@@ -185,7 +185,7 @@ func TestFilesAreHandedOver(t *testing.T) {
 func TestSocketsAreServedFromOutside(t *testing.T) {
 	s := probeSpec(t, "dial", "tcp 169.254.100.1:9001", "tcp [fd00::1]:80")
 	s.Listen = []string{"tcp 169.254.100.1:9001", "udp 169.254.100.2:53", "tcp [fd00::1]:80"}
-	s.OnConnect = func(string, string) {}
+	s.OnConnect = func(string, string) bool { return false }
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -21,11 +21,11 @@ type watcher struct {
 	fd        int
 	wake      [2]int // a pipe; closing its write end ends run
 	own       map[netip.Addr]bool
-	onConnect func(network, address string)
+	onConnect func(network, address string) bool
 }
 
 // newWatcher serves a notifier. Addresses of listen, loopback and local sockets pass; everything else is refused.
-func newWatcher(notifier *os.File, listen []string, onConnect func(network, address string)) *watcher {
+func newWatcher(notifier *os.File, listen []string, onConnect func(network, address string) bool) *watcher {
 	w := &watcher{fd: int(notifier.Fd()), own: map[netip.Addr]bool{}, onConnect: onConnect}
 	for _, l := range listen {
 		if _, addr, err := parseListen(l); err == nil {
@@ -78,13 +78,10 @@ func (w *watcher) run() {
 			continue // the caller was killed in between
 		}
 		r := response{id: n.id}
-		if network, address, foreign := w.look(&n); !foreign {
+		if network, address, foreign := w.look(&n); !foreign || w.onConnect != nil && w.onConnect(network, address) {
 			r.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 		} else {
 			r.errno = -int32(unix.ECONNREFUSED)
-			if w.onConnect != nil {
-				w.onConnect(network, address)
-			}
 		}
 		w.ioctl(unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r)) // ENOENT: killed in between
 	}

@@ -135,10 +135,11 @@ func TestConnectsAreRefusedAndSeen(t *testing.T) {
 	s.Listen = []string{"tcp 169.254.100.1:9001", "udp 169.254.100.2:53"}
 	var mu sync.Mutex
 	var seen []string
-	s.OnConnect = func(network, address string) {
+	s.OnConnect = func(network, address string) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		seen = append(seen, network+" "+address)
+		return false
 	}
 	got := ask[map[string]string](t, s)
 	mu.Lock()

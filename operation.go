@@ -1,0 +1,22 @@
+package casemate
+
+import "context"
+
+// Operation is one operation of an AWS service that the platform provides: a built-in function. Whoever calls it, an SDK
+// inside a sandbox or a client outside, its call is an event that passes the corridor with Action on Resource, and Run
+// comes after that. Names, shapes and error codes are the service's own.
+type Operation struct {
+	Service string // name in SigV4's credential scope: "secretsmanager"
+	Name    string // "GetSecretValue"
+	Action  string // IAM action: "secretsmanager:GetSecretValue"
+	Body    int64  // bytes taken at most
+
+	// Resource reads the ARN that the request is about from its JSON body. It is pure, and all that tells which resource
+	// the policy decides on: Run must not touch another one. An error is an *Error with the service's code in AWS.
+	Resource func(place Place, body []byte) (arn string, err error)
+	// Run does it. l.Payload is the body that Resource read. What it returns is encoded as JSON; nil is an empty answer.
+	Run func(ctx context.Context, l *Launch) (any, error)
+}
+
+// ID is the operation's name among the built-ins: "secretsmanager.GetSecretValue".
+func (o *Operation) ID() string { return o.Service + "." + o.Name }
