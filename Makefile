@@ -52,7 +52,7 @@ cc: # the race detector needs a C compiler
 
 .PHONY: schema
 schema: ## write the manifest's JSON Schema again from its types
-	@go test ./deploy -run Schema -update
+	@go test ./deploy/manifest -run Schema -update
 
 .PHONY: install
 install: build ## the binary and its systemd unit

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"casemate"
@@ -50,7 +51,11 @@ func (d *Deployer) compose(b *bundle, current *catalog.App) (*draft, error) {
 			found.Add(m.At(ptr+"/code"), ptr+"/code", e.Hint, "the code of %s: %s", name, e.Error())
 			continue
 		}
-		if err := d.function(out, m, name, b.code[name], current); err != nil {
+		children, ok := d.children(m, name, found)
+		if !ok {
+			continue
+		}
+		if err := d.function(out, m, name, b.code[name], children, current); err != nil {
 			return nil, err
 		}
 	}
@@ -69,13 +74,13 @@ func (d *Deployer) compose(b *bundle, current *catalog.App) (*draft, error) {
 }
 
 // function adds a function with its version: the one it already has when nothing is different, a new one otherwise.
-func (d *Deployer) function(out *draft, m *manifest.Manifest, name string, r *io.SectionReader, current *catalog.App) error {
+func (d *Deployer) function(out *draft, m *manifest.Manifest, name string, r *io.SectionReader, children []casemate.Child, current *catalog.App) error {
 	digest, err := digestOf(r)
 	if err != nil {
 		return fmt.Errorf("reading the code of %s: %w", name, err)
 	}
 	v := version(m, name, d.cfg.Place)
-	v.Code, v.CodeSize = digest, r.Size()
+	v.Code, v.CodeSize, v.Children = digest, r.Size(), children
 	if v.ID, err = identity(v); err != nil {
 		return err
 	}
@@ -98,6 +103,32 @@ func (d *Deployer) function(out *draft, m *manifest.Manifest, name string, r *io
 	trim(f)
 	out.app.Functions[name] = f
 	return nil
+}
+
+// taskDir is where a function's own code is: a program there is fixed by the digest of the code.
+const taskDir = "/var/task/"
+
+// children fixes the content of the programs that a function may execute: that of this machine, now. One that is not there,
+// or not what the manifest pins, is a problem.
+func (d *Deployer) children(m *manifest.Manifest, name string, found *manifest.Problems) (list []casemate.Child, ok bool) {
+	ok = true
+	for i, c := range m.Functions[name].Children {
+		if !strings.HasPrefix(c.Path, taskDir) {
+			ptr := fmt.Sprintf("/functions/%s/children/%d", manifest.Escape(name), i)
+			digest, err := d.cfg.Program(c.Path)
+			switch {
+			case err != nil:
+				found.Add(m.At(ptr), ptr, casemate.AsError(err).Hint, "the program %s: %s", c.Path, casemate.AsError(err).Message)
+				ok = false
+			case c.SHA256 != "" && c.SHA256 != digest:
+				found.Add(m.At(ptr), ptr, "look at what changed it; pin the new digest if it is right: sha256:"+digest, "the program %s on this machine is not the one that is pinned", c.Path)
+				ok = false
+			}
+			c.SHA256 = digest
+		}
+		list = append(list, casemate.Child{Path: c.Path, SHA256: c.SHA256})
+	}
+	return list, ok
 }
 
 // trim forgets the oldest versions beyond the bound, never the one in force.
@@ -142,9 +173,14 @@ func version(m *manifest.Manifest, name string, place casemate.Place) *casemate.
 	fill(&l.Concurrency, f.Concurrency)
 	fill(&l.Request, int64(f.MaxBody))
 	fill(&l.Rate, f.Rate.Rate)
+	fill(&l.Lifetime, time.Duration(f.Lifetime))
+	fill(&l.Events, f.MaxEvents)
+	fill(&l.Output, int64(f.Output))
+	fill(&l.Connections, f.Connections)
+	fill(&l.Traffic, int64(f.Traffic))
 	v := &casemate.Version{App: m.App, Function: name, ARN: place.FunctionARN(name), Account: place.Account, Runtime: casemate.Runtime(f.Runtime),
 		Handler: f.Handler, Env: f.Env, Limits: l, Isolation: casemate.IsolationRequest, Role: catalog.ExecutionRole(name),
-		Async: casemate.AsyncPolicy{Retries: 2, MaxAge: 6 * time.Hour}}
+		Async: casemate.AsyncPolicy{Retries: 2, MaxAge: 6 * time.Hour}, Tenant: f.Tenant, Spare: f.Provisioned}
 	fill(&v.Isolation, casemate.Isolation(f.Isolation))
 	if a := f.Async; a != nil {
 		fill(&v.Async.MaxAge, time.Duration(a.MaxAge))

@@ -60,6 +60,12 @@ func deployer(t testing.TB) (*Deployer, *stage) {
 func (st *stage) deployer(t testing.TB, s store.Store) *Deployer {
 	t.Helper()
 	d, err := New(Config{Catalog: catalogOn(t, s), Blobs: s.Blobs(), Place: casemate.DefaultPlace, Clock: func() time.Time { return st.now },
+		Program: func(path string) (string, error) {
+			if strings.HasSuffix(path, "/gone") {
+				return "", casemate.Errorf(casemate.Invalid, "install it", "it is not there")
+			}
+			return strings.Repeat("ab", 32), nil
+		},
 		Installed: func(r casemate.Runtime) bool { return st.missing == "" || !strings.HasPrefix(string(r), st.missing) },
 		Inspect: func(m []byte) error {
 			if !bytes.HasPrefix(m, []byte("\x00asm\x01")) {

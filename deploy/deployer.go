@@ -29,7 +29,9 @@ type Config struct {
 	Clock     func() time.Time
 	Inspect   func(module []byte) error   // refuses a wasm module that cannot run
 	Installed func(casemate.Runtime) bool // whether a runtime can run on this machine
-	Issuer    func(casemate.Issuer) error // refuses an issuer that cannot be trusted as written; may be nil
+	// Program reads the digest of a program of this machine, lower-case hex SHA-256; an error is an *casemate.Error.
+	Program func(path string) (string, error)
+	Issuer  func(casemate.Issuer) error // refuses an issuer that cannot be trusted as written; may be nil
 	// Issuers refuses issuers that cannot be trusted together, those of all apps; may be nil.
 	Issuers func([]casemate.Issuer) error
 }
@@ -63,7 +65,7 @@ func (d *Deployer) may(app string) error {
 
 // New makes a Deployer.
 func New(cfg Config) (*Deployer, error) {
-	if cfg.Catalog == nil || cfg.Blobs == nil || cfg.Clock == nil || cfg.Inspect == nil || cfg.Installed == nil || cfg.Place.Account == "" {
+	if cfg.Catalog == nil || cfg.Blobs == nil || cfg.Clock == nil || cfg.Inspect == nil || cfg.Installed == nil || cfg.Program == nil || cfg.Place.Account == "" {
 		return nil, errors.New("making a deployer: the configuration is incomplete")
 	}
 	return &Deployer{cfg: cfg}, nil

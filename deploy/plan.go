@@ -346,6 +346,11 @@ func (c *comparer) function(name string, was, is *catalog.Function) {
 		return
 	}
 	n := is.Number(is.Live)
+	var old []casemate.Child
+	if was != nil {
+		old = was.Number(was.Live).Children
+	}
+	c.children(subject, old, n.Children)
 	if was == nil {
 		c.say(KindFunction, "add", subject, false, "version %d: %s, %d MB, %s, %s a sandbox", n.Number, n.Runtime, n.Limits.MemoryMB, n.Limits.Timeout, n.Isolation)
 		return
@@ -365,6 +370,8 @@ func (c *comparer) function(name string, was, is *catalog.Function) {
 	differs("handler", o.Handler, n.Handler)
 	differs("environment", o.Env, n.Env)
 	differs("async", o.Async, n.Async)
+	differs("tenant key", o.Tenant, n.Tenant)
+	differs("provisioned", o.Spare, n.Spare)
 	if o.Isolation != n.Isolation {
 		parts = append(parts, fmt.Sprintf("isolation %s instead of %s", n.Isolation, o.Isolation))
 	}
@@ -372,7 +379,22 @@ func (c *comparer) function(name string, was, is *catalog.Function) {
 		c.limits(subject, o.Limits, n.Limits)
 		parts = append(parts, "limits")
 	}
-	c.say(KindFunction, "change", subject, n.Isolation == casemate.IsolationWarm && o.Isolation != n.Isolation, "version %d instead of %d: %s", n.Number, o.Number, strings.Join(parts, ", "))
+	sharing := map[casemate.Isolation]int{casemate.IsolationRequest: 0, casemate.IsolationTenant: 1, casemate.IsolationWarm: 2}
+	c.say(KindFunction, "change", subject, sharing[n.Isolation] > sharing[o.Isolation], "version %d instead of %d: %s", n.Number, o.Number, strings.Join(parts, ", "))
+}
+
+// children says what a function may execute, or may not any more: a permission.
+func (c *comparer) children(subject string, was, is []casemate.Child) {
+	for _, x := range is {
+		if !slices.Contains(was, x) {
+			c.say(KindPermission, "add", subject+" may", true, "execute %s (sha256 %.12s)", x.Path, x.SHA256)
+		}
+	}
+	for _, x := range was {
+		if !slices.Contains(is, x) {
+			c.say(KindPermission, "remove", subject+" may", false, "execute %s (sha256 %.12s)", x.Path, x.SHA256)
+		}
+	}
 }
 
 func (c *comparer) limits(subject string, was, is casemate.Limits) {
@@ -387,5 +409,10 @@ func (c *comparer) limits(subject string, was, is casemate.Limits) {
 	say("tmp in MB", is.TmpMB > was.TmpMB, was.TmpMB, is.TmpMB)
 	say("concurrency", is.Concurrency > was.Concurrency, was.Concurrency, is.Concurrency)
 	say("max_body", is.Request > was.Request, manifest.Size(was.Request), manifest.Size(is.Request))
+	say("lifetime", is.Lifetime > was.Lifetime, was.Lifetime, is.Lifetime)
+	say("max_events", is.Events > was.Events, was.Events, is.Events)
+	say("output", is.Output > was.Output, manifest.Size(was.Output), manifest.Size(is.Output))
+	say("connections", is.Connections > was.Connections, was.Connections, is.Connections)
+	say("traffic", is.Traffic > was.Traffic, manifest.Size(was.Traffic), manifest.Size(is.Traffic))
 	say("rate", is.Rate.PerSecond > was.Rate.PerSecond, rateText(was.Rate), rateText(is.Rate))
 }

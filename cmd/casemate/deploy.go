@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"maps"
@@ -11,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,7 +28,7 @@ import (
 // deployBuiltins are the acts that change what runs.
 func (n *node) deployBuiltins() (map[string]builtin, error) {
 	d, err := deploy.New(deploy.Config{Catalog: n.catalog, Blobs: n.store.Blobs(), Place: n.cfg.Place, Clock: time.Now,
-		Inspect: func(module []byte) error { _, err := wasm.Inspect(module); return err }, Installed: n.installed, Issuers: n.identity.CheckIssuers})
+		Inspect: func(module []byte) error { _, err := wasm.Inspect(module); return err }, Installed: n.installed, Program: programDigest, Issuers: n.identity.CheckIssuers})
 	if err != nil {
 		return nil, err
 	}
@@ -250,4 +253,34 @@ func historyPage(w io.Writer, h *deploy.History) {
 		}
 	}
 	t.print(w)
+}
+
+// programDigest reads the digest of a program of this machine that functions are to execute.
+func programDigest(path string) (string, error) {
+	bad := func(hint, format string, args ...any) (string, error) {
+		return "", casemate.Errorf(casemate.Invalid, hint, format, args...)
+	}
+	const elsewhere = "install it on the node's machine, or take it into the code and name it below /var/task"
+	if !slices.ContainsFunc([]string{"/usr/bin/", "/usr/lib/", "/usr/libexec/", "/bin/"}, func(dir string) bool { return strings.HasPrefix(path, dir) }) {
+		return bad(elsewhere, "a sandbox sees programs of the system only, below /usr/bin, /usr/lib, /usr/libexec and /bin")
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would wait for its writer
+	if err != nil {
+		return bad(elsewhere, "it cannot be read: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return bad(elsewhere, "it cannot be read: %w", err)
+	case !info.Mode().IsRegular() || info.Mode().Perm()&0o001 == 0:
+		return bad("name a program that everybody may execute", "it is no program that everybody may execute")
+	case info.Mode()&(os.ModeSetuid|os.ModeSetgid) != 0:
+		return bad("name another program", "it runs as another user (set-id)")
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return bad("", "it cannot be read: %w", err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }

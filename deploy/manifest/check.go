@@ -133,10 +133,52 @@ func (c *checker) function(ptr, name string, f *Function) {
 		c.bad(ptr+"/env", "keep data in the code or a store", "the environment is larger than 4 KB")
 	}
 	c.rights(ptr, "function "+name, f.Grants, f.Statements, f.Boundary)
+	c.sandbox(ptr, f, family)
 	if f.URL != nil {
 		c.auth(ptr+"/url/auth", f.URL.Auth)
 		c.room(ptr+"/url/max_body", f.URL.MaxBody, f)
 	}
+}
+
+// sandbox checks what says how sandboxes are shared and what they may execute.
+func (c *checker) sandbox(ptr string, f *Function, family string) {
+	if f.Tenant != "" && f.Isolation != string(casemate.IsolationTenant) {
+		c.bad(ptr+"/tenant", "isolation: tenant", "only isolation tenant has a tenant key")
+	}
+	if f.Isolation != string(casemate.IsolationTenant) && f.Isolation != string(casemate.IsolationWarm) {
+		for key, said := range map[string]bool{"lifetime": f.Lifetime > 0, "max_events": f.MaxEvents > 0} {
+			if said {
+				c.bad(ptr+"/"+key, "isolation: tenant or warm", "a sandbox of isolation request sees one event")
+			}
+		}
+	}
+	if f.Isolation == string(casemate.IsolationTenant) && f.Provisioned > 0 {
+		c.bad(ptr+"/provisioned", "isolation: request or warm", "whose tenant a sandbox will be is not known before its event")
+	}
+	if limit := f.Concurrency; f.Provisioned > 0 && f.Provisioned > or(limit, casemate.DefaultLimits().Concurrency) {
+		c.bad(ptr+"/provisioned", "raise concurrency, or lower this", "more than may run at once")
+	}
+	if len(f.Children) > 0 && family == "wasm" {
+		c.bad(ptr+"/children", "leave it out", "WebAssembly has no processes")
+	}
+	for i, child := range f.Children {
+		at := fmt.Sprintf("%s/children/%d", ptr, i)
+		if slices.ContainsFunc(f.Children[:i], func(o Child) bool { return o.Path == child.Path }) {
+			c.bad(at, "", "%s stands here twice", child.Path)
+		}
+		for _, part := range []string{"/proc/", "/dev/", "/sys/", "/tmp/"} {
+			if strings.HasPrefix(child.Path, part) {
+				c.bad(at, "name a program of the system or of /var/task", "nothing is executed from %s", part)
+			}
+		}
+	}
+}
+
+func or(n, otherwise int) int {
+	if n == 0 {
+		return otherwise
+	}
+	return n
 }
 
 // reservedEnv lists what Lambda sets itself

@@ -45,7 +45,15 @@ type Function struct {
 	Concurrency int               `key:"concurrency" min:"1" max:"1000" doc:"Runs at once (default 50)."`
 	Rate        Rate              `key:"rate" doc:"Runs a second: \"100/s burst 200\" (default 1000/s burst 2000)."`
 	MaxBody     Size              `key:"max_body" min:"1" max:"6MB" doc:"Largest request body, after decoding (default 6MB)."`
-	Isolation   string            `key:"isolation" one:"request warm" doc:"request: a fresh sandbox for every event (default). warm: reused as AWS does it."`
+	Isolation   string            `key:"isolation" one:"request tenant warm" doc:"request: a fresh sandbox for every event (default). tenant: reused for one tenant alone. warm: reused as AWS does it."`
+	Tenant      string            `key:"tenant" like:"^(header:[A-Za-z0-9-]{1,64}|claim:[A-Za-z0-9_.:/-]{1,128}|event:/.{1,128})$" doc:"Where isolation: tenant finds its key: header:x-org, claim:tid or event:/org/id (default X-Amz-Tenant-Id, else the caller)."`
+	Provisioned int               `key:"provisioned" min:"1" max:"64" doc:"Sandboxes kept initialised, whatever the load (default none)."`
+	Lifetime    Duration          `key:"lifetime" min:"1s" max:"24h" doc:"How long one sandbox is reused at most, however busy (default 2h)."`
+	MaxEvents   int               `key:"max_events" min:"1" max:"1000000" doc:"Events of one sandbox that is reused (default 10000)."`
+	Output      Size              `key:"output" min:"1KB" max:"64MB" doc:"Bytes one run may write to its log; the rest is counted and dropped (default 1MB)."`
+	Connections int               `key:"connections" min:"1" max:"1024" doc:"Connections to the outside at once, of one sandbox (default 64)."`
+	Traffic     Size              `key:"traffic" min:"1KB" max:"1024GB" doc:"Bytes to and from the outside, of one run (default 1GB)."`
+	Children    []Child           `key:"children" doc:"Programs that a native function may execute beside its own: \"/usr/bin/pdftotext\", or \"/usr/bin/pdftotext sha256:...\" to pin it."`
 	Env         map[string]string `key:"env" like:"^[A-Za-z_][A-Za-z0-9_]{0,127}$" doc:"Environment, 4 KB in all. Not for secrets."`
 	Grants      []string          `key:"grants" doc:"What the function may do, in short form: \"read table/orders\"."`
 	Statements  []Statement       `key:"statements" doc:"What the function may do, as IAM statements."`
@@ -53,6 +61,9 @@ type Function struct {
 	URL         *URL              `key:"url" doc:"Gives the function a URL of its own."`
 	Async       *Async            `key:"async" doc:"How asynchronous events are retried."`
 }
+
+// Child is a program a function may execute: its path, and the digest it is pinned to, if any.
+type Child struct{ Path, SHA256 string }
 
 // URL is a function URL.
 type URL struct {

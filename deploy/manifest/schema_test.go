@@ -40,6 +40,8 @@ func schemaOf(t reflect.Type, tag reflect.StructTag) object {
 		return with(out, object{"type": "string", "pattern": durationLike})
 	case reflect.TypeFor[Size]():
 		return with(out, object{"type": "string", "pattern": sizeLike})
+	case reflect.TypeFor[Child]():
+		return with(out, object{"type": "string", "pattern": `^/[^\s]+( sha256:[0-9a-f]{64})?$`})
 	case reflect.TypeFor[Rate]():
 		return with(out, object{"type": "string", "pattern": rateLike})
 	case reflect.TypeFor[Statement]():

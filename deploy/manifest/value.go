@@ -1,8 +1,11 @@
 package manifest
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"math"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +22,19 @@ func (t *Date) parse(s string) (err error) {
 		t.Time, err = time.Parse(time.RFC3339, s)
 	}
 	return err
+}
+
+// parse reads "/path" or "/path sha256:<hex>".
+func (x *Child) parse(s string) error {
+	file, digest, pinned := strings.Cut(s, " sha256:")
+	if !path.IsAbs(file) || path.Clean(file) != file || file == "/" || strings.ContainsFunc(file, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return casemate.Errorf(casemate.Invalid, `write it as "/usr/bin/pdftotext"`, "%q is no absolute clean path of a program", file)
+	}
+	if raw, err := hex.DecodeString(digest); pinned && (err != nil || len(raw) != sha256.Size || digest != strings.ToLower(digest)) {
+		return casemate.Errorf(casemate.Invalid, "sha256sum prints it", "%q is no SHA-256 digest: 64 lower-case hex digits", digest)
+	}
+	*x = Child{file, digest}
+	return nil
 }
 
 func (x *Duration) parse(s string) error {
