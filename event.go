@@ -50,6 +50,7 @@ const (
 	CredentialKey    CredentialKind = "key"    // Casemate API key
 	CredentialBearer CredentialKind = "bearer" // JWT
 	CredentialPeer   CredentialKind = "peer"   // uid of a unix-socket peer, as the kernel says it
+	CredentialSigned CredentialKind = "signed" // an AWS signature with a sandbox's own key
 	CredentialRun    CredentialKind = "run"    // an event the node itself continues (async); never made from outside bytes
 )
 
@@ -59,6 +60,7 @@ type Credential struct {
 	Secret string     // key or token
 	UID    uint32     // CredentialPeer only
 	As     *Principal // CredentialRun only: who the accepted event belonged to
+	Signed *Signed    // CredentialSigned only
 }
 
 // String hides the secret.
@@ -79,6 +81,7 @@ type Event struct {
 	ID         string // request id, a version-4 UUID; the same on every retry
 	Parent     string // record id of the run that caused this one; empty at a root
 	Chain      string // id of the first event of the causal chain; empty means ID
+	Depth      int    // calls from function to function that led here; at most MaxDepth
 	Source     Source
 	Target     Target
 	Action     string // IAM action, set by the front for functions and built-ins; for routes the catalog says it
@@ -105,5 +108,7 @@ type Event struct {
 	Stream io.Writer
 
 	ClientContext string // decoded JSON, Lambda's X-Amz-Client-Context
-	Tenant        string
+	Tenant        string // tenant id as the caller gave it: Lambda's X-Amz-Tenant-Id
+	// Header gives the values of a header of the request, by its name in any case; nil where there are no headers.
+	Header func(name string) []string
 }

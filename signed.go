@@ -1,0 +1,34 @@
+package casemate
+
+import "time"
+
+// MaxDepth bounds a chain of functions that call functions: the number at which AWS Lambda ends a recursive loop
+// (https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html).
+const MaxDepth = 16
+
+// Signed is a request with an AWS signature (SigV4) as it was heard: all that the signature is checked against. Nothing
+// in it is decoded or trusted yet.
+type Signed struct {
+	Sandbox string              // whose door heard it; the request itself has no say in this
+	Method  string              // as sent
+	Path    string              // as sent, still encoded
+	Query   string              // as sent, still encoded, without "?"
+	Header  map[string][]string // by lower-case name, "host" among them
+	Payload string              // lower-case hex SHA-256 of the body; empty: nobody read it, and nobody will
+}
+
+// SandboxKey is the AWS credential of one sandbox: it opens that sandbox's own door, until Expires or until the sandbox
+// ends, and nothing else. It never prints its secrets.
+type SandboxKey struct {
+	Sandbox string // names the sandbox; not told to it
+	ID      string // "ASIA..."
+	Secret  string
+	Token   string
+	Expires time.Time
+}
+
+// String hides the secrets.
+func (k SandboxKey) String() string { return "key " + k.ID }
+
+// GoString hides the secrets from %#v.
+func (k SandboxKey) GoString() string { return k.String() }
