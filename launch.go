@@ -15,8 +15,8 @@ type Launch struct {
 	Trace         Trace
 	ClientContext string
 	Tenant        string
-	// Partition says whose state a sandbox may hold: two launches of one version share a sandbox only under isolation
-	// warm, or under tenant when their partitions are equal. Set by the gate; empty only where nothing is shared.
+	// Partition is set under isolation tenant, and never empty there: two launches of one version share a sandbox only
+	// when their partitions are equal. It is a digest and tells nothing about the tenant.
 	Partition string
 }
 

@@ -16,6 +16,8 @@ type admitted struct {
 	principal *casemate.Principal
 	room      casemate.Reservation
 	payload   []byte // what the function will receive
+	tenant    string // whose event it is, where the function keeps tenants apart
+	partition string
 }
 
 // admit asks, cheapest and least trusting question first: how often from there, who, what, may they, is there room, is
@@ -54,6 +56,10 @@ func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted
 	}
 	s.point(casemate.PointRoom, casemate.Allowed, "")
 	if a.payload, err = g.form(e, m, p); err != nil {
+		g.c.Quota.Settle(g.c.Clock(), a.room)
+		return admitted{}, s.refuse(casemate.PointForm, err)
+	}
+	if a.tenant, a.partition, err = tenancy(e, m, p, a.payload); err != nil {
 		g.c.Quota.Settle(g.c.Clock(), a.room)
 		return admitted{}, s.refuse(casemate.PointForm, err)
 	}

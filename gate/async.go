@@ -83,7 +83,7 @@ func (g *Gate) enqueue(ctx context.Context, a admitted, s *story) (*casemate.Res
 	e, v := a.event, a.match.Version
 	q := queued{ID: e.ID, Chain: e.Chain, Parent: e.Parent, Target: e.Target, Action: e.Action, Resource: e.Resource,
 		Principal: a.principal, Context: e.Context, Trace: e.Trace, Accepted: e.Received, Retries: v.Async.Retries, MaxAge: v.Async.MaxAge,
-		Function: v.Function, Payload: a.payload, Client: e.ClientContext, Tenant: e.Tenant}
+		Function: v.Function, Payload: a.payload, Client: e.ClientContext, Tenant: a.tenant}
 	if q.MaxAge <= 0 || q.MaxAge > maxAge {
 		q.MaxAge = maxAge
 	}

@@ -20,7 +20,7 @@ func (g *Gate) run(ctx context.Context, a admitted, s *story) (*casemate.Result,
 	}
 	l := &casemate.Launch{Version: v, Event: a.event, Principal: a.principal, Params: a.match.Params, RequestID: a.event.ID,
 		ARN: v.ARN, Payload: a.payload, Deadline: now.Add(limits.InitTimeout + limits.Timeout), Trace: a.event.Trace,
-		ClientContext: a.event.ClientContext, Tenant: a.event.Tenant}
+		ClientContext: a.event.ClientContext, Tenant: a.tenant, Partition: a.partition}
 	s.point(casemate.PointStart, casemate.Allowed, string(v.Runtime))
 	res, err := g.c.Run(ctx, l)
 	if g.cut.Load() && (err != nil || res.Failure == casemate.FailureExit || res.Failure == casemate.FailureInit) {

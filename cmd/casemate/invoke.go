@@ -46,6 +46,7 @@ func (a *app) invokeCommand() *cobra.Command {
 	c.Flags().StringVarP(&data, "data", "d", "", "the event: JSON, @FILE, or - for standard input (default {})")
 	c.Flags().BoolVar(&in.Async, "async", false, "queue it durably and return at once")
 	c.Flags().BoolVar(&in.DryRun, "dry-run", false, "ask every check, run nothing")
+	c.Flags().StringVar(&in.Tenant, "tenant", "", "tenant id, for a function of isolation tenant")
 	c.Flags().BoolVar(&tail, "tail", false, "print the end of the run's log to standard error")
 	return c
 }

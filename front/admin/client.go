@@ -185,6 +185,7 @@ type Invocation struct {
 	Payload []byte // empty: {}
 	Async   bool
 	DryRun  bool
+	Tenant  string // tenant id, for functions of isolation tenant
 }
 
 // Invoke invokes a function by name, "name:qualifier" or ARN. A function's own failure is a Result with Failure set.
@@ -195,6 +196,9 @@ func (c *Client) Invoke(ctx context.Context, function string, in Invocation) (*c
 	}
 	if in.DryRun {
 		q.Set("dry-run", "true")
+	}
+	if in.Tenant != "" {
+		q.Set("tenant", in.Tenant)
 	}
 	if len(in.Payload) == 0 {
 		in.Payload = []byte("{}")

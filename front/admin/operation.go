@@ -106,8 +106,8 @@ func (c *call) event(op string, local bool) (*casemate.Event, error) {
 	}
 	q := r.URL.Query()
 	for name := range q {
-		if name != "resource" && name != "async" && name != "dry-run" {
-			return nil, invalid("query", "there is no such parameter", "resource, async and dry-run are")
+		if name != "resource" && name != "async" && name != "dry-run" && name != "tenant" {
+			return nil, invalid("query", "there is no such parameter", "resource, async, dry-run and tenant are")
 		}
 	}
 	e := &casemate.Event{
@@ -120,7 +120,7 @@ func (c *call) event(op string, local bool) (*casemate.Event, error) {
 	}
 	if op == opInvoke {
 		e.Target = casemate.Target{Function: e.Resource}
-		e.Action, e.Resource = invokeAction, ""
+		e.Action, e.Resource, e.Tenant = invokeAction, "", q.Get("tenant")
 		if e.Target.Function == "" {
 			return nil, invalid("resource", "which function?", "name it: /v1/invoke?resource=<function>")
 		}

@@ -90,7 +90,7 @@ func (s *Server) checkHeaders(h nethttp.Header) error {
 	if n > s.c.Limits.HeaderCount {
 		return refuse(nethttp.StatusRequestHeaderFieldsTooLarge, "headers", "more than "+strconv.Itoa(s.c.Limits.HeaderCount)+" header lines", "send fewer")
 	}
-	for _, name := range [...]string{"Content-Type", "Content-Encoding"} {
+	for _, name := range [...]string{"Content-Type", "Content-Encoding", "X-Amz-Tenant-Id"} {
 		if len(h[name]) > 1 {
 			return badRequest(strings.ToLower(name), "the header was sent twice", "send it once")
 		}
@@ -205,6 +205,10 @@ func (s *Server) event(r *nethttp.Request, x *exchange) (*casemate.Event, error)
 		// "identity" is the absence of an encoding (RFC 9110 section 8.4.1).
 		ContentType: r.Header.Get("Content-Type"), ContentEncoding: encoding(r.Header), Size: r.ContentLength,
 	}
+	if id := r.Header["X-Amz-Tenant-Id"]; len(id) == 1 {
+		e.Tenant = id[0]
+	}
+	e.Header = r.Header.Values
 	e.Context["aws:sourceip"] = []string{e.SourceIP}
 	if e.UserAgent != "" {
 		e.Context["aws:useragent"] = []string{e.UserAgent}
