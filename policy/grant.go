@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +19,7 @@ import (
 //	invoke price
 //	read table/orders, write bucket/photos, read secret/db
 //	send queue/jobs, publish topic/news
-//	connect api.stripe.com:443
+//	connect api.stripe.com:443, connect *.example.com:443, connect 10.0.0.0/8:5432, connect [fd00::/8]:5432
 //	admin Deploy
 func Grant(place casemate.Place, app, text, origin string) (casemate.Statement, error) {
 	effect, rest := casemate.Allow, text
@@ -54,7 +55,7 @@ func grantError(text, format string, args ...any) error {
 
 // Verbs lists the forms of grants, for messages and completion.
 func Verbs() []string {
-	verbs := []string{"call METHOD /path/{param}", "call *", "invoke FUNCTION", "connect HOST:PORT", "admin OPERATION"}
+	verbs := []string{"call METHOD /path/{param}", "call *", "invoke FUNCTION", "connect HOST:PORT", "connect NETWORK/BITS:PORT", "admin OPERATION"}
 	for _, r := range resourceVerbs() {
 		verbs = append(verbs, r.verb+" "+r.object+"/NAME")
 	}
@@ -166,17 +167,69 @@ func (g granter) invoke(s *casemate.Statement, name string) error {
 	return nil
 }
 
-// connect grants one port of one host, or of the hosts below a domain. A star alone, or as port, has no short form: who
-// wants that writes it out.
+// connect grants one port of one host, of the hosts one label below a domain, or of the addresses of a network. A star
+// alone, or as port, has no short form: who wants that writes it out.
 func (g granter) connect(s *casemate.Statement, object string) error {
-	host, port, ok := strings.Cut(object, ":")
-	host = strings.ToLower(host)
-	if !ok || !isPort(port) || !isHost(strings.TrimPrefix(host, "*.")) {
+	at := strings.LastIndexByte(object, ':')
+	if at < 0 || !isPort(object[at+1:]) {
 		return fmt.Errorf("%q is not HOST:PORT, like api.stripe.com:443 or *.example.com:443", object)
 	}
+	host, port := strings.ToLower(object[:at]), object[at:]
 	s.Action = []string{"casemate:Connect"}
-	s.Resource = []string{g.place.PlatformARN("host", host+":"+port)}
+	if strings.Contains(host, "/") {
+		network, err := readNetwork(host)
+		if err != nil {
+			return err
+		}
+		s.Resource = []string{g.place.PlatformARN("host", "*"+port)}
+		s.Condition = map[string]map[string][]string{"IpAddress": {"casemate:Address": {network.String()}}}
+		return nil
+	}
+	domain, wild := strings.CutPrefix(host, "*.")
+	switch {
+	case isAddress(domain):
+		return fmt.Errorf("%q is an address: grant a network with its length, like 10.1.2.3/32%s or [fd00::1/128]%s", host, port, port)
+	case !isHost(domain) || wild && !strings.Contains(domain, "."):
+		return fmt.Errorf("%q is not HOST:PORT, like api.stripe.com:443 or *.example.com:443", object)
+	}
+	s.Resource = []string{g.place.PlatformARN("host", host+port)}
+	if wild { // a star also matches dots: what is two labels deep is taken out again
+		s.Condition = map[string]map[string][]string{"StringNotLike": {"casemate:Resource": {g.place.PlatformARN("host", "*."+host+port)}}}
+	}
 	return nil
+}
+
+// Shortest prefixes of a network that has a short form: a tenth of the Internet is no grant but an open door.
+const (
+	shortest4 = 8
+	shortest6 = 7 // all unique local addresses (RFC 4193)
+)
+
+// readNetwork reads a prefix, an IPv6 one in brackets. Bits below the length must be zero: one network, one spelling.
+func readNetwork(text string) (netip.Prefix, error) {
+	inner, v6 := strings.CutPrefix(text, "[")
+	if v6 {
+		inner = strings.TrimSuffix(inner, "]")
+	}
+	p, err := netip.ParsePrefix(inner)
+	switch {
+	case err != nil, p.Addr().Is4In6(), p.Addr().Is6() != v6, v6 && text != "["+inner+"]":
+		return p, fmt.Errorf("%q is no network, like 10.0.0.0/8 or [fd00::/8]", text)
+	case p != p.Masked():
+		return p, fmt.Errorf("%q has bits set beyond its length: did you mean %v or %v", text, p.Masked(), netip.PrefixFrom(p.Addr(), p.Addr().BitLen()))
+	case v6 && p.Bits() < shortest6, !v6 && p.Bits() < shortest4:
+		return p, fmt.Errorf("%q is too wide for a grant", text)
+	}
+	return p, nil
+}
+
+// isAddress reports what some program reads as an IP address and no resolver as a name: a last label that is a number
+// (https://url.spec.whatwg.org/#ends-in-a-number-checker), a colon or a bracket.
+func isAddress(host string) bool {
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	_, err := strconv.ParseUint(strings.TrimPrefix(last, "0x"), 16, 64)
+	digit := last != "" && last[0] >= '0' && last[0] <= '9'
+	return strings.ContainsAny(host, ":[]") || digit && (err == nil && strings.HasPrefix(last, "0x") || strings.Trim(last, "0123456789") == "" || last == "0x")
 }
 
 // isPort reads 1 to 65535, written the one way.

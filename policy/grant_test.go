@@ -35,11 +35,16 @@ func TestGrant(t *testing.T) {
 		"connect API.stripe.com:443": {[][2]string{{"casemate:Connect", host("api.stripe.com:443")}},
 			[][2]string{{"casemate:Connect", host("api.stripe.com:4433")}, {"casemate:Connect", host("xapi.stripe.com:443")}}},
 		"connect *.stripe.com:443": {[][2]string{{"casemate:Connect", host("api.stripe.com:443")}}, [][2]string{{"casemate:Connect", host("stripe.com:443")}, {"casemate:Connect", host("evilstripe.com:443")}}},
-		"publish topic/news":       {[][2]string{{"sns:Publish", "arn:aws:sns:us-east-1:000000000000:news"}}, [][2]string{{"sns:Publish", "arn:aws:sns:us-east-1:000000000000:newsroom"}}},
-		"send queue/jobs":          {[][2]string{{"sqs:SendMessage", "arn:aws:sqs:us-east-1:000000000000:jobs"}}, [][2]string{{"sqs:ReceiveMessage", "arn:aws:sqs:us-east-1:000000000000:jobs"}}},
-		"write bucket/photos":      {[][2]string{{"s3:PutObject", "arn:aws:s3:::photos/a/b"}}, [][2]string{{"s3:GetObject", "arn:aws:s3:::photos/a"}, {"s3:PutObject", "arn:aws:s3:::photos2/a"}}},
-		"admin Deploy":             {[][2]string{{"casemate:deploy", place.PlatformARN("app", "orders")}}, [][2]string{{"casemate:Deployed", place.PlatformARN("app", "orders")}}},
-		"admin *":                  {[][2]string{{"casemate:CreateKey", place.PlatformARN("key", "*")}}, [][2]string{{"casemate:Connect", host("x.example:443")}, {"s3:GetObject", "arn:aws:s3:::a"}}},
+		"connect *.example.com:80": {[][2]string{{"casemate:Connect", host("a.example.com:80")}},
+			[][2]string{{"casemate:Connect", host("b.a.example.com:80")}, {"casemate:Connect", host("example.com:80")}, {"casemate:Connect", host("a.example.com:8080")}}},
+		"connect 10.0.0.0/8:5432": {[][2]string{{"casemate:Connect", host("10.255.0.1:5432")}, {"casemate:Connect", host("[::ffff:10.1.2.3]:5432")}},
+			[][2]string{{"casemate:Connect", host("11.0.0.1:5432")}, {"casemate:Connect", host("10.1.2.3:5433")}, {"casemate:Connect", host("db.internal:5432")}, {"casemate:Connect", host("10.1.2.3.example.com:5432")}}},
+		"connect [fd00::/8]:443": {[][2]string{{"casemate:Connect", host("[fd12::1]:443")}}, [][2]string{{"casemate:Connect", host("[fe80::1]:443")}, {"casemate:Connect", host("10.0.0.1:443")}}},
+		"publish topic/news":     {[][2]string{{"sns:Publish", "arn:aws:sns:us-east-1:000000000000:news"}}, [][2]string{{"sns:Publish", "arn:aws:sns:us-east-1:000000000000:newsroom"}}},
+		"send queue/jobs":        {[][2]string{{"sqs:SendMessage", "arn:aws:sqs:us-east-1:000000000000:jobs"}}, [][2]string{{"sqs:ReceiveMessage", "arn:aws:sqs:us-east-1:000000000000:jobs"}}},
+		"write bucket/photos":    {[][2]string{{"s3:PutObject", "arn:aws:s3:::photos/a/b"}}, [][2]string{{"s3:GetObject", "arn:aws:s3:::photos/a"}, {"s3:PutObject", "arn:aws:s3:::photos2/a"}}},
+		"admin Deploy":           {[][2]string{{"casemate:deploy", place.PlatformARN("app", "orders")}}, [][2]string{{"casemate:Deployed", place.PlatformARN("app", "orders")}}},
+		"admin *":                {[][2]string{{"casemate:CreateKey", place.PlatformARN("key", "*")}}, [][2]string{{"casemate:Connect", host("x.example:443")}, {"s3:GetObject", "arn:aws:s3:::a"}}},
 	} {
 		decides(t, text, c.yes, casemate.Allowed)
 		decides(t, text, c.no, casemate.Denied)
@@ -84,7 +89,8 @@ func TestGrantRefuses(t *testing.T) {
 		"call GET /${jwt:sub}", "call GET /\x1b", "call GET /\xff", "Call *", "invoke", "invoke a/b", "invoke price:3", "invoke p*", "read", "read table",
 		"read table/", "read tables/x", "read table/a*", "read table/a b", "read queue/x", "send topic/x", "publish news", "read bucket/../x", "delete table/x",
 		"connect stripe.com", "connect stripe.com:", "connect stripe.com:0", "connect stripe.com:65536", "connect stripe.com:0443", "connect stripe.com:+1", "connect :443",
-		"connect *:443", "connect a.*.com:443", "connect [::1]:443", "connect -a.com:443", "connect a..com:443", "connect a.com.:443", "admin", "admin connect", "admin a b",
+		"connect *:443", "connect a.*.com:443", "connect [::1]:443", "connect -a.com:443", "connect a..com:443", "connect a.com.:443", "connect 10.1.2.3:443", "connect 0x7f.1:443", "connect *.1:443", "connect *.com:443",
+		"connect 10.0.0.1/8:443", "connect 0.0.0.0/0:443", "connect fd00::/8:443", "connect [10.0.0.0/8]:443", "connect [::ffff:10.0.0.0/104]:443", "connect [::/0]:443", "connect 10.0.0.0/33:1", "admin", "admin connect", "admin a b",
 		"deny", "deny ", "deny deny call *", "deny  call *", strings.Repeat("x", 5000), "call GET /" + strings.Repeat("x", 3000),
 	} {
 		s, err := policy.Grant(casemate.DefaultPlace, "orders", text, "here")
@@ -108,7 +114,8 @@ func TestHintedGrantAllows(t *testing.T) {
 		{"lambda:InvokeFunction", p.FunctionARN("price") + ":3"}, {"dynamodb:Query", "arn:aws:dynamodb:us-east-1:000000000000:table/t/index/i"},
 		{"s3:GetObject", "arn:aws:s3:::photos/a/b.jpg"}, {"secretsmanager:GetSecretValue", "arn:aws:secretsmanager:us-east-1:000000000000:secret:db-a1B2c3"},
 		{"ssm:GetParameter", "arn:aws:ssm:us-east-1:000000000000:parameter/a/b"}, {"events:PutEvents", "arn:aws:events:us-east-1:000000000000:event-bus/main"},
-		{"casemate:Connect", p.PlatformARN("host", "api.stripe.com:443")}, {"casemate:CreateKey", p.PlatformARN("key", "*")},
+		{"casemate:Connect", p.PlatformARN("host", "api.stripe.com:443")}, {"casemate:Connect", p.PlatformARN("host", "10.1.2.3:443")},
+		{"casemate:Connect", p.PlatformARN("host", "[fd00::1]:443")}, {"casemate:CreateKey", p.PlatformARN("key", "*")},
 	} {
 		text, ok := policy.ShortGrant(r[0], r[1])
 		if !ok {

@@ -2,7 +2,9 @@ package policy
 
 import (
 	"encoding/json"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"casemate"
@@ -59,7 +61,7 @@ func shortText(action, written string, a condition.ARN) (text, app string) {
 		return "invoke " + name, ""
 	case "casemate":
 		if host, ok := strings.CutPrefix(a.Tail, "host/"); ok && action == "casemate:connect" {
-			return "connect " + host, ""
+			return "connect " + networkOf(host), ""
 		}
 		_, operation, _ := strings.Cut(written, ":")
 		return "admin " + operation, ""
@@ -105,4 +107,17 @@ func statementText(action, resource string) string {
 		return "that allows " + action + " on it"
 	}
 	return string(b) // JSON escapes what a terminal would act on
+}
+
+// networkOf writes an address and its port as the network of that address alone; a name stays as it is.
+func networkOf(host string) string {
+	at, err := netip.ParseAddrPort(host)
+	if err != nil {
+		return host
+	}
+	ip, port := at.Addr().Unmap(), strconv.Itoa(int(at.Port()))
+	if ip.Is6() {
+		return "[" + ip.String() + "/128]:" + port
+	}
+	return ip.String() + "/32:" + port
 }

@@ -2,6 +2,7 @@ package condition
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ const (
 	keyEpochTime
 	keyResource
 	keyResourceAccount
+	keyAddress // of a host that is an IP address, not a name
 )
 
 // key is a condition key. Keys that the Decider derives are never read from the request's context, so that no front can
@@ -63,6 +65,8 @@ func newKey(text string) (key, error) {
 		return key{kind: keyScopes}, nil
 	case "casemate:resource":
 		return key{kind: keyResource}, nil
+	case "casemate:address":
+		return key{kind: keyAddress}, nil
 	}
 	if name, ok := strings.CutPrefix(lower, "aws:principaltag/"); ok {
 		return key{keyPrincipalTag, name}, nil
@@ -102,6 +106,8 @@ func (e *Env) lookup(k key) ([]string, error) {
 		return e.single(e.Request.Resource), nil
 	case keyResourceAccount:
 		return e.single(e.Request.Account), nil
+	case keyAddress:
+		return e.single(address(e.Request.Resource)), nil
 	case keyClaim:
 		v, ok := p.Claims[k.name]
 		return e.present(v, ok), nil
@@ -117,6 +123,17 @@ func (e *Env) lookup(k key) ([]string, error) {
 		return e.single(strconv.FormatInt(now.Unix(), 10)), nil
 	}
 	return e.single(now.UTC().Format(time.RFC3339Nano)), nil
+}
+
+// address is the IP address that a resource of the kind host has in place of a name; "" when it has none.
+func address(resource string) string {
+	a, ok := SplitARN(resource)
+	host, is := strings.CutPrefix(a.Tail, "host/")
+	at, err := netip.ParseAddrPort(host)
+	if !ok || !is || err != nil || a.Head[2] != "casemate" || at.Addr().Zone() != "" {
+		return ""
+	}
+	return at.Addr().Unmap().String()
 }
 
 // single treats an empty text as missing: the zero value of a field is not a value.
