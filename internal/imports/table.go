@@ -38,7 +38,7 @@ var Rooms = []Room{
 	{Path: "sandbox/wasm", Tier: 1, Ceiling: 1500, May: []string{"lambda"}, Never: forSandbox},
 	{Path: "sandbox/wasm/worker", Tier: 0, Ceiling: 600, Only: []string{"sandbox/wasm/module", "sandbox/wasm/wire"}, May: []string{"sandbox/wasm/module", "sandbox/wasm/wire"}},
 	{Path: "sandbox/wasm/wire", Tier: 0, Ceiling: 400, Pure: true, Only: []string{}},
-	{Path: "sandbox/wasm/module", Tier: 0, Ceiling: 500, Pure: true, Only: []string{""}},
+	{Path: "sandbox/wasm/module", Tier: 0, Ceiling: 1400, Pure: true, Only: []string{""}},
 	{Path: "egress", Tier: 1, Ceiling: 1500},
 	{Path: "audit", Tier: 1, Ceiling: 1500},
 	{Path: "audit/entry", Tier: 0, Ceiling: 500, Pure: true, Only: []string{""}},

@@ -65,18 +65,24 @@ type Info struct {
 // is compiled: it is for deploys, and pure. It does not validate function bodies: compiling does, inside the jail. An
 // error is a *casemate.Error of code Invalid or TooLarge.
 func Inspect(module []byte) (Info, error) {
+	_, info, err := inspect(module)
+	return info, err
+}
+
+func inspect(module []byte) (*inspection, Info, error) {
 	if len(module) > SizeLimit {
-		return Info{}, casemate.Errorf(casemate.TooLarge, "build it smaller, without debug information",
+		return nil, Info{}, casemate.Errorf(casemate.TooLarge, "build it smaller, without debug information",
 			"the module has %d bytes and the bound is %d", len(module), SizeLimit)
 	}
 	if err := inspectHeader(module); err != nil {
-		return Info{}, err
+		return nil, Info{}, err
 	}
-	in := inspection{}
+	in := &inspection{}
 	if err := in.sections(module[8:]); err != nil {
-		return Info{}, malformed(err)
+		return nil, Info{}, malformed(err)
 	}
-	return in.judge()
+	info, err := in.judge()
+	return in, info, err
 }
 
 func inspectHeader(module []byte) error {

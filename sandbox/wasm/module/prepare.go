@@ -21,68 +21,49 @@ const (
 	ImportRefill = "refill"
 )
 
+// reserved is in front of the names of what is exported in addition; Inspect refuses modules that export such names.
+const (
+	reserved   = "casemate:"
+	fuelExport = reserved + "fuel"
+)
+
 // Prepare rewrites a module into the form that workers compile; it does the same every time:
 //
+//   - what it runs costs fuel, counted exactly (meter.go says how), and a loop or a call asks for more when it is used up;
+//   - every mutable global is exported, so that its value can be brought back;
 //   - every table gets an explicit maximum of TableLimit, so that table.grow cannot take memory that no limit counts;
 //   - initial data that lies close together becomes one segment. Go's linker leaves tens of thousands of them, and making
-//     an instance costs some 50 ns for each.
+//     an instance costs some 50 ns for each;
+//   - custom sections go, but for the names of functions, which stand in the traces of traps.
 //
-// What Inspect refuses, Prepare refuses.
+// What Inspect refuses, Prepare refuses, and instructions beyond WebAssembly 2.0; other code that is not valid comes out as
+// invalid as it was, for the compiler to refuse. An error is a *casemate.Error.
 func Prepare(module []byte) (Prepared, error) {
-	if _, err := Inspect(module); err != nil {
+	in, _, err := inspect(module)
+	if err != nil {
 		return Prepared{}, err
 	}
-	return Prepared{Code: rearrange(module), Rewind: "its code has not been looked at"}, nil
-}
-
-// rearrange limits tables and merges data. What does not parse stays as it is, for the compiler to refuse.
-func rearrange(module []byte) []byte {
-	out := append(make([]byte, 0, len(module)+len(module)/8), module[:8]...)
-	c := &cursor{b: module[8:]}
-	numbered := false // there may be instructions that speak of data segments by number
-	for len(c.b) > 0 {
-		start := len(module) - len(c.b)
-		id := c.byte()
-		body := c.take(c.u32())
-		if c.bad {
-			return module
-		}
-		whole := module[start : len(module)-len(c.b)]
-		section, ok := []byte(nil), false
-		switch {
-		case id == sectionDataCount:
-			numbered = true
-		case id == sectionTable:
-			if section, ok = limitTables(&cursor{b: body}); !ok {
-				return module
-			}
-		case id == sectionData && !numbered:
-			section, ok = mergeData(&cursor{b: body})
-		}
-		if ok {
-			out = append(appendU32(append(out, id), uint32(len(section))), section...)
-		} else {
-			out = append(out, whole...)
-		}
+	r := rewriter{in: in, out: Prepared{Fuel: fuelExport}}
+	r.read(module[8:])
+	if err := r.rewrite(); err != nil {
+		return Prepared{}, malformed(err)
 	}
-	return out
+	r.out.Code = r.bytes(module[:8])
+	return r.out, nil
 }
 
-func limitTables(c *cursor) ([]byte, bool) {
+func limitTables(c *cursor) []byte {
 	n := c.u32()
 	b := appendU32(nil, n)
-	for range min(n, 64) {
+	for range n {
 		element := c.byte()
 		lo, hi, form := c.limits()
-		if c.bad || form > 1 {
-			return nil, false
-		}
 		if form == 0 || hi > TableLimit {
 			hi = max(lo, TableLimit)
 		}
 		b = appendU32(appendU32(append(b, element, 1), lo), hi)
 	}
-	return b, !c.bad && len(c.b) == 0
+	return b
 }
 
 // Data is merged over gaps of at most gapLimit zeroes, and only while it grows to growthLimit times its size.
@@ -131,7 +112,7 @@ func mergeData(c *cursor) ([]byte, bool) {
 	}
 	b := appendU32(make([]byte, 0, size+grown), uint32(len(merged)))
 	for _, s := range merged {
-		b = append(appendS32(append(b, 0, 0x41), int32(s.at)), 0x0b)
+		b = append(appendS64(append(b, 0, 0x41), int64(int32(s.at))), 0x0b)
 		b = append(appendU32(b, uint32(len(s.data))), s.data...)
 	}
 	return b, true
@@ -159,7 +140,7 @@ func appendU32(b []byte, v uint32) []byte {
 	return append(b, byte(v))
 }
 
-func appendS32(b []byte, v int32) []byte {
+func appendS64(b []byte, v int64) []byte {
 	for {
 		low := byte(v & 0x7f)
 		v >>= 7

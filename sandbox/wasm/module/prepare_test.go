@@ -6,16 +6,47 @@ import (
 	"testing"
 
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 	"pgregory.net/rapid"
 
 	"casemate/internal/casetest/guests"
 )
 
+func prepare(t interface{ Fatal(...any) }, code []byte) Prepared {
+	p, err := Prepare(code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// newRuntime has WASI, and a refill that adds refillStep of fuel and counts in refills.
+func newRuntime(t testing.TB, config wazero.RuntimeConfig) wazero.Runtime {
+	ctx := context.Background()
+	r := wazero.NewRuntimeWithConfig(ctx, config)
+	t.Cleanup(func() { _ = r.Close(ctx) })
+	wasi_snapshot_preview1.MustInstantiate(ctx, r)
+	_, err := r.NewHostModuleBuilder(ImportModule).NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(refill), nil, nil).
+		Export(ImportRefill).Instantiate(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// refillStep is how much fuel comes at a time; fuelUsed relies on the global's high bits to count the steps.
+const refillStep = 1 << 20
+
+func refill(_ context.Context, m api.Module, _ []uint64) {
+	g, _ := m.ExportedGlobal(fuelExport).(api.MutableGlobal)
+	g.Set(g.Get() + refillStep)
+}
+
 // TestPrepareKeepsMemory: a prepared module starts with the memory of the original, however its data lies.
 func TestPrepareKeepsMemory(t *testing.T) {
 	ctx := context.Background()
-	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
-	defer r.Close(ctx)
+	r := newRuntime(t, wazero.NewRuntimeConfigInterpreter())
 	memory := func(t *rapid.T, code []byte) ([]byte, error) {
 		m, err := r.InstantiateWithConfig(ctx, code, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 		if err != nil {
@@ -42,7 +73,7 @@ func TestPrepareKeepsMemory(t *testing.T) {
 		}
 		code := g.Bytes()
 		want, wantErr := memory(t, code)
-		got, err := memory(t, rearrange(code))
+		got, err := memory(t, prepare(t, code).Code)
 		if (err == nil) != (wantErr == nil) || !bytes.Equal(got, want) {
 			t.Fatalf("memory differs; %v, %v", err, wantErr)
 		}
@@ -56,11 +87,11 @@ func TestPrepareMerges(t *testing.T) {
 	}
 	g.Segments = append(g.Segments, guests.Segment{At: 60_000, Data: []byte("far")})
 	code := g.Bytes()
-	if n, m := segments(t, code), segments(t, rearrange(code)); n != 501 || m != 2 {
+	if n, m := segments(t, code), segments(t, prepare(t, code).Code); n != 501 || m != 2 {
 		t.Errorf("%d segments became %d, want 501 and 2", n, m)
 	}
-	if once := rearrange(code); !bytes.Equal(once, rearrange(once)) {
-		t.Error("preparing twice changes something")
+	if !bytes.Equal(prepare(t, code).Code, prepare(t, code).Code) {
+		t.Error("preparing twice gives two results")
 	}
 	// Data that would grow too much, and data that instructions may name, stay as they are.
 	wide := g
@@ -68,12 +99,12 @@ func TestPrepareMerges(t *testing.T) {
 	for i := range int32(15) {
 		wide.Segments = append(wide.Segments, guests.Segment{At: 4000 * i, Data: []byte{1}})
 	}
-	if n := segments(t, rearrange(wide.Bytes())); n != 15 {
+	if n := segments(t, prepare(t, wide.Bytes()).Code); n != 15 {
 		t.Errorf("wide data became %d segments", n)
 	}
 	at := bytes.Index(code, []byte{sectionCode, 6, 1})
 	numbered := append(append(bytes.Clone(code[:at]), sectionDataCount, 2, 0xf5, 3), code[at:]...)
-	if n := segments(t, rearrange(numbered)); n != 501 {
+	if n := segments(t, prepare(t, numbered).Code); n != 501 {
 		t.Errorf("numbered data became %d segments", n)
 	}
 }

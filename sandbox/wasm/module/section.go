@@ -3,6 +3,7 @@ package module
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -16,7 +17,10 @@ const (
 	sectionFunction  = 3
 	sectionTable     = 4
 	sectionMemory    = 5
+	sectionGlobal    = 6
 	sectionExport    = 7
+	sectionStart     = 8
+	sectionElement   = 9
 	sectionCode      = 10
 	sectionData      = 11
 	sectionDataCount = 12
@@ -110,8 +114,13 @@ func (in *inspection) oneType(c *cursor) error {
 		return fmt.Errorf("type form %#x", form)
 	}
 	start := c.b
-	c.take(c.u32()) // parameters: one byte each
-	c.take(c.u32()) // results
+	for range 2 { // parameters, results: one byte each
+		for _, t := range c.take(c.u32()) {
+			if !isValueType(t) {
+				return unknownTypef(t)
+			}
+		}
+	}
 	if c.bad {
 		return nil
 	}
@@ -147,8 +156,11 @@ func (in *inspection) oneFunction(c *cursor) error {
 }
 
 func (in *inspection) oneTable(c *cursor) error {
-	c.byte() // element type: the compiler's to check
+	element := c.byte()
 	lo, _, form := c.limits()
+	if !c.bad && !isReference(element) {
+		return unknownTypef(element)
+	}
 	if form > 1 && !c.bad {
 		return fmt.Errorf("limits %#x of a table", form)
 	}
@@ -182,6 +194,9 @@ func (in *inspection) oneExport(c *cursor) error {
 	if _, twice := in.exports[name]; twice {
 		return fmt.Errorf("export %.100q twice", name)
 	}
+	if strings.HasPrefix(name, reserved) {
+		return refusedf("give it another name", "the module exports %.100q: names with %q in front are the worker's own", name, reserved)
+	}
 	if what == 0 {
 		if int64(index) >= int64(len(in.functions)) {
 			return fmt.Errorf("export %.100q of function %d", name, index)
@@ -191,6 +206,11 @@ func (in *inspection) oneExport(c *cursor) error {
 	in.exported = in.exported || what == 2 && name == "memory"
 	in.names = append(in.names, name)
 	return nil
+}
+
+func unknownTypef(t byte) error {
+	return refusedf("build for WebAssembly 2.0, without garbage collection and typed references",
+		"the module has a type that is not supported, %#x", t)
 }
 
 // cursor reads a section. After the first thing that is not there it is bad, and gives zeroes.
@@ -236,16 +256,24 @@ func (c *cursor) u32() uint32 {
 
 // s32 reads a signed LEB128 of at most 32 bits.
 func (c *cursor) s32() int32 {
+	v := c.signed(32)
+	c.bad = c.bad || v != int64(int32(v))
+	return int32(v)
+}
+
+func (c *cursor) s64() int64 { return c.signed(64) }
+
+// signed reads a signed LEB128 of as many bytes as the bits may take.
+func (c *cursor) signed(bits int) int64 {
 	var v int64
-	for shift := 0; shift < 35; shift += 7 {
+	for shift := 0; shift < bits; shift += 7 {
 		b := c.byte()
 		v |= int64(b&0x7f) << shift
 		if b < 0x80 {
-			if shift += 7; b&0x40 != 0 {
+			if shift += 7; b&0x40 != 0 && shift < 64 {
 				v |= -1 << shift
 			}
-			c.bad = c.bad || v != int64(int32(v))
-			return int32(v)
+			return v
 		}
 	}
 	c.bad = true

@@ -64,6 +64,9 @@ func compile(code []byte, s *wire.Setup, cache wazero.CompilationCache, log *log
 	if err != nil {
 		return nil, fmt.Errorf("preparing the module: %w", err)
 	}
+	if err = provideRefill(g.ctx, g.runtime, prepared.Fuel); err != nil {
+		return nil, err
+	}
 	if g.code, err = g.runtime.CompileModule(g.ctx, prepared.Code); err != nil {
 		return nil, fmt.Errorf("compiling the module: %w", err)
 	}
