@@ -3,6 +3,7 @@ package deploy
 import (
 	"encoding/json"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -24,7 +25,8 @@ type Guard struct {
 func (d *Deployer) Under(g Guard) *Deployer { return &Deployer{cfg: d.cfg, only: d.only, guard: g} }
 
 // beyond lists how next reaches beyond its own app and current did not: roles of callers that may more than call its
-// own routes and functions, guardrails (they hold on the whole node, so that losing one counts as well), routes that
+// own routes and functions, functions that may more than call those, reach named hosts and use what is named after the
+// app (its secrets, parameters, tables), guardrails (they hold on the whole node, so that losing one counts as well), routes that
 // take requests which another app's routes match, too, and issuers that another app trusts under the same name.
 func (d *Deployer) beyond(current, next *catalog.App) []string {
 	if current == nil {
@@ -32,14 +34,15 @@ func (d *Deployer) beyond(current, next *catalog.App) []string {
 	}
 	var what []string
 	for _, name := range slices.Sorted(maps.Keys(next.Roles)) {
-		if strings.HasPrefix(name, catalog.ExecutionRole("")) {
-			continue // nobody holds an execution role but the function itself
+		who, within := "role "+name, d.within
+		if fn, ok := strings.CutPrefix(name, catalog.ExecutionRole("")); ok {
+			who, within = "function "+fn, d.withinFunction
 		}
 		had := known(current.Roles[name].Statements)
 		free := len(current.Roles[name].Boundary) > 0 && !same(current.Roles[name].Boundary, next.Roles[name].Boundary)
 		for _, s := range next.Roles[name].Statements {
-			if (free || !had[text(s)]) && !d.within(next, &s) {
-				what = append(what, "role "+name)
+			if (free || !had[text(s)]) && !within(next, &s) {
+				what = append(what, who)
 				break
 			}
 		}
@@ -78,6 +81,54 @@ func (d *Deployer) within(a *catalog.App, s *casemate.Statement) bool {
 		}
 	}
 	return true
+}
+
+// withinFunction reports whether a statement of an execution role stays with the app: its own functions and routes, hosts
+// by name (addresses are the inside of somebody's network), and what is named after the app.
+func (d *Deployer) withinFunction(a *catalog.App, s *casemate.Statement) bool {
+	if d.within(a, s) {
+		return true
+	}
+	if len(s.NotAction) > 0 || len(s.NotResource) > 0 || len(s.Action) == 0 || len(s.Resource) == 0 {
+		return false
+	}
+	hosts := d.cfg.Place.PlatformARN("host", "")
+	for _, resource := range s.Resource {
+		host, is := strings.CutPrefix(resource, hosts)
+		for _, action := range s.Action {
+			service, _, _ := strings.Cut(strings.ToLower(action), ":")
+			switch {
+			case is && strings.EqualFold(action, "casemate:Connect") && isHostGrant(host):
+			case !is && service != "" && !strings.ContainsAny(service, "*?") && d.named(a, service, resource):
+			default:
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// isHostGrant takes NAME:PORT and *.NAME:PORT, as the short form writes them, and no pattern that is wider.
+func isHostGrant(s string) bool {
+	name, port, ok := strings.Cut(strings.TrimPrefix(s, "*."), ":")
+	if _, err := netip.ParseAddr(name); err == nil || !ok || strings.Trim(port, "0123456789") != "" || port == "" {
+		return false
+	}
+	return strings.Contains(name, ".") && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == ""
+}
+
+// named reports whether a resource's name begins with the app's and a character that no app's name has. A shorter name
+// would be a longer app's as well.
+func (d *Deployer) named(a *catalog.App, service, resource string) bool {
+	here := d.cfg.Place.Region + ":" + d.cfg.Place.Account + ":"
+	stem, ok := map[string]string{"secretsmanager": here + "secret:", "ssm": here + "parameter/", "dynamodb": here + "table/",
+		"s3": "::", "sqs": here, "sns": here, "events": here + "event-bus/"}[service]
+	rest, found := strings.CutPrefix(resource, "arn:aws:"+service+":"+stem)
+	if !ok || !found {
+		return false
+	}
+	rest, found = strings.CutPrefix(rest, a.Name)
+	return found && rest != "" && strings.ContainsRune("/._", rune(rest[0]))
 }
 
 // own reports whether everything that a resource pattern matches is the app's: the pattern begins with the whole of a

@@ -31,6 +31,12 @@ roles:
 func TestDeployIsNoWayToOtherApps(t *testing.T) {
 	const head = "app: mal\nfunctions: {m: {runtime: wasm, code: m.wasm}}\n"
 	role := func(statement string) string { return head + "roles: {pwn: {statements: [" + statement + "]}}\n" }
+	function := func(statement string) string {
+		return "app: mal\nfunctions: {m: {runtime: wasm, code: m.wasm, statements: [" + statement + "]}}\n"
+	}
+	may := func(grants ...string) string {
+		return "app: mal\nfunctions: {m: {runtime: wasm, code: m.wasm, grants: [\"" + strings.Join(grants, "\", \"") + "\"]}}\n"
+	}
 	for name, c := range map[string]struct{ text, beyond string }{
 		"own routes":     {head + "routes: {\"GET /m\": {function: m, auth: [key]}}\nroles: {r: {grants: [\"call GET /m\", invoke m, deny call *]}}\n", ""},
 		"deny elsewhere": {role(`{Effect: Deny, Action: "*", Resource: "*"}`), ""},
@@ -42,6 +48,19 @@ func TestDeployIsNoWayToOtherApps(t *testing.T) {
 		"another app":    {role(`{Effect: Allow, Action: "execute-api:Invoke", Resource: "arn:aws:execute-api:us-east-1:000000000000:other/*"}`), "role pwn"},
 		"a longer name":  {role(`{Effect: Allow, Action: "execute-api:Invoke", Resource: "arn:aws:execute-api:us-east-1:000000000000:mal*"}`), "role pwn"},
 		"all functions":  {role(`{Effect: Allow, Action: "lambda:InvokeFunction", Resource: "arn:aws:lambda:us-east-1:000000000000:function:*"}`), "role pwn"},
+		"own secret":     {may(`read secret/mal/db`, `read parameter/mal/x`, `read table/mal.t`, `send queue/mal_q`), ""},
+		"own bucket":     {may(`read bucket/mal.b`), ""},
+		"host":           {may(`connect api.example.com:443`, `connect *.example.com:443`, `invoke m`), ""},
+		"other secret":   {may(`read secret/db`), "function m"},
+		"longer app":     {may(`read secret/mal-2/db`), "function m"},
+		"all secrets":    {may(`read secret/*`), "function m"},
+		"other function": {may(`invoke g`), "function m"},
+		"platform":       {may(`admin Deploy`), "function m"},
+		"any host":       {function(`{Effect: Allow, Action: "casemate:Connect", Resource: "*"}`), "function m"},
+		"host pattern":   {function(`{Effect: Allow, Action: "casemate:Connect", Resource: "arn:aws:casemate:us-east-1:000000000000:host/1*:80"}`), "function m"},
+		"addresses":      {function(`{Effect: Allow, Action: "casemate:Connect", Resource: "arn:aws:casemate:us-east-1:000000000000:host/10.0.0.0/8:5432"}`), "function m"},
+		"one address":    {function(`{Effect: Allow, Action: "casemate:Connect", Resource: "arn:aws:casemate:us-east-1:000000000000:host/10.0.0.1:5432"}`), "function m"},
+		"any action":     {function(`{Effect: Allow, Action: "*", Resource: "arn:aws:s3:::mal.b"}`), "function m"},
 		"guardrail":      {head + `guardrails: [{Effect: Deny, Action: "execute-api:*", Resource: "*"}]` + "\n", "guardrails"},
 		"shadow":         {head + `routes: {"GET /g/free": {function: m, host: shop.example, auth: [key]}}` + "\n", "route GET /g/free"},
 		"same issuer": {head + "roles: {r: {grants: [\"call *\"]}}\n" +
