@@ -52,6 +52,7 @@ const (
 	EffectResolve = "resolve" // asked for the address of a name
 	EffectConnect = "connect" // opened a connection to a host and port
 	EffectService = "service" // called a service through the door
+	EffectSecret  = "secret"  // opened a version of a secret or parameter: Target is its ARN, "#" and the version
 	EffectExec    = "exec"    // started a program
 	EffectOpen    = "open"    // opened a file outside of its package
 	EffectCall    = "call"    // made a system call that is worth a record

@@ -15,8 +15,19 @@ type Operation struct {
 	// the policy decides on: Run must not touch another one. An error is an *Error with the service's code in AWS.
 	Resource func(place Place, body []byte) (arn string, err error)
 	// Run does it. l.Payload is the body that Resource read. What it returns is encoded as JSON; nil is an empty answer.
+	// When it is a Noted, what it notes goes into the record.
 	Run func(ctx context.Context, l *Launch) (any, error)
 }
 
 // ID is the operation's name among the built-ins: "secretsmanager.GetSecretValue".
 func (o *Operation) ID() string { return o.Service + "." + o.Name }
+
+// Noted is an operation's answer that knows what it touched, when the resource alone does not say it: the version of a
+// secret that was read, every one of many parameters. Notes never hold a value.
+type Noted interface {
+	Effects() []Effect
+}
+
+// Judge asks the policy in force, in the name of l's caller, about one more resource than the one that was decided on
+// before l began. The zero Decision refuses.
+type Judge func(l *Launch, action, arn string) Decision
