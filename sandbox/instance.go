@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"casemate"
 	"casemate/lambda"
+	"casemate/sandbox/api"
 	"casemate/sandbox/jail"
 )
 
@@ -22,13 +22,12 @@ type instance struct {
 	version *casemate.Version
 	child   *jail.Child
 	process *os.Process // the same process, for signals that cannot hit a successor of its number
-	api     *runtimeAPI
+	api     *api.Server
 	logs    *runLog
 	fx      *effects
 	door    Door
 	release func() // of the code
 
-	server *http.Server
 	served sync.WaitGroup
 	exited chan struct{} // closed after exit is set
 	exit   jail.Exit
@@ -90,7 +89,7 @@ func (p *Pool) start(ctx context.Context, v *casemate.Version, request string) (
 }
 
 // launch starts the jail and serves it.
-func (i *instance) launch(ctx context.Context, spec *jail.Spec, request string, now func() time.Time, id extensionIdentity) error {
+func (i *instance) launch(ctx context.Context, spec *jail.Spec, request string, now func() time.Time, id api.Identity) error {
 	var err error
 	if spec.Stdout, err = i.logs.pipe("stdout"); err != nil {
 		return fmt.Errorf("opening stdout: %w", err)
@@ -108,7 +107,7 @@ func (i *instance) launch(ctx context.Context, spec *jail.Spec, request string, 
 		i.exit, _ = i.child.Wait() // an error leaves the zero Exit, and the process is gone all the same
 		close(i.exited)
 	})
-	i.api = newRuntimeAPI(i.fx, now, id)
+	i.api = api.New(i.fx.add, now, id)
 	if err := i.serve(); err != nil {
 		return err
 	}
@@ -128,8 +127,7 @@ func (i *instance) serve() error {
 	if err != nil {
 		return fmt.Errorf("opening the Runtime API: %w", err)
 	}
-	i.server = newServer(i.api)
-	i.served.Go(func() { _ = i.server.Serve(&boundedListener{Listener: l}) }) // ends with Close
+	i.served.Go(func() { i.api.Serve(l) }) // ends with Close
 	return nil
 }
 
@@ -193,15 +191,14 @@ const graceTime = 500 * time.Millisecond
 // destroy ends the sandbox and gives everything back. It may be called on one that never came up.
 func (i *instance) destroy() {
 	if i.child != nil {
-		if i.api != nil && i.api.ext.any() {
+		if i.api != nil && i.api.Extended() {
 			i.terminate()
 		}
 		_ = i.process.Release()
 		_ = i.child.Close() // what it cannot give back is the jail's to report; the sandbox is over
 	}
-	if i.server != nil {
-		i.api.close()
-		_ = i.server.Close() // closes connections; nothing is left to fail
+	if i.api != nil {
+		i.api.Close()
 	}
 	i.served.Wait()
 	if i.door != nil {
@@ -252,7 +249,7 @@ func (i *instance) freeze() {
 	i.frozen = i.child.Freeze() == nil
 }
 
-func (p *Pool) identity(v *casemate.Version) extensionIdentity {
-	return extensionIdentity{FunctionName: v.Function, FunctionVersion: lambda.VersionName(v.Number),
+func (p *Pool) identity(v *casemate.Version) api.Identity {
+	return api.Identity{FunctionName: v.Function, FunctionVersion: lambda.VersionName(v.Number),
 		Handler: v.Handler, AccountID: p.cfg.Place.Account}
 }

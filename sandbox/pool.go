@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/sandbox/api"
 )
 
 // Pool runs functions in sandboxes and keeps warm ones. It is safe for concurrent use; Close ends all of it.
@@ -203,9 +204,9 @@ func (p *Pool) keep(i *instance) {
 }
 
 // keepLater keeps a sandbox whose runtime answered and still works, when it is done by the deadline of its run.
-func (p *Pool) keepLater(i *instance, inv *invocation) {
+func (p *Pool) keepLater(i *instance, inv *api.Invocation) {
 	p.ending.Go(func() {
-		if i.waitIdle(inv, inv.deadline.Sub(p.cfg.Clock())) && inv.isIdle() {
+		if i.waitIdle(inv, inv.Deadline().Sub(p.cfg.Clock())) && inv.IsIdle() {
 			p.keep(i)
 			return
 		}

@@ -8,6 +8,7 @@ import (
 
 	"casemate"
 	"casemate/lambda"
+	"casemate/sandbox/api"
 )
 
 // What a runtime gets, after its answer, to ask for the next event before its caller is answered: a sandbox that ends
@@ -79,7 +80,7 @@ func (r *run) do(ctx context.Context) (*casemate.Result, error) {
 	switch {
 	case v.Isolation != casemate.IsolationWarm || inv == nil:
 		r.pool.retire(r.inst)
-	case inv.isIdle():
+	case inv.IsIdle():
 		r.pool.keep(r.inst)
 	default:
 		r.pool.keepLater(r.inst, inv)
@@ -131,9 +132,9 @@ func (r *run) await(ctx context.Context) *failure {
 	t := time.NewTimer(r.limits.InitTimeout)
 	defer t.Stop()
 	select {
-	case <-i.api.ready:
+	case <-i.api.Ready():
 		return nil
-	case <-i.api.initFail:
+	case <-i.api.Failed():
 		i.waitExit(lingerTime) // it is expected to end itself; what it still writes belongs to the log
 	case <-i.exited:
 	case <-t.C:
@@ -144,7 +145,7 @@ func (r *run) await(ctx context.Context) *failure {
 		return &failure{casemate.FailureTimeout, r.timeout(), "the deadline passed while the function initialised"}
 	}
 	i.kill()
-	if body := i.api.initError(); body != nil {
+	if body := i.api.InitError(); body != nil {
 		return &failure{casemate.FailureInit, body, "the function failed to initialise"}
 	}
 	return i.died(r.launch.RequestID, casemate.FailureInit)
@@ -176,7 +177,7 @@ func (r *run) failed(body []byte, kind casemate.Failure, detail string) *casemat
 
 // event hands the event over and waits for what comes first: the answer, the end of the process, the deadline. The
 // invocation is nil when the sandbox may not see another event.
-func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *invocation, err error) {
+func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *api.Invocation, err error) {
 	i, l := r.inst, r.launch
 	start := r.pool.cfg.Clock()
 	i.events++
@@ -189,14 +190,14 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *invocatio
 	if !l.Deadline.IsZero() && l.Deadline.Before(deadline) {
 		deadline = l.Deadline
 	}
-	inv := newInvocation(l, deadline, min(r.limits.Response, lambda.MaxResponse),
+	inv := api.NewInvocation(l, deadline, min(r.limits.Response, lambda.MaxResponse),
 		lambda.TraceHeader(l.Trace.TraceID, l.Trace.SpanID, l.Trace.Sampled))
-	i.api.offer(inv)
+	i.api.Offer(inv)
 	timer := time.NewTimer(deadline.Sub(start))
 	defer timer.Stop()
 	var fail *failure
 	select {
-	case <-inv.answered:
+	case <-inv.Answered():
 	case <-i.exited:
 		fail = i.died(l.RequestID, casemate.FailureExit)
 	case <-timer.C:
@@ -208,8 +209,8 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *invocatio
 		}
 	}
 	end := r.pool.cfg.Clock()
-	if inv.settled() { // an answer that came together with the end counts
-		res, err = inv.result(), nil
+	if inv.Settled() { // an answer that came together with the end counts
+		res, err = inv.Result(), nil
 		linger := lingerTime
 		if l.Version.Isolation == casemate.IsolationWarm {
 			linger = warmLingerTime
@@ -230,21 +231,6 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *invocatio
 func cancelled(err error) error {
 	return &casemate.Error{Code: casemate.Unavailable, Message: "the run was ended because its caller went away",
 		Hint: "send it again", Err: err}
-}
-
-// settled reports whether the runtime answered.
-func (inv *invocation) settled() bool {
-	select {
-	case <-inv.answered:
-		return true
-	default:
-		return false
-	}
-}
-
-func (inv *invocation) result() *casemate.Result {
-	a := inv.answer
-	return &casemate.Result{Payload: a.payload, ContentType: a.contentType, Failure: a.failure, Detail: a.detail}
 }
 
 // account fills in what the run used and did. from is when its event was handed over.
@@ -301,11 +287,11 @@ func (i *instance) died(request string, kind casemate.Failure) *failure {
 }
 
 // waitIdle gives a runtime that answered a moment to ask for the next event. false: its process has ended.
-func (i *instance) waitIdle(inv *invocation, d time.Duration) bool {
+func (i *instance) waitIdle(inv *api.Invocation, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
-	case <-inv.idle:
+	case <-inv.Idle():
 	case <-t.C:
 	case <-i.exited:
 		return false

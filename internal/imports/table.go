@@ -34,7 +34,8 @@ var Rooms = []Room{
 	{Path: "catalog", Tier: 1, Ceiling: 900, Only: []string{"", "store", "catalog/route"}},
 	{Path: "catalog/route", Tier: 0, Ceiling: 500, Pure: true, Only: []string{""}},
 	{Path: "catalog/code", Tier: 1, Ceiling: 500, Only: []string{""}},
-	{Path: "sandbox", Tier: 1, Ceiling: 2400, May: []string{"lambda", "sandbox/wasm"}, Never: forSandbox},
+	{Path: "sandbox", Tier: 1, Ceiling: 2400, May: []string{"lambda", "sandbox/api", "sandbox/wasm"}, Never: forSandbox},
+	{Path: "sandbox/api", Tier: 1, Ceiling: 900, Only: []string{"", "lambda", "internal/walls"}, May: []string{"lambda"}},
 	{Path: "sandbox/wasm", Tier: 1, Ceiling: 1500, May: []string{"lambda"}, Never: forSandbox},
 	{Path: "sandbox/wasm/worker", Tier: 0, Ceiling: 600, Only: []string{"sandbox/wasm/module", "sandbox/wasm/wire"}, May: []string{"sandbox/wasm/module", "sandbox/wasm/wire"}},
 	{Path: "sandbox/wasm/wire", Tier: 0, Ceiling: 400, Pure: true, Only: []string{}},
@@ -77,7 +78,7 @@ var Owners = map[string][]string{
 	"github.com/aws/":               {},
 	"os/exec":                       {"sandbox", "cmd/casemate"},
 	"unsafe":                        {"sandbox/jail", "sandbox/jail/stage", "sandbox/wasm"},
-	"net/http":                      {"front/http", "front/admin", "sandbox", "authn", "telemetry", "cmd/casemate"},
+	"net/http":                      {"front/http", "front/admin", "sandbox/api", "authn", "telemetry", "cmd/casemate"},
 }
 
 // inits are the rooms with an init: the early dispatches of re-executed children, before heavy packages wake up.

@@ -1,4 +1,4 @@
-package sandbox
+package api
 
 import (
 	"crypto/rand"
@@ -15,8 +15,8 @@ import (
 // maxExtensions of one sandbox, as on Lambda.
 const maxExtensions = 10
 
-// extensionIdentity is what an extension learns when it registers.
-type extensionIdentity struct {
+// Identity is what an extension learns when it registers.
+type Identity struct {
 	FunctionName    string `json:"functionName"`
 	FunctionVersion string `json:"functionVersion"`
 	Handler         string `json:"handler"`
@@ -26,7 +26,7 @@ type extensionIdentity struct {
 // extensions is the Extensions API (2020-01-01) for internal extensions: those that a runtime or a library registers
 // from inside the function's own process tree. Registering one is also how a Go function asks for SIGTERM.
 type extensions struct {
-	id     extensionIdentity
+	id     Identity
 	mu     sync.Mutex
 	closed bool // to new registrations
 	byID   map[string]*extension
@@ -51,7 +51,7 @@ type tracingHeader struct {
 	Value string `json:"value"`
 }
 
-func newExtensions(id extensionIdentity) *extensions {
+func newExtensions(id Identity) *extensions {
 	return &extensions{id: id, byID: map[string]*extension{}}
 }
 
@@ -63,7 +63,7 @@ func (x *extensions) any() bool {
 }
 
 // invoke tells those who asked of a new event. Registration closes with the first one.
-func (x *extensions) invoke(inv *invocation) {
+func (x *extensions) invoke(inv *Invocation) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.closed = true

@@ -1,4 +1,4 @@
-package sandbox
+package api
 
 import (
 	"bufio"
@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,29 +18,48 @@ import (
 	"casemate/lambda"
 )
 
-// fakeRuntime speaks to a runtimeAPI as a runtime in a sandbox would.
+// fakeRuntime speaks to a Server as a runtime in a sandbox would.
 type fakeRuntime struct {
 	t   *testing.T
-	api *runtimeAPI
-	fx  *effects
+	api *Server
+	fx  *recorder
 	srv *httptest.Server
 }
 
+// recorder keeps the signals that a Server raised.
+type recorder struct {
+	mu   sync.Mutex
+	list []casemate.Effect
+}
+
+func (r *recorder) add(e casemate.Effect) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, e)
+}
+
+func (r *recorder) take() (list []casemate.Effect) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list, r.list = r.list, nil
+	return list
+}
+
 func newFakeRuntime(t *testing.T) *fakeRuntime {
-	fx := &effects{}
-	id := extensionIdentity{FunctionName: "f", FunctionVersion: "1", Handler: "h", AccountID: "1234"}
-	api := newRuntimeAPI(fx, func() time.Time { return time.Unix(0, 0) }, id)
+	fx := &recorder{}
+	id := Identity{FunctionName: "f", FunctionVersion: "1", Handler: "h", AccountID: "1234"}
+	api := New(fx.add, func() time.Time { return time.Unix(0, 0) }, id)
 	srv := httptest.NewUnstartedServer(api)
-	srv.Config = newServer(api)
+	srv.Config = api.http
 	srv.Start()
 	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
 	return &fakeRuntime{t, api, fx, srv}
 }
 
-func (f *fakeRuntime) offer(id string, payload string) *invocation {
-	inv := newInvocation(&casemate.Launch{RequestID: id, ARN: "arn:f", Payload: []byte(payload), ClientContext: `{"a":1}`},
+func (f *fakeRuntime) offer(id string, payload string) *Invocation {
+	inv := NewInvocation(&casemate.Launch{RequestID: id, ARN: "arn:f", Payload: []byte(payload), ClientContext: `{"a":1}`},
 		time.UnixMilli(1234567), lambda.MaxResponse, "Root=1")
-	f.api.offer(inv)
+	f.api.Offer(inv)
 	return inv
 }
 
@@ -86,7 +106,7 @@ func (f *fakeRuntime) want(method, path, body string, status int, text string, h
 
 func (f *fakeRuntime) signals() string {
 	var s []string
-	for _, e := range f.fx.take(time.Time{}) {
+	for _, e := range f.fx.take() {
 		if e.Kind != "runtime-api" || e.Verdict != casemate.Denied {
 			f.t.Errorf("effect %+v", e)
 		}
@@ -203,7 +223,7 @@ func TestItem08InitErrorOnlyBeforeTheFirstNext(t *testing.T) {
 	doc := `{"errorMessage":"x","errorType":"Runtime.ImportModuleError","trace":[]}`
 	f.want("POST", initPath, doc, 202, okBody, lambda.HeaderErrorType, "Runtime.ImportModuleError")
 	<-f.api.initFail
-	if got := string(f.api.initError()); got != doc {
+	if got := string(f.api.InitError()); got != doc {
 		t.Errorf("body %q", got)
 	}
 	f.want("GET", nextPath, "", 403, transition("InitError", "Ready"))
@@ -357,20 +377,6 @@ func TestItem99TelemetryIsDeclined(t *testing.T) {
 	f := newFakeRuntime(t)
 	for _, path := range []string{"/2022-07-01/telemetry", "/2020-08-15/logs"} {
 		f.want("PUT", path, `{}`, 202, `{"errorMessage":"Telemetry API is not supported","errorType":"Telemetry.NotSupported"}`)
-	}
-}
-
-func TestEffectsAreBounded(t *testing.T) {
-	fx := &effects{}
-	for i := range maxEffects + 9 {
-		fx.add(casemate.Effect{Target: fmt.Sprint(i)})
-	}
-	list := fx.take(time.Time{})
-	if len(list) != maxEffects+1 || list[maxEffects].Kind != "flood" {
-		t.Errorf("%d effects, last %+v", len(list), list[len(list)-1])
-	}
-	if n := len(fx.take(time.Time{})); n != 0 {
-		t.Errorf("%d left", n)
 	}
 }
 

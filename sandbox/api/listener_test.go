@@ -1,4 +1,4 @@
-package sandbox
+package api
 
 import (
 	"bufio"
@@ -10,22 +10,23 @@ import (
 	"testing"
 	"time"
 
+	"casemate"
 	"casemate/lambda"
 )
 
-// served is a runtimeAPI behind the listener that a sandbox has.
-func served(t *testing.T) (*runtimeAPI, *boundedListener, func() net.Conn) {
+// served is a Server behind the listener that a sandbox has.
+func served(t *testing.T) (*Server, *boundedListener, func() net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	api := newRuntimeAPI(&effects{}, time.Now, extensionIdentity{})
+	api := New(func(casemate.Effect) {}, time.Now, Identity{})
 	bound := &boundedListener{Listener: l}
-	srv := newServer(api)
+	srv := api.http
 	done := make(chan struct{})
 	go func() { _ = srv.Serve(bound); close(done) }()
-	t.Cleanup(func() { api.close(); srv.Close(); <-done })
+	t.Cleanup(func() { api.Close(); <-done })
 	return api, bound, func() net.Conn {
 		c, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {

@@ -1,8 +1,10 @@
-package sandbox
+// Package api serves the Lambda Runtime API and the Extensions API of one sandbox.
+package api
 
 import (
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -25,16 +27,16 @@ const (
 	stateInitFail runtimeState = "InitError"
 )
 
-// runtimeAPI is the Lambda Runtime API of one sandbox: an HTTP handler over a state machine. Everything that arrives
+// Server is the Lambda Runtime API of one sandbox: an HTTP handler over a state machine. Everything that arrives
 // here was written by untrusted code; nothing it says reaches beyond its own sandbox. It holds one event at a time.
-type runtimeAPI struct {
-	effects *effects
-	now     func() time.Time
-	ext     *extensions
+type Server struct {
+	record func(casemate.Effect)
+	now    func() time.Time
+	ext    *extensions
 
 	mu       sync.Mutex
 	state    runtimeState
-	cur      *invocation
+	cur      *Invocation
 	reading  bool          // an answer to cur is being read
 	failing  bool          // an initialisation error is being read
 	agent    string        // User-Agent of the first client
@@ -43,18 +45,22 @@ type runtimeAPI struct {
 	initFail chan struct{} // closed at /init/error
 	initErr  []byte        // what it said
 	closed   chan struct{}
+	http     *http.Server
 }
 
-func newRuntimeAPI(fx *effects, now func() time.Time, id extensionIdentity) *runtimeAPI {
-	return &runtimeAPI{
-		effects: fx, now: now, ext: newExtensions(id), state: stateStarted,
+// New makes the Runtime API of one sandbox. record takes what is worth a record: signals of clients that are no runtime.
+func New(record func(casemate.Effect), now func() time.Time, id Identity) *Server {
+	a := &Server{
+		record: record, now: now, ext: newExtensions(id), state: stateStarted,
 		wake: make(chan struct{}), ready: make(chan struct{}), initFail: make(chan struct{}), closed: make(chan struct{}),
 	}
+	a.http = newServer(a)
+	return a
 }
 
-// offer hands an event to the runtime; the caller waits on its channels. It must not be called before the last event
+// Offer hands an event to the runtime; the caller waits on its channels. It must not be called before the last event
 // was idle.
-func (a *runtimeAPI) offer(inv *invocation) {
+func (a *Server) Offer(inv *Invocation) {
 	a.mu.Lock()
 	a.cur, a.reading = inv, false
 	close(a.wake)
@@ -63,17 +69,32 @@ func (a *runtimeAPI) offer(inv *invocation) {
 	a.ext.invoke(inv)
 }
 
-// close releases every parked request. It is called once, when the sandbox ends.
-func (a *runtimeAPI) close() { close(a.closed) }
+// Serve serves connections of l, up to a bound, until Close.
+func (a *Server) Serve(l net.Listener) { _ = a.http.Serve(&boundedListener{Listener: l}) }
 
-// initError is the body posted to /init/error, nil when there was none.
-func (a *runtimeAPI) initError() []byte {
+// Close releases every parked request and closes every connection. It is called once, when the sandbox ends.
+func (a *Server) Close() {
+	close(a.closed)
+	_ = a.http.Close() // closes connections; nothing is left to fail
+}
+
+// Ready is closed when the runtime asks for its first event.
+func (a *Server) Ready() <-chan struct{} { return a.ready }
+
+// Failed is closed when the runtime reported that it could not initialise.
+func (a *Server) Failed() <-chan struct{} { return a.initFail }
+
+// Extended reports whether an extension registered.
+func (a *Server) Extended() bool { return a.ext.any() }
+
+// InitError is the body posted to /init/error, nil when there was none.
+func (a *Server) InitError() []byte {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.initErr
 }
 
-func (a *runtimeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header()["Date"] = nil // the peer has a clock; saves a header on every event
 	if rest, ok := strings.CutPrefix(r.URL.Path, lambda.ExtensionPrefix); ok {
 		a.ext.serve(w, r, rest)
@@ -106,7 +127,7 @@ func (a *runtimeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // next parks until there is an event. A runtime that asks again before it answered gets the same event again, as on
 // Lambda; that is how code in the sandbox would read along, so it is recorded.
-func (a *runtimeAPI) next(w http.ResponseWriter, r *http.Request) {
+func (a *Server) next(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	a.sawClient(r)
 	if a.state == stateInitFail {
@@ -138,7 +159,7 @@ func (a *runtimeAPI) next(w http.ResponseWriter, r *http.Request) {
 }
 
 // toReady moves to Ready unless an event is being worked on. The caller holds the lock.
-func (a *runtimeAPI) toReady() {
+func (a *Server) toReady() {
 	switch a.state {
 	case stateStarted:
 		close(a.ready)
@@ -152,7 +173,7 @@ func (a *runtimeAPI) toReady() {
 }
 
 // sawClient raises a signal when another kind of client than the runtime's own speaks. The caller holds the lock.
-func (a *runtimeAPI) sawClient(r *http.Request) {
+func (a *Server) sawClient(r *http.Request) {
 	agent := "client " + r.UserAgent()
 	if a.agent == "" {
 		a.agent = agent
@@ -162,11 +183,11 @@ func (a *runtimeAPI) sawClient(r *http.Request) {
 	}
 }
 
-func (a *runtimeAPI) signal(target, reason string) {
-	a.effects.add(casemate.Effect{At: a.now(), Kind: "runtime-api", Target: target, Reason: reason})
+func (a *Server) signal(target, reason string) {
+	a.record(casemate.Effect{At: a.now(), Kind: "runtime-api", Target: target, Reason: reason})
 }
 
-func writeEvent(w http.ResponseWriter, inv *invocation) {
+func writeEvent(w http.ResponseWriter, inv *Invocation) {
 	h := w.Header()
 	set := func(k, v string) {
 		if v != "" {
@@ -185,7 +206,7 @@ func writeEvent(w http.ResponseWriter, inv *invocation) {
 }
 
 // begin claims the current event for one answer, or writes the refusal.
-func (a *runtimeAPI) begin(w http.ResponseWriter, r *http.Request, id, verb string) *invocation {
+func (a *Server) begin(w http.ResponseWriter, r *http.Request, id, verb string) *Invocation {
 	target := "InvocationResponse"
 	if verb == "error" {
 		target = "InvocationErrorResponse"
@@ -208,7 +229,7 @@ func (a *runtimeAPI) begin(w http.ResponseWriter, r *http.Request, id, verb stri
 }
 
 // finish stores the answer, once.
-func (a *runtimeAPI) finish(inv *invocation, ans answer) {
+func (a *Server) finish(inv *Invocation, ans answer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.cur != inv || a.state != stateRunning {
@@ -219,7 +240,7 @@ func (a *runtimeAPI) finish(inv *invocation, ans answer) {
 }
 
 // abandon lets the runtime answer again after an answer broke off.
-func (a *runtimeAPI) abandon(inv *invocation) {
+func (a *Server) abandon(inv *Invocation) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.cur == inv {
@@ -228,7 +249,7 @@ func (a *runtimeAPI) abandon(inv *invocation) {
 }
 
 // post takes a response or an error for the current event.
-func (a *runtimeAPI) post(w http.ResponseWriter, r *http.Request, id, verb string) {
+func (a *Server) post(w http.ResponseWriter, r *http.Request, id, verb string) {
 	inv := a.begin(w, r, id, verb)
 	if inv == nil {
 		return
@@ -270,7 +291,7 @@ func readAnswer(r *http.Request, verb string, body []byte) answer {
 	return answer{payload: body, contentType: contentType}
 }
 
-func (a *runtimeAPI) postInitError(w http.ResponseWriter, r *http.Request) {
+func (a *Server) postInitError(w http.ResponseWriter, r *http.Request) {
 	if !a.beginInitError(w, r) {
 		return
 	}
@@ -297,7 +318,7 @@ func (a *runtimeAPI) postInitError(w http.ResponseWriter, r *http.Request) {
 }
 
 // beginInitError claims the one body that is read at a time, or writes the refusal.
-func (a *runtimeAPI) beginInitError(w http.ResponseWriter, r *http.Request) bool {
+func (a *Server) beginInitError(w http.ResponseWriter, r *http.Request) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.sawClient(r)
@@ -310,7 +331,7 @@ func (a *runtimeAPI) beginInitError(w http.ResponseWriter, r *http.Request) bool
 }
 
 // lateInitError refuses one that may not come any more. The caller holds the lock.
-func (a *runtimeAPI) lateInitError(w http.ResponseWriter) {
+func (a *Server) lateInitError(w http.ResponseWriter) {
 	a.signal("init/error", "an initialisation error came after initialisation")
 	refuseTransition(w, a.state, string(stateInitFail))
 }

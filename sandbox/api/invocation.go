@@ -1,0 +1,71 @@
+package api
+
+import (
+	"time"
+
+	"casemate"
+)
+
+// Invocation is one event on its way through a sandbox's Runtime API.
+type Invocation struct {
+	id, arn, trace, clientContext, tenant string
+	deadline                              time.Time
+	payload                               []byte
+	limit                                 int64 // answer bytes
+
+	answered chan struct{} // closed when answer is set
+	idle     chan struct{} // closed when the runtime asks for the next event afterwards
+	answer   answer
+}
+
+// answer is what a runtime made of an event. It is written once, before answered is closed.
+type answer struct {
+	payload     []byte
+	contentType string
+	failure     casemate.Failure
+	detail      string
+}
+
+// NewInvocation makes the event of a launch: limit bounds its answer in bytes, trace is the header that names its trace.
+func NewInvocation(l *casemate.Launch, deadline time.Time, limit int64, trace string) *Invocation {
+	return &Invocation{
+		id: l.RequestID, arn: l.ARN, trace: trace, clientContext: l.ClientContext, tenant: l.Tenant,
+		deadline: deadline, payload: l.Payload, limit: limit,
+		answered: make(chan struct{}), idle: make(chan struct{}),
+	}
+}
+
+// Deadline is when its sandbox is killed.
+func (inv *Invocation) Deadline() time.Time { return inv.deadline }
+
+// Answered is closed when the runtime has answered.
+func (inv *Invocation) Answered() <-chan struct{} { return inv.answered }
+
+// Idle is closed when the runtime asks for the next event after its answer.
+func (inv *Invocation) Idle() <-chan struct{} { return inv.idle }
+
+// Result is the answer. It is there once Answered is closed.
+func (inv *Invocation) Result() *casemate.Result {
+	a := inv.answer
+	return &casemate.Result{Payload: a.payload, ContentType: a.contentType, Failure: a.failure, Detail: a.detail}
+}
+
+// Settled reports whether the runtime answered.
+func (inv *Invocation) Settled() bool {
+	select {
+	case <-inv.answered:
+		return true
+	default:
+		return false
+	}
+}
+
+// IsIdle reports whether the runtime asked for the next event after its answer.
+func (inv *Invocation) IsIdle() bool {
+	select {
+	case <-inv.idle:
+		return true
+	default:
+		return false
+	}
+}
