@@ -24,6 +24,7 @@ type SandboxKey struct {
 	ID      string // "ASIA..."
 	Secret  string
 	Token   string
+	ARN     string // of the principal that it makes: arn:aws:sts::...:assumed-role/<role>/<function>
 	Expires time.Time
 }
 

@@ -1,0 +1,111 @@
+package authn
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"casemate"
+)
+
+// runPrincipal begins the ids of functions that call services.
+const runPrincipal = "function/"
+
+// sandboxes holds the key of every sandbox that runs. They live in memory alone: the node's end is theirs.
+type sandboxes struct {
+	place casemate.Place
+	mu    sync.RWMutex
+	keys  map[string]*sandboxKey // by sandbox
+	owner map[string]string      // key id -> sandbox: tells the operator whose key was stolen
+}
+
+type sandboxKey struct {
+	casemate.SandboxKey
+	principal casemate.Principal
+}
+
+// MintSandbox makes the key of a new sandbox of v. It verifies only what that sandbox's own door heard, until it expires
+// or EndSandbox is called, which whoever mints must do.
+func (id *Identity) MintSandbox(v *casemate.Version, life time.Duration) casemate.SandboxKey {
+	b := id.sandboxes
+	k := &sandboxKey{SandboxKey: casemate.SandboxKey{Sandbox: casemate.NewID(), ID: "ASIA" + rand.Text()[:16], Secret: random(30), Token: random(96),
+		Expires: id.cfg.Clock().Add(life)}}
+	account := v.Account
+	if account == "" {
+		account = b.place.Account
+	}
+	// The role's whole name stays in the ARN, where AWS would drop its path: no two roles may look the same to a policy.
+	k.ARN = "arn:aws:sts::" + account + ":assumed-role/" + v.Role + "/" + v.Function
+	k.principal = casemate.Principal{Kind: casemate.KindRun, ID: runPrincipal + v.Function, Account: account, Role: v.Role, ARN: k.ARN, Expires: k.Expires}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.keys[k.Sandbox], b.owner[k.ID] = k, k.Sandbox
+	return k.SandboxKey
+}
+
+// EndSandbox takes a sandbox's key away. Ending one twice, or one that never was, changes nothing.
+func (id *Identity) EndSandbox(sandbox string) {
+	b := id.sandboxes
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if k := b.keys[sandbox]; k != nil {
+		delete(b.owner, k.ID)
+		delete(b.keys, sandbox)
+	}
+}
+
+func random(n int) string {
+	b := make([]byte, n)
+	rand.Read(b) // never fails (crypto/rand, Go 1.24)
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+// globals are the services that sign for us-east-1 wherever they are called from.
+var globals = []string{"budgets", "ce", "cloudfront", "globalaccelerator", "health", "iam", "organizations", "route53", "sts", "support"}
+
+// verify holds a signature against the key of the sandbox whose door heard it. Who got hold of another sandbox's key, or
+// comes too late, is told the same as who invented one.
+func (b *sandboxes) verify(s *casemate.Signed, now time.Time) (*casemate.Principal, error) {
+	if s == nil {
+		return nil, errors.New("a signed credential without its request")
+	}
+	g, err := readSignature(s)
+	if err != nil {
+		return nil, err
+	}
+	b.mu.RLock()
+	k, owner := b.keys[s.Sandbox], b.owner[g.keyID]
+	b.mu.RUnlock()
+	switch {
+	case k == nil:
+		return nil, errors.New("the sandbox has ended")
+	case owner != "" && owner != s.Sandbox:
+		return nil, errors.New("the key is another sandbox's: " + g.keyID)
+	case owner == "":
+		return nil, fmt.Errorf("no sandbox has the key %.40q", g.keyID)
+	case !now.Before(k.Expires):
+		return nil, errors.New("the sandbox's key has expired")
+	case now.Sub(g.at) > sigSkew || g.at.Sub(now) > sigSkew:
+		return nil, plainly("the signature is not of now", "set the clock right and sign each request anew")
+	case g.region != b.place.Region && !(g.region == "us-east-1" && slices.Contains(globals, g.service)):
+		return nil, plainly("the request is signed for another region", "this is "+b.place.Region)
+	}
+	token, err := single(s, headerToken)
+	if err != nil || subtle.ConstantTimeCompare([]byte(token), []byte(k.Token)) != 1 {
+		return nil, errors.New("the session token is not the sandbox's")
+	}
+	want, err := g.sum(s, k.Secret)
+	if err != nil {
+		return nil, err
+	}
+	if subtle.ConstantTimeCompare(want, g.mac[:]) != 1 {
+		return nil, errors.New("the signature is not of this request")
+	}
+	p := k.principal
+	return &p, nil
+}
