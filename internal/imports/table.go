@@ -41,6 +41,7 @@ var Rooms = []Room{
 	{Path: "sandbox/wasm/wire", Tier: 0, Ceiling: 400, Pure: true, Only: []string{}},
 	{Path: "sandbox/wasm/module", Tier: 0, Ceiling: 1400, Pure: true, Only: []string{""}},
 	{Path: "egress", Tier: 1, Ceiling: 1500},
+	{Path: "egress/peek", Tier: 0, Ceiling: 500, Pure: true, Only: []string{}},
 	{Path: "audit", Tier: 1, Ceiling: 1500},
 	{Path: "audit/entry", Tier: 0, Ceiling: 500, Pure: true, Only: []string{""}},
 	{Path: "audit/proof", Tier: 0, Ceiling: 600, Pure: true, Only: []string{}},
