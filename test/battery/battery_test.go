@@ -1,0 +1,142 @@
+package battery
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"casemate"
+	"casemate/deploy"
+	"casemate/deploy/manifest"
+)
+
+// Names of what build makes.
+const (
+	withWalls    = "casemate"
+	withoutWalls = "casemate-nowalls"
+	guestName    = "bootstrap"
+)
+
+// build makes both binaries and the guest, outside of the cell, where modules can be fetched.
+func build(dir string) error {
+	for _, b := range [][]string{{withWalls, "../../cmd/casemate"}, {withoutWalls, "-tags", "nowalls", "../../cmd/casemate"}, {guestName, "./guest"}} {
+		args := append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, b[0])}, b[1:]...)
+		cmd := exec.Command("go", args...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if text, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("building %s: %w\n%s", b[0], err, text)
+		}
+	}
+	return nil
+}
+
+// stage is what all tests share.
+type stage struct {
+	dir   string // with the binaries
+	guest []byte
+	weak  bool // the kernel does not give every wall
+	full  bool
+	world *world
+}
+
+var shared stage
+
+func prisoner(m *testing.M) int {
+	shared.dir, shared.full = os.Getenv(dirVariable), os.Getenv("CASEMATE_FULL") == "1"
+	var err error
+	if shared.guest, err = zipped(filepath.Join(shared.dir, guestName)); err != nil {
+		log.Print(err)
+		return 1
+	}
+	out, err := exec.Command(filepath.Join(shared.dir, withWalls), "doctor", "--json").Output()
+	var d struct{ Ready bool }
+	if jerr := json.Unmarshal(out, &d); jerr != nil {
+		log.Print("casemate doctor: ", err, jerr)
+		return 1
+	}
+	if shared.weak = !d.Ready; shared.weak {
+		log.Print("*** this kernel does not give every wall: the nodes run with --allow-weak-sandbox ***")
+	}
+	if shared.world, err = newWorld(shared.dir); err != nil {
+		log.Print(err)
+		return 1
+	}
+	defer shared.world.close()
+	return m.Run()
+}
+
+// zipped is one program as a deployable archive.
+func zipped(program string) ([]byte, error) {
+	content, err := os.ReadFile(program)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	h := &zip.FileHeader{Name: filepath.Base(program), Method: zip.Store}
+	h.SetMode(0o755)
+	w, err := z.CreateHeader(h)
+	if err == nil {
+		_, err = w.Write(content)
+	}
+	err = errors.Join(err, z.Close())
+	return b.Bytes(), err
+}
+
+// pack makes a bundle as "casemate deploy" does.
+func pack(t *testing.T, files map[string][]byte) []byte {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range files {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, content, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var b bytes.Buffer
+	if _, err := deploy.Pack(dir, manifest.Setting{Place: casemate.DefaultPlace, Now: time.Now()}, deploy.Options{}, &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// app is under attack. The unruly function does what its event says; its neighbour is an honest one.
+const app = `app: battery
+functions:
+  unruly: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, tmp: 8MB, rate: 100000/s burst 100000}
+  second: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, tmp: 8MB, rate: 100000/s burst 100000}
+  neighbour: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, tmp: 8MB, isolation: warm, rate: 100000/s burst 100000}
+routes:
+  POST /unruly: {function: unruly, auth: [key], rate: 100000/s burst 100000}
+  POST /second: {function: second, auth: [key], rate: 100000/s burst 100000}
+  POST /neighbour: {function: neighbour, auth: [key], rate: 100000/s burst 100000}
+roles:
+  caller:
+    grants: [call POST /unruly, call POST /second, call POST /neighbour]
+`
+
+// furnished starts a node of a build with the app on it.
+func furnished(t *testing.T, binary string) *node {
+	t.Helper()
+	n := start(t, binary)
+	if err := n.deploy(pack(t, map[string][]byte{manifest.File: []byte(app), "guest.zip": shared.guest})); err != nil {
+		t.Fatal(err)
+	}
+	var made struct{ Secret string }
+	if err := n.call("keys.create", map[string]string{"name": "battery", "role": "caller"}, &made); err != nil {
+		t.Fatal(err)
+	}
+	n.key = made.Secret
+	return n
+}

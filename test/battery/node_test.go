@@ -1,0 +1,225 @@
+package battery
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"casemate"
+	"casemate/front/admin"
+)
+
+// patience bounds every wait for something that must come: it ends a test that would hang, and asserts no speed.
+const patience = 2 * time.Minute
+
+// node is a running `casemate up`.
+type node struct {
+	t     *testing.T
+	dir   string
+	cmd   *exec.Cmd
+	errs  *said
+	url   string
+	key   string
+	admin *admin.Client
+	calls *http.Client
+	ended chan struct{} // closed when the process is gone; err is set then
+	err   error
+}
+
+// said keeps what a process writes; it may be read while the process runs.
+type said struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// start starts a node of a build and waits until it is up.
+func start(t *testing.T, binary string) *node {
+	t.Helper()
+	dir, err := os.MkdirTemp(shared.dir, "n") // a short path: the socket's has 107 bytes at most
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	args := []string{"up", "--json", "--http", "127.0.0.1:0", "--https", "", "--log-level", "warn", "--stop-grace", "2s", "--source-rate", "100000/s burst 100000"}
+	if shared.weak || binary == withoutWalls {
+		args = append(args, "--allow-weak-sandbox")
+	}
+	n := &node{t: t, dir: filepath.Join(dir, "n"), errs: &said{}, ended: make(chan struct{})}
+	n.cmd = exec.Command(filepath.Join(shared.dir, binary), args...)
+	n.cmd.Env = append(os.Environ(), "CASEMATE_DIR="+n.dir, "BATTERY_CANARY="+shared.world.token)
+	n.cmd.Stderr = n.errs
+	out, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.cmd.Stdout = w
+	if err := n.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	go func() {
+		n.err = n.cmd.Wait()
+		close(n.ended)
+	}()
+	t.Cleanup(func() { n.stop(); out.Close() })
+	var at struct {
+		HTTP   []string
+		Socket string
+	}
+	if err := json.NewDecoder(out).Decode(&at); err != nil {
+		<-n.ended
+		t.Fatalf("%s did not come up: %v, %v\n%s", binary, err, n.err, n.errs)
+	}
+	n.url = at.HTTP[0]
+	if n.admin, err = admin.Dial(at.Socket); err != nil {
+		t.Fatal(err)
+	}
+	n.calls = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	return n
+}
+
+// stop ends the node as an operator does.
+func (n *node) stop() {
+	_ = n.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
+	select {
+	case <-n.ended:
+	case <-time.After(patience):
+		_ = n.cmd.Process.Kill()
+		<-n.ended
+		n.t.Error("told to stop, the node did not end")
+	}
+	if n.calls != nil {
+		n.calls.CloseIdleConnections()
+		n.admin.Close()
+	}
+	if n.t.Failed() {
+		said := n.errs.String()
+		n.t.Logf("the node said:\n%s", said[max(0, len(said)-6000):])
+	}
+}
+
+// run runs a verb on the node's folder; it has to end well.
+func (n *node) run(args ...string) string {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, n.cmd.Path, args...)
+	cmd.Env = append(os.Environ(), "CASEMATE_DIR="+n.dir)
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		n.t.Fatalf("casemate %s: %v\n%s", strings.Join(args, " "), err, exit.Stderr)
+	}
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return string(out)
+}
+
+// call asks a built-in operation.
+func (n *node) call(operation string, in, out any) error {
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	defer cancel()
+	return n.admin.Call(ctx, operation, in, out)
+}
+
+// deploy applies a bundle; a refusal is given back.
+func (n *node) deploy(bundle []byte) error {
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	defer cancel()
+	return n.admin.Upload(ctx, "deploy.apply", bytes.NewReader(bundle), nil)
+}
+
+// reply is what an unruly function says of itself, and what the caller saw of it.
+type reply struct {
+	Worked bool   `json:"worked"`
+	Detail string `json:"detail"`
+	Absent bool   `json:"absent"`
+
+	Status int    `json:"-"`
+	ID     string `json:"-"` // the node's name of the event
+}
+
+// send hands an order to a function and waits for what comes of it. A function that ended before it answered has said
+// nothing: that is no error here.
+func (n *node) send(ctx context.Context, function string, order map[string]string) (reply, error) {
+	body, err := json.Marshal(order)
+	if err != nil {
+		return reply{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, "POST", n.url+"/"+function, bytes.NewReader(body))
+	if err != nil {
+		return reply{}, err
+	}
+	r.Header.Set("x-api-key", n.key)
+	resp, err := n.calls.Do(r)
+	if err != nil {
+		return reply{}, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return reply{}, err
+	}
+	a := reply{Status: resp.StatusCode, ID: resp.Header.Get("X-Amzn-Requestid")}
+	if a.Status == http.StatusOK {
+		if err := json.Unmarshal(text, &a); err != nil {
+			return a, fmt.Errorf("%s answered %q: %w", function, text, err)
+		}
+		return a, nil
+	}
+	a.Detail = fmt.Sprintf("%d %s", a.Status, strings.TrimSpace(string(text)))
+	return a, nil
+}
+
+// record reads the record of an event; it has to be there.
+func (n *node) record(t *testing.T, id string) casemate.Record {
+	t.Helper()
+	var e struct{ Record casemate.Record }
+	if err := n.call("audit.show", map[string]string{"id": id}, &e); err != nil {
+		t.Fatalf("the record of %s: %v", id, err)
+	}
+	return e.Record
+}
+
+// resident is the node's own memory in bytes.
+func (n *node) resident(t *testing.T) int64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "VmRSS:")
+	kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kb << 10
+}
