@@ -40,6 +40,9 @@ var Rooms = []Room{
 	{Path: "sandbox/wasm/worker", Tier: 0, Ceiling: 600, Only: []string{"sandbox/wasm/module", "sandbox/wasm/wire"}, May: []string{"sandbox/wasm/module", "sandbox/wasm/wire"}},
 	{Path: "sandbox/wasm/wire", Tier: 0, Ceiling: 400, Pure: true, Only: []string{}},
 	{Path: "sandbox/wasm/module", Tier: 0, Ceiling: 1400, Pure: true, Only: []string{""}},
+	{Path: "egress/service", Tier: 1, Ceiling: 700, Only: []string{""}},
+	{Path: "service/sts", Tier: 1, Ceiling: 60, Pure: true, Only: []string{""}},
+	{Path: "service/lambda", Tier: 1, Ceiling: 200, Pure: true, Only: []string{""}},
 	{Path: "egress", Tier: 1, Ceiling: 1500},
 	{Path: "egress/peek", Tier: 0, Ceiling: 500, Pure: true, Only: []string{}},
 	{Path: "audit", Tier: 1, Ceiling: 1500},
@@ -48,7 +51,8 @@ var Rooms = []Room{
 	{Path: "meter", Tier: 1, Ceiling: 600},
 	{Path: "journal", Tier: 1, Ceiling: 450, Only: []string{""}},
 	{Path: "telemetry", Tier: 1, Ceiling: 900},
-	{Path: "sandbox/jail", Tier: 0, Ceiling: 1200, Only: []string{"sandbox/jail/stage", "sandbox/jail/cgroup", "internal/walls"}},
+	{Path: "sandbox/jail", Tier: 0, Ceiling: 1200, Only: []string{"sandbox/jail/stage", "sandbox/jail/cgroup", "sandbox/jail/calls", "internal/walls"}},
+	{Path: "sandbox/jail/calls", Tier: -1, Ceiling: 450, Only: []string{"internal/walls"}},
 	{Path: "sandbox/jail/stage", Tier: -1, Ceiling: 1300, Only: []string{"internal/walls"}},
 	{Path: "sandbox/jail/cgroup", Tier: -1, Ceiling: 500, Only: []string{"internal/walls"}},
 	{Path: "internal/walls", Tier: -2, Ceiling: 10, Pure: true, Only: []string{}},
@@ -67,8 +71,8 @@ var Exempt = []string{"internal/casetest", "bench", "examples", "sdk", "test"}
 var Owners = map[string][]string{
 	"github.com/nats-io/":           {"store/commit"},
 	"github.com/tetratelabs/wazero": {"sandbox/wasm/worker"},
-	"golang.org/x/sys":              {"sandbox/jail", "sandbox/jail/stage", "sandbox/jail/cgroup", "sandbox/wasm", "sandbox/wasm/worker", "store"},
-	"golang.org/x/net/bpf":          {"sandbox/jail"},
+	"golang.org/x/sys":              {"sandbox/jail", "sandbox/jail/stage", "sandbox/jail/cgroup", "sandbox/jail/calls", "sandbox/wasm", "sandbox/wasm/worker", "store"},
+	"golang.org/x/net/bpf":          {"sandbox/jail/calls"},
 	"github.com/landlock-lsm/":      {"sandbox/jail"},
 	"golang.org/x/net/dns":          {"egress"},
 	"github.com/santhosh-tekuri/":   {"shield"},
@@ -79,7 +83,7 @@ var Owners = map[string][]string{
 	"github.com/aws/":               {},
 	"os/exec":                       {"sandbox", "cmd/casemate"},
 	"unsafe":                        {"sandbox/jail", "sandbox/jail/stage", "sandbox/wasm"},
-	"net/http":                      {"front/http", "front/admin", "sandbox/api", "authn", "telemetry", "cmd/casemate"},
+	"net/http":                      {"front/http", "front/admin", "sandbox/api", "authn", "telemetry", "egress/service", "cmd/casemate"},
 }
 
 // inits are the rooms with an init: the early dispatches of re-executed children, before heavy packages wake up.

@@ -1,0 +1,190 @@
+// Package service is the AWS endpoint inside a sandbox. SDKs are pointed at it by their environment and sign with a key
+// of this sandbox alone; what it hears it hands to the corridor as an event of the function's role, and what comes back it
+// writes in the words of the service that was asked. A service that the platform does not have answers AccessDenied, as
+// the service itself would.
+package service
+
+import (
+	"context"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"casemate"
+)
+
+// Address is where SDKs find the endpoint, in the sandbox's own network namespace.
+const Address = host + ":80"
+
+const host = "169.254.100.3"
+
+// Bounds of one endpoint: a sandbox can only starve itself.
+const (
+	maxConns  = 64       // connections; more wait in the backlog
+	maxCalls  = 16       // requests being worked on; more wait
+	maxHeader = 64 << 10 // bytes of all headers: a session token takes 128 of them
+	maxBody   = 6 << 20  // bytes of any body: Lambda's, the largest of the services here
+	askBody   = 1 << 20  // bytes of the body of an operation that says no bound
+	readTime  = 30 * time.Second
+	writeTime = 30 * time.Second
+	idleTime  = 10 * time.Minute // as long as an idle sandbox lives: SDKs keep connections
+)
+
+// Direct answers operations that are events of their own rather than operations of the platform: Lambda's Invoke.
+type Direct struct {
+	// Event makes the event of a request. nil without an error: the service has no such operation here. The caller fills
+	// in whose event it is.
+	Event func(place casemate.Place, s *casemate.Signed, body []byte) (*casemate.Event, error)
+	// Answer says what a result looks like to the SDK.
+	Answer func(s *casemate.Signed, res *casemate.Result) (status int, header map[string]string, body []byte)
+}
+
+// Config is what all endpoints of a node share. Handle is needed.
+type Config struct {
+	Handle     casemate.Handler               // the corridor
+	Operations map[string]*casemate.Operation // by ID
+	Direct     map[string]Direct              // by service
+	Place      casemate.Place                 // zero: casemate.DefaultPlace
+	Clock      func() time.Time               // nil: time.Now
+}
+
+// Endpoint is one sandbox's. Its methods may be called from any goroutine. Close it.
+type Endpoint struct {
+	cfg    Config
+	key    casemate.SandboxKey
+	arn    string // of the function
+	record func(casemate.Effect)
+	server *http.Server
+	calls  chan struct{} // a place for each request being worked on
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	launch *casemate.Launch // whose run it is
+	begun  bool             // a run has begun: before that, the function initialises
+	closed bool
+	served sync.WaitGroup
+}
+
+// New makes the endpoint of a sandbox of v with its key. record takes what the sandbox asked for; it must not block and is
+// not called any more when Close has returned.
+func New(cfg Config, v *casemate.Version, key casemate.SandboxKey, record func(casemate.Effect)) *Endpoint {
+	if cfg.Place == (casemate.Place{}) {
+		cfg.Place = casemate.DefaultPlace
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	e := &Endpoint{cfg: cfg, key: key, arn: v.ARN, record: record, calls: make(chan struct{}, maxCalls), ctx: ctx, cancel: cancel}
+	e.server = &http.Server{Handler: e, ReadHeaderTimeout: readTime, ReadTimeout: readTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0), // what it would say, the sandbox chooses
+		BaseContext: func(net.Listener) context.Context { return ctx }}
+	return e
+}
+
+// Env are the variables that lead SDKs here, and nowhere else for credentials.
+func (e *Endpoint) Env() map[string]string {
+	return map[string]string{
+		"AWS_ENDPOINT_URL": "http://" + host, "AWS_REGION": e.cfg.Place.Region, "AWS_DEFAULT_REGION": e.cfg.Place.Region,
+		"AWS_ACCESS_KEY_ID": e.key.ID, "AWS_SECRET_ACCESS_KEY": e.key.Secret, "AWS_SESSION_TOKEN": e.key.Token,
+		"AWS_EC2_METADATA_DISABLED": "true",
+	}
+}
+
+// Serve takes over the listener and returns at once. One given to a closed endpoint is closed.
+func (e *Endpoint) Serve(l net.Listener) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		_ = l.Close() // never served
+		return
+	}
+	e.served.Go(func() { _ = e.server.Serve(newBounded(l, maxConns)) }) // ends with Close
+}
+
+// Begin says whose run it is from now on; nil: nobody's, and what is asked is refused until the next. Before the first
+// Begin the function initialises, and asks for itself.
+func (e *Endpoint) Begin(l *casemate.Launch) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.launch, e.begun = l, true
+}
+
+// Close ends what is being worked on and returns when nothing of the endpoint runs any more. Closing twice is no error.
+func (e *Endpoint) Close() {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	e.cancel()
+	_ = e.server.Close() // closes listeners and connections; nothing is left to fail
+	e.served.Wait()
+}
+
+// enter takes a place among the requests; false when the endpoint closes or the client goes first.
+func (e *Endpoint) enter(ctx context.Context) bool {
+	select {
+	case e.calls <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		<-e.calls
+		return false
+	}
+	e.served.Add(1)
+	return true
+}
+
+func (e *Endpoint) leave() {
+	<-e.calls
+	e.served.Done()
+}
+
+// ServeHTTP hears one request of an SDK.
+func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !e.enter(r.Context()) {
+		return
+	}
+	defer e.leave()
+	w.Header()["Date"] = nil // the peer has a clock
+	c := e.hear(w, r)
+	c.run(r.Context())
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime)) // fails nowhere but in tests without a connection
+	c.write(w)
+	_, _ = io.CopyN(io.Discard, r.Body, maxBody) // a client that is still sending reads no answer; what fails here ended
+}
+
+// run's place in the causal chain.
+type lineage struct {
+	parent, chain string
+	depth         int
+	trace         casemate.Trace
+	nobody        bool // no run is going on
+}
+
+func (e *Endpoint) lineage() lineage {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := e.launch
+	if l == nil {
+		return lineage{nobody: e.begun, depth: 1, trace: casemate.NewTrace()}
+	}
+	from := lineage{parent: l.RequestID, chain: l.RequestID, depth: 1, trace: l.Trace.Child()}
+	if ev := l.Event; ev != nil {
+		from.depth = ev.Depth + 1
+		if ev.Chain != "" {
+			from.chain = ev.Chain
+		}
+		if ev.Source == casemate.SourceAsync { // each attempt has a record of its own
+			from.parent += "#" + strconv.Itoa(ev.Attempt)
+		}
+	}
+	return from
+}

@@ -1,0 +1,138 @@
+package service
+
+import (
+	_ "embed"
+	"strings"
+
+	"casemate"
+)
+
+// protocol is how a service and its SDKs speak (https://smithy.io/2.0/aws/protocols/index.html).
+type protocol string
+
+const (
+	json10    protocol = "json-1.0"
+	json11    protocol = "json-1.1"
+	jsonQuery protocol = "json-1.0-query" // JSON, with the error codes of the query protocol in a header beside
+	query     protocol = "query"
+	ec2       protocol = "ec2"
+	restJSON  protocol = "rest-json"
+	restXML   protocol = "rest-xml"
+	s3        protocol = "s3" // REST and XML, with an error document of its own
+	cbor      protocol = "cbor"
+)
+
+func (p protocol) json() bool { return strings.HasPrefix(string(p), "json-") }
+
+// known is what is known of a service.
+type known struct {
+	name     string // in the signature's scope
+	protocol protocol
+	prefix   string // of its IAM actions
+}
+
+//go:embed services.txt
+var services string
+
+// lookup finds a service by its name in a signature's scope. One that is not in the list is taken for a REST service.
+func lookup(name string) known {
+	for line := range strings.Lines(services) {
+		f := strings.Fields(line)
+		if len(f) == 3 && f[0] == name {
+			return known{f[0], protocol(f[1]), f[2]}
+		}
+	}
+	return known{name: name, protocol: restJSON, prefix: name}
+}
+
+// speaks refines a service's protocol by what the request shows: SDKs move from one to another with their versions.
+func (k known) speaks(s *casemate.Signed) protocol {
+	header := func(name string) string {
+		if v := s.Header[name]; len(v) > 0 {
+			return v[0]
+		}
+		return ""
+	}
+	contentType, target := header("content-type"), header("x-amz-target")
+	switch {
+	case header("smithy-protocol") == "rpc-v2-cbor":
+		return cbor
+	case target != "" && k.protocol.json():
+		return k.protocol
+	case target != "" && contentType == "application/x-amz-json-1.0":
+		return json10
+	case target != "" && contentType == "application/x-amz-json-1.1":
+		return json11
+	case k.protocol.json() && strings.HasPrefix(contentType, form):
+		return query
+	}
+	return k.protocol
+}
+
+// form is the content type of the query protocols.
+const form = "application/x-www-form-urlencoded"
+
+// status is what a refusal is answered with: the JSON protocols know 400 and 500 alone.
+func (p protocol) status(c casemate.Code) int {
+	switch {
+	case p.json() && c.HTTP() < 500:
+		return 400
+	case c == casemate.Unauthenticated:
+		return 403
+	case p == query && c == casemate.Exhausted, p == ec2 && c == casemate.Exhausted:
+		return 400
+	}
+	return c.HTTP()
+}
+
+// code is the word for a refusal in this protocol.
+func (p protocol) code(e *casemate.Error) string {
+	if e.AWS != "" {
+		return e.AWS
+	}
+	switch p {
+	case restJSON:
+		return e.Code.AWS()
+	case query, restXML, s3, ec2:
+		return p.plain(e.Code)
+	}
+	switch e.Code {
+	case casemate.Invalid:
+		return "ValidationException"
+	case casemate.Exhausted:
+		return "ThrottlingException"
+	case casemate.Fault:
+		return "InternalServerError"
+	}
+	return e.Code.AWS()
+}
+
+// plain are the codes of the older protocols, which do not end in Exception.
+func (p protocol) plain(c casemate.Code) string {
+	switch c {
+	case casemate.Forbidden:
+		if p == ec2 {
+			return "UnauthorizedOperation"
+		}
+		return "AccessDenied"
+	case casemate.Unauthenticated:
+		switch p {
+		case ec2:
+			return "AuthFailure"
+		case s3:
+			return "InvalidAccessKeyId"
+		}
+		return "InvalidClientTokenId"
+	case casemate.Invalid:
+		return "ValidationError"
+	case casemate.Exhausted:
+		return "Throttling"
+	case casemate.NotFound:
+		return "ResourceNotFound"
+	case casemate.TooLarge:
+		return "RequestEntityTooLarge"
+	case casemate.Unavailable, casemate.Timeout:
+		return "ServiceUnavailable"
+	}
+	return "InternalFailure"
+}

@@ -1,0 +1,93 @@
+package service
+
+import (
+	"context"
+	"strings"
+
+	"casemate"
+)
+
+// run takes the event through the corridor, tells the run that it belongs to, and makes the reply.
+func (c *call) run(ctx context.Context) {
+	var res *casemate.Result
+	err := c.refused
+	if err == nil {
+		var failed error
+		res, failed = c.e.cfg.Handle(ctx, c.event)
+		err = casemate.AsError(failed)
+	}
+	if err == nil {
+		err = c.answer(res)
+	}
+	if err != nil {
+		c.reply = c.protocol.refusal(c.spoken(err), c.id)
+	}
+	c.tell(res, err)
+}
+
+// answer writes a result in the words of the service.
+func (c *call) answer(res *casemate.Result) *casemate.Error {
+	if c.direct.Answer != nil {
+		var r reply
+		r.status, r.header, r.body = c.direct.Answer(c.signed, res)
+		if r.header == nil {
+			r.header = map[string]string{}
+		}
+		r.header["X-Amzn-Requestid"] = c.id
+		c.reply = r
+		return nil
+	}
+	r, err := c.protocol.success(c.asked, namespace(c.service.name, c.version()), c.id, res.Payload)
+	c.reply = r
+	return casemate.AsError(err)
+}
+
+// version is the API version that a request of the query protocol names.
+func (c *call) version() string {
+	if v := c.parameters().Get("Version"); word(v, 10) {
+		return v
+	}
+	return ""
+}
+
+// namespace is that of a query service's XML.
+func namespace(service, version string) string {
+	return "https://" + service + ".amazonaws.com/doc/" + version + "/"
+}
+
+// spoken is a refusal as the caller hears it. Why, and what would allow it, is the operator's to know.
+func (c *call) spoken(err *casemate.Error) *casemate.Error {
+	said := *err
+	if err.Code == casemate.Forbidden && err.AWS == "" && c.event != nil {
+		said.Message = "User: " + c.e.key.ARN + " is not authorized to perform: " + c.event.Action
+		if c.event.Resource != "" {
+			said.Message += " on resource: " + c.event.Resource
+		}
+	}
+	if err.Code == casemate.Unauthenticated && err.AWS == "" && err.Err != nil { // a refusal without its reason
+		said.Message = "The security token included in the request is invalid."
+	}
+	return &said
+}
+
+// tell adds the effect to the record of the run that asked.
+func (c *call) tell(res *casemate.Result, err *casemate.Error) {
+	f := casemate.Effect{At: c.e.cfg.Clock(), Kind: casemate.EffectService, Target: c.service.prefix + ":" + c.asked, Verdict: casemate.Allowed,
+		Out: int64(len(c.body)), In: int64(len(c.reply.body))}
+	if e := c.event; e != nil {
+		f.Target = strings.TrimSpace(e.Action + " " + e.Resource)
+	}
+	if res != nil && res.Failure != casemate.FailureNone {
+		f.Reason = "the function failed: " + string(res.Failure)
+	}
+	if err != nil {
+		f.Reason = err.Code.String() + ": " + err.Message
+		switch err.Code {
+		case casemate.Forbidden:
+			f.Verdict, f.Grant = casemate.Denied, err.Hint
+		case casemate.Unauthenticated, casemate.Exhausted, casemate.Unavailable, casemate.TooLarge, casemate.Fault:
+			f.Verdict = casemate.Denied
+		}
+	}
+	c.e.record(f)
+}
