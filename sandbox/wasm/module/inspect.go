@@ -143,11 +143,12 @@ func (in *inspection) judge() (Info, error) {
 	info := Info{MinPages: in.min, MaxPages: in.max, Imports: in.imports, Exports: in.names}
 	_, command := in.exports[ExportStart]
 	_, handle := in.exports[ExportHandle]
+	_, init := in.exports[ExportInitialize]
 	_, info.Reseed = in.exports[ExportReseed]
 	wanted := map[string]signature{ExportStart: sigNone, ExportInitialize: sigNone, ExportAlloc: sigAlloc, ExportHandle: sigHandle,
 		ExportReseed: sigReseed}
 	switch {
-	case command && handle:
+	case command && handle && init: // a program of the SDK that was built as a command exports the reactor's calls idly
 		return Info{}, refusedf("export one of them", "the module exports both %s and %s", ExportStart, ExportHandle)
 	case command:
 		info.Kind = Command

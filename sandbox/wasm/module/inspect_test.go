@@ -48,7 +48,7 @@ func TestInspectRefuses(t *testing.T) {
 		"bad UTF-8":         {bytes.Replace(hello, []byte("fd_write"), []byte("fd_writ\xff"), 1), "malformed"},
 		"_start with a sum": {startOf(guests.Func{Export: ExportStart, Params: []byte{guests.I32}}), "_start has the wrong type"},
 		"handle alone":      {startOf(handle), "without casemate_alloc"},
-		"both": {guests.Module{Funcs: []guests.Func{handle, {Export: ExportStart}}, Min: 1}.Bytes(),
+		"both": {guests.Module{Funcs: []guests.Func{handle, {Export: ExportStart}, {Export: ExportInitialize}}, Min: 1}.Bytes(),
 			"exports both"},
 		"alloc of nothing": {guests.Module{Funcs: []guests.Func{handle, {Export: ExportAlloc}}, Min: 1}.Bytes(), "casemate_alloc has the wrong type"},
 		"hidden memory":    {bytes.Replace(hello, []byte("memory"), []byte("nemory"), 1), "exports no memory"},
