@@ -18,6 +18,8 @@ const (
 	KindSetup  Kind = 'S' // node -> worker, once, first
 	KindEvent  Kind = 'E' // node -> worker; the next is begun when the answer to the one before is written
 	KindReady  Kind = 'R' // worker -> node: set up
+	KindState  Kind = 'W' // worker -> node: why events get fresh instances from now on; no text when they are rewound
+	KindReturn Kind = 'B' // worker -> node: an event that was not begun, because the one before it takes long
 	KindFault  Kind = 'F' // worker -> node: the set-up failed, with the reason
 	KindObject Kind = 'C' // worker -> node, compile step only: a piece of compiled code
 	KindLog    Kind = 'L' // worker -> node: what the guest wrote to its log
@@ -28,14 +30,14 @@ const (
 const (
 	PageSize = 64 << 10 // of WebAssembly
 
-	LengthSize   = 4                                          // in front of every frame
-	AnswerHeader = LengthSize + 1 + 8 + 1 + 4 + 8 + 8 + 4 + 4 // up to and including the payload's length
-	EventHeader  = LengthSize + 1 + 8 + 8 + 4                 // up to the payload
-	SetupLimit   = 1 << 20                                    // setup frame: paths and environment
-	ObjectChunk  = 1 << 20                                    // compiled code travels in pieces of this size
-	DetailLimit  = 4 << 10                                    // text of a failure
-	LogChunk     = 32 << 10                                   // one log frame
-	KeepBuffer   = 1 << 20                                    // a reader's buffer above this is given back after use
+	LengthSize   = 4                                              // in front of every frame
+	AnswerHeader = LengthSize + 1 + 8 + 1 + 4 + 8 + 8 + 8 + 4 + 4 // up to and including the payload's length
+	EventHeader  = LengthSize + 1 + 8 + 8 + 4                     // up to the payload
+	SetupLimit   = 1 << 20                                        // setup frame: paths and environment
+	ObjectChunk  = 1 << 20                                        // compiled code travels in pieces of this size
+	DetailLimit  = 4 << 10                                        // text of a failure
+	LogChunk     = 32 << 10                                       // one log frame
+	KeepBuffer   = 1 << 20                                        // a reader's buffer above this is given back after use
 )
 
 // ErrFrame is in the chain of every error about a frame that does not parse.
@@ -110,22 +112,34 @@ func (f *Reader) fill(n int) error {
 // Setup is the first frame: everything a worker must know about its one module.
 type Setup struct {
 	Compile  bool   // compile, send the compiled code back, exit
+	Keep     bool   // one instance serves event after event and is not rewound in between
 	Module   string // path of the module as the worker sees it
 	Cache    string // directory of compiled code as the worker sees it
 	Pages    uint32 // most linear memory, in pages of 64 KiB
 	Request  uint32 // most bytes of an event
 	Response uint32 // most bytes of an answer
 	LogBytes uint32 // most bytes of log an event may write
+	Snapshot uint32 // most pages that a snapshot may hold
+	Begin    int64  // nanoseconds that initialising before the first event may take
+	Timeout  int64  // nanoseconds that an event may take
 	Env      []string
+}
+
+// setupNumbers are the fields of a set-up that are four bytes each; one more follows them, the count of Env.
+func (s *Setup) setupNumbers() [5]*uint32 {
+	return [...]*uint32{&s.Pages, &s.Request, &s.Response, &s.LogBytes, &s.Snapshot}
 }
 
 // Frame is the whole frame.
 func (s *Setup) Frame() []byte {
 	b := make([]byte, LengthSize, 256)
-	b = append(b, byte(KindSetup), flag(s.Compile))
-	for _, n := range [...]uint32{s.Pages, s.Request, s.Response, s.LogBytes, uint32(len(s.Env))} {
-		b = binary.LittleEndian.AppendUint32(b, n)
+	b = append(b, byte(KindSetup), flag(s.Compile)|flag(s.Keep)<<1)
+	for _, n := range s.setupNumbers() {
+		b = binary.LittleEndian.AppendUint32(b, *n)
 	}
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(s.Env)))
+	b = binary.LittleEndian.AppendUint64(b, uint64(s.Begin))
+	b = binary.LittleEndian.AppendUint64(b, uint64(s.Timeout))
 	b = appendText(appendText(b, s.Module), s.Cache)
 	for _, e := range s.Env {
 		b = appendText(b, e)
@@ -135,15 +149,21 @@ func (s *Setup) Frame() []byte {
 
 // ParseSetup reads the body of a frame of its kind.
 func ParseSetup(body []byte) (*Setup, error) {
-	if len(body) < 1+5*4 || body[0] > 1 {
+	s := &Setup{}
+	numbers := s.setupNumbers()
+	if len(body) < 1+4*len(numbers)+4+2*8 || body[0] > 3 {
 		return nil, fmt.Errorf("%w: setup", ErrFrame)
 	}
-	s := &Setup{Compile: body[0] == 1}
-	var count uint32
+	s.Compile, s.Keep = body[0]&1 != 0, body[0]&2 != 0
 	body = body[1:]
-	for _, p := range [...]*uint32{&s.Pages, &s.Request, &s.Response, &s.LogBytes, &count} {
+	for _, p := range numbers {
 		*p = binary.LittleEndian.Uint32(body)
 		body = body[4:]
+	}
+	count := binary.LittleEndian.Uint32(body)
+	s.Begin, s.Timeout = int64(binary.LittleEndian.Uint64(body[4:])), int64(binary.LittleEndian.Uint64(body[12:]))
+	if body = body[20:]; s.Begin < 0 || s.Timeout < 0 {
+		return nil, fmt.Errorf("%w: setup of negative time", ErrFrame)
 	}
 	var ok bool
 	if s.Module, body, ok = cutText(body); !ok {
@@ -204,7 +224,7 @@ const (
 	StatusTrap            // the module trapped, or broke the reactor's contract
 	StatusMemory          // it failed after being refused more memory
 	StatusTooLarge        // it answered more than the bound
-	StatusLate            // the deadline had passed before it started
+	StatusLate            // the deadline passed, before it started or while it ran
 	StatusInit            // no instance could be made
 	statuses
 )
@@ -216,6 +236,7 @@ type Answer struct {
 	Exit    uint32
 	CPU     int64  // nanoseconds the worker process used from event to answer
 	Wall    int64  // nanoseconds from its begin to its end
+	Fuel    int64  // what it executed, in the units of package module
 	Pages   uint32 // most linear memory in use
 	Payload []byte
 	Detail  string
@@ -231,8 +252,9 @@ func FinishAnswer(b []byte, a *Answer) []byte {
 	binary.LittleEndian.PutUint32(h[14:], a.Exit)
 	binary.LittleEndian.PutUint64(h[18:], uint64(a.CPU))
 	binary.LittleEndian.PutUint64(h[26:], uint64(a.Wall))
-	binary.LittleEndian.PutUint32(h[34:], a.Pages)
-	binary.LittleEndian.PutUint32(h[38:], uint32(payload))
+	binary.LittleEndian.PutUint64(h[34:], uint64(a.Fuel))
+	binary.LittleEndian.PutUint32(h[42:], a.Pages)
+	binary.LittleEndian.PutUint32(h[46:], uint32(payload))
 	return sealFrame(append(b, a.Detail[:min(len(a.Detail), DetailLimit)]...))
 }
 
@@ -244,14 +266,52 @@ func ParseAnswer(body []byte) (Answer, error) {
 	}
 	a := Answer{Seq: binary.LittleEndian.Uint64(body), Status: Status(body[8]), Exit: binary.LittleEndian.Uint32(body[9:]),
 		CPU: int64(binary.LittleEndian.Uint64(body[13:])), Wall: int64(binary.LittleEndian.Uint64(body[21:])),
-		Pages: binary.LittleEndian.Uint32(body[29:])}
-	n := int64(binary.LittleEndian.Uint32(body[33:]))
+		Fuel: int64(binary.LittleEndian.Uint64(body[29:])), Pages: binary.LittleEndian.Uint32(body[37:])}
+	n := int64(binary.LittleEndian.Uint32(body[41:]))
 	rest := body[fixed:]
-	if a.Status >= statuses || a.CPU < 0 || a.Wall < 0 || n > int64(len(rest)) || int64(len(rest))-n > DetailLimit {
+	if a.Status >= statuses || a.CPU < 0 || a.Wall < 0 || a.Fuel < 0 || n > int64(len(rest)) || int64(len(rest))-n > DetailLimit {
 		return Answer{}, fmt.Errorf("%w: answer", ErrFrame)
 	}
 	a.Payload, a.Detail = rest[:n], string(rest[n:])
 	return a, nil
+}
+
+// Ready is what a worker says of itself when it is set up.
+type Ready struct {
+	CPU   int64  // nanoseconds the process used until now
+	Fresh string // why events get fresh instances; empty when they are rewound, or kept
+}
+
+// Frame is the whole frame.
+func (r *Ready) Frame() []byte {
+	b := binary.LittleEndian.AppendUint64(nil, uint64(r.CPU))
+	return TextFrame(nil, KindReady, append(b, r.Fresh[:min(len(r.Fresh), DetailLimit)]...))
+}
+
+// ParseReady reads the body of a frame of its kind.
+func ParseReady(body []byte) (Ready, error) {
+	if len(body) < 8 || len(body) > 8+DetailLimit {
+		return Ready{}, fmt.Errorf("%w: ready", ErrFrame)
+	}
+	r := Ready{CPU: int64(binary.LittleEndian.Uint64(body)), Fresh: string(body[8:])}
+	if r.CPU < 0 {
+		return Ready{}, fmt.Errorf("%w: ready after %d", ErrFrame, r.CPU)
+	}
+	return r, nil
+}
+
+// AppendReturn writes the whole frame that gives the event seq back.
+func AppendReturn(b []byte, seq uint64) []byte {
+	b = append(binary.LittleEndian.AppendUint32(b, 9), byte(KindReturn))
+	return binary.LittleEndian.AppendUint64(b, seq)
+}
+
+// ParseReturn reads the body of a frame of its kind.
+func ParseReturn(body []byte) (seq uint64, err error) {
+	if len(body) != 8 {
+		return 0, fmt.Errorf("%w: return", ErrFrame)
+	}
+	return binary.LittleEndian.Uint64(body), nil
 }
 
 // Object is one piece of one file of compiled code.

@@ -15,16 +15,19 @@ func TestFramesComeBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringN(0, 40, 200)
 		s := &Setup{Compile: rapid.Bool().Draw(t, "compile"), Module: text.Draw(t, "module"), Cache: text.Draw(t, "cache"),
-			Pages: rapid.Uint32().Draw(t, "pages"), Response: 7, Env: rapid.SliceOfN(text, 0, 5).Draw(t, "env")}
+			Keep: rapid.Bool().Draw(t, "keep"), Pages: rapid.Uint32().Draw(t, "pages"), Response: 7, Snapshot: 9,
+			Begin: rapid.Int64Min(0).Draw(t, "begin"), Timeout: 11, Env: rapid.SliceOfN(text, 0, 5).Draw(t, "env")}
 		e := &Event{Seq: rapid.Uint64().Draw(t, "seq"), Deadline: rapid.Int64().Draw(t, "deadline"), Pages: 3,
 			Payload: rapid.SliceOfN(rapid.Byte(), 0, 100_000).Draw(t, "payload")}
-		a := &Answer{Seq: 1, Status: StatusTrap, Exit: 5, CPU: 6, Wall: 8, Pages: 7, Payload: e.Payload, Detail: "why"}
+		a := &Answer{Seq: 1, Status: StatusTrap, Exit: 5, CPU: 6, Wall: 8, Fuel: 9, Pages: 7, Payload: e.Payload, Detail: "why"}
 		o := &Object{Name: "a/b", Data: e.Payload}
+		y := &Ready{CPU: 12, Fresh: text.Draw(t, "fresh")}
 		var wire []byte
 		wire = append(wire, s.Frame()...)
 		wire = append(append(wire, AppendEvent(nil, e)...), e.Payload...)
 		wire = append(wire, FinishAnswer(append(make([]byte, AnswerHeader), a.Payload...), a)...)
 		wire = append(wire, o.Frame()...)
+		wire = AppendReturn(append(wire, y.Frame()...), 13)
 
 		r := NewReader(iotest.HalfReader(bytes.NewReader(wire)), 1<<20)
 		next := func(want Kind) []byte {
@@ -45,6 +48,12 @@ func TestFramesComeBack(t *testing.T) {
 		}
 		if got, err := ParseObject(next(KindObject)); err != nil || !reflect.DeepEqual(&got, o) {
 			t.Fatalf("object: %v", err)
+		}
+		if got, err := ParseReady(next(KindReady)); err != nil || !reflect.DeepEqual(&got, y) {
+			t.Fatalf("ready: %v", err)
+		}
+		if got, err := ParseReturn(next(KindReturn)); err != nil || got != 13 {
+			t.Fatalf("return: %v", err)
 		}
 		if _, _, err := r.Next(); !errors.Is(err, io.EOF) {
 			t.Fatalf("end: %v", err)
@@ -101,6 +110,8 @@ func FuzzFrames(f *testing.F) {
 			// The others have nothing to compare with: they must not panic.
 			_, _ = ParseEvent(body)
 			_, _ = ParseObject(body)
+			_, _ = ParseReady(body)
+			_, _ = ParseReturn(body)
 		}
 	})
 }
