@@ -27,6 +27,7 @@ const (
 	compiledObjects = 64        // files
 	compileMemory   = 1 << 30   // bytes the compile step may use
 	workerMemory    = 64 << 20  // bytes of a worker beside its guest's memory and its code
+	snapshotPages   = 1 << 10   // most of a snapshot, beside its guest's memory
 	moduleFactor    = 12        // memory of a compiled module in a worker, in sizes of the module
 )
 
@@ -260,24 +261,26 @@ func (p *Pool) startWorker(ctx context.Context, f *function) (*link, error) {
 func (p *Pool) loadWorker(ctx context.Context, v *casemate.Version, path, dir string) (*link, error) {
 	limits := limitsOf(v)
 	s := &wire.Setup{Pages: pagesOf(limits), Request: uint32(limits.Request), Response: uint32(limits.Response),
-		LogBytes: uint32(p.cfg.LogBytes)}
+		LogBytes: uint32(p.cfg.LogBytes), Keep: keeps(v), Timeout: int64(limits.Timeout), Begin: int64(limits.InitTimeout / 2)}
+	s.Snapshot = min(s.Pages, snapshotPages)
 	for k, value := range v.Env {
 		s.Env = append(s.Env, k+"="+value)
 	}
 	began := time.Now()
-	spec := &Spec{Module: path, Cache: dir, TmpBytes: 1 << 20, AllowWeak: p.cfg.AllowWeak,
-		MemoryBytes: int64(s.Pages)*wire.PageSize + workerMemory + moduleFactor*v.CodeSize + 2*(limits.Request+limits.Response)}
+	spec := &Spec{Module: path, Cache: dir, TmpBytes: 1 << 20, AllowWeak: p.cfg.AllowWeak, FileBytes: int64(s.Pages) * wire.PageSize,
+		MemoryBytes: int64(s.Pages+s.Snapshot)*wire.PageSize + workerMemory + moduleFactor*v.CodeSize + 2*(limits.Request+limits.Response)}
 	bound := max(int(limits.Response)+wire.AnswerHeader+wire.DetailLimit, wire.LogChunk) + wire.LengthSize
 	w, err := p.startLink(ctx, spec, s, bound)
 	if err != nil {
 		return nil, err
 	}
+	w.logMax = p.cfg.LogBytes + wire.LogChunk // the worker's own remarks on top
 	stop := context.AfterFunc(ctx, w.kill)
 	defer stop()
 	if err = w.await(began.Add(limits.InitTimeout), nil); err != nil {
 		w.abandon()
 		return nil, err
 	}
-	w.init, w.logMax = time.Since(began), p.cfg.LogBytes+wire.LogChunk // the worker's own remarks on top
+	w.init = time.Since(began)
 	return w, nil
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"casemate/sandbox/wasm/wire"
@@ -15,7 +16,7 @@ import (
 
 // A worker runs one event after the other, and answers each before it begins the next. So the node may put several on
 // the socket at once: of those without an answer the first is being run, and no other was begun. Fewer wake-ups of both
-// processes are the gain.
+// processes are the gain. When the first takes long the worker gives the others back, for a worker that has time.
 const (
 	mostCalls  = 8                      // in one worker's hands
 	callsTime  = time.Millisecond       // what the runs before it may take together, on average
@@ -204,6 +205,12 @@ func (w *link) read(f *function, ring func() error) error {
 			if err := w.answered(f, body); err != nil {
 				return err
 			}
+		case wire.KindReturn:
+			if err := w.returned(f, body); err != nil {
+				return err
+			}
+		case wire.KindState:
+			f.says(string(body))
 		case wire.KindFault:
 			return fmt.Errorf("the worker gave up: %.300s", body)
 		default:
@@ -244,6 +251,27 @@ func (w *link) answered(f *function, body []byte) error {
 	a.Payload = bytes.Clone(a.Payload)
 	f.give(w, time.Duration(a.Wall))
 	c.done <- outcome{answer: a}
+	return nil
+}
+
+// returned takes a call back that waits behind one which takes long: it may go to another worker.
+func (w *link) returned(f *function, body []byte) error {
+	seq, err := wire.ParseReturn(body)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	i := slices.IndexFunc(w.calls, func(c *call) bool { return c.event.Seq == seq })
+	if i < 1 { // the first is being run
+		w.mu.Unlock()
+		return fmt.Errorf("%w: event %d returned", wire.ErrFrame, seq)
+	}
+	c := w.calls[i]
+	w.calls = slices.Delete(w.calls, i, i+1)
+	w.sent -= c.size
+	w.mu.Unlock()
+	f.give(w, -1)
+	c.done <- outcome{err: errNotBegun}
 	return nil
 }
 

@@ -2,7 +2,6 @@ package wasm
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -23,6 +22,7 @@ type Spec struct {
 	Conn        *os.File // becomes descriptor SocketFD; the caller closes its copy
 	MemoryBytes int64    // of the whole process
 	TmpBytes    int64
+	FileBytes   int64 // of its largest file, which is the snapshot's
 	AllowWeak   bool
 }
 
@@ -55,6 +55,8 @@ type link struct {
 	walls   []string
 	weak    []string
 	init    time.Duration // from start to ready
+	fresh   string        // why events get fresh instances, as it said; the reader's after that
+	early   []byte        // what the guest logged until then; the first run's
 	spent   time.Duration // CPU time that is accounted for; the reader's, then whoever got its last outcome
 	logMax  int           // bytes of log of one run; more is a worker that was taken over
 
@@ -125,8 +127,12 @@ func (w *link) await(deadline time.Time, object func([]byte) error) error {
 				"the module was not ready in time")
 		case err != nil:
 			return fmt.Errorf("waiting for a wasm worker: %w", err)
-		case k == wire.KindReady && len(body) == 8:
-			w.spent = time.Duration(binary.LittleEndian.Uint64(body))
+		case k == wire.KindReady:
+			r, err := wire.ParseReady(body)
+			if err != nil {
+				return err
+			}
+			w.spent, w.fresh = time.Duration(r.CPU), r.Fresh
 			return w.file.SetDeadline(time.Time{})
 		case k == wire.KindFault:
 			return casemate.Errorf(casemate.Invalid, "build the module again and check it with another runtime",
@@ -136,6 +142,9 @@ func (w *link) await(deadline time.Time, object func([]byte) error) error {
 				return err
 			}
 		case k == wire.KindLog:
+			if w.early = append(w.early, body...); len(w.early) > w.logMax {
+				return fmt.Errorf("%w: log over its bound", wire.ErrFrame)
+			}
 		default:
 			return fmt.Errorf("%w: kind %q", wire.ErrFrame, k)
 		}

@@ -155,6 +155,21 @@ func (p *Pool) function(v *casemate.Version) (*function, error) {
 	return f, nil
 }
 
+// Rewind says why the events of a version get a fresh instance each, rather than one that is returned to its state after
+// initialisation; the empty reason says that they are rewound, or kept as the version asks for. It is known once a worker
+// of the version was started; a later worker may find a reason that the first did not.
+func (p *Pool) Rewind(versionID string) (reason string, known bool) {
+	p.mu.Lock()
+	f := p.functions[versionID]
+	p.mu.Unlock()
+	if f == nil {
+		return "", false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fresh, f.known
+}
+
 // Drop ends the workers of a version that is no longer in use. Runs that are under way come to their end.
 func (p *Pool) Drop(versionID string) {
 	p.mu.Lock()
@@ -235,6 +250,11 @@ func pagesOf(l casemate.Limits) uint32 {
 	return uint32(min(max(l.MemoryMB, 1), 4096)) * (1 << 20 / wire.PageSize)
 }
 
+// keeps says whether a version's instances are kept between events.
+func keeps(v *casemate.Version) bool {
+	return v.Isolation == casemate.IsolationWarm || v.Isolation == casemate.IsolationTenant
+}
+
 // function is the queue of one version: its workers, and the runs that wait for a place with one.
 type function struct {
 	pool    *Pool
@@ -248,6 +268,8 @@ type function struct {
 	waiting []waiter
 	mean    time.Duration // of the last runs
 	closed  error
+	fresh   string // why events get fresh instances, as the last worker that spoke of it said
+	known   bool   // one did
 }
 
 const (

@@ -38,10 +38,11 @@ func (j jailer) start(ctx context.Context, s *Spec) (*Started, error) {
 		self = own
 	}
 	spec := jail.Spec{
-		Argv:      []string{jailWorker},
-		Hostname:  "wasm",
-		Mounts:    []jail.Mount{{Source: self, Target: jailWorker, Exec: true}, {Source: s.Module, Target: jailModule}},
-		Limits:    jail.Limits{MemoryBytes: s.MemoryBytes, Pids: workerThreads, Files: workerFiles, TmpBytes: s.TmpBytes},
+		Argv:     []string{jailWorker},
+		Hostname: "wasm",
+		Mounts:   []jail.Mount{{Source: self, Target: jailWorker, Exec: true}, {Source: s.Module, Target: jailModule}},
+		Limits: jail.Limits{MemoryBytes: s.MemoryBytes, Pids: workerThreads, Files: workerFiles, TmpBytes: s.TmpBytes,
+			FileBytes: s.FileBytes},
 		Profile:   "wasm",
 		Files:     []*os.File{s.Conn},
 		AllowWeak: s.AllowWeak,

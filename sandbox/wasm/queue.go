@@ -161,7 +161,7 @@ func (f *function) grow() {
 			f.mu.Unlock()
 			return
 		}
-		w.since = f.pool.cfg.Clock()
+		w.since, f.fresh, f.known = f.pool.cfg.Clock(), w.fresh, true
 		f.all = append(f.all, w)
 		if f.closed != nil {
 			w.gone = true
@@ -173,6 +173,13 @@ func (f *function) grow() {
 		f.grow()
 		f.mu.Unlock()
 	})
+}
+
+// says notes why the workers give events fresh instances.
+func (f *function) says(why string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fresh, f.known = why, true
 }
 
 // reap waits for the end of a worker's process and frees its place.

@@ -26,6 +26,7 @@ type report struct {
 	worker *link // nil when there was none
 	began  time.Time
 	init   time.Duration // cold start, zero when warm
+	early  []byte        // log of initialising
 	usage  casemate.Usage
 	tail   []byte
 	line   casemate.LogLine
@@ -45,7 +46,7 @@ func newReport(p *Pool, l *casemate.Launch) *report {
 func (r *report) at(w *link) {
 	r.worker, r.began = w, r.pool.cfg.Clock()
 	if !w.used.Load() && !w.used.Swap(true) {
-		r.usage.Cold, r.usage.Init, r.init = true, w.init, w.init
+		r.usage.Cold, r.usage.Init, r.init, r.early = true, w.init, w.init, w.early
 	}
 }
 
@@ -53,6 +54,7 @@ func (r *report) at(w *link) {
 func (r *report) start() {
 	r.started.Do(func() {
 		r.write("platform", "START RequestId: "+r.launch.RequestID+" Version: "+executed(r.launch.Version))
+		r.lines(r.early)
 	})
 }
 
@@ -66,6 +68,10 @@ func executed(v *casemate.Version) string {
 // log takes a piece of the guest's log, whole lines but for very long ones.
 func (r *report) log(piece []byte) {
 	r.start()
+	r.lines(piece)
+}
+
+func (r *report) lines(piece []byte) {
 	for line := range bytes.Lines(piece) {
 		if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
 			r.write("stderr", string(line))
@@ -87,7 +93,7 @@ func (r *report) answered(a *wire.Answer, ended time.Time) *casemate.Result {
 	wall := ended.Sub(r.began)
 	// The figure comes from inside the jail: more than the machine can give is not believed.
 	r.usage.CPU = min(time.Duration(a.CPU), wall*time.Duration(runtime.NumCPU()))
-	r.usage.PeakBytes = int64(a.Pages) * wire.PageSize
+	r.usage.PeakBytes, r.usage.Fuel = int64(a.Pages)*wire.PageSize, a.Fuel
 	id := r.launch.RequestID
 	switch a.Status {
 	case wire.StatusOK:

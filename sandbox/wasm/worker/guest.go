@@ -2,15 +2,14 @@ package worker
 
 import (
 	"context"
-	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
-	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 	"github.com/tetratelabs/wazero/sys"
 
 	"casemate/sandbox/wasm/module"
@@ -18,19 +17,26 @@ import (
 )
 
 // guest is one compiled module with everything an instance of it needs, kept between events: the compiled code, the
-// arena and the ends of its standard streams. Nothing that an instance can write to is kept but the arena, which is
-// zeroed, and the stream buffers, which it cannot read back.
+// arena and the ends of its standard streams. Nothing that an instance can write to survives an event but in an instance
+// that is kept on purpose: memory, its size and the globals return to the snapshot, or the instance is a new one; the
+// stream buffers it cannot read back.
 type guest struct {
 	ctx     context.Context // carries the arena to wazero
 	runtime wazero.Runtime
 	code    wazero.CompiledModule
 	config  wazero.ModuleConfig
 	info    module.Info
+	globals []string // exports
+	begins  bool     // it has a start function, which runs whenever an instance is made
+	setup   *wire.Setup
 	arena   *arena
 	in      input
 	out     *output
 	log     *logger
+	host    host
 	stack   [2]uint64
+
+	state
 }
 
 // compile reads the module and makes it ready. cache may be empty: compiled code is then kept in memory only.
@@ -42,12 +48,18 @@ func compile(code []byte, s *wire.Setup, cache wazero.CompilationCache, log *log
 	if info.MinPages > s.Pages {
 		return nil, fmt.Errorf("the module starts with %d pages of memory and its limit is %d", info.MinPages, s.Pages)
 	}
-	// Context-done checks cost 7-12x in tight loops; the node kills this process at the deadline instead.
+	prepared, err := module.Prepare(code)
+	if err != nil {
+		return nil, err
+	}
+	// Context-done checks cost 7-12x in tight loops; fuel ends a guest at its deadline, and the node this process.
 	config := wazero.NewRuntimeConfigCompiler().WithCloseOnContextDone(false).WithDebugInfoEnabled(false)
 	if cache != nil {
 		config = config.WithCompilationCache(cache)
 	}
-	g := &guest{info: info, log: log, out: newOutput(int(s.Response))}
+	g := &guest{info: info, globals: prepared.Globals, begins: hasStart(code), setup: s, log: log, out: newOutput(int(s.Response)),
+		host: host{name: prepared.Fuel, start: time.Now()}}
+	g.state = newState(s, info.Kind, prepared.Rewind)
 	pages := s.Pages
 	if s.Compile {
 		pages = 1 // nothing is instantiated
@@ -57,15 +69,8 @@ func compile(code []byte, s *wire.Setup, cache wazero.CompilationCache, log *log
 	}
 	g.ctx = experimental.WithMemoryAllocator(context.Background(), g.arena)
 	g.runtime = wazero.NewRuntimeWithConfig(g.ctx, config)
-	if _, err = wasi_snapshot_preview1.Instantiate(g.ctx, g.runtime); err != nil {
+	if err = g.host.instantiate(g.ctx, g.runtime); err != nil {
 		return nil, fmt.Errorf("preparing WASI: %w", err)
-	}
-	prepared, err := module.Prepare(code)
-	if err != nil {
-		return nil, fmt.Errorf("preparing the module: %w", err)
-	}
-	if err = provideRefill(g.ctx, g.runtime, prepared.Fuel); err != nil {
-		return nil, err
 	}
 	if g.code, err = g.runtime.CompileModule(g.ctx, prepared.Code); err != nil {
 		return nil, fmt.Errorf("compiling the module: %w", err)
@@ -74,9 +79,25 @@ func compile(code []byte, s *wire.Setup, cache wazero.CompilationCache, log *log
 	return g, nil
 }
 
+// hasStart looks for a section of that kind in a module that was inspected
+// (https://webassembly.github.io/spec/core/binary/modules.html#start-section).
+func hasStart(code []byte) bool {
+	const start = 8
+	for b := code[8:]; len(b) > 0; {
+		if b[0] == start {
+			return true
+		}
+		size, n := binary.Uvarint(b[1:])
+		if n <= 0 || size > uint64(len(b)-1-n) {
+			return false
+		}
+		b = b[1+n+int(size):]
+	}
+	return false
+}
+
 func (g *guest) moduleConfig(env []string) wazero.ModuleConfig {
-	c := wazero.NewModuleConfig().WithName("").WithStartFunctions().WithStdin(&g.in).WithStderr(g.log).
-		WithRandSource(rand.Reader).WithSysWalltime().WithSysNanotime().WithSysNanosleep()
+	c := g.host.configure(wazero.NewModuleConfig().WithName("").WithStartFunctions().WithStdin(&g.in).WithStderr(g.log))
 	if g.info.Kind == module.Command {
 		c = c.WithStdout(g.out)
 	} else {
@@ -89,48 +110,70 @@ func (g *guest) moduleConfig(env []string) wazero.ModuleConfig {
 	return c
 }
 
-// run gives one event to a fresh instance. The payload of the answer stands in g.out until the next run.
-func (g *guest) run(e *wire.Event) wire.Answer {
+// run gives one event to an instance. The payload of the answer stands in g.out until the next run.
+func (g *guest) run(e *wire.Event) (wire.Answer, error) {
 	a := wire.Answer{Seq: e.Seq}
 	g.out.reset()
-	g.in.data = e.Payload
-	if e.Pages < g.info.MinPages {
+	if g.info.Kind == module.Command {
+		g.in.data = e.Payload
+	}
+	if e.Pages < g.least() {
 		a.Status, a.Detail = wire.StatusMemory, "the module needs more memory to start than it may have"
-		return a
+		return a, nil
+	}
+	now := time.Now()
+	stop := time.Unix(0, e.Deadline)
+	if own := now.Add(time.Duration(g.setup.Timeout)); g.setup.Timeout > 0 && own.Before(stop) {
+		stop = own
 	}
 	g.arena.begin(e.Pages)
-	m, err := g.runtime.InstantiateModule(g.ctx, g.code, g.config)
+	g.host.begin(now, stop)
+	in, err := g.enter()
 	if err != nil {
-		g.classify(&a, err)
-		if a.Status == wire.StatusTrap {
-			a.Status = wire.StatusInit
-		}
-		return a
+		return a, err
 	}
-	if g.info.Kind == module.Command {
-		err = m.ExportedFunction(module.ExportStart).CallWithStack(g.ctx, nil)
-	} else {
-		var failed bool
-		if failed, err = g.handle(m, e.Payload); failed {
-			a.Status = wire.StatusFailed
+	if in == nil {
+		if in, err = g.instantiate(); err != nil {
+			g.classify(&a, err)
+			if a.Status == wire.StatusTrap {
+				a.Status = wire.StatusInit
+			}
+			a.Fuel = g.host.used()
+			return a, nil
 		}
+		g.host.meter(in)
+		if in.initialise != nil && g.info.Kind == module.Reactor {
+			err = in.initialise.CallWithStack(g.ctx, nil)
+		}
+	}
+	if err == nil {
+		err = g.call(in, e.Payload, &a)
 	}
 	g.classify(&a, err)
-	if err = m.Close(g.ctx); err != nil && a.Status == wire.StatusOK {
+	a.Fuel = g.host.used()
+	if err = g.leave(in, err); err != nil && a.Status == wire.StatusOK {
 		a.Status, a.Detail = wire.StatusTrap, "closing the instance failed"
 	}
-	return a
+	return a, nil
+}
+
+// call runs a command, or a reactor's handler.
+func (g *guest) call(in *instance, payload []byte, a *wire.Answer) error {
+	if g.info.Kind == module.Command {
+		return in.start.CallWithStack(g.ctx, nil)
+	}
+	failed, err := g.handle(in, payload)
+	if failed {
+		a.Status = wire.StatusFailed
+	}
+	return err
 }
 
 // handle runs the reactor's contract of the package comment, and copies its answer out.
-func (g *guest) handle(m api.Module, payload []byte) (failed bool, err error) {
-	if init := m.ExportedFunction(module.ExportInitialize); init != nil {
-		if err = init.CallWithStack(g.ctx, nil); err != nil {
-			return false, err
-		}
-	}
+func (g *guest) handle(in *instance, payload []byte) (failed bool, err error) {
+	m := in.module
 	g.stack[0] = uint64(len(payload))
-	if err = m.ExportedFunction(module.ExportAlloc).CallWithStack(g.ctx, g.stack[:1]); err != nil {
+	if err = in.alloc.CallWithStack(g.ctx, g.stack[:1]); err != nil {
 		return false, err
 	}
 	at := uint32(g.stack[0])
@@ -138,7 +181,7 @@ func (g *guest) handle(m api.Module, payload []byte) (failed bool, err error) {
 		return false, fmt.Errorf("%s gave address %d, which has no room for %d bytes", module.ExportAlloc, at, len(payload))
 	}
 	g.stack[0], g.stack[1] = uint64(at), uint64(len(payload))
-	if err = m.ExportedFunction(module.ExportHandle).CallWithStack(g.ctx, g.stack[:2]); err != nil {
+	if err = in.handle.CallWithStack(g.ctx, g.stack[:2]); err != nil {
 		return false, err
 	}
 	const errorBit = 1 << 31
@@ -162,6 +205,9 @@ func (g *guest) classify(a *wire.Answer, err error) {
 		if a.Exit = exit.ExitCode(); a.Exit != 0 {
 			a.Status = wire.StatusExit
 		}
+	case errors.Is(err, errLate):
+		a.Status = wire.StatusLate
+		return
 	default:
 		a.Status = wire.StatusTrap
 		text := err.Error()
@@ -175,12 +221,6 @@ func (g *guest) classify(a *wire.Answer, err error) {
 	case g.out.over:
 		a.Status = wire.StatusTooLarge
 	}
-}
-
-// reset leaves nothing of the last instance.
-func (g *guest) reset() error {
-	g.in.data = nil
-	return g.arena.reset()
 }
 
 // input is a standard input that ends where the event ends.

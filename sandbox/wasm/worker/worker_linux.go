@@ -1,10 +1,10 @@
-// Package worker is the other side of package wasm: the process in the jail. It compiles its one module once and gives
-// every event a fresh instance of it.
+// Package worker is the other side of package wasm: the process in the jail. It compiles its one module once, makes an
+// instance, and returns that to its state after initialisation when an event was run in it; where that cannot be done
+// safely, every event gets an instance of its own.
 package worker
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -43,15 +43,18 @@ func Serve(fd int) int {
 }
 
 type worker struct {
-	conn  socket
-	guest *guest
-	log   *logger
-	cpu   int64 // process CPU time up to the last answer
+	conn   socket
+	frames *wire.Reader
+	guest  *guest
+	log    *logger
+	cpu    int64  // process CPU time up to the last answer
+	told   string // why events get fresh instances, as the node knows it
+	wrong  error  // with what came while an event was run
 }
 
 func (w *worker) serve() error {
-	first := wire.NewReader(w.conn, wire.SetupLimit)
-	k, body, err := first.Next()
+	w.frames = wire.NewReader(w.conn, wire.SetupLimit)
+	k, body, err := w.frames.Next()
 	if err != nil {
 		return ignoreEOF(err)
 	}
@@ -77,26 +80,35 @@ func (w *worker) serve() error {
 	if w.guest, err = compile(code, s, cache, w.log); err != nil {
 		return err
 	}
-	first.Limit = wire.EventHeader + int(s.Request)
-	if err = w.ready(); err != nil {
+	w.frames.Limit = wire.EventHeader + int(s.Request)
+	log, err := w.guest.prepare()
+	if err != nil {
 		return err
 	}
-	return w.loop(first)
+	if _, err = w.conn.Write(log); err != nil {
+		return err
+	}
+	w.guest.host.yield = w.yield
+	if err = w.ready(w.guest.why); err != nil {
+		return err
+	}
+	return w.loop()
 }
 
-// ready tells the node so, with the CPU time used until now.
-func (w *worker) ready() (err error) {
+// ready tells the node so, with the CPU time used until now, and why events get fresh instances if they do.
+func (w *worker) ready(why string) (err error) {
 	if w.cpu, err = processCPU(); err != nil {
 		return err
 	}
-	_, err = w.conn.Write(wire.TextFrame(nil, wire.KindReady, binary.LittleEndian.AppendUint64(nil, uint64(w.cpu))))
+	w.told = why
+	_, err = w.conn.Write((&wire.Ready{CPU: w.cpu, Fresh: why}).Frame())
 	return err
 }
 
 // loop answers one event after the other.
-func (w *worker) loop(r *wire.Reader) error {
+func (w *worker) loop() error {
 	for {
-		k, body, err := r.Next()
+		k, body, err := w.frames.Next()
 		if err != nil {
 			return ignoreEOF(err)
 		}
@@ -121,9 +133,12 @@ func (w *worker) answer(e *wire.Event) error {
 		a = wire.Answer{Seq: e.Seq, Status: wire.StatusLate}
 		w.guest.out.reset()
 	} else {
-		a = w.guest.run(e)
+		var err error
+		if a, err = w.guest.run(e); err != nil {
+			return err
+		}
 	}
-	if err := w.log.flush(); err != nil {
+	if err := errors.Join(w.log.flush(), w.wrong); err != nil {
 		return err
 	}
 	// The cleaning after this answer counts for the next event: it is the same function's, and saves a system call.
@@ -133,10 +148,40 @@ func (w *worker) answer(e *wire.Event) error {
 	}
 	a.CPU, w.cpu, a.Wall = now-w.cpu, now, int64(time.Since(began))
 	w.guest.out.frame = wire.FinishAnswer(w.guest.out.frame, &a)
+	if w.guest.why != w.told {
+		w.told = w.guest.why
+		w.guest.out.frame = append(w.guest.out.frame, wire.TextFrame(nil, wire.KindState, cutDetail(w.told))...)
+	}
 	if _, err = w.conn.Write(w.guest.out.frame); err != nil {
 		return err
 	}
 	return w.guest.reset()
+}
+
+// yield gives the events that wait in the socket back to the node, while one is being run: another worker may have time
+// for them.
+func (w *worker) yield() {
+	w.guest.in.data = bytes.Clone(w.guest.in.data) // it lies in the reader's buffer
+	if err := unix.SetNonblock(int(w.conn), true); err != nil {
+		return
+	}
+	var back []byte
+	for {
+		k, body, err := w.frames.Next()
+		if err != nil { // nothing more for now; who reads next finds out when it is worse
+			break
+		}
+		e, err := wire.ParseEvent(body)
+		if k != wire.KindEvent || err != nil {
+			w.wrong = fmt.Errorf("%w: %q behind an event", wire.ErrFrame, k)
+			break
+		}
+		back = wire.AppendReturn(back, e.Seq)
+	}
+	if err := unix.SetNonblock(int(w.conn), false); err != nil {
+		return
+	}
+	_, _ = w.conn.Write(back)
 }
 
 // compileOnly sends the compiled code to the node, file by file, and ends. No guest code runs in this process.
@@ -166,7 +211,7 @@ func (w *worker) compileOnly(code []byte, s *wire.Setup) error {
 			return fmt.Errorf("sending compiled code: %w", err)
 		}
 	}
-	return w.ready()
+	return w.ready("")
 }
 
 func (w *worker) sendFile(root *os.Root, name string) error {

@@ -1,0 +1,221 @@
+package worker
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/bits"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	runGap    = 16   // pages of zeroes between two runs that are mapped as one; more are left out of the snapshot
+	keptGap   = 8    // pages between two kept ones that are compared as well: giving them back would cost more
+	mostSpans = 64   // mappings, and ranges that are kept: beyond that gaps are bridged
+	mostKept  = 2048 // pages that are kept; with 4 KiB a page 8 MiB
+	keepAll   = 32   // a memory of so few pages is compared as a whole
+	firstLook = 2    // event after which the pages that events change are learnt, then after four times as many, until
+	lastLook  = 8192 // from when on that is the distance
+)
+
+// errSnapshot: there can be no snapshot; the memory is as it was.
+var errSnapshot = errors.New("no snapshot could be taken")
+
+// span is a range of pages of the host, [from, to).
+type span struct{ from, to int }
+
+// snapshot is a linear memory as it stood once, in a sealed memory file. Its pages are mapped copy-on-write over the memory
+// itself: a page that an event changed becomes the event's own, and giving it back brings the snapshot's again. A fault a
+// page and event is dear, so pages that most events change are kept and restored by copying.
+type snapshot struct {
+	size  uint64
+	page  int
+	image []byte // the memory file, read-only; only pages that are backed may be touched
+	zero  []byte // one page
+	pages []pageState
+	kept  []span
+
+	events, next, looks int
+}
+
+type pageState struct {
+	backed bool  // it is in the memory file; otherwise it was all zeroes
+	heat   uint8 // whether it was found changed, the latest look in the lowest bit
+}
+
+// freeze makes the memory of now the state that reset returns to. most bounds the bytes that it may hold on to. After an
+// error other than errSnapshot the memory is in no state to be used.
+func (a *arena) freeze(most int) error {
+	mem := a.base[:a.size]
+	s := &snapshot{size: a.size, page: os.Getpagesize(), next: firstLook}
+	s.zero, s.pages = make([]byte, s.page), make([]pageState, len(mem)/s.page)
+	for p := range s.pages {
+		s.pages[p].backed = !bytes.Equal(s.of(mem, p), s.zero)
+	}
+	runs := s.spans(runGap, func(p pageState) bool { return p.backed })
+	held := 0
+	for _, r := range runs {
+		held += (r.to - r.from) * s.page
+		for p := r.from; p < r.to; p++ {
+			s.pages[p].backed = true
+		}
+	}
+	if held > most {
+		return fmt.Errorf("%w: it would hold %d MB, and its bound is %d MB", errSnapshot, held>>20, most>>20)
+	}
+	if len(s.pages) <= keepAll {
+		s.kept = []span{{0, len(s.pages)}}
+	}
+	if held > 0 {
+		fd, err := s.seal(mem, runs)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errSnapshot, err)
+		}
+		defer unix.Close(fd) // mappings keep it
+		if err = s.overlay(fd, mem, runs); err != nil {
+			return err
+		}
+	}
+	a.snap, a.high = s, a.size
+	return nil
+}
+
+// seal writes the runs to a memory file that nobody can change any more. The caller closes it.
+func (s *snapshot) seal(mem []byte, runs []span) (fd int, err error) {
+	if fd, err = unix.MemfdCreate("snapshot", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING); err != nil {
+		return -1, fmt.Errorf("making a memory file: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = unix.Close(fd)
+		}
+	}()
+	if err = unix.Ftruncate(fd, int64(s.size)); err != nil {
+		return -1, fmt.Errorf("sizing a memory file: %w", err)
+	}
+	for _, r := range runs {
+		if _, err = unix.Seek(fd, int64(r.from*s.page), 0); err != nil {
+			return -1, fmt.Errorf("writing a snapshot: %w", err)
+		}
+		if _, err = socket(fd).Write(mem[r.from*s.page : r.to*s.page]); err != nil {
+			return -1, err
+		}
+	}
+	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+	if _, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+		return -1, fmt.Errorf("sealing a snapshot: %w", err)
+	}
+	if s.image, err = unix.Mmap(fd, 0, int(s.size), unix.PROT_READ, unix.MAP_PRIVATE); err != nil {
+		return -1, fmt.Errorf("mapping a snapshot: %w", err)
+	}
+	return fd, nil
+}
+
+// overlay maps the runs of a memory file over the memory that they were taken from.
+func (s *snapshot) overlay(fd int, mem []byte, runs []span) error {
+	for _, r := range runs {
+		// MAP_FIXED over the arena's own range: what it held is in the file.
+		at := unsafe.Pointer(&mem[r.from*s.page])
+		if _, err := unix.MmapPtr(fd, int64(r.from*s.page), at, uintptr((r.to-r.from)*s.page), unix.PROT_READ|unix.PROT_WRITE,
+			unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE); err != nil {
+			return fmt.Errorf("mapping a snapshot over its memory: %w", err)
+		}
+	}
+	return nil
+}
+
+// thaw gives the snapshot up: the memory is zeroes, and stays without one.
+func (a *arena) thaw() error {
+	s := a.snap
+	a.snap = nil
+	if s == nil || s.image == nil {
+		return nil
+	}
+	if err := unix.Munmap(s.image); err != nil {
+		return fmt.Errorf("giving up a snapshot: %w", err)
+	}
+	if _, err := unix.MmapPtr(-1, 0, unsafe.Pointer(&a.base[0]), uintptr(s.size), unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE); err != nil {
+		return fmt.Errorf("giving up a snapshot: %w", err)
+	}
+	return nil
+}
+
+// of is page p of mem.
+func (s *snapshot) of(mem []byte, p int) []byte { return mem[p*s.page : (p+1)*s.page : (p+1)*s.page] }
+
+// want is what page p must hold.
+func (s *snapshot) want(p int) []byte {
+	if s.pages[p].backed {
+		return s.of(s.image, p)
+	}
+	return s.zero
+}
+
+// restore returns mem, the memory up to the snapshot's size, to the snapshot.
+func (s *snapshot) restore(mem []byte) error {
+	if s.events++; s.events == s.next && len(s.pages) > keepAll {
+		s.look(mem)
+	}
+	at := 0
+	for _, k := range s.kept {
+		if err := giveBack(mem[at*s.page : k.from*s.page]); err != nil {
+			return err
+		}
+		for p := k.from; p < k.to; p++ {
+			if have, want := s.of(mem, p), s.want(p); !bytes.Equal(have, want) {
+				copy(have, want)
+			}
+		}
+		at = k.to
+	}
+	return giveBack(mem[at*s.page:])
+}
+
+// look compares every page with the snapshot, and keeps from now on those that at least half of the last four looks found
+// changed. Which they are decides about cost alone: restore returns every page, kept or not.
+func (s *snapshot) look(mem []byte) {
+	s.next += min(3*s.next, lastLook)
+	s.looks = min(s.looks+1, 4)
+	hot := 0
+	for p := range s.pages {
+		changed := uint8(0)
+		if !bytes.Equal(s.of(mem, p), s.want(p)) {
+			changed = 1
+		}
+		s.pages[p].heat = (s.pages[p].heat<<1 | changed) & 0xf
+		if s.hot(s.pages[p]) {
+			if hot++; hot > mostKept {
+				s.pages[p].heat = 0
+			}
+		}
+	}
+	s.kept = s.spans(keptGap, s.hot)
+}
+
+func (s *snapshot) hot(p pageState) bool { return 2*bits.OnesCount8(p.heat) >= s.looks }
+
+// spans are the ranges of pages that which chooses. Gaps of up to gap pages are bridged, longer ones when there would be
+// too many ranges.
+func (s *snapshot) spans(gap int, which func(pageState) bool) []span {
+	for {
+		var out []span
+		for p, state := range s.pages {
+			if !which(state) {
+				continue
+			}
+			if n := len(out); n > 0 && p-out[n-1].to <= gap {
+				out[n-1].to = p + 1
+			} else {
+				out = append(out, span{p, p + 1})
+			}
+		}
+		if len(out) <= mostSpans {
+			return out
+		}
+		gap *= 2
+	}
+}
