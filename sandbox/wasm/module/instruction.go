@@ -28,7 +28,7 @@ const (
 	opF32Const     = 0x43
 	opF64Const     = 0x44
 	opI32Ne        = 0x47
-	opI64LtS       = 0x53
+	opI64GeS       = 0x59
 	opI64Sub       = 0x7d
 	opI64Mul       = 0x7e
 	opI64Shl       = 0x86

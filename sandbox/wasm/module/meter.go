@@ -278,10 +278,13 @@ func (m *meter) charge(out []byte, cost uint64, look bool) []byte {
 	return out
 }
 
-// look calls for more fuel when there is less than none.
+// look calls for more fuel when there is less than none. The call stands in the else: wazero takes the registers behind a
+// meeting of lines from the one that it comes to first, and a call leaves everything on the stack. With the call in the then,
+// fib in Go costs 17 % more instead of 8, and in some builds fib by hand 35.
 func (m *meter) look(out []byte) []byte {
-	out = append(appendU32(append(out, opGlobalGet), m.fuel), opI64Const, 0, opI64LtS, opIf, void)
-	return append(appendU32(append(out, opCall), m.imported), opEnd)
+	out = appendU32(append(out, opGlobalGet), m.fuel)
+	out = append(out, opI64Const, 0, opI64GeS, opIf, void, opElse, opCall)
+	return append(appendU32(out, m.imported), opEnd)
 }
 
 // chargeRange charges for the i32 on top of the stack, shifted right, and leaves it there.

@@ -21,7 +21,7 @@ func prepare(t interface{ Fatal(...any) }, code []byte) Prepared {
 	return p
 }
 
-// newRuntime has WASI, and a refill that adds refillStep of fuel and counts in refills.
+// newRuntime has WASI, and a refill that adds refillStep of fuel.
 func newRuntime(t testing.TB, config wazero.RuntimeConfig) wazero.Runtime {
 	ctx := context.Background()
 	r := wazero.NewRuntimeWithConfig(ctx, config)
@@ -35,7 +35,6 @@ func newRuntime(t testing.TB, config wazero.RuntimeConfig) wazero.Runtime {
 	return r
 }
 
-// refillStep is how much fuel comes at a time; fuelUsed relies on the global's high bits to count the steps.
 const refillStep = 1 << 20
 
 func refill(_ context.Context, m api.Module, _ []uint64) {

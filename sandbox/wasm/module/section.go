@@ -54,6 +54,9 @@ func (in *inspection) sections(b []byte) error {
 			return fmt.Errorf("section %d", id)
 		}
 		if id == sectionCustom {
+			if s := (&cursor{b: body}); s.name() == "" && s.bad {
+				return fmt.Errorf("a custom section without a name")
+			}
 			continue
 		}
 		if id > sectionDataCount || order(id) <= last {
