@@ -23,7 +23,7 @@ import (
 func inside(args []string) int {
 	answers := map[string]func(args []string) any{
 		"status": insideStatus, "refusals": insideRefusals, "files": insideFiles, "dial": insideDial, "forks": insideForks,
-		"eat": insideEat, "fill": insideFill, "exit": insideExit, "serve": insideServe, "spin": insideSpin, "family": insideFamily,
+		"assigned": insideAssigned, "eat": insideEat, "fill": insideFill, "exit": insideExit, "serve": insideServe, "spin": insideSpin, "family": insideFamily,
 		"wait": func([]string) any { select {} },
 		"host": func([]string) any { h, _ := os.Hostname(); return h },
 	}

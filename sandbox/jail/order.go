@@ -43,7 +43,7 @@ func (s *Spec) order() (*stage.Order, error) {
 	}
 	o := &stage.Order{
 		Argv: s.Argv, Env: s.Env, Dir: cmp.Or(s.Dir, "/"), Hostname: cmp.Or(s.Hostname, defaultHostname), Symlinks: s.Symlinks,
-		Etc: s.Etc, Files: len(s.Files), AllowWeak: s.AllowWeak || s.probe, Broken: s.broken,
+		Etc: s.Etc, Files: len(s.Files), AllowWeak: s.AllowWeak || s.probe, Broken: s.broken, Places: s.Places,
 		Limits: stage.Limits{Pids: s.Limits.Pids, Files: s.Limits.Files, TmpBytes: s.Limits.TmpBytes, FileBytes: s.Limits.FileBytes},
 	}
 	for _, text := range s.Listen {
@@ -99,6 +99,7 @@ func (s *Spec) checkPaths() error {
 		}
 		targets = append(targets, m.Target)
 	}
+	targets = append(targets, s.Places...)
 	for link := range s.Symlinks {
 		targets = append(targets, link)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"casemate/sandbox/jail/calls"
 	"casemate/sandbox/jail/cgroup"
 	"casemate/sandbox/jail/stage"
 )
@@ -46,12 +47,12 @@ func Start(ctx context.Context, s Spec) (*Child, error) {
 
 // start makes one attempt.
 func (l *launcher) start(ctx context.Context, s *Spec, o *stage.Order, notify bool) (c *Child, err error) {
-	f, err := l.filter(s.Profile, notify)
+	f, err := l.filter(s.Profile, calls.Options{Notify: notify, Children: s.becomes()})
 	if err != nil {
 		return nil, err
 	}
-	o.Filter, o.Notify, o.Root = f.code, f.notifies, l.root
-	c = &Child{launcher: l}
+	o.Filter, o.Notify, o.Root, o.Wait = f.Code, f.Notifies, l.root, s.wait
+	c = &Child{launcher: l, spec: s, heard: f.Calls}
 	defer func() {
 		if err != nil {
 			c.Close()
@@ -65,17 +66,20 @@ func (l *launcher) start(ctx context.Context, s *Spec, o *stage.Order, notify bo
 	if len(weak) > 0 && !s.AllowWeak {
 		return c, &WallError{weak}
 	}
-	for _, m := range weak {
-		if m.Name == WallMemory {
-			o.Limits.DataBytes = 2*s.Limits.MemoryBytes + 64<<20 // per process: weaker, but an endless allocation ends
-		}
-	}
+	o.Limits.DataBytes = dataBytes(weak, s.Limits)
 	control, err := l.spawnStage(s, o, c)
-	if control != nil {
-		defer control.Close()
-	}
+	defer func() {
+		if control != nil {
+			control.Close()
+		}
+	}()
 	if err != nil {
 		return c, err
+	}
+	if s.wait {
+		p := &pending{spec: *s, control: control, filter: f, weak: weak}
+		control = nil
+		return c, c.prepared(ctx, p)
 	}
 	out, err := converse(ctx, c, control)
 	if s.probe && errors.Is(err, unix.ENOENT) {
@@ -84,17 +88,36 @@ func (l *launcher) start(ctx context.Context, s *Spec, o *stage.Order, notify bo
 	if err != nil {
 		return c, err
 	}
-	c.Walls = append(out.Held, c.group.Held()...)
-	c.weaken(append(weak, named(out.Missing)...)...)
-	if c.notifier != nil {
-		c.watch(newWatcher(c.notifier, s.Listen, s.OnConnect))
+	c.stand(out, weak)
+	if len(s.Places) > 0 {
+		c.pending = &pending{spec: *s, weak: weak}
 	}
 	return c, nil
 }
 
+// stand notes which walls hold.
+func (c *Child) stand(out stage.Outcome, weak []Missing) {
+	c.Walls = append(out.Held, c.group.Held()...)
+	c.weaken(append(weak, named(out.Missing)...)...)
+}
+
+// dataBytes bounds each process where no control group bounds them together: weaker, but an endless allocation ends.
+func dataBytes(weak []Missing, l Limits) int64 {
+	for _, m := range weak {
+		if m.Name == WallMemory {
+			return 2*l.MemoryBytes + 64<<20
+		}
+	}
+	return 0
+}
+
+func groupLimits(l Limits) cgroup.Limits {
+	return cgroup.Limits{MemoryBytes: l.MemoryBytes, Pids: l.Pids, CPUMillis: l.CPUMillis}
+}
+
 // confine makes the jail's control groups and says which walls they do not make.
 func (c *Child) confine(l *Limits, broken []string) (weak []Missing) {
-	g, absent := c.launcher.cgroups.Make(cgroup.Limits{MemoryBytes: l.MemoryBytes, Pids: l.Pids, CPUMillis: l.CPUMillis}, broken)
+	g, absent := c.launcher.cgroups.Make(groupLimits(*l), broken)
 	c.group = g
 	for _, m := range absent {
 		weak = append(weak, missing(m.Name, m.Err.Error()))
@@ -149,7 +172,7 @@ func controlPair() (*net.UnixConn, *os.File, error) {
 
 // converse listens to the stage until it is the program (the socket closes by itself) or has failed.
 func converse(ctx context.Context, c *Child, control *net.UnixConn) (out stage.Outcome, err error) {
-	stop := context.AfterFunc(ctx, func() { control.SetReadDeadline(time.Unix(1, 0)) })
+	stop := interrupt(ctx, control)
 	defer stop()
 	ready := false
 	buf, oob := make([]byte, 64<<10), make([]byte, unix.CmsgSpace(4*stage.MaxPassed))
@@ -179,6 +202,11 @@ func converse(ctx context.Context, c *Child, control *net.UnixConn) (out stage.O
 			ready = true
 		}
 	}
+}
+
+// interrupt ends reads from the stage together with ctx.
+func interrupt(ctx context.Context, control *net.UnixConn) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { control.SetReadDeadline(time.Unix(1, 0)) })
 }
 
 // named adds the remedies.

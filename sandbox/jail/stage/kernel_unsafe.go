@@ -15,6 +15,7 @@ const (
 	sysFsconfig     = 431
 	sysFsmount      = 432
 	sysCloseRange   = 436
+	sysOpenat2      = 437
 	sysMountSetattr = 442
 	sysCreateRules  = 444 // landlock_create_ruleset
 	sysAddRule      = 445
@@ -35,7 +36,8 @@ const (
 	attrNoSuid      = 2
 	attrNoDev       = 4
 	attrNoExec      = 8
-	fsCloexec       = 1 // FSOPEN_CLOEXEC, FSMOUNT_CLOEXEC
+	resolveInRoot   = 0x10 // RESOLVE_IN_ROOT [linux/openat2.h]
+	fsCloexec       = 1    // FSOPEN_CLOEXEC, FSMOUNT_CLOEXEC
 	fsconfigString  = 1
 	fsconfigCreate  = 6
 	prPdeathsig     = 1 // [linux/prctl.h]

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"errors"
+	"path"
 	"strconv"
 	"syscall"
 	"unsafe"
@@ -176,6 +177,9 @@ func (s *stager) landlock() error {
 	rules := map[string]uint64{"/": landlockRead, "/tmp": writable}
 	for _, name := range devices {
 		rules["/dev/"+name] = rightReadFile | rightWriteFile
+	}
+	for _, place := range s.Places {
+		rules[path.Dir(place)] |= landlockRead | rightExecute // a rule on a mount point does not reach what is mounted there
 	}
 	for _, m := range s.Mounts {
 		rights := uint64(landlockRead)

@@ -23,8 +23,13 @@ func (s *stager) network() error {
 	if err := localRoute(syscall.AF_INET6); err != nil && !errors.Is(err, syscall.EOPNOTSUPP) && !errors.Is(err, syscall.EAFNOSUPPORT) {
 		return doing("making every IPv6 address local", err)
 	}
-	for _, l := range s.Listen {
-		socket, err := listen(l)
+	return s.listen(s.Listen)
+}
+
+// listen opens sockets for the node.
+func (s *stager) listen(sockets []Socket) error {
+	for _, l := range sockets {
+		socket, err := Listen(l)
 		if err != nil {
 			return doing("listening on port "+strconv.Itoa(int(l.Port)), err)
 		}
@@ -76,7 +81,8 @@ const (
 	ipv6Freebind = 78
 )
 
-func listen(l Socket) (int, error) {
+// Listen opens one socket in the network namespace of the calling thread. The caller closes the descriptor.
+func Listen(l Socket) (int, error) {
 	kind := syscall.SOCK_STREAM
 	if l.Datagram {
 		kind = syscall.SOCK_DGRAM

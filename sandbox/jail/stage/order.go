@@ -12,8 +12,9 @@ const (
 	MaxPassed = 128       // descriptors, in either direction
 )
 
-// The tags of the two binary messages that a filtered stage sends; every other message is an Outcome.
+// The tags of the binary messages that a stage sends; every other message is an Outcome.
 const (
+	TagWaiting  = 'W' // alone: the stage waits for the rest of its order
 	TagNotifier = 'N' // followed by the number of the notifier's descriptor in the stage: fetch it, then answer a byte
 	TagFailed   = 'X' // followed by the errno of the exec; both numbers are 4 bytes, little-endian
 )
@@ -76,6 +77,9 @@ type Order struct {
 	Notify    bool   // the filter has notifying rules
 	AllowWeak bool
 	Broken    []string // walls that shall fail, for the tests of missing walls
+
+	Wait   bool     // put up what can be, say so, and take the rest in a second order
+	Places []string // empty directories for mounts made from outside later; executable, as far as those mounts are
 }
 
 // Missing is a wall that did not come up.

@@ -51,13 +51,23 @@ func (s *stager) root() error {
 	if err := moveMount(root, staging); err != nil {
 		return doing("staging the root", err)
 	}
+	if s.Wait {
+		if s.host, err = syscall.Open("/", oPath|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0); err != nil {
+			return doing("keeping the host's root", err)
+		}
+	}
 	if err := pivot(root); err != nil {
 		return err
+	}
+	if !s.Wait {
+		if err := leave(); err != nil {
+			return err
+		}
 	}
 	return s.populate(trees, devs[:])
 }
 
-// pivot makes the mount behind fd the root and lets go of the old one.
+// pivot makes the mount behind fd the root. The old one lies over it until leave: no path from the root leads there.
 func pivot(fd int) error {
 	if err := syscall.Fchdir(fd); err != nil {
 		return doing("entering the root", err)
@@ -65,6 +75,11 @@ func pivot(fd int) error {
 	if err := syscall.PivotRoot(".", "."); err != nil {
 		return doing("pivoting", err)
 	}
+	return nil
+}
+
+// leave lets go of the old root.
+func leave() error {
 	if err := syscall.Unmount(".", syscall.MNT_DETACH); err != nil {
 		return doing("leaving the old root", err)
 	}
@@ -95,6 +110,11 @@ func (s *stager) populate(trees, devs []int) error {
 	if err := move(tmp, "/tmp"); err != nil {
 		return err
 	}
+	for _, place := range s.Places {
+		if err := os.MkdirAll(place, 0o755); err != nil {
+			return err
+		}
+	}
 	for i, m := range s.Mounts {
 		if err := attach(trees[i], m.Target); err != nil {
 			return doing("mounting "+m.Target, err)
@@ -108,7 +128,12 @@ func (s *stager) populate(trees, devs []int) error {
 			return err
 		}
 	}
-	for file, content := range s.Etc {
+	return write(s.Etc)
+}
+
+// write makes the small files.
+func write(files map[string][]byte) error {
+	for file, content := range files {
 		if err := os.MkdirAll(path.Dir(file), 0o755); err != nil {
 			return err
 		}
@@ -125,6 +150,11 @@ func openSource(m Mount) (int, error) {
 	if err != nil {
 		return -1, doing("source", err)
 	}
+	return fd, restrict(fd, m)
+}
+
+// restrict gives a detached copy the flags of its mount.
+func restrict(fd int, m Mount) error {
 	attr := mountAttr{set: attrNoSuid | attrNoDev, propagation: syscall.MS_PRIVATE}
 	if !m.Writable {
 		attr.set |= attrReadOnly
@@ -132,7 +162,7 @@ func openSource(m Mount) (int, error) {
 	if !m.Exec {
 		attr.set |= attrNoExec
 	}
-	return fd, setMountAttr(fd, "", atEmptyPath, &attr)
+	return setMountAttr(fd, "", atEmptyPath, &attr)
 }
 
 // openDevice takes one device node. It stays read-only as a file system: writing to a device is not writing to its

@@ -29,6 +29,7 @@ type stager struct {
 	sockets []int
 	procFD  int
 	procErr error
+	host    int // the old root, of a stage that waits
 }
 
 // stage runs inside the new namespaces, as the last Go code before the program. It returns only on failure.
@@ -73,6 +74,7 @@ func (s *stager) build() error {
 		{WallNet, true, s.network},
 		{WallRoot, true, s.root},
 		{WallProc, false, s.proc},
+		{WallRoot, true, s.wait},
 		{WallRoot, true, s.seal},
 		{WallNoNewPrivs, true, func() error { return prctl(prNoNewPrivs, 1) }},
 		{WallLandlock, false, s.landlock},

@@ -170,6 +170,8 @@ func (o *Order) pass(w *wire) {
 	w.bool(&o.Notify)
 	w.bool(&o.AllowWeak)
 	list(w, &o.Broken, w.text)
+	w.bool(&o.Wait)
+	list(w, &o.Places, w.text)
 }
 
 func (o *Outcome) pass(w *wire) {
