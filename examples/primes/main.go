@@ -1,7 +1,7 @@
 // Command primes shows what a snapshot after initialisation is worth: it works out a large table once, and every event
 // finds it ready, untouched by the events before. One source file is a WebAssembly module and an ordinary Lambda.
 //
-//	make -C examples/primes
+//	casemate deploy examples/primes
 //	echo '{"number": 100003}' | go run ./examples/primes
 package main
 
