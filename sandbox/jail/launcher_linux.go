@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"casemate/internal/walls"
+	"casemate/sandbox/jail/calls"
 	"casemate/sandbox/jail/cgroup"
 	"casemate/sandbox/jail/stage"
 )
@@ -29,20 +30,14 @@ type launcher struct {
 
 	mu      sync.Mutex
 	uids    map[int]bool // in use
-	filters map[string]filter
-}
-
-// filter is a compiled profile.
-type filter struct {
-	code     []byte
-	notifies bool
+	filters map[string]calls.Filter
 }
 
 // theLauncher is made at the first use. Its thread lives as long as the process: that is its point.
 var theLauncher = sync.OnceValues(newLauncher)
 
 func newLauncher() (*launcher, error) {
-	l := &launcher{work: make(chan func()), root: canSwitch(), uids: map[int]bool{}, filters: map[string]filter{}}
+	l := &launcher{work: make(chan func()), root: canSwitch(), uids: map[int]bool{}, filters: map[string]calls.Filter{}}
 	l.cgroups = cgroup.Open("/")
 	go func() {
 		runtime.LockOSThread()
@@ -54,19 +49,18 @@ func newLauncher() (*launcher, error) {
 }
 
 // filter compiles a profile once.
-func (l *launcher) filter(profile string, notify bool) (filter, error) {
-	key := fmt.Sprintf("%s/%t", profile, notify)
+func (l *launcher) filter(profile string, o calls.Options) (calls.Filter, error) {
+	key := fmt.Sprintf("%s/%+v", profile, o)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if f, ok := l.filters[key]; ok {
 		return f, nil
 	}
-	code, notifies, err := compileProfile(profile, notify)
-	if err != nil {
-		return filter{}, err
+	f, err := calls.Compile(profile, o)
+	if err == nil {
+		l.filters[key] = f
 	}
-	l.filters[key] = filter{code, notifies}
-	return l.filters[key], nil
+	return f, err
 }
 
 // The uid pool of a root node: a range that no distribution hands out (systemd, "Users, Groups, UIDs and GIDs").

@@ -6,36 +6,60 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"casemate/sandbox/jail/calls"
 )
 
-// watcher answers the system calls that the filter hands over: connect, sendto with an address, sendmsg, sendmmsg.
+// watcher answers the system calls that the filter hands over: those that may lead out (connect, sendto with an address,
+// sendmsg, sendmmsg), the execution of programs, and those that are refused and worth a record.
 //
-// The record is best effort: a thread of the jail may change the address between our look and the kernel's, and a call
-// let through then goes elsewhere unseen. The wall is not the record: the namespace has loopback only and no route out,
-// so the call still meets the node's own listeners or nobody.
+// The record is best effort: a thread of the jail may change memory between our look and the kernel's. What a wall
+// depends on is never read there: a refusal does not look; a connect let through meets the node's own listeners or
+// nobody; a second program let through meets Landlock, which knows the files themselves.
 type watcher struct {
-	fd        int
-	wake      [2]int // a pipe; closing its write end ends run
+	fd    int
+	wake  [2]int // a pipe; closing its write end ends run
+	heard map[int32]calls.Call
+	begun bool // the stage has become the program
+
+	mu        sync.Mutex // over the rest
 	own       map[netip.Addr]bool
 	onConnect func(network, address string) bool
+	onCall    func(Call)
+	programs  programs
 }
 
-// newWatcher serves a notifier. Addresses of listen, loopback and local sockets pass; everything else is refused.
-func newWatcher(notifier *os.File, listen []string, onConnect func(network, address string) bool) *watcher {
-	w := &watcher{fd: int(notifier.Fd()), own: map[netip.Addr]bool{}, onConnect: onConnect}
-	for _, l := range listen {
-		if _, addr, err := parseListen(l); err == nil {
-			w.own[addr.Addr().Unmap()] = true
-		}
-	}
+// newWatcher serves a notifier as a spec says.
+func newWatcher(notifier *os.File, s *Spec, heard map[int32]calls.Call) *watcher {
+	w := &watcher{fd: int(notifier.Fd()), heard: heard}
+	w.follow(s)
 	if err := unix.Pipe2(w.wake[:], unix.O_CLOEXEC); err != nil {
 		w.wake = [2]int{-1, -1} // poll ignores it; the notifier's own hang-up still ends run
 	}
 	return w
+}
+
+// follow answers as a spec says from now on. Addresses of Listen, loopback and local sockets pass; others are asked about.
+func (w *watcher) follow(s *Spec) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.own, w.onConnect, w.onCall, w.programs = map[netip.Addr]bool{}, s.OnConnect, s.OnCall, s.programs
+	for _, l := range s.Listen {
+		if _, addr, err := parseListen(l); err == nil {
+			w.own[addr.Addr().Unmap()] = true
+		}
+	}
+	if w.onConnect == nil {
+		w.onConnect = func(string, string) bool { return false }
+	}
+	if w.onCall == nil {
+		w.onCall = func(Call) {}
+	}
 }
 
 // notification and response are struct seccomp_notif and seccomp_notif_resp (linux/seccomp.h).
@@ -77,11 +101,9 @@ func (w *watcher) run() {
 		if w.ioctl(unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&n)) != nil {
 			continue // the caller was killed in between
 		}
-		r := response{id: n.id}
-		if network, address, foreign := w.look(&n); !foreign || w.onConnect != nil && w.onConnect(network, address) {
+		r := response{id: n.id, errno: -int32(w.answer(&n))}
+		if r.errno == 0 {
 			r.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
-		} else {
-			r.errno = -int32(unix.ECONNREFUSED)
 		}
 		w.ioctl(unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r)) // ENOENT: killed in between
 	}
@@ -133,25 +155,58 @@ func (w *watcher) ioctl(request uint, arg unsafe.Pointer) error {
 	return nil
 }
 
-// look reads where a call wants to go. A call whose memory cannot be read is foreign: it is refused.
-func (w *watcher) look(n *notification) (network, address string, foreign bool) {
+// answer decides on a call: 0 lets it go on.
+func (w *watcher) answer(n *notification) unix.Errno {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	call, ok := w.heard[n.nr]
+	switch {
+	case !ok:
+		return unix.EPERM
+	case call.Errno == 0 && call.Name == "execve":
+		return w.execute(n)
+	case call.Errno == 0:
+		if network, address, foreign := w.look(n, call.Name); foreign && !w.onConnect(network, address) {
+			return unix.ECONNREFUSED
+		}
+		return 0
+	}
+	if target, tell := w.about(n, call.Name); tell {
+		w.onCall(Call{Name: call.Name, Target: target})
+	}
+	return unix.Errno(call.Errno)
+}
+
+// memory opens the memory of the thread that called. The caller closes it. nil when it cannot be read, or nobody waits
+// for an answer any more.
+func (w *watcher) memory(n *notification) *os.File {
 	mem, err := os.Open("/proc/" + strconv.Itoa(int(n.pid)) + "/mem")
 	if err != nil {
+		return nil
+	}
+	// The pid may have been reused before the open; a notification still valid after it says it was not.
+	if w.ioctl(unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&n.id)) != nil {
+		mem.Close()
+		return nil
+	}
+	return mem
+}
+
+// look reads where a call wants to go. A call whose memory cannot be read is foreign: it is refused.
+func (w *watcher) look(n *notification, name string) (network, address string, foreign bool) {
+	mem := w.memory(n)
+	if mem == nil {
 		return "unknown", "unreadable", true
 	}
 	defer mem.Close()
-	// The pid may have been reused before the open; a notification still valid after it says it was not.
-	if w.ioctl(unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&n.id)) != nil {
-		return "", "", false // nobody is waiting
-	}
-	switch n.nr {
-	case unix.SYS_CONNECT:
+	switch name {
+	case "connect":
 		return w.judge(mem, "connect", n.args[1], n.args[2])
-	case unix.SYS_SENDTO:
+	case "sendto":
 		return w.judge(mem, "send", n.args[4], n.args[5])
-	case unix.SYS_SENDMSG:
+	case "sendmsg":
 		return w.message(mem, n.args[1])
-	case unix.SYS_SENDMMSG:
+	case "sendmmsg":
 		const maxMessages = 1024 // the kernel takes no more at once (UIO_MAXIOV)
 		const size = 64          // struct mmsghdr: a msghdr of 56 bytes and a length, padded
 		for i := range min(n.args[2], maxMessages) {
@@ -161,7 +216,7 @@ func (w *watcher) look(n *notification) (network, address string, foreign bool) 
 		}
 		return "", "", false
 	}
-	return "unknown", "call " + strconv.Itoa(int(n.nr)), true
+	return "unknown", "call " + name, true
 }
 
 // message judges a struct msghdr: the name's pointer and length are its first two fields.
