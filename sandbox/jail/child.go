@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"casemate/sandbox/jail/calls"
 	"casemate/sandbox/jail/cgroup"
 )
 
@@ -25,6 +26,8 @@ type Child struct {
 	uid      int // of the pool, to give back
 	sockets  []*os.File
 	notifier *os.File
+	spec     *Spec
+	heard    map[int32]calls.Call // what the notifier hears of
 	watcher  *watcher
 	watched  sync.WaitGroup
 	weak     []Missing
@@ -176,7 +179,8 @@ func (c *Child) Close() error {
 	return errors.Join(errs...)
 }
 
-// fetchNotifier takes the stage's notifier descriptor. The stage waits while this happens.
+// fetchNotifier takes the stage's notifier descriptor and answers it from now on: the stage's own exec asks there, too.
+// The stage waits while this happens.
 func (c *Child) fetchNotifier(fd int) error {
 	pidfd, err := unix.PidfdOpen(c.process.Pid, 0)
 	if err != nil {
@@ -189,10 +193,7 @@ func (c *Child) fetchNotifier(fd int) error {
 	}
 	unix.CloseOnExec(own)
 	c.notifier = os.NewFile(uintptr(own), "seccomp notifier")
+	c.watcher = newWatcher(c.notifier, c.spec, c.heard)
+	c.watched.Go(c.watcher.run)
 	return nil
-}
-
-func (c *Child) watch(w *watcher) {
-	c.watcher = w
-	c.watched.Go(w.run)
 }

@@ -66,10 +66,21 @@ type Spec struct {
 	// (Listen, loopback, unix): true lets the call go on, which then meets what listens inside, or nobody. nil refuses
 	// all. It must not block. What it lets pass it cannot hold to: see watcher.
 	OnConnect func(network, address string) (pass bool)
+	// OnCall is told, from one goroutine, about each call that package calls holds worth a record: one that was refused,
+	// or another program. It must not block. nil: nobody is told. What is refused does not depend on it.
+	OnCall func(Call)
 
-	broken []string // walls that shall fail, for the tests of missing walls
-	wait   bool     // build the jail without its program: Prepare
-	probe  bool     // there is no program: put the walls up and report
+	programs programs // what may be executed after the first; set by Start
+	broken   []string // walls that shall fail, for the tests of missing walls
+	wait     bool     // build the jail without its program: Prepare
+	probe    bool     // there is no program: put the walls up and report
+}
+
+// Call is a system call worth a record.
+type Call struct {
+	Name    string // "ptrace", "mount", "execve"
+	Target  string // what it was about, as far as it could be read: a path, a family of sockets, flags; at most 256 bytes
+	Allowed bool   // only of execve: of a program that Spec lists
 }
 
 // Exit is how the program ended.

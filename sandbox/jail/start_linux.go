@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"casemate/sandbox/jail/calls"
 	"casemate/sandbox/jail/cgroup"
 	"casemate/sandbox/jail/stage"
 )
@@ -46,12 +47,12 @@ func Start(ctx context.Context, s Spec) (*Child, error) {
 
 // start makes one attempt.
 func (l *launcher) start(ctx context.Context, s *Spec, o *stage.Order, notify bool) (c *Child, err error) {
-	f, err := l.filter(s.Profile, notify)
+	f, err := l.filter(s.Profile, calls.Options{Notify: notify, Children: s.becomes()})
 	if err != nil {
 		return nil, err
 	}
-	o.Filter, o.Notify, o.Root, o.Wait = f.code, f.notifies, l.root, s.wait
-	c = &Child{launcher: l}
+	o.Filter, o.Notify, o.Root, o.Wait = f.Code, f.Notifies, l.root, s.wait
+	c = &Child{launcher: l, spec: s, heard: f.Calls}
 	defer func() {
 		if err != nil {
 			c.Close()
@@ -88,9 +89,6 @@ func (l *launcher) start(ctx context.Context, s *Spec, o *stage.Order, notify bo
 		return c, err
 	}
 	c.stand(out, weak)
-	if c.notifier != nil {
-		c.watch(newWatcher(c.notifier, s.Listen, s.OnConnect))
-	}
 	if len(s.Places) > 0 {
 		c.pending = &pending{spec: *s, weak: weak}
 	}
