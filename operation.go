@@ -10,6 +10,7 @@ type Operation struct {
 	Name    string // "GetSecretValue"
 	Action  string // IAM action: "secretsmanager:GetSecretValue"
 	Body    int64  // bytes taken at most
+	Open    bool   // needs no statement that allows it, because the service itself asks for none; one that denies it holds
 
 	// Resource reads the ARN that the request is about from its JSON body. It is pure, and all that tells which resource
 	// the policy decides on: Run must not touch another one. An error is an *Error with the service's code in AWS.

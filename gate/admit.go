@@ -31,6 +31,9 @@ func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted
 		return admitted{}, s.refuse(casemate.PointWho, err)
 	}
 	s.rec.Principal, s.rec.Role = p.Name(), p.Role
+	if err := ofRun(e); err != nil {
+		return admitted{}, s.refuse(casemate.PointWho, err)
+	}
 	if (e.Target.Function != "" || e.Target.Builtin != "") && !p.Known() { // before the look-up: who is nobody does not learn which functions exist
 		return admitted{}, s.refuse(casemate.PointWho, unauthenticated("this call needs a credential", "send an API key or a token"))
 	}
@@ -94,6 +97,20 @@ func network(ip string) string {
 		return ip
 	}
 	return netip.PrefixFrom(a.WithZone(""), 64).Masked().String()
+}
+
+// ofRun holds what a function asks for to the way it has to come, by its own door with its own signature, and to the
+// depth at which a loop of calls ends. Nothing else comes that way.
+func ofRun(e *casemate.Event) error {
+	signed := e.Credential.Kind == casemate.CredentialSigned
+	switch {
+	case (e.Source == casemate.SourceRun) != signed, signed && e.Target.Function == "" && e.Target.Builtin == "":
+		return unauthenticated("this way in does not take this kind of credential", "call services by the endpoint in AWS_ENDPOINT_URL")
+	case e.Depth > casemate.MaxDepth:
+		return &casemate.Error{Code: casemate.Forbidden, AWS: "RecursiveInvocationException", Message: "functions call each other in a loop",
+			Hint: "find out what calls what: casemate records --chain " + e.Chain}
+	}
+	return nil
 }
 
 // accepts checks that the way in takes this kind of caller. It returns the exception that lets anonymous callers in,
@@ -162,6 +179,9 @@ func demand(e *casemate.Event, m *casemate.Match, p *casemate.Principal) casemat
 	}
 	if r := m.Route; r != nil {
 		d.Route, d.RouteRate = r.App+" "+r.ID, r.Rate
+	}
+	if e.Source == casemate.SourceRun && e.Target.Builtin != "" {
+		d.Route = "services" // all of them together, per function, at the default rate
 	}
 	// Accepting work takes no room to run; running it later does. Built-ins are bounded by their body and their time.
 	if v := m.Version; v != nil && v.Runtime.Family() != "builtin" && !e.Async {

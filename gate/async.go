@@ -42,6 +42,7 @@ type queued struct {
 	ID        string              `json:"id"`
 	Chain     string              `json:"chain"`
 	Parent    string              `json:"parent,omitempty"`
+	Depth     int                 `json:"depth,omitempty"`
 	Target    casemate.Target     `json:"target"`
 	Action    string              `json:"action,omitempty"`
 	Resource  string              `json:"resource,omitempty"`
@@ -81,7 +82,7 @@ func (g *Gate) enqueue(ctx context.Context, a admitted, s *story) (*casemate.Res
 		return nil, s.refuse(casemate.PointForm, tooLarge(AsyncPayloadLimit))
 	}
 	e, v := a.event, a.match.Version
-	q := queued{ID: e.ID, Chain: e.Chain, Parent: e.Parent, Target: e.Target, Action: e.Action, Resource: e.Resource,
+	q := queued{ID: e.ID, Chain: e.Chain, Parent: e.Parent, Depth: e.Depth, Target: e.Target, Action: e.Action, Resource: e.Resource,
 		Principal: a.principal, Context: e.Context, Trace: e.Trace, Accepted: e.Received, Retries: v.Async.Retries, MaxAge: v.Async.MaxAge,
 		Function: v.Function, Payload: a.payload, Client: e.ClientContext, Tenant: a.tenant}
 	if q.MaxAge <= 0 || q.MaxAge > maxAge {
@@ -189,7 +190,7 @@ func (g *Gate) refused(ctx context.Context, d *Delivery, q *queued, code casemat
 }
 
 func (q *queued) event(attempt int) *casemate.Event {
-	e := &casemate.Event{ID: q.ID, Chain: q.Chain, Parent: q.Parent, Source: casemate.SourceAsync, Target: q.Target,
+	e := &casemate.Event{ID: q.ID, Chain: q.Chain, Parent: q.Parent, Depth: q.Depth, Source: casemate.SourceAsync, Target: q.Target,
 		Action: q.Action, Resource: q.Resource, Credential: casemate.Credential{Kind: casemate.CredentialRun, As: q.Principal},
 		Context: q.Context, Attempt: attempt, Trace: q.Trace.Child(), Payload: q.Payload, ClientContext: q.Client, Tenant: q.Tenant}
 	return e
