@@ -192,6 +192,9 @@ func (c *checker) inner(rel string, room *Room, to string) {
 	case target.Tier >= room.Tier && !slices.Contains(room.May, to):
 		c.say(rel, "%s (tier %d) imports %s (tier %d)", room.Path, room.Tier, to, target.Tier)
 	}
+	if few, ok := Confined[to]; ok && !slices.Contains(few, room.Path) {
+		c.say(rel, "%s is for %v alone", to, few)
+	}
 	if room.Pure && to == "store" {
 		c.say(rel, "pure room %s imports store", room.Path)
 	}

@@ -46,6 +46,7 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 		"long function":       {"gate/a.go", "package gate\n" + long, "long is 82 lines long"},
 		"many long functions": {"gate/a.go", "package gate\nfunc f() {\n" + strings.Repeat("\n", functionP90) + "}\n", "90th percentile"},
 		"large room":          {"meter/a.go", "package meter\n" + strings.Repeat("var _ = 1\n", 600) + strings.Repeat("// x\n\n", 99), "601 lines; its ceiling is 600"},
+		"plaintext":           {"gate/a.go", "package gate\nimport _ \"casemate/secret/plain\"", "secret/plain is for ["},
 		"sleeping test":       {"gate/a_test.go", "package gate\nimport \"time\"\nfunc f() { time.Sleep(1) }", "may not call time.Sleep"},
 	} {
 		t.Run(name, func(t *testing.T) {
