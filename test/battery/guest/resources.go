@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -27,6 +28,19 @@ func resources() map[string]func(*api, order) answer {
 		"burn":             burn,
 		"process outlives": outlives,
 		"threads":          threads,
+		"refused calls": func(_ *api, o order) answer {
+			for range o.number("most") {
+				_ = unix.Unshare(unix.CLONE_NEWUSER) // it is about the refusal
+			}
+			return answer{}
+		},
+		"refused connections": func(_ *api, o order) answer {
+			var last error
+			for range o.number("most") {
+				_, last = connect(&net.TCPAddr{IP: net.IPv4(93, 184, 216, 34), Port: 81})
+			}
+			return answer{Detail: fmt.Sprint(last)}
+		},
 	}
 }
 

@@ -1,0 +1,117 @@
+package battery
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"text/tabwriter"
+	"time"
+)
+
+// What abuse may do to others. The promise is twice a neighbour's p99; a test that fails for a busy machine would be of
+// no use, so it fails much later, and prints what it saw.
+const (
+	promisedRatio = 2.0
+	failingRatio  = 25.0
+	memoryGrowth  = 64 << 20 // of the node itself, in bytes
+)
+
+// abuse is what an unruly function does while its neighbour works. Each is bounded.
+func abuse() []map[string]string {
+	return []map[string]string{
+		{"attack": "burn", "ms": "1500"},
+		{"attack": "fork bomb", "most": "300"},
+		{"attack": "output flood", "bytes": "33554432"},
+		{"attack": "memory", "bytes": "268435456"},
+		{"attack": "many files", "most": "70000"},
+		{"attack": "zombies", "most": "300"},
+		{"attack": "descriptors", "most": "2100"},
+		{"attack": "large file", "bytes": "16777216"},
+		{"attack": "refused calls", "most": "20000"},
+		{"attack": "refused connections", "most": "3000"},
+	}
+}
+
+// TestNeighbour measures what an honest function notices of an unruly one, and what the node itself grows by.
+func TestNeighbour(t *testing.T) {
+	if !shared.full {
+		t.Skip("it takes a while: CASEMATE_FULL=1")
+	}
+	n := furnished(t, withWalls)
+	loop(t, n, 4000) // until the node's own heap is as large as honest work makes it
+	w := tabwriter.NewWriter(os.Stderr, 0, 0, 2, ' ', 0)
+	defer w.Flush()
+	fmt.Fprintln(w, "ABUSE\tTOOK\tNEIGHBOUR'S P50 ALONE\tMEANWHILE\tP99 ALONE\tMEANWHILE\tRATIO\tNODE GREW BY")
+	before := n.resident(t)
+	for _, order := range abuse() {
+		alone := loop(t, n, 500)
+		took, during, peak := meanwhile(t, n, order)
+		ratio := float64(p99(during)) / float64(p99(alone))
+		mark := ""
+		if ratio > promisedRatio {
+			mark = fmt.Sprintf(" (promised: %.0fx)", promisedRatio)
+		}
+		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%v\t%v\t%.1fx%s\t%d MB\n", order["attack"], took.Round(time.Millisecond), middle(alone), middle(during),
+			p99(alone), p99(during), ratio, mark, (peak-before)>>20)
+		if ratio > failingRatio {
+			t.Errorf("%s: the neighbour's p99 is %.1fx", order["attack"], ratio)
+		}
+		if grown := peak - before; grown > memoryGrowth {
+			t.Errorf("%s: the node grew by %d MB", order["attack"], grown>>20)
+		}
+	}
+}
+
+// meanwhile calls the neighbour for as long as two unruly functions do the same, and for a while at least.
+func meanwhile(t *testing.T, n *node, order map[string]string) (took time.Duration, during []time.Duration, peak int64) {
+	t.Helper()
+	from := time.Now()
+	var work sync.WaitGroup
+	done := make(chan error, 2)
+	for _, function := range []string{"unruly", "second"} {
+		work.Go(func() {
+			_, err := n.send(t.Context(), function, order)
+			done <- err
+		})
+	}
+	for ended := 0; ended < 2 || len(during) < 500; {
+		during = append(during, loop(t, n, 25)...)
+		peak = max(peak, n.resident(t))
+		select {
+		case err := <-done:
+			ended++
+			took = max(took, time.Since(from))
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+		}
+	}
+	work.Wait()
+	return took, during, peak
+}
+
+// loop calls the neighbour again and again, and gives how long each call took.
+func loop(t *testing.T, n *node, times int) []time.Duration {
+	t.Helper()
+	var took []time.Duration
+	for range times {
+		from := time.Now()
+		r, err := n.send(t.Context(), "neighbour", map[string]string{"attack": "nothing"})
+		if err != nil || r.Status != 200 {
+			t.Fatalf("the neighbour was not served: %v %+v", err, r)
+		}
+		took = append(took, time.Since(from))
+	}
+	return took
+}
+
+func p99(all []time.Duration) time.Duration {
+	return slices.Sorted(slices.Values(all))[len(all)*99/100]
+}
+
+func middle(all []time.Duration) time.Duration {
+	return slices.Sorted(slices.Values(all))[len(all)/2]
+}
