@@ -1,28 +1,61 @@
 package sandbox
 
 import (
+	"strings"
 	"sync"
 	"time"
 
 	"casemate"
+	"casemate/sandbox/jail"
 )
 
 // effects collects what a sandbox did outside its own memory, up to a bound: a function cannot fill the record.
 type effects struct {
 	mu      sync.Mutex
 	list    []casemate.Effect
+	seen    map[deed]int // where in list, of what is counted and not repeated
+	local   int          // how many of list are about the sandbox itself
 	dropped int
 }
 
-// maxEffects of one run; more are counted, and the count is the last effect.
-const maxEffects = 256
+// maxEffects of one run, and maxLocal of them about the sandbox itself; more are counted, and the count is the last effect.
+const (
+	maxEffects = 256
+	maxLocal   = 64
+)
+
+// deed is what makes two effects one: a function that does the same a thousand times has one line in the record.
+type deed struct {
+	kind, target, reason string
+	verdict              casemate.Verdict
+}
+
+// local are the kinds of what the jail itself tells: a program can cause them as fast as it can call the kernel.
+func local(kind string) bool {
+	return kind == casemate.EffectCall || kind == casemate.EffectExec || kind == casemate.EffectOpen
+}
 
 func (e *effects) add(x casemate.Effect) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.list) >= maxEffects {
+	d := deed{x.Kind, x.Target, x.Reason, x.Verdict}
+	once := local(x.Kind) || x.Kind == casemate.EffectConnect && x.Verdict == casemate.Denied
+	if k, ok := e.seen[d]; ok && once {
+		e.list[k].Count = max(e.list[k].Count, 1) + max(x.Count, 1)
+		return
+	}
+	if len(e.list) >= maxEffects || local(x.Kind) && e.local >= maxLocal {
 		e.dropped++
 		return
+	}
+	if local(x.Kind) {
+		e.local++
+	}
+	if once {
+		if e.seen == nil {
+			e.seen = map[deed]int{}
+		}
+		e.seen[d] = len(e.list)
 	}
 	e.list = append(e.list, x)
 }
@@ -33,8 +66,25 @@ func (e *effects) take(now time.Time) []casemate.Effect {
 	defer e.mu.Unlock()
 	list := e.list
 	if e.dropped > 0 {
-		list = append(list, casemate.Effect{At: now, Kind: "flood", Target: "effects", Reason: "further effects were not listed"})
+		list = append(list, casemate.Effect{At: now, Kind: "flood", Target: "effects", Count: e.dropped, Reason: "further effects were not listed"})
 	}
-	e.list, e.dropped = nil, 0
+	e.list, e.seen, e.local, e.dropped = nil, nil, 0, 0
 	return list
+}
+
+// called is what the jail tells of a system call, as the record has it.
+func called(c jail.Call, now time.Time) casemate.Effect {
+	x := casemate.Effect{At: now, Kind: casemate.EffectCall, Target: c.Name, Verdict: casemate.Denied, Reason: "no function may make this call"}
+	switch {
+	case strings.HasPrefix(c.Name, "execve"):
+		x.Kind, x.Target, x.Reason = casemate.EffectExec, c.Target, "children: does not list this program"
+		if c.Allowed {
+			x.Verdict, x.Reason = casemate.Allowed, ""
+		} else if strings.HasPrefix(c.Target, "/") {
+			x.Grant = "children: [" + c.Target + "]"
+		}
+	case c.Target != "":
+		x.Target += " " + c.Target
+	}
+	return x
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/sandbox/jail"
 )
 
 func TestEffectsAreBounded(t *testing.T) {
@@ -19,5 +20,34 @@ func TestEffectsAreBounded(t *testing.T) {
 	}
 	if n := len(fx.take(time.Time{})); n != 0 {
 		t.Errorf("%d left", n)
+	}
+}
+
+func TestCallsAreCountedAndNotRepeated(t *testing.T) {
+	fx := &effects{}
+	for range 1000 {
+		fx.add(called(jail.Call{Name: "ptrace"}, time.Time{}))
+	}
+	for i := range maxLocal + 5 {
+		fx.add(called(jail.Call{Name: "execve", Target: fmt.Sprint("/bin/", i)}, time.Time{}))
+	}
+	fx.add(casemate.Effect{Kind: casemate.EffectResolve, Target: "example.com"})
+	list := fx.take(time.Time{})
+	if len(list) != maxLocal+2 || list[0].Target != "ptrace" || list[0].Count != 1000 || list[0].Verdict != casemate.Denied {
+		t.Errorf("%d effects, first %+v", len(list), list[0])
+	}
+	if x := list[1]; x.Kind != casemate.EffectExec || x.Target != "/bin/0" || x.Grant != "children: [/bin/0]" || x.Count != 0 {
+		t.Errorf("%+v", x)
+	}
+	if x := list[len(list)-1]; x.Kind != "flood" || x.Count != 6 || list[len(list)-2].Target != "example.com" {
+		t.Errorf("the flood hid another kind of effect: %+v", list[len(list)-3:])
+	}
+	for _, c := range []struct {
+		call jail.Call
+		want string
+	}{{jail.Call{Name: "mount", Target: "/proc"}, "call mount /proc deny"}, {jail.Call{Name: "execve", Target: "/usr/bin/x", Allowed: true}, "exec /usr/bin/x allow"}} {
+		if x := called(c.call, time.Time{}); x.Kind+" "+x.Target+" "+x.Verdict.String() != c.want {
+			t.Errorf("%+v", x)
+		}
 	}
 }

@@ -85,6 +85,7 @@ func (p *Pool) start(ctx context.Context, v *casemate.Version, request string) (
 	if w, ok := i.door.(watcher); ok {
 		spec.OnConnect = w.OnConnect
 	}
+	spec.OnCall = func(c jail.Call) { i.fx.add(called(c, p.cfg.Clock())) }
 	return i, i.launch(ctx, &spec, request, p.cfg.Clock, p.identity(v))
 }
 

@@ -24,6 +24,7 @@ type Assignment struct {
 	Listen []string          // sockets besides those of Spec.Listen; they are numbered on from there
 	// OnConnect takes the place of Spec.OnConnect.
 	OnConnect func(network, address string) (pass bool)
+	OnCall    func(Call) // likewise
 }
 
 // ErrRootless is returned by Assign for a program that runs already on a node without root. Entering the jail's
@@ -69,7 +70,7 @@ func (c *Child) Assign(ctx context.Context, a Assignment) error {
 	defer p.close()
 	s := p.spec
 	s.Mounts, s.Etc, s.Listen, s.Places, s.Symlinks = a.Mounts, a.Etc, a.Listen, nil, nil
-	s.Limits, s.OnConnect = a.Limits, a.OnConnect
+	s.Limits, s.OnConnect, s.OnCall = a.Limits, a.OnConnect, a.OnCall
 	var err error
 	if s.Limits, err = s.Limits.filled(); err != nil {
 		return fmt.Errorf("jail: %w", err)
@@ -157,4 +158,3 @@ func (c *Child) prepared(ctx context.Context, p *pending) error {
 	}
 	return errors.New("the stage did not wait")
 }
-

@@ -85,6 +85,8 @@ func insideRefusals([]string) any {
 	tmpfs := append([]byte("tmpfs"), 0)
 	path, kind := uintptr(unsafe.Pointer(&root[0])), uintptr(unsafe.Pointer(&tmpfs[0]))
 	one := uintptr(1)
+	program := append([]byte("/bin/other"), 0)
+	args := [11]uint64{unix.CLONE_NEWUSER} // struct clone_args
 	return map[string]string{
 		"unshare user":     call(unix.SYS_UNSHARE, unix.CLONE_NEWUSER),
 		"unshare mount":    call(unix.SYS_UNSHARE, unix.CLONE_NEWNS),
@@ -92,6 +94,9 @@ func insideRefusals([]string) any {
 		"clone newnet":     call(unix.SYS_CLONE, unix.CLONE_NEWNET|uintptr(unix.SIGCHLD)),
 		"clone newtime":    call(unix.SYS_CLONE, unix.CLONE_NEWTIME|uintptr(unix.SIGCHLD)),
 		"clone3":           call(unix.SYS_CLONE3, 0, 0),
+		"clone3 user":      call(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&args)), unsafe.Sizeof(args)),
+		"execve":           call(unix.SYS_EXECVE, uintptr(unsafe.Pointer(&program[0])), 0, 0),
+		"execveat":         call(unix.SYS_EXECVEAT, 0, uintptr(unsafe.Pointer(&program[0])), 0, 0, 0),
 		"setns":            call(unix.SYS_SETNS, 0, 0),
 		"mount":            call(unix.SYS_MOUNT, kind, path, kind, 0, 0),
 		"umount":           call(unix.SYS_UMOUNT2, path, 0),

@@ -55,7 +55,7 @@ func TestRefusedCalls(t *testing.T) {
 	for name, got := range ask[map[string]string](t, probeSpec(t, "refusals")) {
 		want := "EPERM"
 		switch name {
-		case "clone3", "x32 getpid", "io_uring_setup":
+		case "clone3", "clone3 user", "x32 getpid", "io_uring_setup":
 			want = "ENOSYS"
 		}
 		if got != want {
@@ -163,5 +163,40 @@ func TestConnectsAreRefusedAndSeen(t *testing.T) {
 	}
 	if got["udp 169.254.100.2:53"] != "ok" || got["tcp 127.0.0.1:9"] != "ECONNREFUSED" {
 		t.Errorf("own addresses: %v", got)
+	}
+}
+
+// TestAttemptsAreTold: what is refused is told as well, and the telling is not what refuses it.
+func TestAttemptsAreTold(t *testing.T) {
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	s := probeSpec(t, "refusals")
+	s.OnCall = func(c Call) {
+		mu.Lock()
+		defer mu.Unlock()
+		if c.Allowed {
+			t.Errorf("allowed: %+v", c)
+		}
+		seen[strings.TrimSpace(c.Name+" "+c.Target)] = true
+	}
+	ask[map[string]string](t, s)
+	mu.Lock()
+	for _, want := range []string{"unshare user", "unshare mount", "clone user", "clone net", "clone time", "setns", "mount /", "umount2 /", "pivot_root /",
+		"chroot /", "fsopen tmpfs", "ptrace", "process_vm_readv", "pidfd_getfd", "keyctl", "bpf", "userfaultfd", "io_uring_setup", "perf_event_open",
+		"socket inet raw", "socket packet raw", "socket vsock protocol 0", "ioctl 0x5412", "ioctl 0x541c", "reboot", "init_module", "open_by_handle_at",
+		"clone3 user", "execve /bin/other", "execveat /bin/other"} {
+		if !seen[want] {
+			t.Errorf("%q was not told in %v", want, seen)
+		}
+	}
+	if seen["clone3"] || seen["socket family 16"] {
+		t.Errorf("what every program does was told: %v", seen)
+	}
+	mu.Unlock()
+	s.OnCall, s.broken, s.AllowWeak = nil, []string{WallNotify}, true
+	for name, got := range ask[map[string]string](t, s) {
+		if got != "EPERM" && got != "ENOSYS" && name != "execve" {
+			t.Errorf("%s without a notifier: %s", name, got)
+		}
 	}
 }
