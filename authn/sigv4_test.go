@@ -227,6 +227,22 @@ func TestSandboxSignatureAttacks(t *testing.T) {
 	}
 }
 
+// TestTheTokenIsNeeded: a good signature by who has the key and the secret but not the token, or another's.
+func TestTheTokenIsNeeded(t *testing.T) {
+	for _, token := range []string{"", random(96)} {
+		b := newBox(t, time.Hour)
+		real := b.key.Token
+		b.key.Token = token
+		if p, err := b.verify(t, b.sign(t, "GET", "http://169.254.100.3/", "sts", nil, nil)); err == nil || p != nil {
+			t.Errorf("token %q: %+v", token, p)
+		}
+		b.key.Token = real
+		if _, err := b.verify(t, b.sign(t, "GET", "http://169.254.100.3/", "sts", nil, nil)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestSignedCredentialHoldsNothingElse(t *testing.T) {
 	b := newBox(t, time.Hour)
 	s := b.sign(t, "GET", "http://169.254.100.3/", "sts", nil, nil)
