@@ -16,6 +16,8 @@ type Assignment struct {
 	Argv []string
 	Env  []string
 	Dir  string
+	// Profile of the program, of a prepared jail; empty is that of its Spec.
+	Profile string
 	// Mounts come on top of Spec.Mounts. Of a jail whose program runs already they must be read-only and lie at
 	// Spec.Places.
 	Mounts []Mount
@@ -42,7 +44,7 @@ func CanAssign() bool {
 type pending struct {
 	spec    Spec
 	control *net.UnixConn // to the stage; nil when the program runs already
-	filter  calls.Filter
+	notify  bool          // the filter of its program may notify
 	weak    []Missing
 }
 
@@ -75,8 +77,11 @@ func (c *Child) Assign(ctx context.Context, a Assignment) error {
 	if s.Limits, err = s.Limits.filled(); err != nil {
 		return fmt.Errorf("jail: %w", err)
 	}
+	if a.Profile != "" {
+		s.Profile = a.Profile
+	}
 	if s.Argv, s.Env, s.Dir = a.Argv, a.Env, a.Dir; p.control == nil {
-		if len(a.Argv)+len(a.Env)+len(a.Dir) > 0 {
+		if len(a.Argv)+len(a.Env)+len(a.Dir)+len(a.Profile) > 0 {
 			return errors.New("jail: the program runs already")
 		}
 		s.Argv = p.spec.Argv
@@ -110,7 +115,11 @@ func (c *Child) narrow(l Limits) error { return c.group.Change(groupLimits(l)) }
 
 // complete gives a waiting stage the rest of its order and listens until it is the program.
 func (c *Child) complete(ctx context.Context, p *pending, rest *stage.Order) error {
-	rest.Filter, rest.Notify = p.filter.Code, p.filter.Notifies
+	f, err := c.launcher.filter(c.spec.Profile, calls.Options{Notify: p.notify, Children: c.spec.becomes()})
+	if err != nil {
+		return err
+	}
+	rest.Filter, rest.Notify, c.heard = f.Code, f.Notifies, f.Calls
 	data := rest.Encode()
 	if len(data) > stage.MaxOrder {
 		return fmt.Errorf("order of %d bytes, at most %d", len(data), stage.MaxOrder)

@@ -77,7 +77,7 @@ func (l *launcher) start(ctx context.Context, s *Spec, o *stage.Order, notify bo
 		return c, err
 	}
 	if s.wait {
-		p := &pending{spec: *s, control: control, filter: f, weak: weak}
+		p := &pending{spec: *s, control: control, notify: notify, weak: weak}
 		control = nil
 		return c, c.prepared(ctx, p)
 	}
