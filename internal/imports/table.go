@@ -33,7 +33,7 @@ var Rooms = []Room{
 	{Path: "authn", Tier: 1, Ceiling: 1800},
 	{Path: "catalog", Tier: 1, Ceiling: 900, Only: []string{"", "store", "catalog/route"}},
 	{Path: "catalog/route", Tier: 0, Ceiling: 500, Pure: true, Only: []string{""}},
-	{Path: "catalog/code", Tier: 1, Ceiling: 500, Only: []string{""}},
+	{Path: "catalog/code", Tier: 1, Ceiling: 500, Only: []string{"", "internal/walls"}},
 	{Path: "sandbox", Tier: 1, Ceiling: 2400, May: []string{"lambda", "sandbox/api", "sandbox/wasm"}, Never: forSandbox},
 	{Path: "sandbox/api", Tier: 1, Ceiling: 900, Only: []string{"", "lambda", "internal/walls"}, May: []string{"lambda"}},
 	{Path: "sandbox/wasm", Tier: 1, Ceiling: 1500, May: []string{"lambda"}, Never: forSandbox},
