@@ -1,6 +1,7 @@
 # make demo    see it work, on real requests (KEEP=1 leaves the node up)
 # make test    the one test command: build, vet, lint, unit and end-to-end tests with -race
 # make full    slow corpora, fault loops and long fuzzing on top
+# make battery every attack from inside a sandbox, with walls and without, as a table (needs root)
 # make bench   the figures of SPECIFICATION.md, as ratios against a floor of the same run
 # make help    this list
 
@@ -37,6 +38,10 @@ test: cc build examples lint ## build, vet, lint, unit and end-to-end tests
 full: cc build examples ## slow corpora, faults and fuzzing
 	@CASEMATE_FULL=1 ./scripts/gotest -timeout 45m ./...
 	@./scripts/fuzz 3000x
+
+.PHONY: battery
+battery: ## every attack on a node, with its walls and without, as a table
+	@CASEMATE_FULL=1 go test -count 1 -v -timeout 30m ./test/battery
 
 .PHONY: bench
 bench: build examples ## P1, P5, P6, P7 with floor and control, as a table and bench.json

@@ -23,6 +23,8 @@ type attack struct {
 	// attempt, the kernel just refuses it or there is nothing to find; the run itself is in the record all the same.
 	seen string
 
+	archive []file // it comes with the code of an app of its own
+
 	// prepare makes what the attack is after, and adds to its order.
 	prepare func(t *testing.T, n *node, order map[string]string) (check func(reply) (bool, string))
 }
@@ -66,16 +68,16 @@ func table() []attack {
 		quick(attack{name: "fork bomb", walls: "pids", order: most(300)}),
 		{name: "zombies", walls: "pids", order: most(300)},
 		{name: "threads", walls: "pids", order: most(300)},
-		quick(attack{name: "memory", walls: "memory", order: bytesOf(256)}),
+		quick(attack{name: "memory", walls: "memory", seen: "Runtime.OutOfMemory", order: bytesOf(256)}),
 		{name: "large file", walls: "tmpfs", order: bytesOf(16)},
 		{name: "many files", walls: "tmpfs", order: most(70_000)},
 		{name: "descriptors", walls: "rlimit", order: most(2100)},
-		{name: "process outlives", walls: "pid namespace", order: map[string]string{"seconds": "30"}, prepare: survivor},
+		{name: "process outlives", walls: "pid namespace", seen: "exec /proc/self/exe", order: map[string]string{"seconds": "30"}, prepare: survivor},
 
 		// Others on the same machine.
 		quick(attack{name: "signal", walls: "pid namespace", prepare: deadly}),
-		quick(attack{name: "ptrace", walls: "pid namespace, seccomp", prepare: onVictim}),
-		{name: "process_vm_readv", walls: "pid namespace, seccomp", prepare: onVictim},
+		quick(attack{name: "ptrace", walls: "pid namespace, seccomp", seen: "call ptrace", prepare: onVictim}),
+		{name: "process_vm_readv", walls: "pid namespace, seccomp", seen: "call process_vm_readv", prepare: onVictim},
 		{name: "read process memory", walls: "pid namespace", prepare: victimToken},
 		quick(attack{name: "read environment", walls: "pid namespace", prepare: secretRead}),
 		{name: "process root", walls: "pid namespace", prepare: victimToken},
@@ -85,28 +87,28 @@ func table() []attack {
 		plain("priority", "rlimit, capabilities", ""),
 
 		// The kernel.
-		plain("userfaultfd", "seccomp", ""),
-		plain("io_uring", "seccomp", ""),
-		quick(plain("bpf", "seccomp, capabilities", "")),
-		plain("perf_event_open", "seccomp, capabilities", ""),
-		plain("keyring", "seccomp", ""),
-		quick(plain("unshare user", "seccomp", "")),
-		plain("unshare mount", "seccomp, capabilities", ""),
-		plain("unshare network", "seccomp, capabilities", ""),
-		plain("clone user", "seccomp", ""),
-		plain("clone pid", "seccomp, capabilities", ""),
-		plain("clone3 user", "seccomp", ""),
-		plain("setns", "seccomp, capabilities, proc", ""),
+		plain("userfaultfd", "seccomp", "call userfaultfd"),
+		plain("io_uring", "seccomp", "call io_uring_setup"),
+		quick(plain("bpf", "seccomp, capabilities", "call bpf")),
+		plain("perf_event_open", "seccomp, capabilities", "call perf_event_open"),
+		plain("keyring", "seccomp", "call add_key"),
+		quick(plain("unshare user", "seccomp", "call unshare user")),
+		plain("unshare mount", "seccomp, capabilities", "call unshare mount"),
+		plain("unshare network", "seccomp, capabilities", "call unshare net"),
+		plain("clone user", "seccomp", "call clone user"),
+		plain("clone pid", "seccomp, capabilities", "call clone pid"),
+		plain("clone3 user", "seccomp", "call clone3 user"),
+		plain("setns", "seccomp, capabilities, proc", "call setns net"),
 		plain("personality", "seccomp", ""),
 		plain("prctl subreaper", "seccomp", ""),
 		plain("prctl securebits", "seccomp, capabilities", ""),
-		plain("TIOCSTI", "devices, seccomp, capabilities", ""),
+		plain("TIOCSTI", "devices, seccomp, capabilities", "call ioctl 0x5412"),
 		plain("host name", "seccomp, capabilities, uts namespace", ""),
 		plain("clock", "seccomp, capabilities", ""),
-		plain("module", "seccomp, capabilities", ""),
-		plain("kexec", "seccomp, capabilities", ""),
+		plain("module", "seccomp, capabilities", "call init_module"),
+		plain("kexec", "seccomp, capabilities", "call kexec_load"),
 		plain("quotactl", "seccomp", ""),
-		{name: "open_by_handle_at", walls: "seccomp, capabilities", prepare: secretRead},
+		{name: "open_by_handle_at", walls: "seccomp, capabilities", seen: "call open_by_handle_at", prepare: secretRead},
 		plain("seccomp", "seccomp", ""),
 		plain("capabilities", "capabilities", ""),
 		plain("become root", "seccomp, uid", ""),
@@ -127,14 +129,14 @@ func table() []attack {
 		plain("sysrq", "proc, uid", ""),
 		plain("kernel symbols", "proc, uid", ""),
 		plain("cgroup", "mount namespace, uid", ""),
-		plain("cgroup v1 agent", "mount namespace, seccomp, capabilities", ""),
-		quick(plain("mount tmpfs", "seccomp, capabilities", "")),
-		plain("mount proc", "seccomp, capabilities", ""),
-		plain("bind mount", "seccomp, capabilities", ""),
-		plain("new mount API", "seccomp, capabilities", ""),
-		plain("remount root", "seccomp, capabilities", ""),
-		plain("pivot_root", "seccomp, capabilities", ""),
-		plain("chroot", "seccomp, capabilities", ""),
+		plain("cgroup v1 agent", "mount namespace, seccomp, capabilities", "call mount"),
+		quick(plain("mount tmpfs", "seccomp, capabilities", "call mount")),
+		plain("mount proc", "seccomp, capabilities", "call mount"),
+		plain("bind mount", "seccomp, capabilities", "call mount"),
+		plain("new mount API", "seccomp, capabilities", "call fsopen tmpfs"),
+		plain("remount root", "seccomp, capabilities", "call mount /"),
+		plain("pivot_root", "seccomp, capabilities", "call pivot_root"),
+		plain("chroot", "seccomp, capabilities", "call chroot /tmp"),
 		{name: "overlay symlink", walls: "mount namespace", prepare: secretRead},
 		{name: "hard link", walls: "mount namespace", prepare: linked},
 		{name: "open with dotdot", walls: "mount namespace", prepare: secretRead},
@@ -147,11 +149,11 @@ func table() []attack {
 		{name: "datagram", walls: "net namespace", seen: "connect 93.184.216.34:9999", prepare: arrives("udp")},
 		{name: "abstract socket", walls: "net namespace, Landlock", prepare: arrives("abstract socket")},
 		{name: "node's admin socket", walls: "mount namespace, uid", prepare: adminSocket},
-		quick(plain("raw socket", "seccomp, capabilities", "")),
-		plain("packet socket", "seccomp, capabilities", ""),
+		quick(plain("raw socket", "seccomp, capabilities", "call socket inet raw")),
+		plain("packet socket", "seccomp, capabilities", "call socket packet raw"),
 		plain("netlink socket", "seccomp", ""),
-		plain("vsock", "seccomp", ""),
-		plain("alg socket", "seccomp", ""),
+		plain("vsock", "seccomp", "call socket vsock"),
+		plain("alg socket", "seccomp", "call socket alg"),
 		plain("interface down", "seccomp, capabilities", ""),
 
 		// The Runtime API.
@@ -159,14 +161,14 @@ func table() []attack {
 		{name: "neighbour's API", walls: "pid namespace, net namespace", prepare: busyNeighbour},
 
 		// Programs.
-		plain("exec program", "children", ""),
-		plain("exec shell", "children", ""),
-		plain("exec from /tmp", "children", ""),
-		plain("exec memfd", "children", ""),
-		plain("exec by ld.so", "children", ""),
-		plain("set-uid program", "nosuid, no_new_privs, uid", ""),
+		plain("exec program", "children", "exec /bin/echo"),
+		plain("exec shell", "children", "exec /bin/sh"),
+		plain("exec from /tmp", "children", "exec /tmp/"),
+		plain("exec memfd", "children", "exec "),
+		plain("exec by ld.so", "children", "exec /lib"),
+		plain("set-uid program", "nosuid, no_new_privs, uid", "exec /tmp/"),
 	}
-	return all
+	return append(all, crooked()...)
 }
 
 // survivor looks whether a process lives on when its sandbox has ended. Behind walls it goes together with the sandbox's

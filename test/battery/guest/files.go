@@ -40,6 +40,13 @@ func files() map[string]func(*api, order) answer {
 		"hard link":        hardLink,
 		"open with dotdot": dotdot,
 		"change owner":     changeOwner,
+		"size of a file": func(_ *api, o order) answer {
+			info, err := os.Stat(o["file"])
+			if err != nil {
+				return failed(err)
+			}
+			return worked("%d bytes", info.Size())
+		},
 	}
 }
 
