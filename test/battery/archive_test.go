@@ -99,12 +99,8 @@ func deliver(t *testing.T, n *node, a *attack, order map[string]string) (reply, 
 	if err := n.deploy(bundled(t, a.archive)); err != nil {
 		return reply{}, tried{detail: err.Error(), as: newest(t, n, "casemate:Deploy")}
 	}
-	var made struct{ Secret string }
-	if err := n.call("keys.create", map[string]string{"name": "crook", "role": "crook"}, &made); err != nil {
-		t.Fatal(err)
-	}
 	honest := n.key
-	n.key = made.Secret
+	n.newKey("crook")
 	defer func() { n.key = honest }()
 	r, err := n.send(t.Context(), "crooked", order)
 	if err != nil {

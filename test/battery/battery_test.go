@@ -27,12 +27,23 @@ const (
 
 // build makes both binaries and the guest, outside of the cell, where modules can be fetched.
 func build(dir string) error {
-	for _, b := range [][]string{{withWalls, "../../cmd/casemate"}, {withoutWalls, "-tags", "nowalls", "../../cmd/casemate"}, {guestName, "./guest"}} {
-		args := append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, b[0])}, b[1:]...)
+	module := []string{"GOOS=wasip1", "GOARCH=wasm"}
+	for _, b := range []struct {
+		name string
+		env  []string
+		args []string
+	}{
+		{withWalls, nil, []string{"../../cmd/casemate"}},
+		{withoutWalls, nil, []string{"-tags", "nowalls", "../../cmd/casemate"}},
+		{guestName, nil, []string{"./guest"}},
+		{"rewound.wasm", module, []string{"-buildmode=c-shared", "./rewound"}},
+		{"command.wasm", module, []string{"./rewound"}},
+	} {
+		args := append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, b.name)}, b.args...)
 		cmd := exec.Command("go", args...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), b.env...)
 		if text, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("building %s: %w\n%s", b[0], err, text)
+			return fmt.Errorf("building %s: %w\n%s", b.name, err, text)
 		}
 	}
 	return nil
@@ -133,10 +144,6 @@ func furnished(t *testing.T, binary string) *node {
 	if err := n.deploy(pack(t, map[string][]byte{manifest.File: []byte(app), "guest.zip": shared.guest})); err != nil {
 		t.Fatal(err)
 	}
-	var made struct{ Secret string }
-	if err := n.call("keys.create", map[string]string{"name": "battery", "role": "caller"}, &made); err != nil {
-		t.Fatal(err)
-	}
-	n.key = made.Secret
+	n.newKey("caller")
 	return n
 }

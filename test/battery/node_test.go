@@ -27,16 +27,17 @@ const patience = 2 * time.Minute
 
 // node is a running `casemate up`.
 type node struct {
-	t     *testing.T
-	dir   string
-	cmd   *exec.Cmd
-	errs  *said
-	url   string
-	key   string
-	admin *admin.Client
-	calls *http.Client
-	ended chan struct{} // closed when the process is gone; err is set then
-	err   error
+	t      *testing.T
+	dir    string
+	cmd    *exec.Cmd
+	errs   *said
+	url    string
+	key    string
+	tenant string // sent with each call when it is set
+	admin  *admin.Client
+	calls  *http.Client
+	ended  chan struct{} // closed when the process is gone; err is set then
+	err    error
 }
 
 // said keeps what a process writes; it may be read while the process runs.
@@ -155,6 +156,16 @@ func (n *node) deploy(bundle []byte) error {
 	return n.admin.Upload(ctx, "deploy.apply", bytes.NewReader(bundle), nil)
 }
 
+// newKey makes a key with a role; the calls that follow are made with it.
+func (n *node) newKey(role string) {
+	n.t.Helper()
+	var made struct{ Secret string }
+	if err := n.call("keys.create", map[string]string{"name": role, "role": role}, &made); err != nil {
+		n.t.Fatal(err)
+	}
+	n.key = made.Secret
+}
+
 // reply is what an unruly function says of itself, and what the caller saw of it.
 type reply struct {
 	Worked bool   `json:"worked"`
@@ -179,6 +190,9 @@ func (n *node) send(ctx context.Context, function string, order map[string]strin
 		return reply{}, err
 	}
 	r.Header.Set("x-api-key", n.key)
+	if n.tenant != "" {
+		r.Header.Set("x-org", n.tenant)
+	}
 	resp, err := n.calls.Do(r)
 	if err != nil {
 		return reply{}, err

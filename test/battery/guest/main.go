@@ -39,6 +39,9 @@ func absent(err error) answer {
 	return a
 }
 
+// kept lives as long as the process: what it holds at a later event has been left by an earlier one.
+var kept canary
+
 // api is the Runtime API of this sandbox.
 type api struct {
 	base string
@@ -107,6 +110,8 @@ func (a *api) carryOut(event []byte) (out answer) {
 // attacks are all it can do, by name.
 func attacks() map[string]func(*api, order) answer {
 	all := map[string]func(*api, order) answer{"nothing": func(*api, order) answer { return answer{} }}
+	c := &kept
+	all["plant"], all["look"] = c.plant, c.look
 	for _, set := range []map[string]func(*api, order) answer{resources(), processes(), kernel(), files(), network(), programs()} {
 		for name, f := range set {
 			all[name] = f
