@@ -27,6 +27,9 @@ type Assignment struct {
 	// OnConnect takes the place of Spec.OnConnect.
 	OnConnect func(network, address string) (pass bool)
 	OnCall    func(Call) // likewise
+	// Children and Wrapped are those of Spec. Of a program that runs already they must be empty.
+	Children []Program
+	Wrapped  string
 }
 
 // ErrRootless is returned by Assign for a program that runs already on a node without root. Entering the jail's
@@ -73,6 +76,7 @@ func (c *Child) Assign(ctx context.Context, a Assignment) error {
 	s := p.spec
 	s.Mounts, s.Etc, s.Listen, s.Places, s.Symlinks = a.Mounts, a.Etc, a.Listen, nil, nil
 	s.Limits, s.OnConnect, s.OnCall = a.Limits, a.OnConnect, a.OnCall
+	s.Children, s.Wrapped = a.Children, a.Wrapped
 	var err error
 	if s.Limits, err = s.Limits.filled(); err != nil {
 		return fmt.Errorf("jail: %w", err)
@@ -81,12 +85,15 @@ func (c *Child) Assign(ctx context.Context, a Assignment) error {
 		s.Profile = a.Profile
 	}
 	if s.Argv, s.Env, s.Dir = a.Argv, a.Env, a.Dir; p.control == nil {
-		if len(a.Argv)+len(a.Env)+len(a.Dir)+len(a.Profile) > 0 {
+		if len(a.Argv)+len(a.Env)+len(a.Dir)+len(a.Profile)+len(a.Children)+len(a.Wrapped) > 0 {
 			return errors.New("jail: the program runs already")
 		}
 		s.Argv = p.spec.Argv
 	}
 	rest, err := s.order()
+	if err == nil && p.control != nil {
+		err = c.admitLate(p, &s, rest)
+	}
 	if err != nil {
 		return fmt.Errorf("jail: %w", err)
 	}

@@ -39,7 +39,7 @@ func (w *watcher) about(n *notification, name string) (target string, tell bool)
 		return target, target != ""
 	}
 	if k, ok := paths[name]; ok {
-		return w.text(n, n.args[k]), true
+		return w.text(n, n.args[k], maxTarget), true
 	}
 	return "", true
 }
@@ -48,13 +48,13 @@ func (w *watcher) about(n *notification, name string) (target string, tell bool)
 var paths = map[string]int{"mount": 1, "umount2": 0, "pivot_root": 0, "chroot": 0, "open_tree": 1, "execveat": 1, "fsopen": 0}
 
 // text reads a string of the caller's, as far as that is possible.
-func (w *watcher) text(n *notification, at uint64) string {
+func (w *watcher) text(n *notification, at uint64, most int) string {
 	mem := w.memory(n)
 	if mem == nil {
 		return ""
 	}
 	defer mem.Close()
-	return readText(mem, at, maxTarget)
+	return readText(mem, at, most)
 }
 
 // readText reads a string that ends with a zero byte. What lies past an unreadable page or the bound is left out.
@@ -71,6 +71,14 @@ func readText(mem *os.File, at uint64, most int) string {
 		}
 	}
 	return strings.ToValidUTF8(string(raw[:n]), "\uFFFD")
+}
+
+// cut bounds a text to maxTarget bytes.
+func cut(s string) string {
+	if len(s) > maxTarget {
+		s = strings.ToValidUTF8(s[:maxTarget], "")
+	}
+	return s
 }
 
 // namespaces names the namespaces among the flags of clone(2).

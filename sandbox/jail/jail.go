@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"casemate/sandbox/jail/cgroup"
+	"casemate/sandbox/jail/program"
 	"casemate/sandbox/jail/stage"
 )
 
@@ -27,6 +28,15 @@ type Mount struct {
 	Source, Target string // both absolute; Target is clean and not "/"
 	Writable, Exec bool
 }
+
+// Program is a file that may be executed, as long as its content has a digest.
+type Program struct {
+	Path   string // inside; absolute and clean
+	SHA256 string // lower-case hex
+}
+
+// MismatchError is a program of Spec.Children whose content has another digest.
+type MismatchError = program.MismatchError
 
 // Limits bound the whole jail, all of its processes together. Zero means the default named at each field, never
 // "unlimited"; a negative value is an error.
@@ -60,6 +70,11 @@ type Spec struct {
 	// Places are empty directories that Child.Assign mounts something on later, "/var/task". What their parent directories
 	// hold may be read, and executed as far as its mount allows it.
 	Places []string
+	// Children are the programs that may be executed besides Argv[0]; nil: none. Each is checked before the start, and the
+	// file that was checked is the one that Landlock lets through, whatever happens to its path later.
+	Children []Program
+	// Wrapped is the one program that Argv[0] executes in its turn, of a wrapper; it is not checked.
+	Wrapped string
 	// AllowWeak goes on with missing walls and names them in Child.Weak. Without it Start fails with *WallError.
 	AllowWeak bool
 	// OnConnect is asked, from one goroutine, about each connect or send to an address that is not the jail's own
@@ -70,10 +85,10 @@ type Spec struct {
 	// or another program. It must not block. nil: nobody is told. What is refused does not depend on it.
 	OnCall func(Call)
 
-	programs programs // what may be executed after the first; set by Start
-	broken   []string // walls that shall fail, for the tests of missing walls
-	wait     bool     // build the jail without its program: Prepare
-	probe    bool     // there is no program: put the walls up and report
+	programs *programs // what may be executed after the first; set by Start
+	broken   []string  // walls that shall fail, for the tests of missing walls
+	wait     bool      // build the jail without its program: Prepare
+	probe    bool      // there is no program: put the walls up and report
 }
 
 // Call is a system call worth a record.

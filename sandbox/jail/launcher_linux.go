@@ -16,6 +16,7 @@ import (
 	"casemate/internal/walls"
 	"casemate/sandbox/jail/calls"
 	"casemate/sandbox/jail/cgroup"
+	"casemate/sandbox/jail/program"
 	"casemate/sandbox/jail/stage"
 )
 
@@ -31,6 +32,7 @@ type launcher struct {
 	mu      sync.Mutex
 	uids    map[int]bool // in use
 	filters map[string]calls.Filter
+	digests program.Digests
 }
 
 // theLauncher is made at the first use. Its thread lives as long as the process: that is its point.

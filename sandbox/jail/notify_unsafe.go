@@ -31,7 +31,7 @@ type watcher struct {
 	own       map[netip.Addr]bool
 	onConnect func(network, address string) bool
 	onCall    func(Call)
-	programs  programs
+	programs  *programs
 }
 
 // newWatcher serves a notifier as a spec says.

@@ -27,6 +27,9 @@ func Start(ctx context.Context, s Spec) (*Child, error) {
 		return nil, fmt.Errorf("jail: %w", err)
 	}
 	o, err := s.order()
+	if err == nil {
+		err = l.admit(&s, o, s.Mounts)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("jail: %w", err)
 	}
@@ -233,7 +236,7 @@ func (c *Child) hear(data, oob []byte, out *stage.Outcome) error {
 	switch {
 	case out.Fatal == "":
 		return nil
-	case len(out.Missing) > 0:
+	case len(out.Missing) > 0 && out.Wall == "":
 		return &WallError{named(out.Missing)}
 	case out.Wall == "" || strings.Contains(out.Fatal, unix.ENOENT.Error()):
 		return errors.New(out.Fatal) // the caller's mistake, a path that is not there: not a wall that is missing

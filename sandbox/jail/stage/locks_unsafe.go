@@ -148,8 +148,8 @@ const (
 // rulesetAttr is struct landlock_ruleset_attr.
 type rulesetAttr struct{ fs, net, scoped uint64 }
 
-// landlock puts the second wall around the files: read everywhere, run from executable mounts, write to /tmp, the
-// writable mounts and the devices. No abstract socket and no signal out of the jail, where the kernel knows scopes.
+// landlock puts the second wall around the files: read everywhere, write to /tmp, the writable mounts and the devices,
+// execute the order's programs, by the files themselves and not by their paths. No abstract socket and no signal out of the jail, where the kernel knows scopes.
 func (s *stager) landlock() error {
 	abi, _, errno := syscall.Syscall(sysCreateRules, 0, 0, landlockVersion)
 	if errno != 0 {
@@ -174,25 +174,25 @@ func (s *stager) landlock() error {
 	}
 	defer syscall.Close(int(ruleset))
 	writable := attr.fs &^ (rightMakeChar | rightMakeBlock | rightIoctl)
-	rules := map[string]uint64{"/": landlockRead, "/tmp": writable}
+	rules := map[string]uint64{"/": landlockRead, "/tmp": writable &^ rightExecute}
 	for _, name := range devices {
 		rules["/dev/"+name] = rightReadFile | rightWriteFile
 	}
 	for _, place := range s.Places {
-		rules[path.Dir(place)] |= landlockRead | rightExecute // a rule on a mount point does not reach what is mounted there
+		rules[path.Dir(place)] |= landlockRead // a rule on a mount point does not reach what is mounted there
 	}
 	for _, m := range s.Mounts {
 		rights := uint64(landlockRead)
 		if m.Writable {
 			rights = writable &^ rightExecute
 		}
-		if m.Exec {
-			rights |= rightExecute
-		}
 		rules[m.Target] = rights
 	}
+	for _, p := range s.Programs {
+		rules[p.Path] |= landlockRead | rightExecute
+	}
 	for target, rights := range rules {
-		if err := addRule(int(ruleset), target, rights, attr.fs); err != nil {
+		if err := s.addRule(int(ruleset), target, rights, attr.fs); err != nil {
 			return doing("rule for "+target, err)
 		}
 	}
@@ -202,7 +202,12 @@ func (s *stager) landlock() error {
 	return nil
 }
 
-func addRule(ruleset int, target string, rights, handled uint64) error {
+// is says whether a file is the pinned one, and unchanged.
+func (p *Program) is(st *syscall.Stat_t) bool {
+	return int64(st.Dev) == p.Device && int64(st.Ino) == p.Inode && st.Size == p.Size && st.Ctim.Nano() == p.Changed
+}
+
+func (s *stager) addRule(ruleset int, target string, rights, handled uint64) error {
 	fd, err := syscall.Open(target, oPath|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -211,6 +216,11 @@ func addRule(ruleset int, target string, rights, handled uint64) error {
 	var st syscall.Stat_t
 	if err := syscall.Fstat(fd, &st); err != nil {
 		return err
+	}
+	for _, p := range s.Programs {
+		if p.Path == target && p.Pinned && !p.is(&st) {
+			return errors.New("the program was replaced after it was looked at")
+		}
 	}
 	if st.Mode&syscall.S_IFMT != syscall.S_IFDIR {
 		rights &= landlockFile // a right over directories on a file is an error

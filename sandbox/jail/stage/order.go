@@ -78,8 +78,18 @@ type Order struct {
 	AllowWeak bool
 	Broken    []string // walls that shall fail, for the tests of missing walls
 
-	Wait   bool     // put up what can be, say so, and take the rest in a second order
+	Wait     bool      // put up what can be, say so, and take the rest in a second order
+	Programs []Program // what may be executed; nothing else may
+
 	Places []string // empty directories for mounts made from outside later; executable, as far as those mounts are
+}
+
+// Program is one file that may be executed, by its path inside with links resolved.
+type Program struct {
+	Path   string
+	Pinned bool // it must be this very file:
+	Device, Inode, Size,
+	Changed int64 // nanoseconds
 }
 
 // Missing is a wall that did not come up.

@@ -83,9 +83,9 @@ func (s *stager) build() error {
 		{WallCaps, true, dropCaps},
 	}
 	for _, step := range steps {
-		err := step.do()
-		if s.broke(step.wall) {
-			err = errors.New("broken for a test")
+		err := errors.New("broken for a test")
+		if !s.broke(step.wall) {
+			err = step.do()
 		}
 		switch {
 		case err == nil:

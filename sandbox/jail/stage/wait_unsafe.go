@@ -57,7 +57,7 @@ func (s *stager) complete(rest *Order) error {
 		return err
 	}
 	s.Argv, s.Env, s.Dir, s.Limits = rest.Argv, rest.Env, rest.Dir, rest.Limits
-	s.Filter, s.Notify = rest.Filter, rest.Notify
+	s.Filter, s.Notify, s.Programs = rest.Filter, rest.Notify, rest.Programs
 	return nil
 }
 

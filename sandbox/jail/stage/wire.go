@@ -166,6 +166,13 @@ func (o *Order) pass(w *wire) {
 		w.number(&port)
 		s.Port = uint16(port)
 	})
+	list(w, &o.Programs, func(p *Program) {
+		w.text(&p.Path)
+		w.bool(&p.Pinned)
+		for _, n := range []*int64{&p.Device, &p.Inode, &p.Size, &p.Changed} {
+			w.number(n)
+		}
+	})
 	w.bytes(&o.Filter)
 	w.bool(&o.Notify)
 	w.bool(&o.AllowWeak)
