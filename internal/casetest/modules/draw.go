@@ -334,6 +334,7 @@ func (d *drawer) back() []instr {
 			in.body = append(in.body, d.expression(r)...)
 		}
 		in.body = append(in.body, d.op(pick[byte](d, 0x0f, 0x0c), int64(len(d.labels)-1)))
+		in.body = append(in.body, d.statements()...) // which never run
 		return nil
 	})
 	return append(condition, in)

@@ -21,25 +21,25 @@ func prepare(t interface{ Fatal(...any) }, code []byte) Prepared {
 	return p
 }
 
-// newRuntime has WASI, and a refill that adds refillStep of fuel.
+// newRuntime has WASI, and a refill that adds a million.
 func newRuntime(t testing.TB, config wazero.RuntimeConfig) wazero.Runtime {
+	return runtimeWith(t, config, func(_ context.Context, m api.Module, _ []uint64) {
+		fuel, _ := m.ExportedGlobal(fuelExport).(api.MutableGlobal)
+		fuel.Set(fuel.Get() + 1e6)
+	})
+}
+
+func runtimeWith(t testing.TB, config wazero.RuntimeConfig, refill api.GoModuleFunc) wazero.Runtime {
 	ctx := context.Background()
 	r := wazero.NewRuntimeWithConfig(ctx, config)
 	t.Cleanup(func() { _ = r.Close(ctx) })
 	wasi_snapshot_preview1.MustInstantiate(ctx, r)
-	_, err := r.NewHostModuleBuilder(ImportModule).NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(refill), nil, nil).
+	_, err := r.NewHostModuleBuilder(ImportModule).NewFunctionBuilder().WithGoModuleFunction(refill, nil, nil).
 		Export(ImportRefill).Instantiate(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
-}
-
-const refillStep = 1 << 20
-
-func refill(_ context.Context, m api.Module, _ []uint64) {
-	g, _ := m.ExportedGlobal(fuelExport).(api.MutableGlobal)
-	g.Set(g.Get() + refillStep)
 }
 
 // TestPrepareKeepsMemory: a prepared module starts with the memory of the original, however its data lies.

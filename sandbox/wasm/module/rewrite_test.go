@@ -1,0 +1,132 @@
+package module
+
+import (
+	"bytes"
+	"context"
+	"testing"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"pgregory.net/rapid"
+
+	"casemate/internal/casetest/modules"
+)
+
+// grants is what the refill import added.
+type grants struct{ step, total uint64 }
+
+func (g *grants) used(m api.Module) int64 {
+	return int64(g.total - m.ExportedGlobal(fuelExport).Get())
+}
+
+// engine compiles with a refill that counts in a *grants.
+func engine(t testing.TB, config wazero.RuntimeConfig, g *grants) wazero.Runtime {
+	return runtimeWith(t, config, func(_ context.Context, m api.Module, _ []uint64) {
+		fuel, _ := m.ExportedGlobal(fuelExport).(api.MutableGlobal)
+		if int64(fuel.Get()) >= 0 {
+			t.Error("asked for fuel with some left")
+		}
+		fuel.Set(fuel.Get() + g.step)
+		g.total += g.step
+	})
+}
+
+// TestFuelIsExact: a prepared module does what the original does, by the memory, the globals and the answers of an independent
+// interpreter, and uses as much fuel as that one counts. A run that traps is charged at least what it ran.
+func TestFuelIsExact(t *testing.T) {
+	ctx := context.Background()
+	g := &grants{step: 1000}
+	r := engine(t, wazero.NewRuntimeConfigCompiler(), g)
+	exact, trapped, rewindable := 0, 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		m := modules.Draw(t)
+		p := prepare(t, m.Bytes())
+		if p.Rewind == "" {
+			rewindable++
+		}
+		code, err := r.CompileModule(ctx, p.Code)
+		if err != nil {
+			t.Fatalf("it became invalid: %v", err)
+		}
+		defer code.Close(ctx)
+		*g = grants{step: rapid.Uint64Range(1, 20_000).Draw(t, "step")}
+		mine, mineErr := m.Instance()
+		there, err := r.InstantiateModule(ctx, code, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+		if (err == nil) != (mineErr == nil) {
+			t.Fatalf("starting: %v wanted, %v got", mineErr, err)
+		}
+		if err != nil {
+			return
+		}
+		defer there.Close(ctx)
+		call := func(what string, want, got error) bool {
+			if (got == nil) != (want == nil) {
+				t.Fatalf("%s: %v wanted, %v got", what, want, got)
+			}
+			same(t, mine, there, p)
+			used := g.used(there)
+			switch {
+			case got == nil && used != mine.Fuel:
+				t.Fatalf("%s: %d fuel used, %d counted", what, used, mine.Fuel)
+			case got != nil && used < mine.Fuel:
+				t.Fatalf("%s trapped: %d fuel used, %d counted", what, used, mine.Fuel)
+			case got != nil:
+				trapped++
+			default:
+				exact++
+			}
+			return got == nil
+		}
+		if f := there.ExportedFunction(ExportInitialize); f != nil {
+			_, want := mine.Call(ExportInitialize)
+			_, err := f.Call(ctx)
+			if !call("initialising", want, err) {
+				return
+			}
+		}
+		for _, event := range modules.DrawEvents(t) {
+			want, wantErr := mine.Handle(event)
+			got, err := handle(ctx, there, event)
+			if !bytes.Equal(got, want) {
+				t.Fatalf("%x wanted, %x got", want, got)
+			}
+			if !call("an event", wantErr, err) {
+				return
+			}
+		}
+	})
+	t.Logf("%d runs exact, %d trapped, %d modules could be rewound", exact, trapped, rewindable)
+	if exact < 3*trapped || rewindable == 0 {
+		t.Error("hardly anything was compared")
+	}
+}
+
+func same(t *rapid.T, want *modules.Instance, got api.Module, p Prepared) {
+	if b, _ := got.Memory().Read(0, got.Memory().Size()); !bytes.Equal(b, want.Memory) {
+		t.Fatal("the memory differs")
+	}
+	globals := want.Globals()
+	if len(globals) != len(p.Globals) {
+		t.Fatalf("%d globals, %d are exported", len(globals), len(p.Globals))
+	}
+	for i, name := range p.Globals {
+		g, ok := got.ExportedGlobal(name).(api.MutableGlobal)
+		if !ok || g.Get() != globals[i] {
+			t.Fatalf("global %d: %d wanted, %v got", i, globals[i], g)
+		}
+	}
+}
+
+func handle(ctx context.Context, m api.Module, event []byte) ([]byte, error) {
+	at, err := m.ExportedFunction(ExportAlloc).Call(ctx, uint64(len(event)))
+	if err != nil {
+		return nil, err
+	}
+	m.Memory().Write(uint32(at[0]), event)
+	out, err := m.ExportedFunction(ExportHandle).Call(ctx, at[0], uint64(len(event)))
+	if err != nil {
+		return nil, err
+	}
+	b, _ := m.Memory().Read(uint32(out[0]>>32), uint32(out[0]))
+	return bytes.Clone(b), nil
+}
