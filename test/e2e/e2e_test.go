@@ -38,6 +38,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	bench.dir = filepath.Join(dir, "sdk")
 	if err := shared.build(dir); err != nil {
 		log.Print(err)
 		return 1
@@ -133,6 +134,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"up": up, "down": down, "http": httpCommand, "raw": raw, "json": jsonCommand, "header": header, "await": await, "until": until, "exit": exit,
 			"replace": replace, "jwt": jwt, "make": makeCommand, "collector": collectorCommand,
+			"sdk": sdk,
 		},
 	})
 }
@@ -163,17 +165,25 @@ func setup(ctx context.Context, env *testscript.Env) error {
 
 // condition is [has:FAMILY]: whether this machine has a runtime. On CI none may be missing; elsewhere it is said aloud.
 func condition(cond string) (bool, error) {
+	if language, ok := strings.CutPrefix(cond, "sdk:"); ok {
+		return hasSDK(language)
+	}
 	family, ok := strings.CutPrefix(cond, "has:")
 	if !ok {
 		return false, fmt.Errorf("there is no condition %q", cond)
 	}
-	switch {
-	case slices.Contains(shared.runtimes, family):
+	if slices.Contains(shared.runtimes, family) {
 		return true, nil
-	case os.Getenv("CI") == "true":
-		return false, fmt.Errorf("%s is not installed, and CI has to have it", family)
 	}
-	log.Printf("*** LEFT OUT: what needs %s, because it is not installed on this machine ***", family)
+	return missing("what needs "+family, "it is not installed on this machine")
+}
+
+// missing leaves a part out: aloud, and never on CI.
+func missing(what, why string) (bool, error) {
+	if os.Getenv("CI") == "true" {
+		return false, fmt.Errorf("%s: %s, and CI has to have it", what, why)
+	}
+	log.Printf("*** LEFT OUT: %s, because %s ***", what, why)
 	return false, nil
 }
 

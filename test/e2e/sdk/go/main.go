@@ -1,0 +1,133 @@
+// Command go is a function that makes the calls of its event with the AWS SDK for Go, as any function would: nothing in it
+// knows of Casemate. An event is {"calls":[{"service","operation","input","payload"}]}; payload is that of a Lambda
+// invocation. The answer is a list of {"output"} or {"code","message","status","attempts"}.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	smithyhttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	functions "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
+)
+
+type call struct {
+	Service, Operation string
+	Input, Payload     json.RawMessage
+}
+
+type result struct {
+	Output   any    `json:"output,omitempty"`
+	Payload  any    `json:"payload,omitempty"`
+	Code     string `json:"code,omitempty"`
+	Message  string `json:"message,omitempty"`
+	Status   int    `json:"status,omitempty"`
+	Attempts int    `json:"attempts,omitempty"`
+}
+
+func main() { lambda.Start(handle) }
+
+// counter counts the requests that the SDK really sends.
+type counter struct {
+	n    int
+	next aws.HTTPClient
+}
+
+func (c *counter) Do(r *http.Request) (*http.Response, error) {
+	c.n++
+	return c.next.Do(r)
+}
+
+func client(service string, cfg aws.Config) (any, error) {
+	switch service {
+	case "cloudwatch":
+		return cloudwatch.NewFromConfig(cfg), nil
+	case "lambda":
+		return functions.NewFromConfig(cfg), nil
+	case "s3":
+		return s3.NewFromConfig(cfg), nil
+	case "secretsmanager":
+		return secretsmanager.NewFromConfig(cfg), nil
+	case "sqs":
+		return sqs.NewFromConfig(cfg), nil
+	case "ssm":
+		return ssm.NewFromConfig(cfg), nil
+	case "sts":
+		return sts.NewFromConfig(cfg), nil
+	}
+	return nil, fmt.Errorf("this function has no client for %q", service)
+}
+
+func handle(ctx context.Context, event struct{ Calls []call }) ([]result, error) {
+	counted := &counter{next: smithyhttp.NewBuildableClient()}
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(counted))
+	if err != nil {
+		return nil, err
+	}
+	var results []result
+	for _, c := range event.Calls {
+		counted.n = 0
+		r, err := c.make(ctx, cfg)
+		if err != nil {
+			return nil, err
+		}
+		if r.Code != "" {
+			r.Attempts = counted.n
+		}
+		results = append(results, r)
+	}
+	return results, nil
+}
+
+// make makes the call by its names, so that the event alone says what is asked.
+func (c *call) make(ctx context.Context, cfg aws.Config) (result, error) {
+	of, err := client(c.Service, cfg)
+	if err != nil {
+		return result{}, err
+	}
+	method := reflect.ValueOf(of).MethodByName(c.Operation)
+	if !method.IsValid() {
+		return result{}, fmt.Errorf("%s has no %s", c.Service, c.Operation)
+	}
+	in := reflect.New(method.Type().In(1).Elem())
+	if len(c.Input) > 0 {
+		if err := json.Unmarshal(c.Input, in.Interface()); err != nil {
+			return result{}, err
+		}
+	}
+	if len(c.Payload) > 0 {
+		in.Elem().FieldByName("Payload").SetBytes(c.Payload)
+	}
+	out := method.Call([]reflect.Value{reflect.ValueOf(ctx), in})
+	if err, ok := out[1].Interface().(error); ok {
+		return failure(err)
+	}
+	r := result{Output: out[0].Interface()}
+	if p := out[0].Elem().FieldByName("Payload"); p.IsValid() && p.Len() > 0 {
+		return r, json.Unmarshal(p.Bytes(), &r.Payload)
+	}
+	return r, nil
+}
+
+func failure(err error) (result, error) {
+	var api smithy.APIError
+	var response *smithyhttp.ResponseError
+	if !errors.As(err, &api) || !errors.As(err, &response) {
+		return result{}, err
+	}
+	return result{Code: api.ErrorCode(), Message: api.ErrorMessage(), Status: response.HTTPStatusCode()}, nil
+}

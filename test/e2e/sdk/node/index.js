@@ -1,0 +1,24 @@
+// The function of ../go with the AWS SDK for JavaScript, version 3.
+const names = { secretsmanager: 'secrets-manager' }
+
+async function make ({ service, operation, input, payload }) {
+  const sdk = require('@aws-sdk/client-' + (names[service] ?? service))
+  const Client = Object.values(sdk).find((v) => typeof v === 'function' && v.prototype?.send && /Client$/.test(v.name) && !v.name.startsWith('__'))
+  const Command = sdk[operation + 'Command']
+  if (!Client || !Command) throw new Error(`${service} has no ${operation}`)
+  try {
+    const out = await new Client({}).send(new Command({ ...input, ...(payload === undefined ? {} : { Payload: JSON.stringify(payload) }) }))
+    const result = { output: out }
+    if (out.Payload?.length) result.payload = JSON.parse(Buffer.from(out.Payload).toString())
+    return result
+  } catch (e) {
+    if (!e.$metadata?.httpStatusCode) throw e
+    return { code: e.name, message: e.message, status: e.$metadata.httpStatusCode, attempts: e.$metadata.attempts }
+  }
+}
+
+exports.handler = async (event) => {
+  const results = []
+  for (const call of event.calls) results.push(await make(call))
+  return results
+}
