@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math/bits"
 	"os"
 	"unsafe"
 
@@ -12,13 +11,8 @@ import (
 )
 
 const (
-	runGap    = 16   // pages of zeroes between two runs that are mapped as one; more are left out of the snapshot
-	keptGap   = 8    // pages between two kept ones that are compared as well: giving them back would cost more
-	mostSpans = 64   // mappings, and ranges that are kept: beyond that gaps are bridged
-	mostKept  = 2048 // pages that are kept; with 4 KiB a page 8 MiB
-	keepAll   = 32   // a memory of so few pages is compared as a whole
-	firstLook = 2    // event after which the pages that events change are learnt, then after four times as many, until
-	lastLook  = 8192 // from when on that is the distance
+	runGap    = 16 // pages of zeroes between two runs that are mapped as one; more are left out of the snapshot
+	mostSpans = 64 // mappings, and ranges that are kept: beyond that gaps are bridged
 )
 
 // errSnapshot: there can be no snapshot; the memory is as it was.
@@ -29,28 +23,26 @@ type span struct{ from, to int }
 
 // snapshot is a linear memory as it stood once, in a sealed memory file. Its pages are mapped copy-on-write over the memory
 // itself: a page that an event changed becomes the event's own, and giving it back brings the snapshot's again. A fault a
-// page and event is dear, so pages that most events change are kept and restored by copying.
+// page and event is dear, so pages that most events use are kept, and restored by copying (habit).
 type snapshot struct {
 	size  uint64
 	page  int
 	image []byte // the memory file, read-only; only pages that are backed may be touched
 	zero  []byte // one page
 	pages []pageState
-	kept  []span
-
-	events, next, looks int
+	habit
 }
 
 type pageState struct {
 	backed bool  // it is in the memory file; otherwise it was all zeroes
-	heat   uint8 // whether it was found changed, the latest look in the lowest bit
+	heat   uint8 // whether an event was found to use it, the latest look in the lowest bit
 }
 
 // freeze makes the memory of now the state that reset returns to. most bounds the bytes that it may hold on to. After an
 // error other than errSnapshot the memory is in no state to be used.
 func (a *arena) freeze(most int) error {
 	mem := a.base[:a.size]
-	s := &snapshot{size: a.size, page: os.Getpagesize(), next: firstLook}
+	s := &snapshot{size: a.size, page: os.Getpagesize()}
 	s.zero, s.pages = make([]byte, s.page), make([]pageState, len(mem)/s.page)
 	for p := range s.pages {
 		s.pages[p].backed = !bytes.Equal(s.of(mem, p), s.zero)
@@ -66,9 +58,7 @@ func (a *arena) freeze(most int) error {
 	if held > most {
 		return fmt.Errorf("%w: it would hold %d MB, and its bound is %d MB", errSnapshot, held>>20, most>>20)
 	}
-	if len(s.pages) <= keepAll {
-		s.kept = []span{{0, len(s.pages)}}
-	}
+	s.habit = newHabit(len(s.pages))
 	if held > 0 {
 		fd, err := s.seal(mem, runs)
 		if err != nil {
@@ -154,49 +144,6 @@ func (s *snapshot) want(p int) []byte {
 	}
 	return s.zero
 }
-
-// restore returns mem, the memory up to the snapshot's size, to the snapshot.
-func (s *snapshot) restore(mem []byte) error {
-	if s.events++; s.events == s.next && len(s.pages) > keepAll {
-		s.look(mem)
-	}
-	at := 0
-	for _, k := range s.kept {
-		if err := giveBack(mem[at*s.page : k.from*s.page]); err != nil {
-			return err
-		}
-		for p := k.from; p < k.to; p++ {
-			if have, want := s.of(mem, p), s.want(p); !bytes.Equal(have, want) {
-				copy(have, want)
-			}
-		}
-		at = k.to
-	}
-	return giveBack(mem[at*s.page:])
-}
-
-// look compares every page with the snapshot, and keeps from now on those that at least half of the last four looks found
-// changed. Which they are decides about cost alone: restore returns every page, kept or not.
-func (s *snapshot) look(mem []byte) {
-	s.next += min(3*s.next, lastLook)
-	s.looks = min(s.looks+1, 4)
-	hot := 0
-	for p := range s.pages {
-		changed := uint8(0)
-		if !bytes.Equal(s.of(mem, p), s.want(p)) {
-			changed = 1
-		}
-		s.pages[p].heat = (s.pages[p].heat<<1 | changed) & 0xf
-		if s.hot(s.pages[p]) {
-			if hot++; hot > mostKept {
-				s.pages[p].heat = 0
-			}
-		}
-	}
-	s.kept = s.spans(keptGap, s.hot)
-}
-
-func (s *snapshot) hot(p pageState) bool { return 2*bits.OnesCount8(p.heat) >= s.looks }
 
 // spans are the ranges of pages that which chooses. Gaps of up to gap pages are bridged, longer ones when there would be
 // too many ranges.

@@ -109,15 +109,34 @@ func (g *guest) initialise() (*instance, error) {
 	if in.initialise != nil && g.info.Kind == module.Reactor {
 		err = in.initialise.CallWithStack(g.ctx, nil)
 	}
+	// Whatever the first call of it sets up stands in the snapshot then.
+	if err == nil && in.reseed != nil && g.mode == rewound {
+		err = g.reseed(in)
+	}
 	return in, err
 }
+
+// reseed has an instance draw random numbers anew.
+func (g *guest) reseed(in *instance) error {
+	err := in.reseed.CallWithStack(g.ctx, g.stack[:1])
+	if err == nil && uint32(g.stack[0]) != 0 {
+		err = fmt.Errorf("it returned %d", uint32(g.stack[0]))
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errReseed, err)
+	}
+	return nil
+}
+
+var errReseed = errors.New(module.ExportReseed + " failed")
 
 // unfit says why an instance that was just made cannot be used for more than an event; "" when it can.
 func (g *guest) unfit(in *instance, failure error) string {
 	switch {
+	case errors.Is(failure, errReseed):
+		return brief(failure)
 	case failure != nil:
-		first, _, _ := strings.Cut(failure.Error(), "\n")
-		return "its initialisation failed: " + first
+		return "its initialisation failed: " + brief(failure)
 	case g.mode == kept:
 		return ""
 	case g.host.closed:
@@ -131,6 +150,12 @@ func (g *guest) unfit(in *instance, failure error) string {
 	return ""
 }
 
+// brief is the first line of an error: the engine puts a stack behind it.
+func brief(err error) string {
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	return first
+}
+
 // enter gives the instance for an event, nil when there is to be a new one. An error is the worker's end.
 func (g *guest) enter() (*instance, error) {
 	if g.now == nil {
@@ -142,16 +167,12 @@ func (g *guest) enter() (*instance, error) {
 	if g.mode != rewound || g.now.reseed == nil {
 		return g.now, nil
 	}
-	err := g.now.reseed.CallWithStack(g.ctx, g.stack[:1])
-	if err == nil && uint32(g.stack[0]) != 0 {
-		err = fmt.Errorf("it returned %d", uint32(g.stack[0]))
-	}
+	err := g.reseed(g.now)
 	if err == nil {
 		return g.now, nil
 	}
 	g.host.settle()
-	first, _, _ := strings.Cut(err.Error(), "\n")
-	return nil, g.giveUp(module.ExportReseed + " failed: " + first)
+	return nil, g.giveUp(brief(err))
 }
 
 // giveUp makes every event from now on have an instance of its own.
