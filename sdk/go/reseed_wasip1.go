@@ -81,10 +81,28 @@ func (c *generator) foretells() bool {
 	return weak.Uint64() == next && c.i == at+1
 }
 
-// reseed gives the event randomness of its own. It is called after each rewind; other than 0 says that it cannot.
+// grown says that the stack of exported calls was made larger.
+var grown bool
+
+// stackRoom is how much of a stack most events need.
+const stackRoom = 24 << 10
+
+// grow uses that much of the stack.
+//
+//go:noinline
+func grow(at int) byte {
+	var room [stackRoom]byte
+	return room[at]
+}
+
+// reseed gives the event randomness of its own. It is called after each rewind, and once before the snapshot is taken;
+// other than 0 says that it cannot. Exported calls share a stack, which would grow in every event: it does it here, once.
 //
 //go:wasmexport casemate_reseed
 func reseed() int32 {
+	if !grown {
+		grown = grow(stackRoom-1) == 0
+	}
 	c := runtimeGenerator
 	if c == nil {
 		return 1
