@@ -58,13 +58,17 @@ type Config struct {
 	MaxLifetime  time.Duration // a warm sandbox ends, however busy; 0: 2 hours
 	MaxEvents    int           // events of one warm sandbox; 0: 10,000
 	FreezeAfter  time.Duration // idle time before a warm sandbox is stopped; 0: 10 ms
+	MaxKept      int           // idle sandboxes at once; the one idle longest ends first; 0: MaxSandboxes
+	// Spares are waiting sandboxes of each kind: an empty jail, and each runtime and class of memory in use. 0: 2;
+	// negative: none. They come on top of MaxSandboxes and are replaced after IdleTimeout.
+	Spares int
 }
 
 func (c *Config) fill(ctx context.Context) error {
 	if c.Code == nil || c.Dir == "" {
 		return errors.New("sandbox: Code and Dir are required")
 	}
-	if c.MaxSandboxes < 0 || c.IdleTimeout < 0 || c.MaxLifetime < 0 || c.MaxEvents < 0 || c.FreezeAfter < 0 {
+	if c.MaxSandboxes < 0 || c.IdleTimeout < 0 || c.MaxLifetime < 0 || c.MaxEvents < 0 || c.FreezeAfter < 0 || c.MaxKept < 0 {
 		return errors.New("sandbox: a bound is negative")
 	}
 	if c.Clock == nil {
@@ -83,6 +87,10 @@ func (c *Config) fill(ctx context.Context) error {
 	c.IdleTimeout = or(c.IdleTimeout, 10*time.Minute)
 	c.MaxLifetime = or(c.MaxLifetime, 2*time.Hour)
 	c.MaxEvents = or(c.MaxEvents, 10_000)
+	c.MaxKept = or(c.MaxKept, c.MaxSandboxes)
+	if c.Spares == 0 {
+		c.Spares = 2
+	}
 	c.FreezeAfter = or(c.FreezeAfter, 10*time.Millisecond)
 	return nil
 }
@@ -105,5 +113,7 @@ func limits(v *casemate.Version) casemate.Limits {
 	l.Files = or(l.Files, d.Files)
 	l.Concurrency = or(l.Concurrency, d.Concurrency)
 	l.Response = or(l.Response, d.Response)
+	l.Lifetime = or(l.Lifetime, d.Lifetime)
+	l.Events = or(l.Events, d.Events)
 	return l
 }

@@ -16,6 +16,7 @@ type effects struct {
 	seen    map[deed]int // where in list, of what is counted and not repeated
 	local   int          // how many of list are about the sandbox itself
 	dropped int
+	refused int // in all
 }
 
 // maxEffects of one run, and maxLocal of them about the sandbox itself; more are counted, and the count is the last effect.
@@ -38,6 +39,9 @@ func local(kind string) bool {
 func (e *effects) add(x casemate.Effect) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if x.Verdict == casemate.Denied {
+		e.refused += max(x.Count, 1)
+	}
 	d := deed{x.Kind, x.Target, x.Reason, x.Verdict}
 	once := local(x.Kind) || x.Kind == casemate.EffectConnect && x.Verdict == casemate.Denied
 	if k, ok := e.seen[d]; ok && once {
@@ -58,6 +62,13 @@ func (e *effects) add(x casemate.Effect) {
 		e.seen[d] = len(e.list)
 	}
 	e.list = append(e.list, x)
+}
+
+// refusals is how often something was refused since the sandbox became its function's.
+func (e *effects) refusals() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.refused
 }
 
 // take hands out what was collected and starts anew.

@@ -1,13 +1,14 @@
 package sandbox
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,135 +20,38 @@ import (
 
 // instance is one sandbox: a jailed process, its Runtime API, its logs and its door. One run uses it at a time.
 type instance struct {
-	version *casemate.Version
+	version *casemate.Version // nil while it waits; written under the pool's lock
 	child   *jail.Child
 	process *os.Process // the same process, for signals that cannot hit a successor of its number
 	api     *api.Server
 	logs    *runLog
 	fx      *effects
 	door    Door
-	release func() // of the code
+	orders  net.Conn         // to an interpreter that waits; nil when it does not
+	runtime casemate.Runtime // of an interpreter that waits
+	release func()           // of the code
 
 	served sync.WaitGroup
 	exited chan struct{} // closed after exit is set
 	exit   jail.Exit
+	lost   func(*instance) // called at the end of one that was made ahead
 
-	started time.Time
-	ready   time.Duration // from start to the first /next
-	events  int
-	used    jail.Usage // up to the end of the last run
+	uid     int
+	born    time.Time
+	started time.Time     // when it became its version's
+	ready   time.Duration // from started to the first /next
+	events  atomic.Int64  // runs
+	used    jail.Usage    // up to the end of the last run
 
-	idleSince time.Time // under the pool's lock
+	key       string    // of the events that may share it; under the pool's lock
+	counted   bool      // likewise: it holds a slot
+	idleSince time.Time // likewise
 	stale     bool      // likewise: its version was dropped
 
 	mu     sync.Mutex // over the rest
 	frozen bool
 	gone   bool
 	timers []*time.Timer
-}
-
-// start makes a sandbox and returns when its program runs; it may not be initialised yet.
-func (p *Pool) start(ctx context.Context, v *casemate.Version, request string) (_ *instance, err error) {
-	i := &instance{version: v, fx: &effects{}, exited: make(chan struct{}), started: p.cfg.Clock()}
-	i.logs = &runLog{emit: func(stream, request, text string) {
-		p.cfg.Logs(casemate.LogLine{At: p.cfg.Clock(), App: v.App, Function: v.Function, Version: v.Number,
-			Request: request, Stream: stream, Text: text})
-	}}
-	dir, release, err := p.cfg.Code(ctx, v)
-	if err != nil {
-		return nil, fmt.Errorf("fetching the code: %w", err)
-	}
-	i.release = release
-	defer func() {
-		if err != nil {
-			i.destroy()
-		}
-	}()
-	pr, err := p.program(v, request, dir)
-	if err != nil {
-		return nil, err
-	}
-	if pr.note != "" {
-		i.logs.platform("RUNTIME " + pr.note)
-	}
-	if p.cfg.Doors != nil {
-		if i.door, err = p.cfg.Doors(v, i.fx.add); err != nil {
-			return nil, fmt.Errorf("making the door: %w", err)
-		}
-	}
-	uid := p.uids.take()
-	spec := p.spec(v, pr, dir, uid, i.door)
-	i.release = func() { release(); p.uids.give(uid) }
-	spec.OnConnect = func(network, address string) bool {
-		i.fx.add(casemate.Effect{At: p.cfg.Clock(), Kind: casemate.EffectConnect, Target: address, Reason: "no grant names this address (" + network + ")"})
-		return false
-	}
-	if w, ok := i.door.(watcher); ok {
-		spec.OnConnect = w.OnConnect
-	}
-	spec.OnCall = func(c jail.Call) { i.fx.add(called(c, p.cfg.Clock())) }
-	return i, i.launch(ctx, &spec, request, p.cfg.Clock, p.identity(v))
-}
-
-// launch starts the jail and serves it.
-func (i *instance) launch(ctx context.Context, spec *jail.Spec, request string, now func() time.Time, id api.Identity) error {
-	var err error
-	if spec.Stdout, err = i.logs.pipe("stdout"); err != nil {
-		return fmt.Errorf("opening stdout: %w", err)
-	}
-	defer spec.Stdout.Close()
-	if spec.Stderr, err = i.logs.pipe("stderr"); err != nil {
-		return fmt.Errorf("opening stderr: %w", err)
-	}
-	defer spec.Stderr.Close()
-	if i.child, err = jail.Start(ctx, *spec); err != nil {
-		return startError(err, request, spec.Argv[0])
-	}
-	i.process, _ = os.FindProcess(i.child.Pid()) // never fails on Unix; before Wait the number is still its own
-	i.served.Go(func() {
-		i.exit, _ = i.child.Wait() // an error leaves the zero Exit, and the process is gone all the same
-		close(i.exited)
-	})
-	i.api = api.New(i.fx.add, now, id)
-	if err := i.serve(); err != nil {
-		return err
-	}
-	if i.door == nil {
-		return nil
-	}
-	for k, text := range i.door.Doorway().Listen {
-		if err := i.open(k, text[:3]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (i *instance) serve() error {
-	l, err := i.child.Listener(0)
-	if err != nil {
-		return fmt.Errorf("opening the Runtime API: %w", err)
-	}
-	i.served.Go(func() { i.api.Serve(l) }) // ends with Close
-	return nil
-}
-
-// open hands the k-th socket of the door to it.
-func (i *instance) open(k int, network string) error {
-	if network == "udp" {
-		c, err := i.child.PacketConn(k + 1)
-		if err != nil {
-			return fmt.Errorf("opening the door: %w", err)
-		}
-		i.door.Serve(k, nil, c)
-		return nil
-	}
-	l, err := i.child.Listener(k + 1)
-	if err != nil {
-		return fmt.Errorf("opening the door: %w", err)
-	}
-	i.door.Serve(k, l, nil)
-	return nil
 }
 
 // startError gives a jail that could not be made its code: a missing wall is the operator's to put up or to waive, a
@@ -158,6 +62,11 @@ func startError(err error, request, program string) error {
 		return &casemate.Error{Code: casemate.Unavailable, Err: err,
 			Message: "this node cannot isolate native functions: a sandbox wall is missing",
 			Hint:    "run casemate doctor; --allow-weak-sandbox runs without it, and every record then says so"}
+	}
+	var changed *jail.MismatchError
+	if errors.As(err, &changed) {
+		return &casemate.Error{Code: casemate.Conflict, Err: err, Message: changed.Error(),
+			Hint: "deploy the function again to allow the program as it is now"}
 	}
 	var errno syscall.Errno
 	if strings.HasPrefix(program, "/var/task/") && errors.As(err, &errno) && slices.Contains(notExecutable, errno) {
@@ -192,15 +101,16 @@ const graceTime = 500 * time.Millisecond
 // destroy ends the sandbox and gives everything back. It may be called on one that never came up.
 func (i *instance) destroy() {
 	if i.child != nil {
-		if i.api != nil && i.api.Extended() {
+		if i.api.Extended() {
 			i.terminate()
 		}
 		_ = i.process.Release()
 		_ = i.child.Close() // what it cannot give back is the jail's to report; the sandbox is over
 	}
-	if i.api != nil {
-		i.api.Close()
+	if i.orders != nil {
+		i.orders.Close()
 	}
+	i.api.Close()
 	i.served.Wait()
 	if i.door != nil {
 		i.door.Close()
@@ -240,6 +150,16 @@ func (i *instance) thaw() error {
 	return nil
 }
 
+// claim stops the timers of a sandbox that waits and leaves it as it is.
+func (i *instance) claim() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, t := range i.timers {
+		t.Stop()
+	}
+	i.timers = nil
+}
+
 // freeze stops every process of an idle sandbox.
 func (i *instance) freeze() {
 	i.mu.Lock()
@@ -248,9 +168,4 @@ func (i *instance) freeze() {
 		return // a run took it
 	}
 	i.frozen = i.child.Freeze() == nil
-}
-
-func (p *Pool) identity(v *casemate.Version) api.Identity {
-	return api.Identity{FunctionName: v.Function, FunctionVersion: lambda.VersionName(v.Number),
-		Handler: v.Handler, AccountID: p.cfg.Place.Account}
 }

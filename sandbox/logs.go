@@ -44,6 +44,16 @@ func (l *runLog) begin(request string, cold bool) {
 	}
 }
 
+// adopt hands lines to somebody else from now on. What was written before is forgotten.
+func (l *runLog) adopt(emit func(stream, request, text string)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.emit, l.request, l.tail, l.bytes, l.dropped = emit, "", l.tail[:0], 0, false
+	for _, p := range l.pipes {
+		p.part = p.part[:0]
+	}
+}
+
 // platform writes a line of the platform's own.
 func (l *runLog) platform(text string) {
 	l.mu.Lock()

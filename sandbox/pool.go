@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"casemate"
 	"casemate/sandbox/api"
+	"casemate/sandbox/jail"
 )
 
 // Pool runs functions in sandboxes and keeps warm ones. It is safe for concurrent use; Close ends all of it.
@@ -20,15 +22,25 @@ type Pool struct {
 	bootstraps string // folder of the unpacked runtimes
 	userland   userland
 	uids       uids
-	slots      chan struct{} // one per sandbox that exists, retiring ones included
+	slots      chan struct{} // one per sandbox that is a version's, retiring ones included
 	ending     sync.WaitGroup
+	assigns    bool            // interpreters that run already can be made a version's
+	ctx        context.Context // ends with Close: of what is made ahead
+	cancel     context.CancelFunc
+	salt       [16]byte // of the names of partitions
 
 	mu      sync.Mutex
 	closed  bool
 	running map[string]int         // runs by version id
-	idle    map[string][]*instance // by version id, the one used last at the end
+	idle    map[string][]*instance // by key, the one used last at the end
 	live    map[*instance]struct{}
 	back    chan struct{} // closed and replaced when a sandbox becomes idle
+
+	shelves  map[string]*shelf    // of waiting sandboxes, by class
+	inForce  map[string]*standing // by version id
+	standing map[string]*standing // those of them with sandboxes of their own
+	pins     map[string]int       // versions in force, by class
+	filling  bool                 // fill runs
 }
 
 // New makes a pool. Nothing is started before the first run. The caller closes it.
@@ -43,8 +55,11 @@ func New(cfg Config) (*Pool, error) {
 	p := &Pool{
 		cfg: cfg, bootstraps: filepath.Join(dir, "bootstrap"), userland: readUserland(), uids: uids{used: map[int]bool{}},
 		slots: make(chan struct{}, cfg.MaxSandboxes), running: map[string]int{}, idle: map[string][]*instance{},
-		live: map[*instance]struct{}{}, back: make(chan struct{}),
+		live: map[*instance]struct{}{}, back: make(chan struct{}), assigns: jail.CanAssign(), shelves: map[string]*shelf{},
+		inForce: map[string]*standing{}, standing: map[string]*standing{}, pins: map[string]int{},
 	}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	rand.Read(p.salt[:]) // never fails
 	if err := unpackBootstraps(p.bootstraps); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
@@ -82,17 +97,32 @@ func (p *Pool) leave(v *casemate.Version) {
 	p.ending.Done()
 }
 
-// take hands out a warm sandbox, or nil.
-func (p *Pool) take(v *casemate.Version) *instance {
+// keyOf names the events that may share a sandbox; "" shares with none.
+func keyOf(l *casemate.Launch) (string, error) {
+	switch v := l.Version; v.Isolation {
+	case casemate.IsolationWarm:
+		return v.ID, nil
+	case casemate.IsolationTenant:
+		if l.Partition == "" {
+			return "", casemate.Errorf(casemate.Invalid, "say whose event it is as the function's tenant setting asks for it, or set isolation: request",
+				"the function keeps tenants apart and the event names none")
+		}
+		return v.ID + "\x00" + l.Partition, nil
+	}
+	return "", nil
+}
+
+// take hands out a sandbox that is kept for a key, or nil.
+func (p *Pool) take(key string) *instance {
 	for {
 		p.mu.Lock()
-		list := p.idle[v.ID]
+		list := p.idle[key]
 		if len(list) == 0 {
 			p.mu.Unlock()
 			return nil
 		}
 		i := list[len(list)-1]
-		p.setIdle(v.ID, list[:len(list)-1])
+		p.setIdle(key, list[:len(list)-1])
 		p.mu.Unlock()
 		if i.thaw() == nil && !i.dead() && p.young(i) {
 			return i
@@ -101,21 +131,34 @@ func (p *Pool) take(v *casemate.Version) *instance {
 	}
 }
 
-func (p *Pool) setIdle(id string, list []*instance) {
+// dedicate notes whose events a sandbox sees from now on.
+func (p *Pool) dedicate(i *instance, key string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i.key = key
+}
+
+func (p *Pool) setIdle(key string, list []*instance) {
 	if len(list) == 0 {
-		delete(p.idle, id)
+		delete(p.idle, key)
 		return
 	}
-	p.idle[id] = list
+	p.idle[key] = list
 }
 
+// young reports whether a sandbox may see one more event: however busy it is, its time and its events are counted.
 func (p *Pool) young(i *instance) bool {
-	return i.events < p.cfg.MaxEvents && p.cfg.Clock().Sub(i.started) < p.cfg.MaxLifetime
+	most := min(p.cfg.MaxEvents, limits(i.version).Events)
+	return i.events.Load() < int64(most) && p.cfg.Clock().Sub(i.started) < p.lifetime(i.version)
 }
 
-// fresh starts a sandbox when the node has room. cold is false when a warm one came back while it waited for room.
-func (p *Pool) fresh(ctx context.Context, v *casemate.Version, request string) (i *instance, cold bool, err error) {
-	if i, err = p.room(ctx, v); i != nil || err != nil {
+func (p *Pool) lifetime(v *casemate.Version) time.Duration {
+	return min(p.cfg.MaxLifetime, limits(v).Lifetime)
+}
+
+// fresh starts a sandbox when the node has room. cold is false when one of its key came back while it waited for room.
+func (p *Pool) fresh(ctx context.Context, v *casemate.Version, key, request string) (i *instance, cold bool, err error) {
+	if i, err = p.room(ctx, key); i != nil || err != nil {
 		return i, false, err
 	}
 	if i, err = p.start(ctx, v, request); err != nil {
@@ -123,14 +166,14 @@ func (p *Pool) fresh(ctx context.Context, v *casemate.Version, request string) (
 		return nil, true, err
 	}
 	p.mu.Lock()
-	p.live[i] = struct{}{}
+	p.live[i], i.counted = struct{}{}, true
 	p.mu.Unlock()
 	return i, true, nil
 }
 
-// room waits until one more sandbox may exist, and counts it. An idle one of another version makes room; a warm one of
-// this version that comes back meanwhile is the better answer.
-func (p *Pool) room(ctx context.Context, v *casemate.Version) (*instance, error) {
+// room waits until one more sandbox may exist, and counts it. An idle one of another key makes room; one of this key that
+// comes back meanwhile is the better answer.
+func (p *Pool) room(ctx context.Context, key string) (*instance, error) {
 	for {
 		p.mu.Lock()
 		back := p.back
@@ -140,12 +183,12 @@ func (p *Pool) room(ctx context.Context, v *casemate.Version) (*instance, error)
 			return nil, nil
 		default:
 		}
-		if v.Isolation == casemate.IsolationWarm {
-			if i := p.take(v); i != nil {
+		if key != "" {
+			if i := p.take(key); i != nil {
 				return i, nil
 			}
 		}
-		p.evict()
+		p.evict(0)
 		select {
 		case p.slots <- struct{}{}:
 			return nil, nil
@@ -157,34 +200,46 @@ func (p *Pool) room(ctx context.Context, v *casemate.Version) (*instance, error)
 	}
 }
 
-// evict retires the sandbox that has been idle longest.
-func (p *Pool) evict() {
+// evict retires the sandbox that has been idle longest, when more than so many are; of those that stand by for a version
+// one goes only when there is no other.
+func (p *Pool) evict(most int) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	var oldest *instance
+	n := 0
 	for _, list := range p.idle {
+		n += len(list)
 		if oldest == nil || list[0].idleSince.Before(oldest.idleSince) {
 			oldest = list[0]
 		}
 	}
-	found := oldest != nil && p.removeIdle(oldest)
-	p.mu.Unlock()
-	if found {
+	if oldest != nil && n > most && p.removeIdle(oldest) {
 		p.retire(oldest)
+	}
+	if oldest != nil || most > 0 {
+		return
+	}
+	for _, st := range p.standing {
+		if len(st.ready) > 0 {
+			p.retire(st.ready[0])
+			st.ready = st.ready[1:]
+			return
+		}
 	}
 }
 
 // removeIdle takes a sandbox out of the idle ones; false when a run has it. The caller holds the lock.
 func (p *Pool) removeIdle(i *instance) bool {
-	list := p.idle[i.version.ID]
+	list := p.idle[i.key]
 	k := slices.Index(list, i)
 	if k < 0 {
 		return false
 	}
-	p.setIdle(i.version.ID, slices.Delete(list, k, k+1))
+	p.setIdle(i.key, slices.Delete(list, k, k+1))
 	return true
 }
 
-// keep makes a sandbox available for the next event and stops its processes until then.
+// keep makes a sandbox available for the next event of its key and stops its processes until then.
 func (p *Pool) keep(i *instance) {
 	p.mu.Lock()
 	if p.closed || i.stale || i.dead() || !p.young(i) {
@@ -193,14 +248,19 @@ func (p *Pool) keep(i *instance) {
 		return
 	}
 	i.idleSince = p.cfg.Clock()
-	i.mu.Lock()
-	left := min(p.cfg.IdleTimeout, p.cfg.MaxLifetime-i.idleSince.Sub(i.started))
-	i.timers = []*time.Timer{time.AfterFunc(p.cfg.FreezeAfter, i.freeze), time.AfterFunc(left, func() { p.expire(i) })}
-	i.mu.Unlock()
-	p.idle[i.version.ID] = append(p.idle[i.version.ID], i)
+	p.rest(i, min(p.cfg.IdleTimeout, p.lifetime(i.version)-i.idleSince.Sub(i.started)), func() { p.expire(i) })
+	p.idle[i.key] = append(p.idle[i.key], i)
 	close(p.back)
 	p.back = make(chan struct{})
 	p.mu.Unlock()
+	p.evict(p.cfg.MaxKept)
+}
+
+// rest has an unused sandbox stopped soon, and end called after left.
+func (p *Pool) rest(i *instance, left time.Duration, end func()) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.timers = []*time.Timer{time.AfterFunc(p.cfg.FreezeAfter, i.freeze), time.AfterFunc(left, end)}
 }
 
 // keepLater keeps a sandbox whose runtime answered and still works, when it is done by the deadline of its run.
@@ -235,20 +295,29 @@ func (p *Pool) end(i *instance) {
 	p.mu.Lock()
 	delete(p.live, i)
 	p.mu.Unlock()
-	<-p.slots
+	if i.counted {
+		<-p.slots
+	}
+	p.mu.Lock()
+	p.refill() // there may be room now for one that should stand by
+	p.mu.Unlock()
 }
 
-// Drop retires every sandbox of a version: idle ones now, busy ones after their run. A version that runs again later,
-// after a rollback say, is started afresh.
+// Drop retires every sandbox of a version: idle ones now, busy ones after their run. Nothing is made ahead for it any
+// more. A version that runs again later, after a rollback say, is started afresh.
 func (p *Pool) Drop(versionID string) {
 	p.mu.Lock()
-	list := p.idle[versionID]
-	delete(p.idle, versionID)
+	p.withdraw(versionID)
+	for key, list := range p.idle {
+		if list[0].version.ID == versionID {
+			delete(p.idle, key)
+			for _, i := range list {
+				p.retire(i)
+			}
+		}
+	}
 	p.mark(versionID, true)
 	p.mu.Unlock()
-	for _, i := range list {
-		p.retire(i)
-	}
 	if p.cfg.Wasm != nil {
 		p.cfg.Wasm.Drop(versionID)
 	}
@@ -264,7 +333,7 @@ func (p *Pool) Keep(versionID string) {
 // mark says of a version's sandboxes whether they end after their run. The caller holds the lock.
 func (p *Pool) mark(versionID string, stale bool) {
 	for i := range p.live {
-		if i.version.ID == versionID {
+		if i.version != nil && i.version.ID == versionID {
 			i.stale = stale
 		}
 	}
@@ -275,14 +344,23 @@ func (p *Pool) mark(versionID string, stale bool) {
 func (p *Pool) Close(ctx context.Context) error {
 	p.mu.Lock()
 	p.closed = true
-	idle := p.idle
-	p.idle = map[string][]*instance{}
-	p.mu.Unlock()
-	for _, list := range idle {
+	p.cancel()
+	for _, list := range p.idle {
 		for _, i := range list {
 			p.retire(i)
 		}
 	}
+	for _, s := range p.shelves {
+		for _, i := range s.ready {
+			p.retire(i)
+		}
+		s.ready = nil
+	}
+	for id := range p.inForce {
+		p.withdraw(id)
+	}
+	p.idle = map[string][]*instance{}
+	p.mu.Unlock()
 	done := make(chan struct{})
 	go func() { p.ending.Wait(); close(done) }()
 	select {
@@ -300,36 +378,6 @@ func (p *Pool) Close(ctx context.Context) error {
 		err = p.cfg.Wasm.Close(ctx)
 	}
 	return errors.Join(err, os.RemoveAll(p.bootstraps))
-}
-
-// Status is one sandbox as an operator sees it.
-type Status struct {
-	App      string    `json:"app"`
-	Function string    `json:"function"`
-	Version  int       `json:"version"`
-	Started  time.Time `json:"started"`
-	Events   int       `json:"events"`
-	State    string    `json:"state"` // busy, idle, frozen
-	Walls    []string  `json:"walls"`
-	Weak     []string  `json:"weak,omitempty"`
-}
-
-// Snapshot lists the native sandboxes that exist now, in the order they were started.
-func (p *Pool) Snapshot() []Status {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	list := make([]Status, 0, len(p.live))
-	for i := range p.live {
-		v := i.version
-		s := Status{App: v.App, Function: v.Function, Version: v.Number, Started: i.started, State: "busy",
-			Walls: i.child.Walls, Weak: i.child.Weak}
-		if slices.Contains(p.idle[v.ID], i) { // only then nobody else writes its fields
-			s.State, s.Events = i.state(), i.events
-		}
-		list = append(list, s)
-	}
-	slices.SortFunc(list, func(a, b Status) int { return a.Started.Compare(b.Started) })
-	return list
 }
 
 // uids hands out a user of its own to each sandbox of a node that runs as root, next to the jail's own pool, so that

@@ -49,6 +49,9 @@ func needs(t *testing.T, r casemate.Runtime) {
 	}
 }
 
+// spares of a bench that does not say otherwise: tests that count sandboxes want to know each.
+const spares = -1
+
 func newBench(t *testing.T, change ...func(*Config)) *bench {
 	t.Helper()
 	if r := jail.Probe(); len(r.Missing()) > 0 {
@@ -56,7 +59,7 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 	}
 	b := &bench{t, &shared{dirs: map[string]string{}}}
 	cfg := Config{
-		Dir: t.TempDir(), Interpreters: findRuntimes(), AllowWeak: true,
+		Dir: t.TempDir(), Interpreters: findRuntimes(), AllowWeak: true, Spares: spares,
 		Code: func(_ context.Context, v *casemate.Version) (string, func(), error) {
 			return b.dirs[v.ID], func() {}, nil
 		},

@@ -33,11 +33,15 @@ func (p *Pool) Run(ctx context.Context, l *casemate.Launch) (*casemate.Result, e
 	default:
 		return nil, casemate.Errorf(casemate.Invalid, "use nodejs, python, provided or wasm", "unknown runtime %q", v.Runtime)
 	}
+	key, err := keyOf(l)
+	if err != nil {
+		return nil, err
+	}
 	if err := p.enter(v); err != nil {
 		return nil, err
 	}
 	defer p.leave(v)
-	r := &run{pool: p, launch: l, limits: limits(v), began: p.cfg.Clock()}
+	r := &run{pool: p, launch: l, limits: limits(v), began: p.cfg.Clock(), key: key}
 	ctx, cancel := context.WithTimeout(ctx, r.left())
 	defer cancel()
 	res, err := r.do(ctx)
@@ -53,6 +57,7 @@ type run struct {
 	launch *casemate.Launch
 	limits casemate.Limits
 	began  time.Time
+	key    string // of the sandboxes that it may share; "": none
 	inst   *instance
 	cold   bool
 }
@@ -68,17 +73,21 @@ func (r *run) left() time.Duration {
 // do finds a sandbox, gives it the event and decides what becomes of the sandbox.
 func (r *run) do(ctx context.Context) (*casemate.Result, error) {
 	v := r.launch.Version
-	if v.Isolation == casemate.IsolationWarm {
-		r.inst = r.pool.take(v)
+	if r.key != "" {
+		r.inst = r.pool.take(r.key)
+	}
+	if r.inst == nil {
+		r.inst = r.pool.provisioned(v)
 	}
 	if r.inst == nil {
 		if res, err := r.initialise(ctx); res != nil || err != nil {
 			return res, err
 		}
 	}
+	r.pool.dedicate(r.inst, r.key)
 	res, inv, err := r.event(ctx)
 	switch {
-	case v.Isolation != casemate.IsolationWarm || inv == nil:
+	case r.key == "" || inv == nil || v.Isolation == casemate.IsolationTenant && res.Failure != "":
 		r.pool.retire(r.inst)
 	case inv.IsIdle():
 		r.pool.keep(r.inst)
@@ -92,7 +101,7 @@ func (r *run) do(ctx context.Context) (*casemate.Result, error) {
 // a new process, as Lambda does; what the second one says is the result.
 func (r *run) initialise(ctx context.Context) (*casemate.Result, error) {
 	for attempt := 1; ; attempt++ {
-		inst, cold, err := r.pool.fresh(ctx, r.launch.Version, r.launch.RequestID)
+		inst, cold, err := r.pool.fresh(ctx, r.launch.Version, r.key, r.launch.RequestID)
 		r.cold = cold
 		var entry *entryError
 		switch {
@@ -180,7 +189,7 @@ func (r *run) failed(body []byte, kind casemate.Failure, detail string) *casemat
 func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *api.Invocation, err error) {
 	i, l := r.inst, r.launch
 	start := r.pool.cfg.Clock()
-	i.events++
+	i.events.Add(1)
 	if i.door != nil {
 		i.door.Begin(l)
 	}
@@ -212,7 +221,7 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *api.Invoc
 	if inv.Settled() { // an answer that came together with the end counts
 		res, err = inv.Result(), nil
 		linger := lingerTime
-		if l.Version.Isolation == casemate.IsolationWarm {
+		if r.key != "" {
 			linger = warmLingerTime
 		}
 		if i.waitIdle(inv, linger) {
@@ -326,11 +335,15 @@ func (i *instance) stopTimers() {
 	i.timers, i.gone = nil, true
 }
 
+// state is idle or frozen for a sandbox that rests, busy for one that does not.
 func (i *instance) state() string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.frozen {
+	switch {
+	case i.frozen:
 		return "frozen"
+	case i.timers != nil:
+		return "idle"
 	}
-	return "idle"
+	return "busy"
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,9 @@ import (
 
 // apiAddress is where the Runtime API is inside every sandbox: the address that Lambda itself uses.
 const apiAddress = "169.254.100.1:9001"
+
+// taskDir is where the code of a function is.
+const taskDir = "/var/task"
 
 // insideUID is what a program sees itself as where the jail has a user namespace of its own.
 const insideUID = 1051
@@ -60,6 +64,7 @@ type program struct {
 	profile string
 	mounts  []jail.Mount
 	etc     map[string][]byte
+	wraps   string // the interpreter, when argv begins with a wrapper
 	note    string // said in the log when another interpreter version runs than was asked for
 }
 
@@ -125,7 +130,7 @@ func wrapped(pr program, v *casemate.Version, request, dir string) (program, err
 	if !ok || !executable(filepath.Join(dir, rest)) {
 		return pr, &entryError{lambda.Exited(request, "exit status 127")}
 	}
-	pr.argv = append([]string{filepath.Clean(wrapper)}, pr.argv...)
+	pr.argv, pr.wraps = append([]string{filepath.Clean(wrapper)}, pr.argv...), pr.argv[0]
 	return pr, nil
 }
 
@@ -169,33 +174,70 @@ func (i Interpreter) inside() (string, []jail.Mount) {
 	return exe, mounts
 }
 
-// spec describes the jail of one sandbox. uid is its own on a node that runs as root.
-func (p *Pool) spec(v *casemate.Version, pr program, dir string, uid int, door Door) jail.Spec {
-	l := limits(v)
-	etc := map[string][]byte{
-		"/etc/passwd": fmt.Appendf(nil, "root:x:0:0::/:/bin/false\nsbx_user1051:x:%d:%d::/tmp:/bin/false\nsbx_user:x:%d:%d::/tmp:/bin/false\n",
-			uid, uid, insideUID, insideUID),
-		"/etc/group":         fmt.Appendf(nil, "root:x:0:\nsbx_user1051:x:%d:\nsbx_user:x:%d:\n", uid, insideUID),
-		"/etc/hosts":         []byte("127.0.0.1 localhost\n::1 localhost\n"),
-		"/etc/nsswitch.conf": []byte("passwd: files\ngroup: files\nhosts: files dns\n"),
-	}
-	maps.Copy(etc, pr.etc)
-	listen := []string{"tcp " + apiAddress}
-	if door != nil {
-		way := door.Doorway()
-		listen = append(listen, way.Listen...)
-		maps.Copy(etc, way.Etc)
-	}
-	mounts := append([]jail.Mount{
-		{Source: dir, Target: "/var/task", Exec: true},
-		{Source: filepath.Join(p.bootstraps, "empty"), Target: "/opt"},
-	}, p.userland.mounts...)
+// base describes what the jail of every sandbox has, whoever gets it. uid is its own on a node that runs as root.
+func (p *Pool) base(uid int) jail.Spec {
 	return jail.Spec{
-		Argv: pr.argv, Env: lambda.Environment(p.environment(v)), Dir: "/var/task", Hostname: "sandbox",
-		Mounts: append(mounts, pr.mounts...), Symlinks: p.userland.links, Etc: etc, UID: uid, Profile: pr.profile,
-		Limits: jail.Limits{MemoryBytes: int64(l.MemoryMB) << 20, Pids: l.Pids, Files: l.Files, TmpBytes: int64(l.TmpMB) << 20},
-		Listen: listen, AllowWeak: p.cfg.AllowWeak,
+		Hostname: "sandbox", Symlinks: p.userland.links, UID: uid, Listen: []string{"tcp " + apiAddress}, AllowWeak: p.cfg.AllowWeak,
+		Mounts: append([]jail.Mount{{Source: filepath.Join(p.bootstraps, "empty"), Target: "/opt"}}, p.userland.mounts...),
+		Etc: map[string][]byte{
+			"/etc/passwd": fmt.Appendf(nil, "root:x:0:0::/:/bin/false\nsbx_user1051:x:%d:%d::/tmp:/bin/false\nsbx_user:x:%d:%d::/tmp:/bin/false\n",
+				uid, uid, insideUID, insideUID),
+			"/etc/group":         fmt.Appendf(nil, "root:x:0:\nsbx_user1051:x:%d:\nsbx_user:x:%d:\n", uid, insideUID),
+			"/etc/hosts":         []byte("127.0.0.1 localhost\n::1 localhost\n"),
+			"/etc/nsswitch.conf": []byte("passwd: files\ngroup: files\nhosts: files dns\n"),
+		},
 	}
+}
+
+// spec describes the whole jail of one sandbox.
+func (p *Pool) spec(n *need, uid int) jail.Spec {
+	s, a := p.base(uid), p.assignment(n)
+	s.Argv, s.Env, s.Dir, s.Profile, s.Limits = a.Argv, a.Env, a.Dir, a.Profile, a.Limits
+	s.Mounts = append(s.Mounts, a.Mounts...)
+	s.Listen = append(s.Listen, a.Listen...)
+	s.OnConnect, s.OnCall, s.Children, s.Wrapped = a.OnConnect, a.OnCall, a.Children, a.Wrapped
+	maps.Copy(s.Etc, a.Etc)
+	return s
+}
+
+// assignment is what a sandbox gets on top of its base, all of it.
+func (p *Pool) assignment(n *need) jail.Assignment {
+	l, pr := limits(n.version), n.program
+	a := jail.Assignment{
+		Argv: pr.argv, Env: p.variables(n), Dir: taskDir, Profile: pr.profile,
+		Mounts: append([]jail.Mount{{Source: n.dir, Target: taskDir, Exec: true}}, pr.mounts...), Etc: map[string][]byte{},
+		Limits:    jail.Limits{MemoryBytes: int64(l.MemoryMB) << 20, Pids: l.Pids, Files: l.Files, TmpBytes: int64(l.TmpMB) << 20},
+		OnConnect: p.onConnect(n), OnCall: p.onCall(n), Wrapped: pr.wraps,
+	}
+	for _, c := range n.version.Children {
+		a.Children = append(a.Children, jail.Program(c))
+	}
+	maps.Copy(a.Etc, pr.etc)
+	if n.door != nil {
+		way := n.door.Doorway()
+		a.Listen = way.Listen
+		maps.Copy(a.Etc, way.Etc)
+	}
+	return a
+}
+
+// variables is the whole environment of a function; those of its door win.
+func (p *Pool) variables(n *need) []string {
+	env := lambda.Environment(p.environment(n.version))
+	if n.door == nil || len(n.door.Doorway().Env) == 0 {
+		return env
+	}
+	door := n.door.Doorway().Env
+	env = slices.DeleteFunc(env, func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		_, replaced := door[name]
+		return replaced
+	})
+	for name, value := range door {
+		env = append(env, name+"="+value)
+	}
+	slices.Sort(env)
+	return env
 }
 
 // environment fills in a function's variables. The credentials are random and new for each sandbox: SDKs do not start

@@ -55,6 +55,12 @@ func newExtensions(id Identity) *extensions {
 	return &extensions{id: id, byID: map[string]*extension{}}
 }
 
+func (x *extensions) identify(id Identity) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.id = id
+}
+
 // any reports whether an extension registered.
 func (x *extensions) any() bool {
 	x.mu.Lock()
@@ -120,7 +126,9 @@ func (x *extensions) register(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusForbidden, typ, msg)
 		return
 	}
+	x.mu.Lock()
 	who := x.id
+	x.mu.Unlock()
 	if r.Header.Get(lambda.ExtensionFeature) != "accountId" {
 		who.AccountID = ""
 	}

@@ -78,6 +78,13 @@ func (a *Server) Close() {
 	_ = a.http.Close() // closes connections; nothing is left to fail
 }
 
+// Identify says whose sandbox it is, for one that was served before it was anybody's.
+func (a *Server) Identify(id Identity) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ext.identify(id)
+}
+
 // Ready is closed when the runtime asks for its first event.
 func (a *Server) Ready() <-chan struct{} { return a.ready }
 

@@ -197,4 +197,5 @@ async function main() {
   setImmediate(loop);
 }
 
-main();
+if (process.env._CASEMATE_WAITS) client.socket.once('connect', () => { require('./wait.js').wait(); main(); });
+else main();
