@@ -57,7 +57,8 @@ var Rooms = []Room{
 	{Path: "meter", Tier: 1, Ceiling: 600},
 	{Path: "journal", Tier: 1, Ceiling: 450, Only: []string{""}},
 	{Path: "telemetry", Tier: 1, Ceiling: 900},
-	{Path: "sandbox/jail", Tier: 0, Ceiling: 2000, Only: []string{"sandbox/jail/stage", "sandbox/jail/cgroup", "sandbox/jail/calls", "sandbox/jail/program", "internal/walls"}},
+	{Path: "sandbox/jail", Tier: 0, Ceiling: 2000, Only: []string{"sandbox/jail/stage", "sandbox/jail/cgroup", "sandbox/jail/calls", "sandbox/jail/program", "sandbox/jail/opened", "internal/walls"}},
+	{Path: "sandbox/jail/opened", Tier: -1, Ceiling: 300, Only: []string{}},
 	{Path: "sandbox/jail/program", Tier: -1, Ceiling: 400, Only: []string{}},
 	{Path: "sandbox/jail/calls", Tier: -1, Ceiling: 450, Only: []string{"internal/walls"}},
 	{Path: "sandbox/jail/stage", Tier: -1, Ceiling: 1600, Only: []string{"internal/walls"}},
@@ -81,7 +82,7 @@ var Exempt = []string{"internal/casetest", "bench", "examples", "sdk", "test"}
 var Owners = map[string][]string{
 	"github.com/nats-io/":           {"store/commit"},
 	"github.com/tetratelabs/wazero": {"sandbox/wasm/worker"},
-	"golang.org/x/sys":              {"sandbox/jail", "sandbox/jail/stage", "sandbox/jail/cgroup", "sandbox/jail/calls", "sandbox/wasm", "sandbox/wasm/worker", "store"},
+	"golang.org/x/sys":              {"sandbox/jail", "sandbox/jail/stage", "sandbox/jail/cgroup", "sandbox/jail/calls", "sandbox/jail/opened", "sandbox/wasm", "sandbox/wasm/worker", "store"},
 	"golang.org/x/net/bpf":          {"sandbox/jail/calls"},
 	"github.com/landlock-lsm/":      {"sandbox/jail"},
 	"golang.org/x/net/dns":          {"egress"},

@@ -13,6 +13,7 @@ import (
 
 	"casemate/sandbox/jail/calls"
 	"casemate/sandbox/jail/cgroup"
+	"casemate/sandbox/jail/opened"
 )
 
 // Child is one jail with a program in it. Its methods may be called from any goroutine.
@@ -30,6 +31,7 @@ type Child struct {
 	heard    map[int32]calls.Call // what the notifier hears of
 	watcher  *watcher
 	watched  sync.WaitGroup
+	opens    *opened.Watch
 	weak     []Missing
 	pending  *pending // of a jail that waits for its assignment
 
@@ -170,6 +172,9 @@ func (c *Child) Close() error {
 		}
 		if c.notifier != nil {
 			c.notifier.Close()
+		}
+		if c.opens != nil {
+			errs = append(errs, c.opens.Close())
 		}
 		errs = append(errs, c.group.Remove())
 		if c.uid != 0 {
