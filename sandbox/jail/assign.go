@@ -174,3 +174,6 @@ func (c *Child) prepared(ctx context.Context, p *pending) error {
 	}
 	return errors.New("the stage did not wait")
 }
+
+// Memory is what the whole jail has in memory now, in bytes; 0 where no control group counts it.
+func (c *Child) Memory() int64 { return c.group.Memory() }

@@ -464,6 +464,21 @@ func (g *Group) Usage() Usage {
 	return u
 }
 
+// Memory is what is resident now, in bytes; 0 where no controller counts it.
+func (g *Group) Memory() int64 {
+	if g == nil {
+		return 0
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if b, ok := g.dirs["memory"]; ok && b.v2 {
+		return g.number(b, "memory.current", "")
+	} else if ok {
+		return g.number(b, "memory.usage_in_bytes", "")
+	}
+	return 0
+}
+
 // number reads a counter, from a descriptor that stays open: opening costs more than reading. The caller holds the lock.
 func (g *Group) number(b base, file, key string) int64 {
 	if g.removed {
