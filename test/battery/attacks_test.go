@@ -23,6 +23,7 @@ type attack struct {
 	// attempt, the kernel just refuses it or there is nothing to find; the run itself is in the record all the same.
 	seen string
 
+	groups  bool   // it is a control group that sees it: a rootless node has none, and bounds by other means
 	archive []file // it comes with the code of an app of its own
 
 	// prepare makes what the attack is after, and adds to its order.
@@ -68,7 +69,7 @@ func table() []attack {
 		quick(attack{name: "fork bomb", walls: "pids", order: most(300)}),
 		{name: "zombies", walls: "pids", order: most(300)},
 		{name: "threads", walls: "pids", order: most(300)},
-		quick(attack{name: "memory", walls: "memory", seen: "Runtime.OutOfMemory", order: bytesOf(256)}),
+		quick(attack{name: "memory", walls: "memory", groups: true, seen: "Runtime.OutOfMemory", order: bytesOf(256)}),
 		{name: "large file", walls: "tmpfs", order: bytesOf(16)},
 		{name: "many files", walls: "tmpfs", order: most(70_000)},
 		{name: "descriptors", walls: "rlimit", order: most(2100)},

@@ -138,9 +138,9 @@ roles:
 `
 
 // furnished starts a node of a build with the app on it.
-func furnished(t *testing.T, binary string) *node {
+func furnished(t *testing.T, binary string, uid int) *node {
 	t.Helper()
-	n := start(t, binary)
+	n := startAs(t, binary, uid)
 	if err := n.deploy(pack(t, map[string][]byte{manifest.File: []byte(app), "guest.zip": shared.guest})); err != nil {
 		t.Fatal(err)
 	}

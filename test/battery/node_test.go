@@ -29,6 +29,7 @@ const patience = 2 * time.Minute
 type node struct {
 	t      *testing.T
 	dir    string
+	uid    int
 	cmd    *exec.Cmd
 	errs   *said
 	url    string
@@ -59,7 +60,10 @@ func (s *said) String() string {
 }
 
 // start starts a node of a build and waits until it is up.
-func start(t *testing.T, binary string) *node {
+func start(t *testing.T, binary string) *node { return startAs(t, binary, 0) }
+
+// startAs is start for a user. One that is not root gives no control groups, so their walls are missing.
+func startAs(t *testing.T, binary string, uid int) *node {
 	t.Helper()
 	dir, err := os.MkdirTemp(shared.dir, "n") // a short path: the socket's has 107 bytes at most
 	if err != nil {
@@ -67,13 +71,17 @@ func start(t *testing.T, binary string) *node {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	args := []string{"up", "--json", "--http", "127.0.0.1:0", "--https", "", "--log-level", "warn", "--stop-grace", "2s", "--source-rate", "100000/s burst 100000"}
-	if shared.weak || binary == withoutWalls {
+	if err := os.Chown(dir, uid, uid); err != nil {
+		t.Fatal(err)
+	}
+	if shared.weak || binary == withoutWalls || uid != 0 {
 		args = append(args, "--allow-weak-sandbox")
 	}
-	n := &node{t: t, dir: filepath.Join(dir, "n"), errs: &said{}, ended: make(chan struct{})}
+	n := &node{t: t, uid: uid, dir: filepath.Join(dir, "n"), errs: &said{}, ended: make(chan struct{})}
 	n.cmd = exec.Command(filepath.Join(shared.dir, binary), args...)
 	n.cmd.Env = append(os.Environ(), "CASEMATE_DIR="+n.dir, "BATTERY_CANARY="+shared.world.token)
 	n.cmd.Stderr = n.errs
+	n.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
 	out, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -183,7 +191,7 @@ func (n *node) send(ctx context.Context, function string, order map[string]strin
 	if err != nil {
 		return reply{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, patience+time.Minute)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, "POST", n.url+"/"+function, bytes.NewReader(body))
 	if err != nil {

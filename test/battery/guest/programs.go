@@ -25,6 +25,7 @@ func programs() map[string]func(*api, order) answer {
 		"exec itself":       func(*api, order) answer { return runs("/proc/self/exe", "say") },
 		"set-uid program":   setUID,
 		"exec with environ": func(*api, order) answer { return runs("/usr/bin/env") },
+		"stress":            stress,
 		"script in code":    func(*api, order) answer { return runs("/var/task/bootstrap", "say") },
 	}
 }
@@ -54,6 +55,15 @@ func runs(program string, args ...string) answer {
 		return failed(fmt.Errorf("%w: %s", err, out[:min(len(out), 200)]))
 	}
 	return worked("%s", out[:min(len(out), 200)])
+}
+
+// stress runs every stressor of a class at once, for a few seconds.
+func stress(_ *api, o order) answer {
+	cmd := exec.Command("/usr/bin/stress-ng", "--class", o["class"], "--all", "1", "--timeout", "4", "--temp-path", "/tmp",
+		"--no-oom-adjust", "--oomable", "--quiet")
+	cmd.Dir = "/tmp"
+	out, err := cmd.CombinedOutput()
+	return answer{Detail: fmt.Sprintf("%s\n%v", out[max(0, len(out)-500):], err)}
 }
 
 // copied puts this program somewhere else.

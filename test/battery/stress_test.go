@@ -1,0 +1,99 @@
+package battery
+
+import (
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"casemate/deploy/manifest"
+)
+
+// stressNG is Debian's package of that name: hundreds of ways to wear a kernel out.
+const stressNG = "/usr/bin/stress-ng"
+
+const stressedApp = `app: stressed
+functions:
+  unruly: {runtime: provided.al2023, code: guest.zip, timeout: 120s, memory: 256MB, tmp: 32MB, children: [/usr/bin/stress-ng]}
+  second: {runtime: provided.al2023, code: guest.zip, timeout: 120s, memory: 256MB, tmp: 32MB, children: [/usr/bin/stress-ng]}
+  neighbour: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, isolation: warm, rate: 100000/s burst 100000}
+routes:
+  POST /unruly: {function: unruly, auth: [key]}
+  POST /second: {function: second, auth: [key]}
+  POST /neighbour: {function: neighbour, auth: [key], rate: 100000/s burst 100000}
+roles:
+  caller:
+    grants: [call POST /unruly, call POST /second, call POST /neighbour]
+`
+
+// TestStress runs every class of stressors in two sandboxes at once. The neighbour is served meanwhile, the node does not
+// grow, and each run is in the record.
+func TestStress(t *testing.T) {
+	if !shared.full {
+		t.Skip("it takes minutes: CASEMATE_FULL=1")
+	}
+	if _, err := os.Stat(stressNG); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("stress-ng is not installed, and CI has to have it")
+		}
+		log.Print("*** LEFT OUT: the classes of stress-ng, because it is not installed on this machine ***")
+		t.SkipNow()
+	}
+	n := start(t, withWalls)
+	if err := n.deploy(pack(t, map[string][]byte{manifest.File: []byte(stressedApp), "guest.zip": shared.guest})); err != nil {
+		t.Fatal(err)
+	}
+	n.newKey("caller")
+	before := settled(t, n)
+	w := tabwriter.NewWriter(os.Stderr, 0, 0, 2, ' ', 0)
+	defer w.Flush()
+	fmt.Fprintln(w, "STRESS\tTOOK\tNEIGHBOUR'S P99 ALONE\tMEANWHILE\tRATIO\tNODE GREW BY\tWHAT CAME OF IT")
+	for _, class := range []string{"cpu", "cpu-cache", "device", "filesystem", "interrupt", "io", "memory", "network", "os", "pipe", "scheduler", "security", "vm"} {
+		alone := loop(t, n, 300)
+		took, during, peak, replies := meanwhile(t, n, map[string]string{"attack": "stress", "class": class})
+		ratio := float64(p99(during)) / float64(p99(alone))
+		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%.1fx\t%d MB\t%s\n", class, took.Round(time.Millisecond), p99(alone), p99(during), ratio, (peak-before)>>20, told(replies[0].Detail))
+		if ratio > failingRatio {
+			t.Errorf("%s: the neighbour's p99 is %.1fx", class, ratio)
+		}
+		if grown := peak - before; grown > memoryGrowth {
+			t.Errorf("%s: the node grew by %d MB", class, grown>>20)
+		}
+		for _, r := range replies {
+			if strings.Contains(r.Detail, "fork/exec") {
+				t.Errorf("%s: it did not run: %s", class, r.Detail)
+			}
+			if rec := n.record(t, r.ID); rec.Function == "" || len(rec.Walls) == 0 {
+				t.Errorf("%s: the record is %+v", class, rec)
+			}
+		}
+	}
+	if left := named(t, "stress-ng"); len(left) > 0 {
+		t.Errorf("processes are left: %v", left)
+	}
+}
+
+// told is the last line of what the stressors said.
+func told(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return lines[len(lines)-1][:min(len(lines[len(lines)-1]), 90)]
+}
+
+// named finds processes whose name starts like this.
+func named(t *testing.T, prefix string) (pids []string) {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range all {
+		if text, err := os.ReadFile(file); err == nil && strings.HasPrefix(string(text), prefix) {
+			pids = append(pids, file)
+		}
+	}
+	return pids
+}
