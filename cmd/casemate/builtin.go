@@ -34,12 +34,16 @@ type directory struct {
 	policy   func() (casemate.Decider, string)
 	place    casemate.Place
 	builtins map[string]builtin
+	services map[string]*casemate.Operation // by ID: what functions call, too
 }
 
 // Resolve implements gate.Catalog.
 func (d *directory) Resolve(e *casemate.Event) (*casemate.Match, error) {
 	if e.Target.Builtin == "" {
 		return d.find(e)
+	}
+	if o := d.services[e.Target.Builtin]; e.Source == casemate.SourceRun || e.Source == casemate.SourceAdmin && o != nil {
+		return d.service(e, o)
 	}
 	b, ok := d.builtins[e.Target.Builtin]
 	if !ok || e.Source != casemate.SourceAdmin {
@@ -50,16 +54,24 @@ func (d *directory) Resolve(e *casemate.Event) (*casemate.Match, error) {
 	if e.Stream != nil {
 		limits.Timeout = streamTime
 	}
-	m := &casemate.Match{Action: b.action, Resource: d.place.PlatformARN(b.kind, or(e.Resource, "*")),
+	return d.match(e, b.action, d.place.PlatformARN(b.kind, or(e.Resource, "*")), limits), nil
+}
+
+// match is what a built-in looks like to the corridor.
+func (d *directory) match(e *casemate.Event, action, resource string, limits casemate.Limits) *casemate.Match {
+	m := &casemate.Match{Action: action, Resource: resource,
 		Version: &casemate.Version{App: "casemate", Function: e.Target.Builtin, ID: version, Runtime: "builtin", ARN: d.place.PlatformARN("operation", e.Target.Builtin),
 			Account: d.place.Account, Limits: limits}}
 	m.Policy, m.Revision = d.policy()
-	return m, nil
+	return m
 }
 
 // run is the casemate.Runner of built-ins. What they answer is JSON; what they stream goes to the event's Stream.
 func (d *directory) run(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
 	b, ok := d.builtins[l.Version.Function]
+	if o := d.services[l.Version.Function]; o != nil {
+		b, ok = builtin{run: o.Run}, true
+	}
 	if !ok {
 		return nil, fmt.Errorf("running built-in %q: not in the table", l.Version.Function)
 	}
@@ -73,6 +85,9 @@ func (d *directory) run(ctx context.Context, l *casemate.Launch) (*casemate.Resu
 	res := &casemate.Result{ContentType: "application/json", Usage: casemate.Usage{Wall: time.Since(start)}}
 	if answer == nil {
 		return res, nil
+	}
+	if n, ok := answer.(casemate.Noted); ok {
+		res.Effects = n.Effects()
 	}
 	if res.Payload, err = json.Marshal(answer); err != nil {
 		return nil, fmt.Errorf("encoding the answer: %w", err)

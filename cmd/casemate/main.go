@@ -110,7 +110,7 @@ Start here:
 	f.StringVar(&a.ca, "ca", os.Getenv("CASEMATE_CA"), "file with the authority that signed the certificate of --url ($CASEMATE_CA)")
 	root.AddCommand(a.initCommand(), a.upCommand(), a.deployCommand(), a.rollbackCommand(), a.historyCommand(), a.listCommand(),
 		a.invokeCommand(), a.logsCommand(), a.auditCommand(), a.keysCommand(), a.usageCommand(), a.asyncCommand(),
-		a.postureCommand(), a.doctorCommand(), a.versionCommand(), a.manCommand(root))
+		a.postureCommand(), a.inspectCommand(), a.topCommand(), a.doctorCommand(), a.versionCommand(), a.manCommand(root))
 	return root
 }
 

@@ -18,6 +18,7 @@ import (
 	"casemate/catalog"
 	"casemate/catalog/code"
 	"casemate/egress"
+	"casemate/egress/service"
 	"casemate/front/admin"
 	front "casemate/front/http"
 	"casemate/gate"
@@ -69,6 +70,7 @@ type node struct {
 	http      *front.Server
 	admin     *admin.Server
 	telemetry *telemetry.Exporter
+	services  service.Config
 	walls     jail.Report
 	runtimes  sandbox.Interpreters
 	live      map[string]bool // ids of the versions in force; the catalog's swaps alone touch it
@@ -194,6 +196,7 @@ func (n *node) line(l casemate.LogLine) {
 }
 
 func (n *node) openSandbox(ctx context.Context) (err error) {
+	n.openServices()
 	n.runtimes = sandbox.Runtimes(ctx)
 	cache, err := code.Open(n.path("code"), n.store.Blobs(), code.DefaultBounds(), 64)
 	if err != nil {
@@ -237,13 +240,13 @@ func (n *node) openGate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	dir := &directory{find: n.catalog.Resolve, place: n.cfg.Place, builtins: map[string]builtin{},
+	dir := &directory{find: n.catalog.Resolve, place: n.cfg.Place, builtins: map[string]builtin{}, services: n.services.Operations,
 		policy: func() (casemate.Decider, string) { s := n.catalog.Snapshot(); return s.Policy, s.Policies }}
 	deploys, err := n.deployBuiltins()
 	if err != nil {
 		return err
 	}
-	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), deploys,
+	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.inspectBuiltins(), n.topBuiltins(), deploys,
 		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) }, n.judge),
 		usageBuiltins(n.meter.Load()), asyncBuiltins(work, dead)} {
 		for name, b := range m {

@@ -80,10 +80,8 @@ func appPosture(app *catalog.App, now time.Time) (fs []finding) {
 			fs = append(fs, finding{"low", "unlimited", name, "no rate of its own; the default of 1000/s for each caller holds", "rate: 10/s burst 20"})
 		}
 	}
-	for name, f := range app.Functions {
-		if f.Number(f.Live).Isolation == casemate.IsolationWarm {
-			fs = append(fs, finding{"low", "weak", "function " + name, "sandboxes are reused: state can pass between events", "isolation: request"})
-		}
+	for _, name := range slices.Sorted(maps.Keys(app.Functions)) {
+		fs = append(fs, functionPosture(name, app.Functions[name].Number(app.Functions[name].Live))...)
 	}
 	for _, role := range slices.Sorted(maps.Keys(app.Roles)) {
 		for i, s := range app.Roles[role].Statements {
@@ -94,6 +92,25 @@ func appPosture(app *catalog.App, now time.Time) (fs []finding) {
 	}
 	for _, fn := range app.LeftOut {
 		fs = append(fs, finding{"low", "weak", "function " + fn, "it was left out: its runtime is not on this machine", "install the runtime and deploy again"})
+	}
+	return fs
+}
+
+func functionPosture(name string, v *casemate.Version) (fs []finding) {
+	what := "function " + name
+	if v.Isolation == casemate.IsolationWarm {
+		fs = append(fs, finding{"low", "weak", what, "sandboxes are reused: state can pass between events", "isolation: request, or tenant"})
+	}
+	for _, c := range v.Children {
+		if c.SHA256 == "" {
+			continue // part of the code
+		}
+		switch digest, err := programDigest(c.Path); {
+		case err != nil:
+			fs = append(fs, finding{"medium", "weak", what, "its child " + c.Path + " is not there any more", "install it, or take it out of children"})
+		case digest != c.SHA256:
+			fs = append(fs, finding{"medium", "expired", what, "its child " + c.Path + " is another file than when it was deployed, so it is refused", "deploy again, if the change is right"})
+		}
 	}
 	return fs
 }
