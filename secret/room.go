@@ -337,3 +337,13 @@ func (r *Room) Touched(ctx context.Context, it *Item) time.Time {
 	day, _ := time.Parse(time.DateOnly, string(e.Value))
 	return day
 }
+
+// Ciphertext is the value of a version of it as it lies in the store.
+func (r *Room) Ciphertext(ctx context.Context, it *Item, version string) ([]byte, error) {
+	v := it.Version(version)
+	if v == nil {
+		return nil, casemate.Errorf(casemate.NotFound, "list the versions", "there is no such version")
+	}
+	e, err := r.values.Get(ctx, v.At)
+	return e.Value, err
+}
