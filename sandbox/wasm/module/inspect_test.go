@@ -2,11 +2,8 @@ package module
 
 import (
 	"bytes"
-	"context"
 	"strings"
 	"testing"
-
-	"github.com/tetratelabs/wazero"
 
 	"casemate"
 	"casemate/internal/casetest/guests"
@@ -20,6 +17,23 @@ func TestInspect(t *testing.T) {
 	}
 	if info, err := Inspect(guests.Reactor(false)); err != nil || info.Kind != Reactor {
 		t.Errorf("reactor: %+v %v", info, err)
+	}
+}
+
+func TestInspectReseed(t *testing.T) {
+	alloc := guests.Func{Export: ExportAlloc, Params: []byte{guests.I32}, Results: []byte{guests.I32}, Code: guests.Const(4096)}
+	handle := guests.Func{Export: ExportHandle, Params: []byte{guests.I32, guests.I32}, Results: []byte{guests.I64}, Code: guests.Code(0x42, 0)}
+	reseed := guests.Func{Export: ExportReseed, Results: []byte{guests.I32}, Code: guests.Const(0)}
+	of := func(f ...guests.Func) (Info, error) { return Inspect(guests.Module{Funcs: f, Min: 1}.Bytes()) }
+	if info, err := of(alloc, handle); err != nil || info.Reseed {
+		t.Errorf("without: %+v %v", info, err)
+	}
+	if info, err := of(alloc, handle, reseed); err != nil || !info.Reseed {
+		t.Errorf("with: %+v %v", info, err)
+	}
+	reseed.Results, reseed.Code = nil, nil
+	if _, err := of(alloc, handle, reseed); err == nil || !strings.Contains(err.Error(), "casemate_reseed has the wrong type") {
+		t.Errorf("of another type: %v", err)
 	}
 }
 
@@ -64,37 +78,4 @@ func TestInspectRefuses(t *testing.T) {
 			t.Errorf("%s: %v (%+v), want %q", name, err, e, c.want)
 		}
 	}
-}
-
-// FuzzInspect: what Inspect takes and wazero compiles has the exports and the memory that Inspect said; nothing panics.
-func FuzzInspect(f *testing.F) {
-	for _, m := range [][]byte{guests.Hello(), guests.Echo(), guests.Reactor(true), guests.Grow(), guests.Canary(2),
-		guests.Module{Funcs: []guests.Func{guests.Start(nil, 0)}, Min: 1, Max: 9, Tables: []byte{1, 0x70, 1, 1, 2}}.Bytes()} {
-		f.Add(m)
-	}
-	ctx := context.Background()
-	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
-	f.Cleanup(func() { _ = r.Close(ctx) })
-	f.Fuzz(func(t *testing.T, module []byte) {
-		info, err := Inspect(module)
-		if err != nil {
-			return
-		}
-		prepared, err := Prepare(module)
-		if err != nil {
-			return
-		}
-		m, err := r.CompileModule(ctx, prepared.Code)
-		if err != nil {
-			return
-		}
-		defer m.Close(ctx)
-		exports := m.ExportedFunctions()
-		if info.Kind == Command && exports[ExportStart] == nil || info.Kind == Reactor && exports[ExportHandle] == nil {
-			t.Fatalf("%s without its exports", info.Kind)
-		}
-		if mem := m.ExportedMemories()["memory"]; mem == nil || mem.Min() != info.MinPages {
-			t.Fatalf("memory %v, Inspect said %d", mem, info.MinPages)
-		}
-	})
 }

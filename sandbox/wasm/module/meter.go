@@ -82,6 +82,9 @@ func (m *meter) rewrite(out, body []byte, parameters uint32) ([]byte, error) {
 			return nil, fmt.Errorf("the locals of function %d", m.function)
 		}
 	}
+	if c.bad {
+		return nil, fmt.Errorf("the locals of function %d", m.function)
+	}
 	if total > localLimit {
 		return nil, refusedf("split the function", "function %d has %d locals and the bound is %d", m.function, total, localLimit)
 	}
