@@ -12,6 +12,7 @@ import (
 // Status is one sandbox as an operator sees it. One that waits belongs to nobody: it has a runtime, or none, and no
 // function.
 type Status struct {
+	PID       int                `json:"pid"` // of its first process, on this machine
 	App       string             `json:"app,omitempty"`
 	Function  string             `json:"function,omitempty"`
 	Version   int                `json:"version,omitempty"`
@@ -48,7 +49,7 @@ func (p *Pool) Snapshot() []Status {
 
 // status is what the pool knows of a sandbox. The caller holds the lock.
 func (p *Pool) status(i *instance) Status {
-	s := Status{Started: i.started, State: "waiting", Runtime: i.runtime}
+	s := Status{PID: i.child.Pid(), Started: i.started, State: "waiting", Runtime: i.runtime}
 	v := i.version
 	if v == nil {
 		return s

@@ -1,20 +1,33 @@
 package main
 
 import (
+	"strconv"
+
 	"casemate"
 )
 
-// boxes lists what lives now: native sandboxes, and the workers of WebAssembly functions.
+// boxes lists what lives now.
 func (n *node) boxes() []box {
 	list := []box{}
-	for i, s := range n.pool.Snapshot() {
-		_ = i
-		list = append(list, box{Function: s.Function, Version: s.Version, State: s.State, Started: s.Started, Runs: s.Events})
+	for _, s := range n.pool.Snapshot() {
+		b := box{ID: strconv.Itoa(s.PID), Version: s.Version, Runtime: s.Runtime, Isolation: s.Isolation, Partition: s.Partition, State: s.State, Started: s.Started,
+			Memory: s.Memory, Peak: s.Peak, CPU: s.CPU, Runs: s.Events, Refusals: s.Refused}
+		if s.Function != "" {
+			b.Function = s.App + "/" + s.Function
+		}
+		list = append(list, b)
 	}
 	return list
 }
 
 // freshInstance says how a WebAssembly function gets its state, and why not by rewinding.
 func (n *node) freshInstance(v *casemate.Version) (how, rewind string) {
-	return "a fresh instance for every event", ""
+	reason, known := n.wasm.Rewind(v.ID)
+	switch {
+	case !known:
+		return "a fresh instance for every event; whether it can be rewound shows with its first event", ""
+	case reason != "":
+		return "a fresh instance for every event", reason
+	}
+	return "an instance that is rewound after every event to its state after initialisation", ""
 }

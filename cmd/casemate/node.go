@@ -271,13 +271,18 @@ func (n *node) openGate(ctx context.Context) (err error) {
 	return nil
 }
 
-// retire ends the sandboxes of versions that went out of force: idle ones now, busy ones after their run.
+// retire ends the sandboxes of versions that went out of force, idle ones now, busy ones after their run, and has those of
+// versions that came into force made ahead.
 func (n *node) retire(s *catalog.Snapshot) {
 	live := map[string]bool{}
 	for _, name := range s.Apps() {
 		app, _ := s.App(name)
 		for _, f := range app.Functions {
-			live[f.Number(f.Live).ID] = true
+			v := f.Number(f.Live)
+			live[v.ID] = true
+			if !n.live[v.ID] {
+				n.pool.Prepare(v)
+			}
 		}
 	}
 	for id := range n.live {
