@@ -19,6 +19,8 @@ type attack struct {
 	quick bool   // in `make test` as well
 	order map[string]string
 
+	function string // that does it; "unruly" when empty
+
 	// seen is the effect that its record must hold: "call ptrace", "connect 169.254.169.254:80". Empty: no wall sees the
 	// attempt, the kernel just refuses it or there is nothing to find; the run itself is in the record all the same.
 	seen string
@@ -169,7 +171,7 @@ func table() []attack {
 		plain("exec by ld.so", "children", "exec /lib"),
 		plain("set-uid program", "nosuid, no_new_privs, uid", "exec /tmp/"),
 	}
-	return append(all, crooked()...)
+	return append(append(all, outward()...), crooked()...)
 }
 
 // survivor looks whether a process lives on when its sandbox has ended. Behind walls it goes together with the sandbox's

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,26 +123,28 @@ func pack(t *testing.T, files map[string][]byte) []byte {
 	return b.Bytes()
 }
 
-// app is under attack. The unruly function does what its event says; its neighbour is an honest one.
+// app is under attack; GRANTS is what one function may reach. The unruly function does what its event says; its neighbour is an honest one.
 const app = `app: battery
 functions:
   unruly: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, tmp: 8MB, rate: 100000/s burst 100000}
   second: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, tmp: 8MB, rate: 100000/s burst 100000}
+  outgoing: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, tmp: 8MB, grants: [GRANTS]}
   neighbour: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, tmp: 8MB, isolation: warm, rate: 100000/s burst 100000}
 routes:
+  POST /outgoing: {function: outgoing, auth: [key]}
   POST /unruly: {function: unruly, auth: [key], rate: 100000/s burst 100000}
   POST /second: {function: second, auth: [key], rate: 100000/s burst 100000}
   POST /neighbour: {function: neighbour, auth: [key], rate: 100000/s burst 100000}
 roles:
   caller:
-    grants: [call POST /unruly, call POST /second, call POST /neighbour]
+    grants: [call POST /unruly, call POST /second, call POST /outgoing, call POST /neighbour]
 `
 
 // furnished starts a node of a build with the app on it.
 func furnished(t *testing.T, binary string, uid int) *node {
 	t.Helper()
 	n := startAs(t, binary, uid)
-	if err := n.deploy(pack(t, map[string][]byte{manifest.File: []byte(app), "guest.zip": shared.guest})); err != nil {
+	if err := n.deploy(pack(t, map[string][]byte{manifest.File: []byte(strings.Replace(app, "GRANTS", grants(), 1)), "guest.zip": shared.guest})); err != nil {
 		t.Fatal(err)
 	}
 	n.newKey("caller")

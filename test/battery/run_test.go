@@ -1,6 +1,7 @@
 package battery
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -71,6 +72,7 @@ func each(t *testing.T, n *node, results map[string]tried, judge func(*testing.T
 func try(t *testing.T, n *node, a *attack) tried {
 	order := map[string]string{"attack": a.name}
 	maps.Copy(order, a.order)
+	function := cmp.Or(a.function, "unruly")
 	var check func(reply) (bool, string)
 	if a.prepare != nil {
 		check = a.prepare(t, n, order)
@@ -82,7 +84,7 @@ func try(t *testing.T, n *node, a *attack) tried {
 		}
 		return got
 	}
-	r, err := n.send(t.Context(), "unruly", order)
+	r, err := n.send(t.Context(), function, order)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +94,7 @@ func try(t *testing.T, n *node, a *attack) tried {
 	}
 	rec := n.record(t, r.ID)
 	got.as = recorded(&rec)
-	if rec.Function != "unruly" || rec.Opened.IsZero() || rec.Closed.IsZero() {
+	if rec.Function != function || rec.Opened.IsZero() || rec.Closed.IsZero() {
 		t.Errorf("the record is not that of the run: %+v", rec)
 	}
 	switch {

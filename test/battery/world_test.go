@@ -28,6 +28,7 @@ type world struct {
 	sink    net.PacketConn
 
 	mu      sync.Mutex
+	asked   int      // for the name that is rebound
 	arrived []string // "tcp 169.254.169.254:80", ...
 }
 
@@ -62,6 +63,9 @@ func (w *world) listen() error {
 		return err
 	}
 	w.servers = append(w.servers, w.sink)
+	if err := w.listenNames(); err != nil {
+		return err
+	}
 	local, err := net.Listen("unix", "@"+abstract[1:])
 	if err != nil {
 		return err
@@ -84,6 +88,10 @@ func (w *world) listen() error {
 func (w *world) answer(rw http.ResponseWriter, r *http.Request) {
 	at, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	w.note(fmt.Sprintf("tcp %s host %s", at, r.Host))
+	if r.URL.Path == "/redirect" {
+		http.Redirect(rw, r, "http://169.254.169.254/latest/", http.StatusFound)
+		return
+	}
 	_, _ = rw.Write([]byte(w.token))
 }
 
