@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"casemate/bench/cold"
@@ -39,13 +40,20 @@ func measureCold(ctx context.Context, o options) ([]Line, error) {
 	}
 	var lines []Line
 	for _, r := range res.Rows {
+		what, most := "cold start (%s) over the bare runtime's, %s", 1.40
+		if r.Pooled {
+			what, most = "start from the pool (%s) over the bare runtime's cold one, %s", 0.35
+			if strings.HasPrefix(r.Runtime, "provided") {
+				most = 1.40 // its own start remains
+			}
+		}
 		for _, k := range []struct {
 			name string
 			cold.Figure
 			bar string
-		}{{"wall", r.Wall, "<= 1.40"}, {"CPU", r.CPU, "-"}} {
-			lines = append(lines, Line{ID: "P6", What: "cold start (" + k.name + ") over the bare runtime's, " + r.Runtime, Figure: k.Ratio, Min: k.Min, Max: k.Max, Unit: "ratio", Bar: k.bar,
-				Reached: k.Ratio <= 1.40, Noisy: k.Noisy, Control: k.Control, Detail: fmt.Sprintf("%.1f ms against %.1f ms", k.Subject, k.Figure.Floor)})
+		}{{"wall", r.Wall, fmt.Sprintf("<= %.2f", most)}, {"CPU", r.CPU, "-"}} {
+			lines = append(lines, Line{ID: "P6", What: fmt.Sprintf(what, k.name, r.Runtime), Figure: k.Ratio, Min: k.Min, Max: k.Max, Unit: "ratio", Bar: k.bar,
+				Reached: k.Ratio <= most, Noisy: k.Noisy, Control: k.Control, Detail: fmt.Sprintf("%.1f ms against %.1f ms", k.Subject, k.Figure.Floor)})
 		}
 	}
 	for _, l := range res.LeftOut {

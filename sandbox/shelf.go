@@ -157,8 +157,24 @@ func (p *Pool) refill() {
 	p.ending.Go(p.fill)
 }
 
+// Full reports whether everything is there that is made ahead, as far as it could be made.
+func (p *Pool) Full() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.filling && p.missing() == nil
+}
+
+// refillPause is what the run that took something gets before its successor is made: it has the processors first.
+const refillPause = 5 * time.Millisecond
+
 // fill makes what is missing, one after the other.
 func (p *Pool) fill() {
+	pause := time.NewTimer(refillPause)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-p.ctx.Done():
+	}
 	for {
 		p.mu.Lock()
 		do := p.missing()
@@ -223,7 +239,7 @@ func (p *Pool) stock(s *shelf) {
 		return
 	}
 	i.mu.Lock()
-	i.timers = []*time.Timer{time.AfterFunc(0, i.freeze), time.AfterFunc(p.cfg.IdleTimeout, func() { p.expireSpare(s, i) })}
+	i.timers = []*time.Timer{time.AfterFunc(p.cfg.IdleTimeout, func() { p.expireSpare(s, i) })}
 	i.mu.Unlock()
 	s.ready = append(s.ready, i)
 }

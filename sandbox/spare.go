@@ -166,6 +166,9 @@ func (p *Pool) boot(ctx context.Context, c class) (*instance, error) {
 		i.destroy()
 		return nil, err
 	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.frozen = i.child.Freeze() == nil
 	return i, nil
 }
 
