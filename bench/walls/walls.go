@@ -47,12 +47,12 @@ type Figure struct {
 	Noisy   bool    `json:"noisy"`   // the control is outside 0.85..1.18: Ratio says nothing
 }
 
-// works are what is measured, with the rounds of one part: some 20 ms each.
+// works are what is measured, with the rounds of one part: 20 to 40 ms each.
 var works = []struct {
 	name   string
 	limit  float64
 	rounds int
-}{{"cpu", 1.02, 120}, {"syscalls", 1.05, 2500}, {"read", 0, 40_000}, {"write", 0, 40_000}, {"stat", 0, 25_000}, {"open", 0, 12_000}}
+}{{"cpu", 1.02, 100}, {"syscalls", 1.05, 100}, {"read", 0, 40_000}, {"write", 0, 40_000}, {"stat", 0, 25_000}, {"open", 0, 12_000}}
 
 // Run measures reps repetitions (at least 7 for a published figure); each takes some 0.1 s a work. It needs a Go
 // toolchain, which compiles the program.
@@ -98,7 +98,7 @@ func prepare(ctx context.Context, dir string) error {
 	}
 	source := filepath.Join(dir, "main.go")
 	err := errors.Join(os.WriteFile(source, []byte(program), 0o644), os.Mkdir(filepath.Join(dir, "code"), 0o755),
-		os.WriteFile(filepath.Join(dir, "code", "data"), make([]byte, 64<<10), 0o644))
+		os.WriteFile(filepath.Join(dir, "code", "data"), make([]byte, 256<<10), 0o644))
 	if err != nil {
 		return err
 	}
