@@ -250,10 +250,9 @@ func pagesOf(l casemate.Limits) uint32 {
 	return uint32(min(max(l.MemoryMB, 1), 4096)) * (1 << 20 / wire.PageSize)
 }
 
-// keeps says whether a version's instances are kept between events.
-func keeps(v *casemate.Version) bool {
-	return v.Isolation == casemate.IsolationWarm || v.Isolation == casemate.IsolationTenant
-}
+// keeps says whether a version's instances are kept between events. Under tenant they are rewound: events of all tenants
+// meet in one worker, and an instance that was kept would carry the state of one to the next.
+func keeps(v *casemate.Version) bool { return v.Isolation == casemate.IsolationWarm }
 
 // function is the queue of one version: its workers, and the runs that wait for a place with one.
 type function struct {
