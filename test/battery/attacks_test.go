@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -171,7 +172,7 @@ func table() []attack {
 		plain("exec by ld.so", "children", "exec /lib"),
 		plain("set-uid program", "nosuid, no_new_privs, uid", "exec /tmp/"),
 	}
-	return append(append(all, outward()...), crooked()...)
+	return slices.Concat(all, outward(), thefts(), crooked())
 }
 
 // survivor looks whether a process lives on when its sandbox has ended. Behind walls it goes together with the sandbox's

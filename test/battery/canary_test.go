@@ -85,13 +85,14 @@ func TestCanaries(t *testing.T) {
 	n.newKey("keeper")
 	for _, h := range present {
 		for _, mode := range h.modes {
-			t.Run(h.name+"-"+mode, func(t *testing.T) { hunt(t, n, h.name+"-"+mode, mode) })
+			t.Run(h.name+"-"+mode, func(t *testing.T) { hunt(t, n, h.name+"-"+mode, mode, h.runtime == "wasm") })
 		}
 	}
 }
 
-// hunt leaves a canary for one tenant and looks for it as the same one and as another.
-func hunt(t *testing.T, n *node, function, mode string) {
+// hunt leaves a canary for one tenant and looks for it as the same one and as another. A module's instance is rewound under
+// tenant, too, so that there is nothing to find for anybody.
+func hunt(t *testing.T, n *node, function, mode string, module bool) {
 	token := rand.Text()
 	head, tail := token[:13], token[13:]
 	ask := func(what, tenant string) reply {
@@ -118,7 +119,7 @@ func hunt(t *testing.T, n *node, function, mode string) {
 	switch {
 	case mode == "request" && found != "":
 		t.Errorf("a later event finds %q", own)
-	case mode != "request" && !strings.Contains(found, "memory"):
+	case mode != "request" && !(module && mode == "tenant") && !strings.Contains(found, "memory"):
 		t.Errorf("the search finds nothing where it should: %q", own)
 	}
 }
