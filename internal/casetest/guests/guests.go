@@ -34,6 +34,7 @@ type Module struct {
 	Min, Max uint32
 	Data     string // at address 16
 	Tables   []byte // whole section body, when not nil
+	Globals  []byte // likewise
 	Segments []Segment
 }
 
@@ -73,6 +74,9 @@ func (g Module) Bytes() []byte {
 		out = append(append(append(out, 4), appendU32(nil, uint32(len(g.Tables)))...), g.Tables...)
 	}
 	out = append(out, section(5, [][]byte{memory})...)
+	if g.Globals != nil {
+		out = append(append(append(out, 6), appendU32(nil, uint32(len(g.Globals)))...), g.Globals...)
+	}
 	out = append(out, section(7, exports)...)
 	out = append(out, section(10, code)...)
 	var data [][]byte
@@ -223,6 +227,56 @@ func Reactor(fail bool) []byte {
 	}
 	handle := Func{Export: "casemate_handle", Params: []byte{I32, I32}, Results: []byte{I64}, Code: result}
 	return Module{Funcs: []Func{alloc, handle}, Min: 1}.Bytes()
+}
+
+// Residue is a reactor that answers what it finds (a global, the sum of some words of its memory, its size, a word of the
+// page that it grows by) and then writes everywhere: to all of its pages, the global, and the page that it grew by.
+func Residue(pages int32) []byte {
+	const opGlobalGet, opGlobalSet, opMemSize, opMisc, opFill, opLt = 0x23, 0x24, 0x3f, 0xfc, 11, 0x49
+	end := pages * 64 << 10
+	body := Code(Const(128), opSet, 2,
+		opLoop, void,
+		opGet, 3, opGet, 2, opLoad, 2, 0, opAdd, opSet, 3,
+		opGet, 2, Const(252), opAdd, opTee, 2, Const(end-4), opLt, opBrIf, 0, opEnd,
+		Const(64), opGlobalGet, 0, opStore, 2, 0,
+		Const(68), opGet, 3, opStore, 2, 0,
+		Const(72), opMemSize, 0, opStore, 2, 0,
+		Const(1), opMemGrow, 0, opDrop,
+		Const(76), Const(end+100), opLoad, 2, 0, opStore, 2, 0,
+		Const(128), Const(0xee), Const(end-128), opMisc, opFill, 0,
+		Const(end), Const(0xdd), Const(64<<10), opMisc, opFill, 0,
+		opGlobalGet, 0, Const(1), opAdd, opGlobalSet, 0,
+		opConst64, sleb(64<<32|16))
+	alloc := Func{Export: "casemate_alloc", Params: []byte{I32}, Results: []byte{I32}, Code: Const(0)}
+	handle := Func{Export: "casemate_handle", Params: []byte{I32, I32}, Results: []byte{I64}, Locals: 2, Code: body}
+	global := Code(1, I32, 1, Const(7), opEnd)
+	return Module{Funcs: []Func{alloc, handle}, Min: uint32(pages), Data: "in the snapshot", Globals: global}.Bytes()
+}
+
+// Seeded is a reactor that draws 8 random bytes when it is initialised, and answers them and 8 more. With reseed it exports
+// casemate_reseed, which draws them anew and returns a number; with a negative one it traps.
+func Seeded(reseed bool, result int32) []byte {
+	random := Func{Imported: "random_get", Params: []byte{I32, I32}, Results: []byte{I32}}
+	draw := Code(Const(64), Const(8), opCall, 0, opDrop)
+	alloc := Func{Export: "casemate_alloc", Params: []byte{I32}, Results: []byte{I32}, Code: Const(0)}
+	handle := Func{Export: "casemate_handle", Params: []byte{I32, I32}, Results: []byte{I64},
+		Code: Code(Const(72), Const(8), opCall, 0, opDrop, opConst64, sleb(64<<32|16))}
+	funcs := []Func{random, {Export: "_initialize", Code: draw}, alloc, handle}
+	if reseed {
+		end := Const(result)
+		if result < 0 {
+			end = Code(opUnreachable)
+		}
+		funcs = append(funcs, Func{Export: "casemate_reseed", Results: []byte{I32}, Code: Code(draw, end)})
+	}
+	return Module{Funcs: funcs, Min: 1}.Bytes()
+}
+
+// Closer answers "hello" and closes the descriptor.
+func Closer(fd int32) []byte {
+	closing := Func{Imported: "fd_close", Params: []byte{I32}, Results: []byte{I32}}
+	body := Code(iovec(Const(16), Const(5)), io4(1, 0), opDrop, Const(fd), opCall, 1, opDrop)
+	return Module{Funcs: []Func{fdWrite, closing, Start(body, 0)}, Min: 1, Data: "hello"}.Bytes()
 }
 
 func appendU32(b []byte, v uint32) []byte {
