@@ -2,8 +2,12 @@ package worker
 
 import (
 	"bytes"
+	"errors"
+	"os"
+	"slices"
 	"testing"
 
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"casemate/sandbox/wasm/wire"
@@ -41,4 +45,89 @@ func TestArena(t *testing.T) {
 			t.Fatal("something is left")
 		}
 	})
+}
+
+// TestSnapshot: whatever events write, and wherever, the memory returns to its snapshot; also while it is being learnt which
+// pages they use.
+func TestSnapshot(t *testing.T) {
+	const pages, most = 24, 32
+	page := os.Getpagesize()
+	rapid.Check(t, func(t *rapid.T) {
+		a, err := newArena(most)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Munmap(a.base)
+		a.begin(most)
+		mem := a.Reallocate(pages * wire.PageSize)
+		somewhere := rapid.IntRange(0, len(mem)/page-1)
+		for _, p := range rapid.SliceOfN(somewhere, 0, 200).Draw(t, "filled") {
+			mem[p*page+p%page] = byte(p%255) + 1
+		}
+		want := bytes.Clone(mem)
+		if err := a.freeze(pages * wire.PageSize); err != nil {
+			t.Fatal(err)
+		}
+		if a.snap.image != nil {
+			defer unix.Munmap(a.snap.image)
+		}
+		usual := rapid.SliceOfN(somewhere, 0, 30).Draw(t, "usual")
+		for i := range 80 {
+			for _, p := range usual {
+				mem[p*page+i]++
+			}
+			for range 3 { // and some that no other event touches
+				p := (i*37 + len(usual)*11) % (len(mem) / page)
+				mem[p*page+i*3] ^= 0xff
+				_ = mem[(p*7)%len(mem)]
+			}
+			for _, k := range a.snap.kept {
+				for _, p := range []int{k.from - 1, k.from, k.to - 1, k.to} {
+					if p = min(max(p, 0), len(mem)/page-1); i%5 == 4 {
+						mem[p*page+i] ^= 0x55
+					}
+				}
+			}
+			if i%3 == 0 {
+				grown := a.Reallocate((pages + 1 + uint64(i%7)) * wire.PageSize)
+				grown[len(grown)-1-i] = 1
+			}
+			if err := a.reset(); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(mem, want) {
+				t.Fatalf("event %d changed the snapshot", i)
+			}
+			if slices.ContainsFunc(a.base[len(mem):], func(b byte) bool { return b != 0 }) {
+				t.Fatalf("event %d left something above", i)
+			}
+			a.Reallocate(pages * wire.PageSize)
+		}
+		if len(usual) > 0 && len(a.snap.kept) == 0 {
+			t.Fatal("nothing was learnt")
+		}
+		if err := errors.Join(a.thaw(), a.reset()); err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(a.base, func(b byte) bool { return b != 0 }) {
+			t.Fatal("the snapshot is left")
+		}
+	})
+}
+
+// TestSnapshotBound: a snapshot that would be too large is not taken, and nothing is changed.
+func TestSnapshotBound(t *testing.T) {
+	a, err := newArena(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.begin(4)
+	mem := a.Reallocate(2 * wire.PageSize)
+	copy(mem[wire.PageSize:], "something")
+	if err = a.freeze(100); !errors.Is(err, errSnapshot) || a.snap != nil {
+		t.Errorf("%v", err)
+	}
+	if string(mem[wire.PageSize:][:9]) != "something" {
+		t.Error("the memory changed")
+	}
 }
