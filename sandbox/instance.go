@@ -43,6 +43,9 @@ type instance struct {
 	events  atomic.Int64  // runs
 	used    jail.Usage    // up to the end of the last run
 
+	observed bool  // its files are seen since before its first run
+	blind    error // why they are not
+
 	key       string    // of the events that may share it; under the pool's lock
 	counted   bool      // likewise: it holds a slot
 	idleSince time.Time // likewise

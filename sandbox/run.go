@@ -190,6 +190,7 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *api.Invoc
 	i, l := r.inst, r.launch
 	start := r.pool.cfg.Clock()
 	i.events.Add(1)
+	i.observe()
 	if i.door != nil {
 		i.door.Begin(l)
 	}
@@ -256,6 +257,7 @@ func (r *run) account(res *casemate.Result, from time.Time) {
 			res.Usage.Init = now.Sub(i.started)
 		}
 	}
+	i.opened(now)
 	res.Effects = i.fx.take(now)
 	res.Walls, res.Weak = i.child.Walls, i.child.Weak
 }

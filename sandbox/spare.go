@@ -214,6 +214,7 @@ func (i *instance) boot(ctx context.Context, spec jail.Spec, interpreter bool) e
 	if _, err := i.orders.Read(make([]byte, 1)); err != nil { // it writes one byte when it is up
 		return fmt.Errorf("waiting for the runtime: %w", errors.Join(err, ctx.Err()))
 	}
+	i.observed = i.child.Observe(packaged...) == nil // else its first run tries again, and says why
 	return nil
 }
 

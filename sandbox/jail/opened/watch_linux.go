@@ -199,14 +199,15 @@ func (w *Watch) once(fd int) error {
 		if length < size || int(length) > len(b) {
 			return errors.New("an event that is not one")
 		}
-		w.take(fd, binary.NativeEndian.Uint64(b[8:]), int(int32(binary.NativeEndian.Uint32(b[16:]))))
+		w.take(fd, binary.NativeEndian.Uint64(b[8:]), int(int32(binary.NativeEndian.Uint32(b[16:]))), int(binary.NativeEndian.Uint32(b[20:])))
 		b = b[length:]
 	}
 	return nil
 }
 
-// take notes one event. The file comes open; it is only looked at.
-func (w *Watch) take(group int, mask uint64, file int) {
+// take notes one event. The file comes open; it is only looked at. What this process opened itself, on its way into a
+// jail, is no event.
+func (w *Watch) take(group int, mask uint64, file, pid int) {
 	if mask&unix.FAN_Q_OVERFLOW != 0 {
 		w.more = true
 	}
@@ -214,6 +215,9 @@ func (w *Watch) take(group int, mask uint64, file int) {
 		return
 	}
 	defer unix.Close(file)
+	if pid == os.Getpid() {
+		return
+	}
 	if len(w.paths) >= MaxPaths {
 		w.more = true
 		if w.armed { // enough: from here on the program pays nothing

@@ -1,0 +1,72 @@
+package sandbox
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"casemate"
+	"casemate/sandbox/jail"
+)
+
+// deeds lists what the record of a run has of some kinds.
+func deeds(res *casemate.Result, kinds string) string {
+	var b strings.Builder
+	for _, e := range res.Effects {
+		if strings.Contains(kinds, e.Kind) {
+			b.WriteString(e.Kind + " " + e.Target + " " + e.Verdict.String() + "; ")
+		}
+	}
+	return b.String()
+}
+
+const deedsFunction = `
+const cp = require('child_process'), fs = require('fs')
+exports.handler = async () => {
+	fs.readFileSync('/etc/nsswitch.conf'); fs.readFileSync('/var/task/index.js'); fs.writeFileSync('/tmp/x', 'y')
+	try { return cp.execFileSync('/usr/bin/env', ['-i']).length } catch (e) { return e.code }
+}`
+
+// TestRecordSaysWhatARunDid: programs, and files outside of the package, where this node may see them.
+func TestRecordSaysWhatARunDid(t *testing.T) {
+	b := newBench(t)
+	v := b.node("index.handler", deedsFunction)
+	res := b.want(v, `{}`, `"EPERM"`)
+	if got := deeds(res, "exec"); got != "exec /usr/bin/env deny; " {
+		t.Errorf("programs: %s", got)
+	}
+	got := deeds(res, "open")
+	if jail.CanObserve() && (!strings.Contains(got, "open /etc/nsswitch.conf allow; ") || strings.Contains(got, "/var/task") || strings.Contains(got, "/tmp")) {
+		t.Errorf("files: %s", got)
+	}
+	if !jail.CanObserve() && got != "" {
+		t.Errorf("files: %s", got)
+	}
+}
+
+func TestChildrenAreAllowedByDigest(t *testing.T) {
+	b := newBench(t)
+	v := b.node("index.handler", deedsFunction)
+	real, err := filepath.EvalSymlinks("/usr/bin/env")
+	if err != nil {
+		t.Skip(err)
+	}
+	content, err := os.ReadFile(real)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(content)
+	v.Children = []casemate.Child{{Path: "/usr/bin/env", SHA256: hex.EncodeToString(sum[:])}}
+	if got := deeds(b.want(v, `{}`, `0`), "exec"); got != "exec /usr/bin/env allow; " {
+		t.Errorf("programs: %s", got)
+	}
+	changed := *v
+	changed.Children = []casemate.Child{{Path: "/usr/bin/env", SHA256: strings.Repeat("0", 64)}}
+	_, err = b.pool.Run(t.Context(), &casemate.Launch{Version: &changed, RequestID: casemate.NewID(), Payload: []byte(`{}`)})
+	if casemate.CodeOf(err) != casemate.Conflict || !strings.Contains(err.Error(), "/usr/bin/env") {
+		t.Errorf("a changed program: %v", err)
+	}
+}
