@@ -73,6 +73,7 @@ func TestSnapshot(t *testing.T) {
 		}
 		usual := rapid.SliceOfN(somewhere, 0, 30).Draw(t, "usual")
 		for i := range 80 {
+			a.Reallocate(pages * wire.PageSize)
 			for _, p := range usual {
 				mem[p*page+i]++
 			}
@@ -95,13 +96,15 @@ func TestSnapshot(t *testing.T) {
 			if err := a.reset(); err != nil {
 				t.Fatal(err)
 			}
+			if i%5 != 4 || a.snap.events == a.snap.next-1 {
+				continue // looking at the memory now would teach that it is all in use
+			}
 			if !bytes.Equal(mem, want) {
 				t.Fatalf("event %d changed the snapshot", i)
 			}
 			if slices.ContainsFunc(a.base[len(mem):], func(b byte) bool { return b != 0 }) {
 				t.Fatalf("event %d left something above", i)
 			}
-			a.Reallocate(pages * wire.PageSize)
 		}
 		if len(usual) > 0 && len(a.snap.kept) == 0 {
 			t.Fatal("nothing was learnt")
