@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -97,10 +98,9 @@ func TestNamesDoNotResolveAndAreRecordedOnce(t *testing.T) {
 
 func TestNonsenseIsIgnored(t *testing.T) {
 	d, r, resolver := served(t, "udp")
-	_ = d
-	for _, packet := range [][]byte{nil, {0}, make([]byte, 12), []byte(strings.Repeat("\xff", 600)), question("a.example.", 2), answerTo("a.example.")} {
-		if reply, name, ok := refuse(packet); ok {
-			t.Errorf("%x answered with %x for %q", packet, reply, name)
+	for _, packet := range [][]byte{nil, {0}, make([]byte, 12), []byte(strings.Repeat("\xff", 600)), ask4("a.example.", 2), answerTo("a.example.")} {
+		if reply, ok := d.answer(packet); ok {
+			t.Errorf("%x answered with %x", packet, reply)
 		}
 		conn, err := resolver.Dial(t.Context(), "", "")
 		if err != nil {
@@ -150,7 +150,7 @@ func TestSeveralQuestionsOnOneStream(t *testing.T) {
 	}
 	defer conn.Close()
 	for _, name := range []string{"one.example.", "two.example."} {
-		q := question(name, 1)
+		q := ask4(name, 1)
 		conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(q))), q...))
 		var size [2]byte
 		if _, err := io.ReadFull(conn, size[:]); err != nil {
@@ -235,7 +235,7 @@ func TestNamesAreMadePrintable(t *testing.T) {
 	}
 }
 
-func question(name string, n int) []byte {
+func ask4(name string, n int) []byte {
 	b := dnsmessage.NewBuilder(nil, dnsmessage.Header{ID: 7, RecursionDesired: true})
 	b.StartQuestions()
 	for range n {
@@ -246,30 +246,45 @@ func question(name string, n int) []byte {
 }
 
 func answerTo(name string) []byte {
-	reply, _, _ := refuse(question(name, 1))
+	head, q, _ := question(ask4(name, 1))
+	reply, _ := encode(head, q, netip.Addr{})
 	return reply
 }
 
-func FuzzRefuse(f *testing.F) {
-	f.Add(question("a.example.", 1))
-	f.Add(question("a.example.", 2))
+func FuzzAnswer(f *testing.F) {
+	f.Add(ask4("a.example.", 1))
+	f.Add(ask4("A.granted.", 1))
+	f.Add(ask4("a.example.", 2))
 	f.Add(answerTo("a.example."))
 	f.Add([]byte("\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\xc0\x0c\x00\x01\x00\x01"))
 	f.Fuzz(func(t *testing.T, query []byte) {
-		reply, name, ok := refuse(query)
+		var rec recorder
+		d, _ := world(t, &rec, nil, "a.granted:443")
+		defer d.Close()
+		reply, ok := d.answer(query)
 		if !ok {
 			return
 		}
 		var p dnsmessage.Parser
 		head, err := p.Start(reply)
-		if err != nil || head.ID != binary.BigEndian.Uint16(query) || head.RCode != dnsmessage.RCodeNameError || !head.Response {
+		if err != nil || head.ID != binary.BigEndian.Uint16(query) || !head.Response || head.RCode != dnsmessage.RCodeNameError && head.RCode != dnsmessage.RCodeSuccess {
 			t.Fatalf("reply %x to %x", reply, query)
 		}
-		if _, _, again := refuse(reply); again {
+		if _, again := d.answer(reply); again {
 			t.Fatal("an answer is answered: two of us would never stop")
 		}
-		if len(reply) > len(query)+512 || len(name) > 4*255 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }) {
-			t.Fatalf("name %q, reply of %d bytes", name, len(reply))
+		for name := range d.names.given {
+			if name != "a.granted" {
+				t.Fatalf("%q has an address", name)
+			}
+		}
+		if head.RCode == dnsmessage.RCodeSuccess != (len(rec.targets()) == 0) {
+			t.Fatalf("%v, recorded %v", head.RCode, rec.targets())
+		}
+		for _, e := range rec.list {
+			if len(reply) > len(query)+512 || len(e.Target) > 4*255 || strings.ContainsFunc(e.Target+e.Grant, func(r rune) bool { return r < ' ' || r > '~' }) {
+				t.Fatalf("%+v, reply of %d bytes", e, len(reply))
+			}
 		}
 	})
 }

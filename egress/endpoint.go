@@ -2,6 +2,8 @@ package egress
 
 import (
 	"net"
+	"net/netip"
+	"sync"
 
 	"casemate"
 )
@@ -19,4 +21,44 @@ type Endpoint struct {
 	Begin func(l *casemate.Launch)
 	// Close, when set, closes what Serve was given and returns when nothing of the endpoint runs any more.
 	Close func()
+}
+
+// endpointListener gives an endpoint the connections that came in on a port that is granted as well.
+type endpointListener struct {
+	at    netip.AddrPort
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newEndpointListener(at netip.AddrPort) *endpointListener {
+	return &endpointListener{at: at, conns: make(chan net.Conn), done: make(chan struct{})}
+}
+
+// Accept implements net.Listener.
+func (l *endpointListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (l *endpointListener) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (l *endpointListener) Addr() net.Addr { return net.TCPAddrFromAddrPort(l.at) }
+
+// give hands a connection over, and closes it when nobody takes it any more.
+func (l *endpointListener) give(c net.Conn) {
+	select {
+	case l.conns <- c:
+	case <-l.done:
+		_ = c.Close() // never served
+	}
 }

@@ -5,10 +5,14 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"casemate"
 )
 
 // maxQuestion is the longest message read. A question for one name is below 300 bytes, with its options below 600.
@@ -54,11 +58,10 @@ func (d *Door) packets(c net.PacketConn) {
 			}
 			n = 0 // an error the asker provoked, as a port that is closed by now
 		}
-		if !p.wait(d.clock(), d.done) {
+		if !p.wait(d.egress.cfg.Clock(), d.ctx.Done()) {
 			return
 		}
-		if reply, name, ok := refuse(buf[:n]); ok {
-			d.tell("resolve", name, reasonName)
+		if reply, ok := d.answer(buf[:n]); ok {
 			_, _ = c.WriteTo(reply, from) // the asker asks again
 		}
 	}
@@ -70,7 +73,7 @@ func (d *Door) connections(l net.Listener) {
 	for {
 		select {
 		case slots <- struct{}{}:
-		case <-d.done:
+		case <-d.ctx.Done():
 			return
 		}
 		conn, err := l.Accept()
@@ -91,7 +94,7 @@ func (d *Door) connections(l net.Listener) {
 func (d *Door) stream(conn net.Conn) {
 	var p pace
 	var size [2]byte
-	for p.wait(d.clock(), d.done) {
+	for p.wait(d.egress.cfg.Clock(), d.ctx.Done()) {
 		if conn.SetDeadline(time.Now().Add(idle)) != nil {
 			return
 		}
@@ -105,39 +108,83 @@ func (d *Door) stream(conn net.Conn) {
 		if _, err := io.ReadFull(conn, question); err != nil {
 			return
 		}
-		reply, name, ok := refuse(question)
+		reply, ok := d.answer(question)
 		if !ok {
 			return
 		}
-		d.tell("resolve", name, reasonName)
 		if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...)); err != nil {
 			return
 		}
 	}
 }
 
-// refuse makes the answer "no such name" to a standard query with one question (RFC 1035), and gives the name in lower
-// case. NXDOMAIN, not REFUSED: to REFUSED a C library answers "try again later", and programs then do. ok is false for
-// anything else, which gets no answer.
-func refuse(query []byte) (reply []byte, name string, ok bool) {
+// answer makes the answer to a standard query with one question (RFC 1035): the name's own address inside where it is
+// granted on some port, "no such name" otherwise, with a record. ok is false for anything else, which gets no answer.
+func (d *Door) answer(query []byte) (reply []byte, ok bool) {
+	head, q, ok := question(query)
+	if !ok {
+		return nil, false
+	}
+	name := printable(q.Name)
+	address, why := d.lookup(name)
+	if why != "" {
+		e := casemate.Effect{Kind: casemate.EffectResolve, Target: name, Reason: why}
+		if why == reasonName {
+			e.Grant = grantOf(name, 443) // a question names no port; most hosts are asked for this one
+		}
+		d.refuse(e)
+	}
+	reply, err := encode(head, q, address)
+	return reply, err == nil
+}
+
+// lookup gives the address of a granted name, or says why not.
+func (d *Door) lookup(name string) (netip.Addr, string) {
+	if !isName(name) || !slices.ContainsFunc(d.ports, func(p port) bool { return d.opening.Decide(name, p.number).Verdict == casemate.Allowed }) {
+		return netip.Addr{}, reasonName
+	}
+	a, ok := d.names.address(name)
+	if !ok {
+		return a, reasonNames
+	}
+	return a, ""
+}
+
+// question reads a query.
+func question(query []byte) (head dnsmessage.Header, q dnsmessage.Question, ok bool) {
 	var p dnsmessage.Parser
 	head, err := p.Start(query)
 	if err != nil || head.Response || head.OpCode != 0 {
-		return nil, "", false
+		return head, q, false
 	}
 	questions, err := p.AllQuestions()
 	if err != nil || len(questions) != 1 {
-		return nil, "", false
+		return head, q, false
 	}
-	b := dnsmessage.NewBuilder(nil, dnsmessage.Header{ID: head.ID, Response: true, RecursionDesired: head.RecursionDesired,
-		RecursionAvailable: true, RCode: dnsmessage.RCodeNameError})
-	if b.StartQuestions() != nil || b.Question(questions[0]) != nil {
-		return nil, "", false
+	return head, questions[0], true
+}
+
+// timeToLive of answers, in seconds. A name keeps its address as long as its sandbox lives.
+const timeToLive = 60
+
+// encode writes the answer. Without an address it is NXDOMAIN, not REFUSED: to REFUSED a C library answers "try again
+// later", and programs then do. A granted name has no records but its address: there is no IPv6 inside.
+func encode(head dnsmessage.Header, q dnsmessage.Question, address netip.Addr) ([]byte, error) {
+	h := dnsmessage.Header{ID: head.ID, Response: true, RecursionDesired: head.RecursionDesired, RecursionAvailable: true}
+	if !address.IsValid() {
+		h.RCode = dnsmessage.RCodeNameError
 	}
-	if reply, err = b.Finish(); err != nil {
-		return nil, "", false
+	b := dnsmessage.NewBuilder(nil, h)
+	if err := errors.Join(b.StartQuestions(), b.Question(q), b.StartAnswers()); err != nil {
+		return nil, err
 	}
-	return reply, printable(questions[0].Name), true
+	if address.IsValid() && q.Type == dnsmessage.TypeA && q.Class == dnsmessage.ClassINET {
+		r := dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class, TTL: timeToLive}
+		if err := b.AResource(r, dnsmessage.AResource{A: address.As4()}); err != nil {
+			return nil, err
+		}
+	}
+	return b.Finish()
 }
 
 // printable writes a name as a record may hold it: lower case, without the last dot, other bytes than those of host

@@ -6,7 +6,7 @@ import (
 )
 
 // MaxHead is the longest head of an HTTP request, and the most that a Stream ever keeps back.
-const MaxHead = 64 << 10
+const MaxHead = 32 << 10
 
 const (
 	maxMethod = 256 // the longest first word that may still turn out to be a method of HTTP
