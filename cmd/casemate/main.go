@@ -106,10 +106,10 @@ Start here:
 	f.BoolVar(&a.json, "json", false, "print JSON for programs instead of tables for people")
 	f.StringVar(&a.dir, "dir", envOr("CASEMATE_DIR", ".casemate"), "the node's folder; its socket is in there ($CASEMATE_DIR)")
 	f.StringVar(&a.url, "url", os.Getenv("CASEMATE_URL"), "address of a node elsewhere: https://host:port ($CASEMATE_URL)")
-	f.StringVar(&a.keyFile, "key-file", os.Getenv("CASEMATE_KEY_FILE"), "file with the API key for --url ($CASEMATE_KEY_FILE)")
+	f.StringVar(&a.keyFile, "key-file", os.Getenv("CASEMATE_KEY_FILE"), "file with an API key: for --url, or to act with its role instead of as operator ($CASEMATE_KEY_FILE)")
 	f.StringVar(&a.ca, "ca", os.Getenv("CASEMATE_CA"), "file with the authority that signed the certificate of --url ($CASEMATE_CA)")
 	root.AddCommand(a.initCommand(), a.upCommand(), a.deployCommand(), a.rollbackCommand(), a.historyCommand(), a.listCommand(),
-		a.invokeCommand(), a.logsCommand(), a.auditCommand(), a.keysCommand(), a.usageCommand(), a.asyncCommand(),
+		a.invokeCommand(), a.logsCommand(), a.auditCommand(), a.keysCommand(), a.secretCommand(), a.usageCommand(), a.asyncCommand(),
 		a.postureCommand(), a.inspectCommand(), a.topCommand(), a.doctorCommand(), a.versionCommand(), a.manCommand(root))
 	return root
 }
@@ -117,7 +117,11 @@ Start here:
 // client speaks to the node: over its socket, or over TLS with a key when --url says so.
 func (a *app) client() (*admin.Client, error) {
 	if a.url == "" {
-		return admin.Dial(filepath.Join(a.dir, socketName))
+		c, err := admin.Dial(filepath.Join(a.dir, socketName))
+		if err != nil || a.keyFile == "" {
+			return c, err
+		}
+		return c.WithKey(a.keyFile)
 	}
 	if a.keyFile == "" {
 		return nil, &casemate.Error{Code: casemate.Invalid, Field: "--key-file", Message: "a node elsewhere needs a key", Hint: "casemate keys create on that node, put the key into a file with mode 0600"}

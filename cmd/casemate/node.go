@@ -29,6 +29,7 @@ import (
 	"casemate/sandbox"
 	"casemate/sandbox/jail"
 	"casemate/sandbox/wasm"
+	"casemate/secret"
 	"casemate/shield"
 	"casemate/store"
 	"casemate/telemetry"
@@ -50,6 +51,7 @@ type nodeConfig struct {
 	SourceRate  casemate.Rate
 	Concurrency int
 	StopGrace   time.Duration // what runs longer, when the node is told to stop, is ended
+	SecretKeys  []string      // handles of key-encryption keys; none: the node's own
 	Telemetry   telemetry.Config
 	Log         *slog.Logger
 }
@@ -61,6 +63,7 @@ type node struct {
 	journal   *journal.Journal
 	audit     *audit.Log
 	identity  *authn.Identity
+	secrets   *secret.Room
 	meter     atomic.Pointer[meter.Meter]
 	catalog   *catalog.Catalog
 	quota     *quota.Ledger
@@ -86,7 +89,7 @@ func openNode(ctx context.Context, cfg nodeConfig) (*node, error) {
 		open func(context.Context) error
 	}{
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
-		{"opening identities", n.openIdentity}, {"opening the meter", n.openMeter}, {"opening telemetry", n.openTelemetry}, {"opening the sandboxes", n.openSandbox},
+		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the meter", n.openMeter}, {"opening telemetry", n.openTelemetry}, {"opening the sandboxes", n.openSandbox},
 		{"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate},
 		{"opening the admin API", n.openAdmin}, {"opening HTTP", n.openHTTP},
 	} {
@@ -186,7 +189,8 @@ func (n *node) openCatalog(ctx context.Context) (err error) {
 // basePolicies is what the platform itself grants: the operator's role, for peers of the node's own socket.
 func basePolicies() casemate.Policies {
 	return casemate.Policies{Identity: map[string][]casemate.Statement{authn.RoleOperator: {{
-		Sid: "operator", Effect: casemate.Allow, Action: []string{"casemate:*", "lambda:*", "execute-api:*"}, Resource: []string{"*"}, Origin: "built in"}}}}
+		Sid: "operator", Effect: casemate.Allow, Action: []string{"casemate:*", "lambda:*", "execute-api:*"}, Resource: []string{"*"}, Origin: "built in"},
+		keepsSecrets()}}}
 }
 
 // line keeps what a function wrote, and exports it where that was asked for.
@@ -246,7 +250,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.inspectBuiltins(), n.topBuiltins(), deploys,
+	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.inspectBuiltins(), n.topBuiltins(), deploys,
 		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) }, n.judge),
 		usageBuiltins(n.meter.Load()), asyncBuiltins(work, dead)} {
 		for name, b := range m {

@@ -72,7 +72,7 @@ func (o open) Decide(r *casemate.AccessRequest) casemate.Decision {
 // operations are those of every service that the platform has, by ID.
 func (n *node) operations() map[string]*casemate.Operation {
 	all := map[string]*casemate.Operation{}
-	for _, list := range [][]casemate.Operation{sts.Operations()} {
+	for _, list := range [][]casemate.Operation{sts.Operations(), n.secretOperations()} {
 		for i := range list {
 			all[list[i].ID()] = &list[i]
 		}

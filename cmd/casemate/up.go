@@ -35,6 +35,7 @@ type upFlags struct {
 	weak, functionLogs                    bool
 	grace                                 time.Duration
 	concurrency                           int
+	secretKeys                            []string
 }
 
 func (a *app) upCommand() *cobra.Command {
@@ -65,6 +66,7 @@ within --stop-grace, queued ones stay queued.`,
 	fl.StringVar(&f.rate, "source-rate", "1000/s burst 2000", "requests of one source address")
 	fl.IntVar(&f.concurrency, "concurrency", 256, "runs at once on the whole node")
 	fl.DurationVar(&f.grace, "stop-grace", 20*time.Second, "time that running functions get to end when the node is told to stop")
+	fl.StringArrayVar(&f.secretKeys, "secret-key", nil, "where the key that opens the secrets' keys is: file:/path (mode 0600), env:NAME (wiped once read) or fd:N; repeat it for keys that only open what they wrapped before; default: one in the node's folder")
 	fl.BoolVar(&f.weak, "allow-weak-sandbox", false, "run functions although walls are missing (casemate doctor lists them); every record says so")
 	fl.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	fl.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -84,7 +86,7 @@ func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
 		return bad("dir", err.Error(), "name a folder")
 	}
 	cfg := nodeConfig{Dir: dir, HTTP: f.http, HTTPS: f.https, Admin: f.admin, Cert: f.cert, Key: f.key, Domain: f.domain,
-		Place: casemate.Place{Region: f.region, Account: f.account}, AllowWeak: f.weak, Concurrency: f.concurrency, StopGrace: f.grace}
+		Place: casemate.Place{Region: f.region, Account: f.account}, AllowWeak: f.weak, Concurrency: f.concurrency, StopGrace: f.grace, SecretKeys: f.secretKeys}
 	if f.grace < 0 {
 		return bad("stop-grace", "must not be negative", "20s; 0 ends running functions at once")
 	}

@@ -57,6 +57,18 @@ func Dial(path string) (*Client, error) {
 	return &Client{base: "http://node", http: client(t)}, nil
 }
 
+// WithKey is the same client proving itself with the key in keyFile, a file that only its owner may read, instead of with
+// who runs it.
+func (c *Client) WithKey(keyFile string) (*Client, error) {
+	key, err := readKey(keyFile)
+	if err != nil {
+		return nil, err
+	}
+	other := *c
+	other.key = key
+	return &other, nil
+}
+
 // DialTLS makes a client for the node at address ("https://host:port") that proves itself with the key in keyFile, a
 // file that only its owner may read. ca names the PEM file of the authority to trust; empty means the system's.
 func DialTLS(address, keyFile, ca string) (*Client, error) {

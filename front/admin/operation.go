@@ -88,10 +88,11 @@ func (s *Server) hear(w nethttp.ResponseWriter, r *nethttp.Request, local bool) 
 	}
 }
 
-// operation reports whether s can name one: lower-case words joined by dots and dashes.
+// operation reports whether s can name one: words joined by dots and dashes, in lower case but for the operations of
+// services ("secretsmanager.ListSecrets").
 func operation(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' && c != '-' {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '-' {
 			return false
 		}
 	}

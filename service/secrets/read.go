@@ -76,7 +76,7 @@ func (v *value) MarshalJSON() ([]byte, error) {
 // Effects puts into the record which version was read.
 func (v *value) Effects() []casemate.Effect {
 	return []casemate.Effect{{At: v.read, Kind: casemate.EffectSecret, Target: v.arn + "#" + v.version.ID, Verdict: casemate.Allowed,
-		Reason: "read, at " + strings.Join(v.version.Stages, ", ")}}
+		Reason: strings.TrimSpace("read version " + v.version.ID + " " + strings.Join(v.version.Stages, " "))}}
 }
 
 func (s *service) get(ctx context.Context, _ *casemate.Launch, name string, in *getIn) (any, error) {

@@ -81,9 +81,9 @@ func labels(v *secret.Version) []string {
 
 // Effects puts into the record which version was read.
 func (p *parameter) Effects() []casemate.Effect {
-	f := casemate.Effect{At: p.read, Kind: casemate.EffectSecret, Target: p.arn + "#" + p.version.ID, Verdict: casemate.Allowed, Reason: "read"}
+	f := casemate.Effect{At: p.read, Kind: casemate.EffectSecret, Target: p.arn + "#" + p.version.ID, Verdict: casemate.Allowed, Reason: "read version " + p.version.ID}
 	if !p.opened {
-		f.Reason = "read, still sealed"
+		f.Reason += ", still sealed"
 	}
 	return []casemate.Effect{f}
 }

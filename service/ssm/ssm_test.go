@@ -135,7 +135,7 @@ func TestSecureStringsStaySealed(t *testing.T) {
 		{"DescribeParameters", `{}`, `"Type":"SecureString"`, "canary"},
 	})
 	_, noted := b.ask(t, "GetParameter", `{"Name":"/app/key","WithDecryption":true}`)
-	if fx := noted.Effects(); len(fx) != 1 || fx[0].Target != "arn:aws:ssm:us-east-1:000000000000:parameter/app/key#1" || fx[0].Reason != "read" || strings.Contains(fmt.Sprint(fx), "canary") {
+	if fx := noted.Effects(); len(fx) != 1 || fx[0].Target != "arn:aws:ssm:us-east-1:000000000000:parameter/app/key#1" || fx[0].Reason != "read version 1" || strings.Contains(fmt.Sprint(fx), "canary") {
 		t.Errorf("%+v", fx)
 	}
 }
