@@ -74,7 +74,7 @@ func (p *Pool) start(ctx context.Context, v *casemate.Version, request string) (
 // blank is a sandbox without a process, and nobody's. What it writes before it is somebody's is read and dropped.
 func (p *Pool) blank() *instance {
 	uid := p.uids.take()
-	i := &instance{uid: uid, born: p.cfg.Clock(), exited: make(chan struct{}), fx: &effects{}, release: func() { p.uids.give(uid) }}
+	i := &instance{uid: uid, born: p.cfg.Clock(), exited: make(chan struct{}), fx: &effects{}, release: func() { p.uids.give(uid) }, lost: p.lost}
 	i.started = i.born
 	i.logs = &runLog{emit: func(string, string, string) {}}
 	i.api = api.New(func(x casemate.Effect) { i.fx.add(x) }, p.cfg.Clock, api.Identity{})
@@ -142,9 +142,7 @@ func (i *instance) launch(ctx context.Context, spec *jail.Spec, start func(conte
 	i.served.Go(func() {
 		i.exit, _ = i.child.Wait() // an error leaves the zero Exit, and the process is gone all the same
 		close(i.exited)
-		if i.lost != nil {
-			i.lost(i)
-		}
+		i.lost(i)
 	})
 	return nil
 }

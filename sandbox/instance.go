@@ -34,7 +34,7 @@ type instance struct {
 	served sync.WaitGroup
 	exited chan struct{} // closed after exit is set
 	exit   jail.Exit
-	lost   func(*instance) // called at the end of one that was made ahead
+	lost   func(*instance) // called when it has ended
 
 	uid     int
 	born    time.Time

@@ -161,7 +161,7 @@ func (i *instance) tell(ctx context.Context, env []string) error {
 // boot makes a sandbox of a class and returns when it waits.
 func (p *Pool) boot(ctx context.Context, c class) (*instance, error) {
 	i := p.blank()
-	i.runtime, i.lost = c.runtime, p.lost
+	i.runtime = c.runtime
 	if err := i.boot(ctx, p.waitingSpec(c, i.uid), c.runtime != ""); err != nil {
 		i.destroy()
 		return nil, err
