@@ -14,7 +14,7 @@ import (
 	"casemate/bench/load"
 )
 
-// measureGuest is P2's beginning: a fresh instance in the jailed worker against plain wazero in one process.
+// measureGuest is P2: an event in an instance that is rewound, in the jailed worker, against plain wazero in one process.
 func measureGuest(ctx context.Context, o options) ([]Line, error) {
 	bin, err := filepath.Abs(o.casemate)
 	if err != nil {
@@ -26,8 +26,22 @@ func measureGuest(ctx context.Context, o options) ([]Line, error) {
 	}
 	var lines []Line
 	for _, r := range res.Rows {
-		lines = append(lines, Line{ID: "P2", What: "fresh instance over plain wazero's, " + r.Guest, Figure: r.Ratio, Min: r.Min, Max: r.Max, Unit: "ratio", Bar: "-", Noisy: r.Noisy, Control: r.Control,
-			Detail: fmt.Sprintf("worker %.0f us + node %.0f us against %.0f us", r.Worker, r.Node, r.Floor)})
+		add := func(what, unit, bar string, reached bool, v guest.Ratio) {
+			lines = append(lines, Line{ID: "P2", What: what + ", " + r.Guest, Figure: v.Median, Min: v.Min, Max: v.Max, Unit: unit, Bar: bar, Reached: reached, Noisy: r.Noisy, Control: v.Control,
+				Detail: fmt.Sprintf("worker %.0f us (+ node %.0f) against %.0f us reused, %.0f us fresh", r.Worker, r.Node, r.Reuse, r.Fresh)})
+		}
+		switch r.Guest {
+		case "Go reactor":
+			add("rewound over plain reuse", "ratio", "<= 2.5", r.OverReuse.Median <= 2.5, r.OverReuse)
+			add("cheaper than a plain fresh start", "times", ">= 100", r.Cheaper.Median >= 100, r.Cheaper)
+		case "Go command":
+			add("cheaper than a plain fresh start", "times", "-", false, r.Cheaper)
+		default:
+			add("CPU of the worker", "us", "<= 25", r.Worker <= 25, guest.Ratio{Median: r.Worker, Min: r.Worker, Max: r.Worker, Control: r.Cheaper.Control})
+		}
+	}
+	for _, l := range res.LeftOut {
+		fmt.Fprintf(os.Stderr, "*** left out of P2: %s\n", l)
 	}
 	return lines, nil
 }

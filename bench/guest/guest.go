@@ -1,7 +1,8 @@
 // Package guest measures promise P2: what a fresh WebAssembly instance costs, made, run and destroyed for one event. The
-// subject is the whole of it: an event crosses to the jailed worker, gets its instance, runs, is answered and its memory
-// cleared. The floor is wazero as its documentation shows it, in this process, with default memory: no worker, no jail, no
-// answer to carry.
+// subject is the whole of it: an event crosses to the jailed worker, runs in an instance that is as after initialisation, is
+// answered, and the instance returned to that state. The floors are wazero as its documentation shows it, in this process,
+// with default memory, no worker, no jail, no metering and no answer to carry: a fresh instance for each event, and, for
+// reactors, one instance that serves all of them and forgets nothing.
 package guest
 
 import (
@@ -13,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,22 +33,31 @@ type Result struct {
 
 // Row holds medians over repetitions, in microseconds of CPU for one event.
 type Row struct {
-	Guest   string  `json:"guest"`
-	Floor   float64 `json:"floor_us"`  // plain wazero, fresh instance, in this process
-	Worker  float64 `json:"worker_us"` // all that the worker process does for an event
-	Node    float64 `json:"node_us"`   // all that this process does for it
-	Ratio   float64 `json:"ratio"`     // median of the repetitions' (worker + node) / floor
-	Min     float64 `json:"ratio_min"`
-	Max     float64 `json:"ratio_max"`
-	Control float64 `json:"control"` // the floor against itself in the same run
-	Noisy   bool    `json:"noisy"`   // the control is outside 0.85..1.18: Ratio says nothing
+	Guest  string  `json:"guest"`
+	Fresh  float64 `json:"fresh_us"`           // plain wazero, fresh instance, in this process
+	Reuse  float64 `json:"reuse_us,omitempty"` // plain wazero, the same instance again; 0 for commands, which end
+	Worker float64 `json:"worker_us"`          // all that the worker process does for an event
+	Node   float64 `json:"node_us"`            // all that this process does for it
+	Why    string  `json:"why,omitempty"`      // the worker does not rewind it
+
+	OverReuse Ratio `json:"over_reuse"` // worker / reuse
+	Cheaper   Ratio `json:"cheaper"`    // fresh / worker
+	Noisy     bool  `json:"noisy"`      // a control is outside 0.85..1.18: the ratios say nothing
+}
+
+// Ratio is over the repetitions, with its floor against itself in the same run as control.
+type Ratio struct {
+	Median  float64 `json:"median"`
+	Min     float64 `json:"min"`
+	Max     float64 `json:"max"`
+	Control float64 `json:"control"`
 }
 
 // slice is how long one position of a repetition runs.
 const slice = 150 * time.Millisecond
 
-// Measure runs reps repetitions (at least 7 for a published figure) of about 0.6 s for each guest, in the order floor,
-// subject, subject, floor. casemate is the executable that is started as a worker.
+// Measure runs reps repetitions (at least 7 for a published figure) of about 0.9 s for each guest, in the order fresh, reuse,
+// subject, subject, reuse, fresh. casemate is the executable that is started as a worker.
 func Measure(ctx context.Context, casemate string, reps int) (Result, error) {
 	if reps < 1 {
 		return Result{}, fmt.Errorf("repetitions %d: want at least 1", reps)
@@ -63,18 +74,21 @@ func Measure(ctx context.Context, casemate string, reps int) (Result, error) {
 	}
 	defer b.pool.Close(context.Background())
 	for _, g := range [...]struct {
-		name   string
-		module func() ([]byte, error)
+		name    string
+		payload []byte
+		module  func() ([]byte, error)
 	}{
-		{"small (echo, 200 bytes)", func() ([]byte, error) { return guests.Echo(), nil }},
-		{"Go (price, JSON)", func() ([]byte, error) { return build(ctx, dir) }},
+		{"small command", small, func() ([]byte, error) { return guests.Echo(), nil }},
+		{"small reactor", small, func() ([]byte, error) { return guests.Reactor(false), nil }},
+		{"Go reactor", order(), func() ([]byte, error) { return build(ctx, dir, "casemate/bench/guest/reactor", "-buildmode=c-shared") }},
+		{"Go command", small, func() ([]byte, error) { return build(ctx, dir, "casemate/examples/orders/price") }},
 	} {
 		module, err := g.module()
 		if err != nil {
 			out.LeftOut = append(out.LeftOut, fmt.Sprintf("%s: %v", g.name, err))
 			continue
 		}
-		row, err := b.measure(ctx, g.name, module, reps)
+		row, err := b.measure(ctx, g.name, module, g.payload, reps)
 		if err != nil {
 			return out, fmt.Errorf("measuring %s: %w", g.name, err)
 		}
@@ -84,15 +98,26 @@ func Measure(ctx context.Context, casemate string, reps int) (Result, error) {
 	return out, nil
 }
 
-// build makes the example's price function for WASI.
-func build(ctx context.Context, dir string) ([]byte, error) {
-	file := filepath.Join(dir, "price.wasm")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file, "casemate/examples/orders/price")
+// build makes a Go package of this module for WASI.
+func build(ctx context.Context, dir, source string, args ...string) ([]byte, error) {
+	file := filepath.Join(dir, "guest.wasm")
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", file}, args...), source)...)
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, bytes.TrimSpace(text))
 	}
 	return os.ReadFile(file)
+}
+
+var small = []byte(`{"items":[{"sku":"tea","quantity":2}]}`)
+
+// order is an event of about 1 KB, the size of a small web request as functions get it.
+func order() []byte {
+	var items []string
+	for i := range 24 {
+		items = append(items, fmt.Sprintf(`{"sku":"sku-%06d","quantity":%d}`, i*1663, 1+i%4))
+	}
+	return []byte(`{"items":[` + strings.Join(items, ",") + `]}`)
 }
 
 // bed is the pool and the module it runs.
@@ -115,48 +140,51 @@ func newBed(dir, executable string) (*bed, error) {
 	return &bed{dir: dir, pool: pool}, err
 }
 
-var payload = []byte(`{"items":[{"sku":"tea","quantity":2}]}`)
-
-func (b *bed) measure(ctx context.Context, name string, module []byte, reps int) (Row, error) {
+func (b *bed) measure(ctx context.Context, name string, module, payload []byte, reps int) (Row, error) {
 	v := &casemate.Version{App: "bench", Function: "guest", ID: name, Number: 1, Runtime: "wasm", Code: fmt.Sprintf("%d.wasm", len(module)),
 		CodeSize: int64(len(module)), Limits: casemate.Limits{InitTimeout: time.Minute}}
 	if err := os.WriteFile(filepath.Join(b.dir, v.Code), module, 0o444); err != nil {
 		return Row{}, err
 	}
-	plain, err := newPlain(ctx, module)
+	plain, err := newPlain(ctx, module, payload)
 	if err != nil {
 		return Row{}, err
 	}
 	defer plain.close(ctx)
-	var worker, node, floors, ratios, controls []float64
+	var worker, node, fresh, reuse samples
 	for i := range reps + 1 {
-		var floor, w, n [2]float64
+		var f, r, w, n [2]float64
 		for _, step := range [...]func() error{
-			func() (err error) { floor[0], err = repeat(plain.run(ctx)); return },
-			func() (err error) { w[0], n[0], err = b.run(ctx, v); return },
-			func() (err error) { w[1], n[1], err = b.run(ctx, v); return },
-			func() (err error) { floor[1], err = repeat(plain.run(ctx)); return },
+			func() (err error) { f[0], err = repeat(plain.fresh(ctx)); return },
+			func() (err error) { r[0], err = plain.reuse(ctx); return },
+			func() (err error) { w[0], n[0], err = b.run(ctx, v, payload); return },
+			func() (err error) { w[1], n[1], err = b.run(ctx, v, payload); return },
+			func() (err error) { r[1], err = plain.reuse(ctx); return },
+			func() (err error) { f[1], err = repeat(plain.fresh(ctx)); return },
 		} {
 			if err := step(); err != nil {
 				return Row{}, err
 			}
 		}
 		if i == 0 {
-			continue // warms both up
+			continue // warms all of them up
 		}
-		worker, node = append(worker, (w[0]+w[1])/2), append(node, (n[0]+n[1])/2)
-		floors = append(floors, (floor[0]+floor[1])/2)
-		ratios = append(ratios, (w[0]+w[1]+n[0]+n[1])/(floor[0]+floor[1]))
-		controls = append(controls, floor[1]/floor[0])
+		worker, node, fresh, reuse = append(worker, w), append(node, n), append(fresh, f), append(reuse, r)
 	}
-	row := Row{Guest: name, Floor: median(floors), Worker: median(worker), Node: median(node), Ratio: median(ratios),
-		Min: slices.Min(ratios), Max: slices.Max(ratios), Control: median(controls)}
-	row.Noisy = row.Control < 0.85 || row.Control > 1.18
+	row := Row{Guest: name, Fresh: fresh.middle(), Worker: worker.middle(), Node: node.middle(), Cheaper: fresh.over(worker)}
+	row.Cheaper.Control = fresh.control()
+	row.Noisy = noisy(row.Cheaper.Control)
+	if plain.reactor {
+		row.Reuse, row.OverReuse = reuse.middle(), worker.over(reuse)
+		row.OverReuse.Control = reuse.control()
+		row.Noisy = row.Noisy || noisy(row.OverReuse.Control)
+	}
+	row.Why, _ = b.pool.Rewind(v.ID)
 	return row, nil
 }
 
 // run gives events to the pool for a while: microseconds of CPU for one, in the worker and here.
-func (b *bed) run(ctx context.Context, v *casemate.Version) (worker, node float64, err error) {
+func (b *bed) run(ctx context.Context, v *casemate.Version, payload []byte) (worker, node float64, err error) {
 	var used time.Duration
 	runs := 0
 	node, err = repeat(func() error {
@@ -174,6 +202,35 @@ func (b *bed) run(ctx context.Context, v *casemate.Version) (worker, node float6
 	})
 	return float64(used.Nanoseconds()) / 1e3 / float64(max(runs, 1)), node, err
 }
+
+// samples holds two positions of every repetition.
+type samples [][2]float64
+
+func (s samples) each(f func([2]float64) float64) []float64 {
+	out := make([]float64, len(s))
+	for i, v := range s {
+		out[i] = f(v)
+	}
+	return out
+}
+
+func mean(v [2]float64) float64 { return (v[0] + v[1]) / 2 }
+
+func (s samples) middle() float64 { return median(s.each(mean)) }
+
+func (s samples) control() float64 {
+	return median(s.each(func(v [2]float64) float64 { return v[1] / v[0] }))
+}
+
+func (s samples) over(floor samples) Ratio {
+	ratios := make([]float64, len(s))
+	for i := range s {
+		ratios[i] = mean(s[i]) / mean(floor[i])
+	}
+	return Ratio{Median: median(ratios), Min: slices.Min(ratios), Max: slices.Max(ratios)}
+}
+
+func noisy(control float64) bool { return control < 0.85 || control > 1.18 }
 
 // repeat calls f for one slice of time and gives the CPU of this process for one call, in microseconds.
 func repeat(f func() error) (float64, error) {

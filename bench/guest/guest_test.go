@@ -23,11 +23,11 @@ func TestMeasure(t *testing.T) {
 	}
 	for _, row := range r.Rows {
 		t.Logf("%+v", row)
-		if row.Floor <= 0 || row.Worker <= 0 || row.Node <= 0 || row.Ratio <= 0 {
+		if row.Fresh <= 0 || row.Worker <= 0 || row.Node <= 0 || row.Cheaper.Median <= 0 || row.Why != "" {
 			t.Errorf("%+v", row)
 		}
 	}
-	if len(r.Rows) != 2 {
+	if len(r.Rows) != 4 {
 		t.Errorf("left out: %v", r.LeftOut)
 	}
 }
