@@ -108,7 +108,7 @@ func ofRun(e *casemate.Event) error {
 		return unauthenticated("this way in does not take this kind of credential", "call services by the endpoint in AWS_ENDPOINT_URL")
 	case e.Depth > casemate.MaxDepth:
 		return &casemate.Error{Code: casemate.Forbidden, AWS: "RecursiveInvocationException", Message: "functions call each other in a loop",
-			Hint: "find out what calls what: casemate records --chain " + e.Chain}
+			Hint: "find out what calls what: casemate audit list --chain " + e.Chain}
 	}
 	return nil
 }

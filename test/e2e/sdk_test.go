@@ -75,7 +75,25 @@ func nodeFunction(ctx context.Context, dir string) error {
 	if err := combined(cmd); err != nil {
 		return fmt.Errorf("the SDK for JavaScript is %w: %w", errNoTool, err)
 	}
-	return nil
+	return prune(filepath.Join(dir, "node_modules"))
+}
+
+// prune takes out what no function runs: other module systems, types and maps are three quarters of the packages.
+func prune(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "dist-es" || d.Name() == "dist-types"):
+			if err := os.RemoveAll(path); err != nil {
+				return err
+			}
+			return fs.SkipDir
+		case strings.HasSuffix(path, ".map") || strings.HasSuffix(path, ".d.ts"):
+			return os.Remove(path)
+		}
+		return nil
+	})
 }
 
 // boto is what boto3 is made of; data of services that no script calls is left out, because it is a hundred megabytes.

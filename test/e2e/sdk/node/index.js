@@ -3,7 +3,7 @@ const names = { secretsmanager: 'secrets-manager' }
 
 async function make ({ service, operation, input, payload }) {
   const sdk = require('@aws-sdk/client-' + (names[service] ?? service))
-  const Client = Object.values(sdk).find((v) => typeof v === 'function' && v.prototype?.send && /Client$/.test(v.name) && !v.name.startsWith('__'))
+  const Client = sdk[Object.keys(sdk).find((name) => /^[A-Za-z0-9]+Client$/.test(name))]
   const Command = sdk[operation + 'Command']
   if (!Client || !Command) throw new Error(`${service} has no ${operation}`)
   try {
