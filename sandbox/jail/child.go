@@ -120,12 +120,12 @@ func (c *Child) Kill() error {
 	return nil
 }
 
-// Freeze stops every process of the jail and returns when they stand. Without a freezer the program's own process is
-// stopped, its children are not.
+// Freeze stops every process of the jail and returns when they stand. Without a freezer they are
+// sent SIGSTOP one by one.
 func (c *Child) Freeze() error {
 	err := c.group.Freeze()
 	if errors.Is(err, cgroup.ErrNoFreezer) {
-		err = c.process.Signal(unix.SIGSTOP)
+		err = c.stop()
 	}
 	return err
 }
@@ -134,7 +134,7 @@ func (c *Child) Freeze() error {
 func (c *Child) Thaw() error {
 	err := c.group.Thaw()
 	if errors.Is(err, cgroup.ErrNoFreezer) {
-		err = c.process.Signal(unix.SIGCONT)
+		err = c.goOn()
 	}
 	return err
 }
