@@ -174,7 +174,7 @@ func (p *Pool) boot(ctx context.Context, c class) (*instance, error) {
 
 func (p *Pool) waitingSpec(c class, uid int) jail.Spec {
 	s := p.base(uid)
-	s.Limits = jail.Limits{MemoryBytes: waitingMemory, Pids: waitingPids, Files: waitingFiles, TmpBytes: waitingTmp, FileBytes: waitingFile}
+	s.Limits = jail.Limits{MemoryBytes: waitingMemory, Pids: waitingPids, Files: waitingFiles, TmpBytes: waitingTmp, FileBytes: waitingFile, Yields: true}
 	if s.Profile = c.program.profile; c.runtime == "" {
 		s.Profile = "provided" // replaced by that of the program
 		return s

@@ -118,7 +118,9 @@ func (c *Child) Assign(ctx context.Context, a Assignment) error {
 }
 
 // narrow changes the limits of the jail as a whole.
-func (c *Child) narrow(l Limits) error { return c.group.Change(groupLimits(l)) }
+func (c *Child) narrow(l Limits) error {
+	return errors.Join(c.group.Change(groupLimits(l)), c.group.Yield(l.Yields))
+}
 
 // complete gives a waiting stage the rest of its order and listens until it is the program.
 func (c *Child) complete(ctx context.Context, p *pending, rest *stage.Order) error {

@@ -47,6 +47,7 @@ type Limits struct {
 	CPUMillis   int   // 1000 is one core; 0 leaves only the fair share of an own session
 	TmpBytes    int64 // size of /tmp; 64 MiB
 	FileBytes   int64 // largest single file; TmpBytes
+	Yields      bool  // until Child.Assign it stands back where others want the processors
 }
 
 // Spec is one jail. The zero value of every field is the closed one.

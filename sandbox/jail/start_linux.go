@@ -122,6 +122,9 @@ func groupLimits(l Limits) cgroup.Limits {
 func (c *Child) confine(l *Limits, broken []string) (weak []Missing) {
 	g, absent := c.launcher.cgroups.Make(groupLimits(*l), broken)
 	c.group = g
+	if l.Yields {
+		_ = g.Yield(true) // politeness, not a wall
+	}
 	for _, m := range absent {
 		weak = append(weak, missing(m.Name, m.Err.Error()))
 	}
