@@ -91,7 +91,7 @@ func (p *Pool) own(i *instance, n *need) {
 	i.logs.adopt(func(stream, request, text string) {
 		p.cfg.Logs(casemate.LogLine{At: p.cfg.Clock(), App: v.App, Function: v.Function, Version: v.Number,
 			Request: request, Stream: stream, Text: text})
-	})
+	}, limits(v).Output)
 	i.api.Identify(api.Identity{FunctionName: v.Function, FunctionVersion: lambda.VersionName(v.Number), Handler: v.Handler,
 		AccountID: p.cfg.Place.Account})
 	if n.program.note != "" {
@@ -106,7 +106,7 @@ func (p *Pool) disown(i *instance) {
 	i.version, i.door = nil, nil
 	p.mu.Unlock()
 	i.release = func() { p.uids.give(uid) }
-	i.logs.adopt(func(string, string, string) {})
+	i.logs.adopt(func(string, string, string) {}, 0)
 }
 
 // onConnect and onCall judge and record what the jail sees.

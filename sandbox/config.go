@@ -113,6 +113,7 @@ func limits(v *casemate.Version) casemate.Limits {
 	l.Files = or(l.Files, d.Files)
 	l.Concurrency = or(l.Concurrency, d.Concurrency)
 	l.Response = or(l.Response, d.Response)
+	l.Output = or(l.Output, d.Output)
 	l.Lifetime = or(l.Lifetime, d.Lifetime)
 	l.Events = or(l.Events, d.Events)
 	return l

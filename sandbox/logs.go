@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -14,7 +15,7 @@ import (
 // Bounds on what a function may write to its standard streams.
 const (
 	maxLine    = 256 << 10 // bytes of one line; the rest becomes the next one
-	maxRunLogs = 16 << 20  // bytes of one run, lineCost of each line included; more is read, slowly, and dropped
+	maxRunLogs = 16 << 20  // bytes of one run, lineCost of each line included, whatever its version may write
 	lineCost   = 128       // bytes that a line costs besides its text: a flood of empty ones is work for the node, too
 	tailSize   = 4 << 10   // bytes that an invoke can ask for, as on Lambda
 	dropPause  = 5 * time.Millisecond
@@ -28,6 +29,7 @@ type runLog struct {
 	mu      sync.Mutex
 	request string
 	tail    []byte
+	most    int // bytes of one run; more is read, slowly, and dropped
 	bytes   int
 	dropped bool
 	pipes   []*logPipe
@@ -44,11 +46,12 @@ func (l *runLog) begin(request string, cold bool) {
 	}
 }
 
-// adopt hands lines to somebody else from now on. What was written before is forgotten.
-func (l *runLog) adopt(emit func(stream, request, text string)) {
+// adopt hands lines to somebody else from now on, at most so many bytes a run. What was written before is forgotten.
+func (l *runLog) adopt(emit func(stream, request, text string), most int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.emit, l.request, l.tail, l.bytes, l.dropped = emit, "", l.tail[:0], 0, false
+	l.most = int(min(most, maxRunLogs))
 	for _, p := range l.pipes {
 		p.part = p.part[:0]
 	}
@@ -83,10 +86,10 @@ func (l *runLog) last() []byte {
 func (l *runLog) write(stream, text string) {
 	if stream != "platform" {
 		l.bytes += cost(text)
-		if l.bytes > maxRunLogs {
+		if l.bytes > l.most {
 			if !l.dropped {
 				l.dropped = true
-				l.write("platform", "LOGS dropped: the run wrote more than 16 MiB")
+				l.write("platform", fmt.Sprintf("LOGS dropped: the run wrote more than its limit of %d KiB", l.most>>10))
 			}
 			return
 		}

@@ -98,7 +98,7 @@ func TestInterpreterFromElsewhereShowsNoHostPath(t *testing.T) {
 
 func TestLogPipeSplitsLines(t *testing.T) {
 	var got []string
-	l := &runLog{emit: func(stream, request, text string) { got = append(got, stream+" "+request+" "+text) }}
+	l := &runLog{most: maxRunLogs, emit: func(stream, request, text string) { got = append(got, stream+" "+request+" "+text) }}
 	w, err := l.pipe("stdout")
 	if err != nil {
 		t.Fatal(err)
