@@ -92,22 +92,22 @@ type code struct {
 	cursor
 	size   int // of the whole body
 	spaces spaces
-	labels []uint32
+	in     instruction // the last one read
 }
 
 func (c *code) at() int { return c.size - len(c.b) }
 
 // next reads an instruction. What it does not know is an error.
-func (c *code) next() (instruction, error) {
-	c.labels = c.labels[:0]
-	in := instruction{op: c.byte()}
+func (c *code) next() error {
+	in := &c.in
+	in.op, in.labels = c.byte(), in.labels[:0]
 	var err error
 	switch op := in.op; {
 	case op >= opBlock && op <= opIf:
 		err = c.blockType()
 	case op <= opElse, op == opEnd, op == opReturn, op == 0x1a, op == 0x1b, op >= 0x45 && op <= 0xc4, op == 0xd1: // no operands
 	case op == opBr || op == opBrIf:
-		c.labels = append(c.labels, c.u32())
+		c.in.labels = append(c.in.labels, c.u32())
 	case op == opBrTable:
 		c.table()
 	case op == opCall || op == opRefFunc:
@@ -117,7 +117,7 @@ func (c *code) next() (instruction, error) {
 		c.below(c.spaces.types)
 		c.u32()
 	case op == 0x1c: // select of a type
-		c.bad = c.bad || c.byte() != 1 || !isValueType(c.byte())
+		c.require(c.byte() == 1 && isValueType(c.byte()))
 	case op >= opLocalGet && op <= opLocalTee:
 		c.below(c.spaces.locals)
 	case op == opGlobalGet || op == opGlobalSet:
@@ -132,7 +132,7 @@ func (c *code) next() (instruction, error) {
 	case op >= opI32Const && op <= opF64Const:
 		c.constant(op)
 	case op == opRefNull:
-		c.bad = c.bad || !isReference(c.byte())
+		c.require(isReference(c.byte()))
 	case op == opMisc:
 		in.sub, err = c.misc()
 	case op == opVector:
@@ -143,8 +143,7 @@ func (c *code) next() (instruction, error) {
 	if c.bad {
 		err = fmt.Errorf("instruction %#x", in.op)
 	}
-	in.labels = c.labels
-	return in, err
+	return err
 }
 
 func unknownf(format string, args ...any) error {
@@ -154,11 +153,11 @@ func unknownf(format string, args ...any) error {
 
 func (c *cursor) below(bound uint32) uint32 {
 	v := c.u32()
-	c.bad = c.bad || v >= bound
+	c.require(v < bound)
 	return v
 }
 
-func (c *cursor) zero() { c.bad = c.byte() != 0 || c.bad }
+func (c *cursor) zero() { c.require(c.byte() == 0) }
 
 func (c *cursor) constant(op byte) {
 	switch op {
@@ -192,11 +191,11 @@ func (c *code) blockType() error {
 func (c *code) table() {
 	n := c.u32()
 	if int64(n) >= int64(len(c.b)) { // each label takes a byte, and so does the default
-		c.bad = true
+		c.fail()
 		return
 	}
 	for range n + 1 {
-		c.labels = append(c.labels, c.u32())
+		c.in.labels = append(c.in.labels, c.u32())
 	}
 }
 

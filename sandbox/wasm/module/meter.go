@@ -3,8 +3,8 @@ package module
 import "fmt"
 
 // What a run costs, in fuel. Every instruction that runs costs 1; block, loop, else and end mark places and cost nothing.
-// Those that work on a range cost its length besides: memory.fill, memory.copy and memory.init 1 for 8 bytes begun and
-// ended, memory.grow that for each page it really added, and table.fill, table.copy, table.init and table.grow 1 for each
+// Those that work on a range cost its length besides: memory.fill, memory.copy and memory.init 1 for each whole 8 bytes,
+// memory.grow as much for the pages that it really added, and table.fill, table.copy, table.init and table.grow 1 for each
 // element. What imported functions do is theirs to charge.
 //
 // It is counted by the straight line: where one starts (a function, a loop, an arm, behind a conditional branch, at an end
@@ -111,9 +111,9 @@ func (m *meter) read(body []byte) error {
 	c := code{cursor: cursor{b: body}, size: len(body), spaces: m.spaces}
 	for len(m.frames) > 0 {
 		start := c.at()
-		in, err := c.next()
+		err := c.next()
 		if err == nil {
-			err = m.instruction(in, start, c.at())
+			err = m.instruction(&c.in, start, c.at())
 		}
 		if err != nil {
 			return fmt.Errorf("function %d at byte %d: %w", m.function, start, err)
@@ -135,7 +135,7 @@ func (m *meter) read(body []byte) error {
 }
 
 // instruction counts one, which stands from start to end.
-func (m *meter) instruction(in instruction, start, end int) error {
+func (m *meter) instruction(in *instruction, start, end int) error {
 	if m.line >= 0 && in.op != opBlock && in.op != opLoop && in.op != opElse && in.op != opEnd {
 		m.edits[m.line].value++
 	}

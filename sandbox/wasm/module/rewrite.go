@@ -151,13 +151,13 @@ func (r *rewriter) constant(b []byte, c *cursor) ([]byte, error) {
 	case op == opGlobalGet:
 		c.below(r.meter.spaces.globals)
 	case op == opRefNull:
-		c.bad = c.bad || !isReference(c.byte())
+		c.require(isReference(c.byte()))
 	case op == opRefFunc:
 		index := c.below(r.meter.spaces.functions)
 		b = appendU32(append(b, op), r.meter.shift(index))
 		start = c.b
 	case op == opVector:
-		c.bad = c.byte() != 0x0c || c.bad
+		c.require(c.byte() == 0x0c)
 		c.take(16)
 	default:
 		return nil, unknownf("%#x in a constant", op)

@@ -54,7 +54,8 @@ func (in *inspection) sections(b []byte) error {
 			return fmt.Errorf("section %d", id)
 		}
 		if id == sectionCustom {
-			if s := (&cursor{b: body}); s.name() == "" && s.bad {
+			s := &cursor{b: body}
+			if s.name(); s.bad {
 				return fmt.Errorf("a custom section without a name")
 			}
 			continue
@@ -222,9 +223,18 @@ type cursor struct {
 	bad bool
 }
 
+// fail makes the cursor bad, with nothing left.
+func (c *cursor) fail() { c.bad, c.b = true, nil }
+
+func (c *cursor) require(holds bool) {
+	if !holds {
+		c.fail()
+	}
+}
+
 func (c *cursor) take(n uint32) []byte {
 	if c.bad || int64(n) > int64(len(c.b)) {
-		c.bad, c.b = true, nil
+		c.fail()
 		return nil
 	}
 	out := c.b[:n]
@@ -233,34 +243,47 @@ func (c *cursor) take(n uint32) []byte {
 }
 
 func (c *cursor) byte() byte {
-	if b := c.take(1); b != nil {
-		return b[0]
+	if len(c.b) == 0 {
+		c.fail()
+		return 0
 	}
-	return 0
+	b := c.b[0]
+	c.b = c.b[1:]
+	return b
 }
 
 // u32 reads an unsigned LEB128 of at most 32 bits.
 func (c *cursor) u32() uint32 {
+	if len(c.b) > 0 && c.b[0] < 0x80 { // most of them; a bad cursor has nothing left
+		b := c.b[0]
+		c.b = c.b[1:]
+		return uint32(b)
+	}
+	return c.longU32()
+}
+
+func (c *cursor) longU32() uint32 {
 	var v uint64
 	for shift := 0; shift < 35; shift += 7 {
 		b := c.byte()
 		v |= uint64(b&0x7f) << shift
-		if b < 0x80 {
+		if b < 0x80 && !c.bad {
 			if v > 1<<32-1 {
-				c.bad = true
-				return 0
+				break
 			}
 			return uint32(v)
 		}
 	}
-	c.bad = true
+	c.fail()
 	return 0
 }
 
 // s32 reads a signed LEB128 of at most 32 bits.
 func (c *cursor) s32() int32 {
 	v := c.signed(32)
-	c.bad = c.bad || v != int64(int32(v))
+	if v != int64(int32(v)) {
+		c.fail()
+	}
 	return int32(v)
 }
 
@@ -279,18 +302,18 @@ func (c *cursor) signed(bits int) int64 {
 			return v
 		}
 	}
-	c.bad = true
+	c.fail()
 	return 0
 }
 
 func (c *cursor) name() string {
 	n := c.u32()
 	if n > nameLimit {
-		c.bad = true
+		c.fail()
 	}
 	b := c.take(n)
 	if !utf8.Valid(b) {
-		c.bad = true
+		c.fail()
 	}
 	return string(b)
 }
@@ -302,7 +325,7 @@ func (c *cursor) limits() (lo, hi uint32, form byte) {
 	if form&1 != 0 {
 		hi = c.u32()
 		if hi < lo {
-			c.bad = true
+			c.fail()
 		}
 	}
 	return lo, hi, form
