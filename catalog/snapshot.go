@@ -76,6 +76,16 @@ func (s *Snapshot) HasRole(name string) bool {
 	return ok
 }
 
+// Statements are what a role may do, in the order they were written; none for a role that does not exist. They must not be
+// changed.
+func (s *Snapshot) Statements(role string) []casemate.Statement {
+	owner, ok := s.roles.get(role)
+	if !ok || s.apps[owner] == nil {
+		return nil
+	}
+	return s.apps[owner].Roles[role].Statements
+}
+
 // builder makes the next snapshot beside the one in force.
 type builder struct {
 	*Snapshot
