@@ -258,6 +258,9 @@ func (r *run) account(res *casemate.Result, from time.Time) {
 		}
 	}
 	i.opened(now)
+	if i.door != nil {
+		i.door.Begin(nil) // what it let out is in the effects now, and nothing leaves until the next event
+	}
 	res.Effects = i.fx.take(now)
 	res.Walls, res.Weak = i.child.Walls, i.child.Weak
 }
