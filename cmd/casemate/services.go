@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"strings"
 	"time"
 
 	"casemate"
 	"casemate/egress"
+	"casemate/egress/extension"
 	"casemate/egress/service"
 	"casemate/service/lambda"
 	"casemate/service/sts"
@@ -88,14 +90,22 @@ func (n *node) openServices() {
 		Direct: map[string]service.Direct{"lambda": {Event: lambda.Event, Answer: lambda.Answer}}}
 }
 
-// awsEndpoint is the endpoint of a new sandbox of v, with a key of its own that ends with it.
-func (n *node) awsEndpoint(v *casemate.Version, record func(casemate.Effect)) egress.Endpoint {
+// secretsPort is the endpoint at localhost:2773 of a sandbox that has the AWS endpoint next and its key.
+func (n *node) secretsPort(key casemate.SandboxKey, next *service.Endpoint) egress.Endpoint {
+	host, _, _ := strings.Cut(service.Address, ":")
+	x := extension.New(extension.Config{Key: key, Region: n.cfg.Place.Region, Host: host, Next: next, Clock: time.Now})
+	return egress.Endpoint{Address: extension.Address, Serve: x.Serve, Env: x.Env(), Close: x.Close}
+}
+
+// awsEndpoints are those of a new sandbox of v, with a key of its own that ends with it.
+func (n *node) awsEndpoints(v *casemate.Version, record func(casemate.Effect)) []egress.Endpoint {
 	l, d := v.Limits, casemate.DefaultLimits()
 	life := cmp.Or(l.Lifetime, d.Lifetime) + cmp.Or(l.InitTimeout, d.InitTimeout) + cmp.Or(l.Timeout, d.Timeout) + time.Minute // the last run may begin at the end
 	key := n.identity.MintSandbox(v, life)
 	e := service.New(n.services, v, key, record)
-	return egress.Endpoint{Address: service.Address, Serve: e.Serve, Env: e.Env(), Begin: e.Begin, Close: func() {
+	aws := egress.Endpoint{Address: service.Address, Serve: e.Serve, Env: e.Env(), Begin: e.Begin, Close: func() {
 		n.identity.EndSandbox(key.Sandbox) // first: what is under way is refused from here on
 		e.Close()
 	}}
+	return []egress.Endpoint{aws, n.secretsPort(key, e)}
 }

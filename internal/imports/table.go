@@ -71,7 +71,7 @@ var Rooms = []Room{
 }
 
 // Confined are rooms that only these may import: what a plaintext secret travels in is nobody else's business.
-var Confined = map[string][]string{"secret/plain": {"secret", "egress/extension", "service/secrets", "service/ssm"}}
+var Confined = map[string][]string{"secret/plain": {"secret", "service/secrets", "service/ssm"}}
 
 var forSandbox = []string{"policy", "authn", "store", "audit", "gate"}
 
@@ -86,6 +86,7 @@ var Owners = map[string][]string{
 	"golang.org/x/net/bpf":          {"sandbox/jail/calls"},
 	"github.com/landlock-lsm/":      {"sandbox/jail"},
 	"golang.org/x/net/dns":          {"egress"},
+	"golang.org/x/net/netutil":      {"egress/extension"},
 	"github.com/santhosh-tekuri/":   {"shield"},
 	"github.com/go-jose/":           {"authn"},
 	"go.yaml.in/":                   {"deploy/manifest", "shield"},
@@ -95,7 +96,7 @@ var Owners = map[string][]string{
 	"github.com/aws/":               {},
 	"os/exec":                       {"sandbox", "cmd/casemate"},
 	"unsafe":                        {"sandbox/jail", "sandbox/jail/stage", "sandbox/wasm/worker"},
-	"net/http":                      {"front/http", "front/admin", "sandbox/api", "authn", "telemetry", "egress/service", "cmd/casemate", "egress"},
+	"net/http":                      {"front/http", "front/admin", "sandbox/api", "authn", "telemetry", "egress/service", "egress/extension", "cmd/casemate", "egress"},
 }
 
 // inits are the rooms with an init: the early dispatches of re-executed children, before heavy packages wake up.
