@@ -39,6 +39,7 @@ func unpackBootstraps(dir string) error {
 		switch {
 		case p == "node/index.js":
 			b, err = bundle(root, b)
+		case p == "node/rehearsal.js": // loaded as a function is
 		case path.Dir(p) == "node":
 			return nil // it is in the bundle
 		}
@@ -68,7 +69,7 @@ const part = (name) => {
 };
 `)
 	for _, name := range names {
-		if name == "node/index.js" {
+		if name == "node/index.js" || name == "node/rehearsal.js" {
 			continue
 		}
 		text, err := fs.ReadFile(root, name)

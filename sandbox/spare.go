@@ -188,7 +188,7 @@ func (p *Pool) waitingSpec(c class, uid int) jail.Spec {
 		name, _, _ := strings.Cut(entry, "=")
 		return lambda.Reserved(name)
 	})
-	s.Env = append(s.Env, "AWS_LAMBDA_RUNTIME_API="+apiAddress, "_CASEMATE_WAITS=3")
+	s.Env = append(s.Env, "AWS_LAMBDA_RUNTIME_API="+apiAddress, "LAMBDA_RUNTIME_DIR=/var/runtime", "_CASEMATE_WAITS=3")
 	return s
 }
 

@@ -57,6 +57,11 @@ class Client {
     return answer;
   }
 
+  ping() {
+    this.socket.write(`GET ${prefix.slice(0, -8)}ping HTTP/1.1\r\nHost: ${this.host}\r\nUser-Agent: casemate-node\r\n\r\n`);
+    return this.await();
+  }
+
   post(path, body, extra) {
     this.socket.write(this.postHead(path, `Content-Length: ${Buffer.byteLength(body)}\r\n${extra || ''}`) + body);
     return this.await();

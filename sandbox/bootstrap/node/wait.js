@@ -3,7 +3,18 @@
 // whole environment of its function, as NAME=value with a zero byte between two. The code is in its place by then.
 const fs = require('fs');
 
+// forget removes what the module loader knows of a file.
+function forget(name) {
+  const Module = require('module');
+  for (const cache of [Module._cache, Module._pathCache]) {
+    for (const key of Object.keys(cache)) if (key.includes(name)) delete cache[key];
+  }
+  const { children } = process.mainModule;
+  children.splice(0, children.length, ...children.filter((child) => !child.filename.endsWith(name)));
+}
+
 function wait() {
+  take(Object.entries(process.env).map(([name, value]) => `${name}=${value}`).join('\0') + '\0_REHEARSAL=');
   fs.writeSync(3, '.'); // it is up
   const parts = [];
   for (;;) {
@@ -31,4 +42,4 @@ function take(block) {
   for (const [name, value] of told) process.env[name] = value;
 }
 
-module.exports = { wait };
+module.exports = { wait, forget };
