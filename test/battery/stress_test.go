@@ -18,8 +18,8 @@ const stressNG = "/usr/bin/stress-ng"
 
 const stressedApp = `app: stressed
 functions:
-  unruly: {runtime: provided.al2023, code: guest.zip, timeout: 120s, memory: 256MB, tmp: 32MB, children: [/usr/bin/stress-ng]}
-  second: {runtime: provided.al2023, code: guest.zip, timeout: 120s, memory: 256MB, tmp: 32MB, children: [/usr/bin/stress-ng]}
+  unruly: {runtime: provided.al2023, code: guest.zip, timeout: 15s, memory: 256MB, tmp: 32MB, children: [/usr/bin/stress-ng]}
+  second: {runtime: provided.al2023, code: guest.zip, timeout: 15s, memory: 256MB, tmp: 32MB, children: [/usr/bin/stress-ng]}
   neighbour: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, isolation: warm, rate: 100000/s burst 100000}
 routes:
   POST /unruly: {function: unruly, auth: [key]}
@@ -43,6 +43,7 @@ func TestStress(t *testing.T) {
 		log.Print("*** LEFT OUT: the classes of stress-ng, because it is not installed on this machine ***")
 		t.SkipNow()
 	}
+	t.Setenv("GOGC", "100") // as in TestNeighbour
 	n := start(t, withWalls)
 	if err := n.deploy(pack(t, map[string][]byte{manifest.File: []byte(stressedApp), "guest.zip": shared.guest})); err != nil {
 		t.Fatal(err)
