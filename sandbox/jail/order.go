@@ -43,7 +43,7 @@ func (s *Spec) order() (*stage.Order, error) {
 	}
 	o := &stage.Order{
 		Argv: s.Argv, Env: s.Env, Dir: cmp.Or(s.Dir, "/"), Hostname: cmp.Or(s.Hostname, defaultHostname), Symlinks: s.Symlinks,
-		Etc: s.Etc, Files: len(s.Files), AllowWeak: s.AllowWeak || s.probe, Broken: s.broken, Places: s.Places,
+		Etc: s.Etc, Mute: s.Profile == "wasm", Files: len(s.Files), AllowWeak: s.AllowWeak || s.probe, Broken: s.broken, Places: s.Places,
 		Limits: stage.Limits{Pids: s.Limits.Pids, Files: s.Limits.Files, TmpBytes: s.Limits.TmpBytes, FileBytes: s.Limits.FileBytes},
 	}
 	for _, text := range s.Listen {

@@ -64,3 +64,29 @@ func TestLandlockAloneHoldsFiles(t *testing.T) {
 		t.Error("a device was made")
 	}
 }
+
+// TestLandlockAloneMutes: where Landlock knows TCP, a mute program reaches nothing, and every other one itself.
+func TestLandlockAloneMutes(t *testing.T) {
+	if abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION); errno != 0 || abi < 4 {
+		t.Skipf("this kernel's Landlock has version %d, TCP came with 4: %v", abi, errno)
+	}
+	for mute, want := range map[bool]error{true: unix.EACCES, false: nil} {
+		done := make(chan error)
+		go func() {
+			runtime.LockOSThread()
+			s := &stager{Order: &Order{Mute: mute}}
+			err := errors.Join(unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), s.landlock())
+			if err == nil {
+				var fd int
+				if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0); err == nil {
+					err = unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+					unix.Close(fd)
+				}
+			}
+			done <- err
+		}()
+		if err := <-done; !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("mute %t: %v", mute, err)
+		}
+	}
+}

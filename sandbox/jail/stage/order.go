@@ -80,6 +80,7 @@ type Order struct {
 
 	Wait     bool      // put up what can be, say so, and take the rest in a second order
 	Programs []Program // what may be executed; nothing else may
+	Mute     bool      // no TCP socket is bound or connected, not even to itself
 
 	Places []string // empty directories for mounts made from outside later; executable, as far as those mounts are
 }

@@ -173,6 +173,7 @@ func (o *Order) pass(w *wire) {
 			w.number(n)
 		}
 	})
+	w.bool(&o.Mute)
 	w.bytes(&o.Filter)
 	w.bool(&o.Notify)
 	w.bool(&o.AllowWeak)
