@@ -272,6 +272,24 @@ func Seeded(reseed bool, result int32) []byte {
 	return Module{Funcs: funcs, Min: 1}.Bytes()
 }
 
+// Initialised is Reactor with a body for _initialize.
+func Initialised(body []byte) []byte {
+	alloc := Func{Export: "casemate_alloc", Params: []byte{I32}, Results: []byte{I32}, Code: Const(0)}
+	handle := Func{Export: "casemate_handle", Params: []byte{I32, I32}, Results: []byte{I64}, Code: Code(opConst64, 4)}
+	return Module{Funcs: []Func{{Export: "_initialize", Code: body}, alloc, handle}, Min: 1}.Bytes()
+}
+
+// Sleep sleeps for some milliseconds, by poll_oneoff, and answers nothing.
+func Sleep(ms int32) []byte {
+	const opStore64 = 0x37
+	poll := Func{Imported: "poll_oneoff", Params: []byte{I32, I32, I32, I32}, Results: []byte{I32}}
+	// A subscription is 48 bytes: its kind at 8, 0 for a clock; the clock at 16, 1 for the monotonic one; the time at 24.
+	body := Code(Const(64+16), Const(1), opStore, 2, 0,
+		Const(64+24), opConst64, sleb(int64(ms)*1_000_000), opStore64, 3, 0,
+		Const(64), Const(128), Const(1), Const(8), opCall, 0, opDrop)
+	return Module{Funcs: []Func{poll, Start(body, 0)}, Min: 1}.Bytes()
+}
+
 // Closer answers "hello" and closes the descriptor.
 func Closer(fd int32) []byte {
 	closing := Func{Imported: "fd_close", Params: []byte{I32}, Results: []byte{I32}}
