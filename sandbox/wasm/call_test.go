@@ -284,3 +284,34 @@ func TestSlowFunctionsDoNotQueue(t *testing.T) {
 		t.Error("an event is put behind one that takes long")
 	}
 }
+
+// TestReturnedEventsGoElsewhere: what a worker gives back, because the event before it takes long, another one runs.
+func TestReturnedEventsGoElsewhere(t *testing.T) {
+	p, ctx := newPlay(t), context.Background()
+	ends, events := p.behind(nil, ctx, ctx, ctx)
+	slow := <-p.actors
+	p.f.mu.Lock()
+	p.f.max = 2
+	p.f.mu.Unlock()
+	_, _ = slow.conn.Write(wire.AppendReturn(wire.AppendReturn(nil, events[1].Seq), events[2].Seq))
+	next := <-p.actors
+	for range 2 {
+		e := <-next.events
+		next.answer(e)
+		(<-ends[int(e.Payload[0]-'a')]).check(t, string(e.Payload))
+	}
+	slow.answer(events[0])
+	(<-ends[0]).check(t, "a")
+}
+
+// TestWhatCannotBeReturned: a worker that gives back the event it is in, or one that it does not have, is not believed.
+func TestWhatCannotBeReturned(t *testing.T) {
+	for _, seq := range []uint64{1, 77} {
+		p := newPlay(t)
+		ends, _ := p.behind(nil, context.Background())
+		_, _ = (<-p.actors).conn.Write(wire.AppendReturn(nil, seq))
+		if e := <-ends[0]; e.err != nil || e.result.Failure != casemate.FailureExit {
+			t.Errorf("%d: %+v, %v", seq, e.result, e.err)
+		}
+	}
+}
