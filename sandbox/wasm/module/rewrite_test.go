@@ -3,12 +3,15 @@ package module
 import (
 	"bytes"
 	"context"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"pgregory.net/rapid"
 
+	"casemate/internal/casetest/guests"
 	"casemate/internal/casetest/modules"
 )
 
@@ -38,7 +41,7 @@ func TestFuelIsExact(t *testing.T) {
 	g := &grants{step: 1000}
 	r := engine(t, wazero.NewRuntimeConfigCompiler(), g)
 	exact, trapped, rewindable := 0, 0, 0
-	rapid.Check(t, func(t *rapid.T) {
+	check := func(t *rapid.T) {
 		m := modules.Draw(t)
 		p := prepare(t, m.Bytes())
 		if p.Rewind == "" {
@@ -94,7 +97,10 @@ func TestFuelIsExact(t *testing.T) {
 				return
 			}
 		}
-	})
+	}
+	for range 1 + 30*min(1, len(os.Getenv("CASEMATE_FULL"))) {
+		rapid.Check(t, check)
+	}
 	t.Logf("%d runs exact, %d trapped, %d modules could be rewound", exact, trapped, rewindable)
 	if exact < 3*trapped || rewindable == 0 {
 		t.Error("hardly anything was compared")
@@ -129,4 +135,24 @@ func handle(ctx context.Context, m api.Module, event []byte) ([]byte, error) {
 	}
 	b, _ := m.Memory().Read(uint32(out[0]>>32), uint32(out[0]))
 	return bytes.Clone(b), nil
+}
+
+// TestNamesAreKept: the trace of a trap still names the functions that it went through; names that cannot be read go.
+func TestNamesAreKept(t *testing.T) {
+	ctx := context.Background()
+	r := newRuntime(t, wazero.NewRuntimeConfigCompiler())
+	fail := guests.Func{Code: guests.Code(opUnreachable)}
+	yield := guests.Func{Imported: "sched_yield", Results: []byte{guests.I32}}
+	code := guests.Module{Funcs: []guests.Func{yield, fail, guests.Start(guests.Code(opCall, 1), 0)}, Min: 1}.Bytes()
+	names := "\x04name\x00\x02\x01m\x01\x0f\x03\x00\x01y\x01\x04fail\x02\x03all\x02\x05\x01\x01\x01\x00\x00"
+	for section, want := range map[string]string{names: "m.fail()", names[:len(names)-1]: ".$2()", "\x04name\x01\x03\x01\x09x": ".$2()"} {
+		whole := append(append(bytes.Clone(code), sectionCustom, byte(len(section))), section...)
+		m, err := r.InstantiateWithConfig(ctx, prepare(t, whole).Code, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = m.ExportedFunction(ExportStart).Call(ctx); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", section, err, want)
+		}
+	}
 }
