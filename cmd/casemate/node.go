@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -50,8 +51,9 @@ type nodeConfig struct {
 	Wait        casemate.Wait
 	SourceRate  casemate.Rate
 	Concurrency int
-	StopGrace   time.Duration // what runs longer, when the node is told to stop, is ended
-	SecretKeys  []string      // handles of key-encryption keys; none: the node's own
+	Resolve     map[string]netip.AddrPort // "name:port" to where it is, for functions' connections: --resolve
+	StopGrace   time.Duration             // what runs longer, when the node is told to stop, is ended
+	SecretKeys  []string                  // handles of key-encryption keys; none: the node's own
 	Telemetry   telemetry.Config
 	Log         *slog.Logger
 }
@@ -74,6 +76,7 @@ type node struct {
 	admin     *admin.Server
 	telemetry *telemetry.Exporter
 	services  service.Config
+	egress    *egress.Egress
 	walls     jail.Report
 	runtimes  sandbox.Interpreters
 	live      map[string]bool // ids of the versions in force; the catalog's swaps alone touch it
@@ -89,7 +92,7 @@ func openNode(ctx context.Context, cfg nodeConfig) (*node, error) {
 		open func(context.Context) error
 	}{
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
-		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the meter", n.openMeter}, {"opening telemetry", n.openTelemetry}, {"opening the sandboxes", n.openSandbox},
+		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the meter", n.openMeter}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
 		{"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate},
 		{"opening the admin API", n.openAdmin}, {"opening HTTP", n.openHTTP},
 	} {
@@ -211,9 +214,7 @@ func (n *node) openSandbox(ctx context.Context) (err error) {
 		return err
 	}
 	n.pool, err = sandbox.New(sandbox.Config{Code: cache.Dir, Dir: n.path("runtime"), Interpreters: n.runtimes, Logs: n.line, Wasm: n.wasm,
-		Doors: func(_ *casemate.Version, record func(casemate.Effect)) (sandbox.Door, error) {
-			return egress.NewDoor(record, time.Now), nil
-		},
+		Doors: n.sandboxDoor,
 		Place: n.cfg.Place, AllowWeak: n.cfg.AllowWeak})
 	if err != nil {
 		return errors.Join(err, n.wasm.Close(ctx))

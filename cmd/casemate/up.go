@@ -36,6 +36,7 @@ type upFlags struct {
 	grace                                 time.Duration
 	concurrency                           int
 	secretKeys                            []string
+	resolve                               []string
 }
 
 func (a *app) upCommand() *cobra.Command {
@@ -68,6 +69,7 @@ within --stop-grace, queued ones stay queued.`,
 	fl.DurationVar(&f.grace, "stop-grace", 20*time.Second, "time that running functions get to end when the node is told to stop")
 	fl.StringArrayVar(&f.secretKeys, "secret-key", nil, "where the key that opens the secrets' keys is: file:/path (mode 0600), env:NAME (wiped once read) or fd:N; repeat it for keys that only open what they wrapped before; default: one in the node's folder")
 	fl.BoolVar(&f.weak, "allow-weak-sandbox", false, "run functions although walls are missing (casemate doctor lists them); every record says so")
+	fl.StringArrayVar(&f.resolve, "resolve", nil, "NAME:PORT=ADDRESS:PORT: where functions find a granted host, for tests; its address is not checked. May be repeated")
 	fl.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	fl.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	fl.StringVar(&f.otlp, "otlp", "", "OTLP/HTTP endpoint for traces, metrics and logs: http://127.0.0.1:4318")
@@ -114,6 +116,9 @@ func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
 	}
 	if cfg.SourceRate, err = quota.ParseRate(f.rate); err != nil {
 		return bad("source-rate", err.Error(), `"1000/s burst 2000"`)
+	}
+	if cfg.Resolve, err = parseResolve(f.resolve); err != nil {
+		return nodeConfig{}, err
 	}
 	if cfg.Log, err = telemetry.Logger(a.errs, f.logFormat, f.logLevel); err != nil {
 		return bad("log-format", err.Error(), "text or json; debug, info, warn or error")

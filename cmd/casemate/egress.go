@@ -1,0 +1,264 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"casemate"
+	"casemate/audit"
+	"casemate/egress"
+	"casemate/sandbox"
+)
+
+// openEgress opens the one way out of every sandbox.
+func (n *node) openEgress(context.Context) (err error) {
+	n.egress, err = egress.New(egress.Config{Pinned: n.cfg.Resolve})
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.cfg.Resolve)) {
+		n.cfg.Log.Warn("a name is not resolved but pinned by hand", "name", name, "address", n.cfg.Resolve[name])
+	}
+	n.onClose(n.egress.Close)
+	return nil
+}
+
+// door makes the way out of a new sandbox of v. What the policy says holds for every connection from then on; a port that
+// is granted later needs a new sandbox.
+func (n *node) door(v *casemate.Version, record func(casemate.Effect)) (*egress.Door, error) {
+	return n.egress.Door(egress.Opening{Version: v, Record: record, Grants: egress.Grants(n.catalog.Snapshot().Statements(v.Role)),
+		Decide: func(host string, port uint16) casemate.Decision {
+			s := n.catalog.Snapshot()
+			if s.Policy == nil {
+				return casemate.Decision{}
+			}
+			q := egress.Request(n.cfg.Place, v, host, port)
+			q.Now = time.Now()
+			return s.Policy.Decide(q)
+		},
+		Endpoints: n.awsEndpoints(v, record)})
+}
+
+// sandboxDoor is door for the pool of native sandboxes.
+func (n *node) sandboxDoor(v *casemate.Version, record func(casemate.Effect)) (sandbox.Door, error) {
+	return n.door(v, record)
+}
+
+// parseResolve reads --resolve, as curl has it: NAME:PORT=ADDRESS:PORT.
+func parseResolve(all []string) (map[string]netip.AddrPort, error) {
+	pinned := map[string]netip.AddrPort{}
+	for _, text := range all {
+		name, address, _ := strings.Cut(text, "=")
+		at, err := netip.ParseAddrPort(address)
+		if err != nil || name != strings.ToLower(name) || !strings.Contains(name, ":") {
+			return nil, &casemate.Error{Code: casemate.Invalid, Field: "--resolve", Message: fmt.Sprintf("%q is not NAME:PORT=ADDRESS:PORT", text),
+				Hint: "api.example.test:443=127.0.0.1:8443"}
+		}
+		pinned[name] = at
+	}
+	return pinned, nil
+}
+
+// pinnedPosture tells of names that were pinned by hand.
+func (n *node) pinnedPosture() (fs []finding) {
+	for _, name := range slices.Sorted(maps.Keys(n.cfg.Resolve)) {
+		fs = append(fs, finding{"medium", "weak", "name " + name, "it was pinned to " + n.cfg.Resolve[name].String() + " by hand: it is not resolved, and its address not checked", "casemate up without --resolve"})
+	}
+	return fs
+}
+
+func (a *app) egressCommand() *cobra.Command {
+	c := &cobra.Command{Use: "egress", Short: "Show where functions went, and propose grants for where they could not",
+		Long: "A function reaches the hosts and ports that its grants name and nothing else. These verbs read the record: who went\nwhere, how much, and what was refused."}
+	c.AddCommand(a.egressList(), a.egressLearn())
+	return c
+}
+
+// lookback is how far and for whom the record is read.
+type lookback struct {
+	since time.Duration
+	f     audit.Filter
+}
+
+func (l *lookback) flags(c *cobra.Command) {
+	c.Flags().DurationVar(&l.since, "since", 24*time.Hour, "only so far back: 15m, 24h")
+	c.Flags().IntVarP(&l.f.Limit, "limit", "n", 10_000, "read at most so many records, the newest")
+}
+
+// effects are what functions did and tried outside, of the newest records.
+func (a *app) effects(ctx context.Context, l *lookback, args []string) ([]audit.Entry, error) {
+	if len(args) > 0 {
+		l.f.Function = args[0]
+	}
+	if l.since > 0 {
+		l.f.From = time.Now().Add(-l.since)
+	}
+	l.f.Newest = true
+	var list []audit.Entry
+	err := a.call(ctx, "audit.list", l.f, &list)
+	return list, err
+}
+
+// reach is what one function did with one host.
+type reach struct {
+	Function    string    `json:"function"`
+	Host        string    `json:"host"` // name or address, with its port where it is known
+	Connections int       `json:"connections"`
+	In          int64     `json:"in_bytes"`
+	Out         int64     `json:"out_bytes"`
+	Refused     int       `json:"refused"`
+	Grant       string    `json:"grant,omitempty"` // that would allow what was refused
+	Reason      string    `json:"reason,omitempty"`
+	Last        time.Time `json:"last"`
+}
+
+// reaches sums effects per function and host, sorted by both.
+func reaches(list []audit.Entry) []reach {
+	sums := map[[2]string]*reach{}
+	for i := range list {
+		r := &list[i].Record
+		for _, e := range r.Effects {
+			if e.Kind != casemate.EffectConnect && e.Kind != casemate.EffectResolve {
+				continue
+			}
+			key := [2]string{r.Function, e.Target}
+			s := sums[key]
+			if s == nil {
+				s = &reach{Function: r.Function, Host: e.Target}
+				sums[key] = s
+			}
+			if e.Verdict == casemate.Allowed {
+				s.Connections += e.Count
+				s.In += e.In
+				s.Out += e.Out
+			} else {
+				s.Refused += max(e.Count, 1)
+				s.Grant, s.Reason = cmp.Or(s.Grant, e.Grant), e.Reason
+			}
+			if e.At.After(s.Last) {
+				s.Last = e.At
+			}
+		}
+	}
+	out := make([]reach, 0, len(sums))
+	for _, s := range sums {
+		out = append(out, *s)
+	}
+	slices.SortFunc(out, func(a, b reach) int {
+		return cmp.Or(strings.Compare(a.Function, b.Function), strings.Compare(a.Host, b.Host))
+	})
+	return out
+}
+
+func (a *app) egressList() *cobra.Command {
+	var l lookback
+	c := &cobra.Command{Use: "list [FUNCTION]", Short: "List hosts per function: connections, bytes, refusals", Args: cobra.MaximumNArgs(1),
+		Example: "  casemate egress list\n  casemate egress list orders --since 1h --json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			list, err := a.effects(cmd.Context(), &l, args)
+			if err != nil {
+				return err
+			}
+			rs := reaches(list)
+			return a.show(rs, func(w io.Writer) {
+				t := newTable("FUNCTION", "HOST", "CONNECTIONS", "IN", "OUT", "REFUSED", "WHY", "LAST")
+				for _, r := range rs {
+					t.add(r.Function, r.Host, fmt.Sprint(r.Connections), size(r.In), size(r.Out), fmt.Sprint(r.Refused), or(r.Reason, "-"), r.Last.Local().Format("2006-01-02 15:04:05"))
+				}
+				t.print(w)
+			})
+		}}
+	l.flags(c)
+	return c
+}
+
+// lesson is what one function would need.
+type lesson struct {
+	Function string   `json:"function"`
+	Grants   []string `json:"grants"`            // to be pasted
+	Refused  []string `json:"refused,omitempty"` // that no grant is proposed for, each with its reason
+	Assumed  []string `json:"assumed,omitempty"` // grants whose port was never seen, only the question for the name
+}
+
+// lessons proposes the fewest grants for what was refused. A question for a name says no port: its 443 is proposed only
+// when no connection to the name on another port is. Addresses are for people to judge: a function that dials one was
+// often made to.
+func lessons(rs []reach) []lesson {
+	byFunction := map[string]*lesson{}
+	for _, r := range rs {
+		if r.Refused == 0 || r.Function == "" {
+			continue
+		}
+		l := byFunction[r.Function]
+		if l == nil {
+			l = &lesson{Function: r.Function, Grants: []string{}}
+			byFunction[r.Function] = l
+		}
+		asked := !strings.Contains(r.Host, ":") // a question for a name
+		switch {
+		case r.Grant == "" || strings.Contains(r.Grant, "/"):
+			l.Refused = append(l.Refused, r.Host+": "+r.Reason)
+		case asked && slices.ContainsFunc(rs, func(o reach) bool { return o.Function == r.Function && strings.HasPrefix(o.Host, r.Host+":") }):
+		default:
+			l.Grants = append(l.Grants, r.Grant)
+			if asked {
+				l.Assumed = append(l.Assumed, r.Grant)
+			}
+		}
+	}
+	var out []lesson
+	for _, name := range slices.Sorted(maps.Keys(byFunction)) {
+		l := byFunction[name]
+		slices.Sort(l.Grants)
+		l.Grants = slices.Compact(l.Grants)
+		out = append(out, *l)
+	}
+	return out
+}
+
+func (a *app) egressLearn() *cobra.Command {
+	var l lookback
+	c := &cobra.Command{Use: "learn [FUNCTION]", Short: "Propose grants for what functions were refused, to paste into the manifest", Args: cobra.MaximumNArgs(1),
+		Long:    "Reads what functions tried to reach and were refused, and prints the grants that would allow it and no more. Look at\neach before you paste it: a function that was taken over asks for hosts as well.",
+		Example: "  casemate egress learn orders --since 10m",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			list, err := a.effects(cmd.Context(), &l, args)
+			if err != nil {
+				return err
+			}
+			ls := lessons(reaches(list))
+			return a.show(ls, func(w io.Writer) { lessonPage(w, ls) })
+		}}
+	l.flags(c)
+	return c
+}
+
+func lessonPage(w io.Writer, ls []lesson) {
+	if len(ls) == 0 {
+		fmt.Fprintln(w, "# nothing was refused")
+		return
+	}
+	fmt.Fprintln(w, "functions:")
+	for _, l := range ls {
+		fmt.Fprintf(w, "  %s:\n    grants:\n", printable(l.Function))
+		for _, g := range l.Grants {
+			note := ""
+			if slices.Contains(l.Assumed, g) {
+				note = " # the port is a guess: only the name was asked for"
+			}
+			fmt.Fprintf(w, "      - %s%s\n", printable(g), note)
+		}
+		for _, r := range l.Refused {
+			fmt.Fprintf(w, "      # not proposed: %s\n", printable(r))
+		}
+	}
+}
