@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -103,7 +104,7 @@ type question struct {
 	target string // X-Amz-Target
 	scope  string // service in the signature's scope
 	body   map[string]any
-	dates  []string // path to the object that holds a date, and the date's name
+	dates  []string // name of the answer's date, behind the name of the object that holds it
 }
 
 // ServeHTTP answers one request.
@@ -248,13 +249,13 @@ func dressed(body []byte, path []string) ([]byte, error) {
 	if err := json.Unmarshal(body, &all); err != nil {
 		return nil, err
 	}
-	at := all
-	for _, name := range path[:len(path)-1] {
-		if err := json.Unmarshal(all[name], &at); err != nil {
-			return nil, err
+	at, date := all, path[len(path)-1]
+	if len(path) > 1 {
+		at = nil // a map of its own
+		if err := json.Unmarshal(all[path[0]], &at); err != nil || at == nil {
+			return nil, errors.New("the answer has no " + path[0])
 		}
 	}
-	date := path[len(path)-1]
 	if seconds, err := strconv.ParseFloat(string(at[date]), 64); err == nil {
 		at[date] = json.RawMessage(`"` + time.UnixMilli(int64(seconds*1000)).UTC().Format("2006-01-02T15:04:05.999Z") + `"`)
 	}

@@ -95,9 +95,9 @@ func (w *world) get(t testing.TB, method, target, host string, tokens ...string)
 func TestAsksAsTheSandbox(t *testing.T) {
 	w := newWorld(t)
 	for _, c := range []struct{ target, body, answer string }{
-		{"/secretsmanager/get?secretId=db", `function/f secretsmanager.GetSecretValue {"SecretId":"db"}`, `"CreatedDate":"2026-07-08T12:00:00.25Z","ResultMetadata":{},"SecretString":"canary"`},
+		{"/secretsmanager/get?secretId=db", `function/f secretsmanager.GetSecretValue {"SecretId":"db"}`, `{"ARN":"arn:x","CreatedDate":"2026-07-08T12:00:00.25Z","ResultMetadata":{},"SecretString":"canary"}`},
 		{"/secretsmanager/get/?secretId=db%2Fx&versionStage=AWSPREVIOUS&versionId=v", `function/f secretsmanager.GetSecretValue {"SecretId":"db/x","VersionId":"v","VersionStage":"AWSPREVIOUS"}`, "canary"},
-		{"/systemsmanager/parameters/get?name=%2Fa&withDecryption=true", `function/f ssm.GetParameter {"Name":"/a","WithDecryption":true}`, `"LastModifiedDate":"2026-07-08T12:00:00Z"`},
+		{"/systemsmanager/parameters/get?name=%2Fa&withDecryption=true", `function/f ssm.GetParameter {"Name":"/a","WithDecryption":true}`, `{"Parameter":{"LastModifiedDate":"2026-07-08T12:00:00Z","Name":"/a","Value":"canary"},"ResultMetadata":{}}`},
 		{"/systemsmanager/parameters/get?name=a&version=3", `function/f ssm.GetParameter {"Name":"a:3"}`, "canary"},
 		{"/systemsmanager/parameters/get/?name=a&label=prod&withDecryption=false", `function/f ssm.GetParameter {"Name":"a:prod","WithDecryption":false}`, "canary"},
 	} {
