@@ -24,6 +24,7 @@ const (
 	stuckAfter = 2 * time.Millisecond   // a run that takes longer gets none put behind it
 	smallEvent = 16 << 10               // a larger event goes to a worker that has nothing to do
 	mostTries  = 3                      // workers that an event is given to before it is given up
+	stopGrace  = 30 * time.Millisecond  // for a worker to stop an event at its end by itself, before it is killed
 	goneGrace  = 100 * time.Millisecond // of a run that begins when its caller has left
 	lastWords  = time.Second            // for what a killed worker has said
 )
@@ -39,7 +40,7 @@ type call struct {
 	last   time.Time     // when it ends at the latest, whenever it began
 
 	began  time.Time // when it became the first of its worker, by the report's clock; for those that were behind
-	end    time.Time // when the worker is killed for it; from the same moment on
+	kill   time.Time // when the worker is killed for it; from the same moment on
 	behind bool      // it was sent behind another
 	gone   bool      // its caller left while it waited
 	size   int       // bytes on the wire
@@ -111,15 +112,16 @@ func (w *link) begin() {
 	if c.behind {
 		c.began = c.report.pool.cfg.Clock()
 	}
-	c.end = now.Add(c.limit)
+	end := now.Add(c.limit)
 	if c.gone {
-		c.end = now.Add(min(goneGrace, c.limit))
+		end = now.Add(min(goneGrace, c.limit))
 	}
-	if c.last.Before(c.end) {
-		c.end = c.last
+	if c.last.Before(end) {
+		end = c.last
 	}
-	if w.armed.IsZero() || c.end.Before(w.armed) {
-		w.arm(c.end)
+	c.kill = end.Add(stopGrace)
+	if w.armed.IsZero() || c.kill.Before(w.armed) {
+		w.arm(c.kill)
 	}
 }
 
@@ -135,8 +137,8 @@ func (w *link) overdue() error {
 	switch {
 	case len(w.calls) == 0:
 		w.arm(time.Time{})
-	case time.Now().Before(w.calls[0].end):
-		w.arm(w.calls[0].end)
+	case time.Now().Before(w.calls[0].kill):
+		w.arm(w.calls[0].kill)
 	default:
 		return os.ErrDeadlineExceeded
 	}
@@ -154,8 +156,14 @@ func (w *link) wait(ctx context.Context, c *call) outcome {
 	w.mu.Lock()
 	c.gone = true
 	if len(w.calls) > 0 && w.calls[0] == c {
-		c.end = time.Now()
-		w.arm(c.end)
+		now := time.Now()
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			now = now.Add(stopGrace)
+		}
+		if now.Before(c.kill) {
+			c.kill = now
+			w.arm(now)
+		}
 	}
 	w.mu.Unlock()
 	return <-c.done
@@ -282,7 +290,7 @@ func (w *link) bury() {
 		o := outcome{err: errNotBegun}
 		if i == 0 && w.sent >= c.size {
 			o.err = w.lost
-			if errors.Is(o.err, os.ErrDeadlineExceeded) && time.Now().Before(c.end) {
+			if errors.Is(o.err, os.ErrDeadlineExceeded) && time.Now().Before(c.kill) {
 				o.err = io.ErrUnexpectedEOF // it had only just begun when the one before it ran out of time
 			}
 		}
