@@ -1,6 +1,8 @@
 package module
 
 import (
+	"bytes"
+	"os"
 	"strings"
 	"testing"
 
@@ -78,6 +80,33 @@ func TestPrepareRefusesSections(t *testing.T) {
 		if e := casemate.AsError(err); err == nil || e.Code != casemate.Invalid || e.Hint == "" || !strings.Contains(e.Message, c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
+	}
+}
+
+// TestPrepareBoundsWhatItMakes: a small module cannot become a huge one, nor take much to read.
+func TestPrepareBoundsWhatItMakes(t *testing.T) {
+	size := 1 << 18
+	if os.Getenv("CASEMATE_FULL") != "" {
+		size = functionLimit
+	}
+	loops := bytes.Repeat([]byte{opLoop, void, 0x01, opEnd}, size/4-4)
+	large := guests.Func{Code: loops}
+	many := guests.Module{Funcs: []guests.Func{large, guests.Start(nil, 0)}, Min: 1}
+	p, err := Prepare(many.Bytes())
+	if err != nil || len(p.Code) > 8*len(loops) {
+		t.Fatalf("%d bytes became %d: %v", len(loops), len(p.Code), err)
+	}
+	if large.Code = bytes.Repeat([]byte{0x01}, functionLimit); size == functionLimit {
+		for range 5 {
+			many.Funcs = append(many.Funcs, guests.Func{Code: loops})
+		}
+		if _, err = Prepare(many.Bytes()); err == nil || !strings.Contains(err.Error(), "when it is metered") {
+			t.Errorf("six of them: %v", err)
+		}
+	}
+	_, err = Prepare(guests.Module{Funcs: []guests.Func{large, guests.Start(nil, 0)}, Min: 1}.Bytes())
+	if err == nil || !strings.Contains(err.Error(), "function 0 has 7654325 bytes") {
+		t.Errorf("one that is too long: %v", err)
 	}
 }
 

@@ -19,9 +19,14 @@ const (
 	leafLimit  = 64
 )
 
-// localLimit is the most locals of a function, the limit that browsers have
-// (https://webassembly.github.io/spec/js-api/#limits).
-const localLimit = 50_000
+// The most locals and bytes of a function, the limits that browsers have
+// (https://webassembly.github.io/spec/js-api/#limits), and of the code when it is rewritten: a loop around nothing becomes six
+// times as long.
+const (
+	localLimit    = 50_000
+	functionLimit = 7_654_321
+	codeLimit     = 2 * SizeLimit
+)
 
 type editKind byte
 
@@ -75,6 +80,9 @@ func (m *meter) shift(index uint32) uint32 {
 func (m *meter) rewrite(out, body []byte, parameters uint32) ([]byte, error) {
 	c := cursor{b: body}
 	groups, total := c.u32(), uint64(parameters)
+	if len(body) > functionLimit {
+		return nil, refusedf("split the function", "function %d has %d bytes and the bound is %d", m.function, len(body), functionLimit)
+	}
 	start := c.b
 	for range groups {
 		total += uint64(c.u32())

@@ -66,10 +66,11 @@ func limitTables(c *cursor) []byte {
 	return b
 }
 
-// Data is merged over gaps of at most gapLimit zeroes, and only while it grows to growthLimit times its size.
+// Data is merged over gaps of at most gapLimit zeroes, and only while it grows to growthLimit times its size and by growthMax.
 const (
 	gapLimit    = 4 << 10
 	growthLimit = 4
+	growthMax   = 16 << 20
 )
 
 // span is initial data at its address.
@@ -105,7 +106,7 @@ func mergeData(c *cursor) ([]byte, bool) {
 			merged = append(merged, span{s.at, slices.Clone(s.data)})
 			continue
 		}
-		if grown += int(gap); grown > size*growthLimit {
+		if grown += int(gap); grown > min(size*growthLimit, growthMax) {
 			return nil, false
 		}
 		last.data = append(append(last.data, make([]byte, gap)...), s.data...)

@@ -264,6 +264,9 @@ func (r *rewriter) code(c *cursor) ([]byte, error) {
 		if b, err = r.meter.rewrite(b, body, (&cursor{b: []byte(r.in.types[t])}).u32()); err != nil {
 			return nil, err
 		}
+		if len(b) > codeLimit {
+			return nil, refusedf("build it smaller", "the code has more than %d bytes when it is metered", codeLimit)
+		}
 	}
 	return b, nil
 }
