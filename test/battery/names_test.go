@@ -7,6 +7,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -101,7 +103,7 @@ func (w *world) listenNames() error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: http.HandlerFunc(w.answer)}
+	server := &http.Server{Handler: http.HandlerFunc(w.answer), ErrorLog: log.New(io.Discard, "", 0)} // sessions that the door breaks
 	w.servers = append(w.servers, server)
 	go func() { _ = server.Serve(secure) }() // ends with Close
 	return nil
