@@ -76,6 +76,7 @@ func table() []attack {
 		{name: "large file", walls: "tmpfs", order: bytesOf(16)},
 		{name: "many files", walls: "tmpfs", order: most(70_000)},
 		{name: "descriptors", walls: "rlimit", order: most(2100)},
+		{name: "output flood", walls: "output limit", order: bytesOf(16), prepare: keptOutput},
 		{name: "process outlives", walls: "pid namespace", seen: "exec /proc/self/exe", order: map[string]string{"seconds": "30"}, prepare: survivor},
 
 		// Others on the same machine.
@@ -229,6 +230,14 @@ func lingering(t *testing.T) int {
 		}
 	}
 	return 0
+}
+
+// keptOutput looks how much of a flood was kept: an eighth would be too much.
+func keptOutput(_ *testing.T, n *node, _ map[string]string) func(reply) (bool, string) {
+	return func(r reply) (bool, string) {
+		kept := len(n.run("logs", "unruly", "--request", r.ID, "--last", "0"))
+		return kept > 2<<20, fmt.Sprintf("%s, %d kept", r.Detail, kept)
+	}
 }
 
 func deadly(t *testing.T, _ *node, order map[string]string) func(reply) (bool, string) {
