@@ -61,6 +61,7 @@ type meter struct {
 	rewind   string
 	function uint32 // the one that is read, counted with the imported ones
 
+	body   []byte // the last one, for its room
 	frames []frame
 	edits  []edit
 	line   int // the edit that charges for the straight line being read; -1 where nothing can run
@@ -101,13 +102,14 @@ func (m *meter) rewrite(out, body []byte, parameters uint32) ([]byte, error) {
 	if err := m.read(c.b); err != nil {
 		return nil, err
 	}
-	b := make([]byte, 0, len(body)+len(body)/2)
+	b := m.body[:0]
 	if m.ranges {
 		b = append(appendU32(append(appendU32(b, groups+1), declared...), 2), typeI32)
 	} else {
 		b = append(appendU32(b, groups), declared...)
 	}
 	b = m.emit(b, c.b)
+	m.body = b
 	return append(appendU32(out, uint32(len(b))), b...), nil
 }
 

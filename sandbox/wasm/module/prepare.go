@@ -90,33 +90,44 @@ func mergeData(c *cursor) ([]byte, bool) {
 		return nil, false
 	}
 	slices.SortStableFunc(spans, func(a, b span) int { return cmp.Compare(a.at, b.at) })
-	var merged []span
-	grown := 0
-	for _, s := range spans {
-		var last *span
-		gap := int64(gapLimit + 1)
-		if n := len(merged); n > 0 {
-			last = &merged[n-1]
-			gap = int64(s.at) - last.end()
+	var runs [][]span // of those that become one
+	grown, from := 0, 0
+	for i := range spans {
+		if i > 0 {
+			gap := int64(spans[i].at) - spans[i-1].end()
+			if gap < 0 {
+				return nil, false // one over the other: the later one wins, leave it alone
+			}
+			if gap <= gapLimit {
+				if grown += int(gap); grown > min(size*growthLimit, growthMax) {
+					return nil, false
+				}
+				continue
+			}
+			runs = append(runs, spans[from:i])
 		}
-		if gap < 0 {
-			return nil, false // one over the other: the later one wins, leave it alone
-		}
-		if gap > gapLimit {
-			merged = append(merged, span{s.at, slices.Clone(s.data)})
-			continue
-		}
-		if grown += int(gap); grown > min(size*growthLimit, growthMax) {
-			return nil, false
-		}
-		last.data = append(append(last.data, make([]byte, gap)...), s.data...)
+		from = i
 	}
-	b := appendU32(make([]byte, 0, size+grown), uint32(len(merged)))
-	for _, s := range merged {
-		b = append(appendS64(append(b, 0, 0x41), int64(int32(s.at))), 0x0b)
-		b = append(appendU32(b, uint32(len(s.data))), s.data...)
+	if len(spans) > 0 {
+		runs = append(runs, spans[from:])
 	}
-	return b, true
+	return joinSpans(make([]byte, 0, size+grown+16), runs), true
+}
+
+func joinSpans(b []byte, runs [][]span) []byte {
+	var zeroes [gapLimit]byte
+	b = appendU32(b, uint32(len(runs)))
+	for _, run := range runs {
+		first, last := run[0], run[len(run)-1]
+		b = append(appendS64(append(b, 0, opI32Const), int64(int32(first.at))), opEnd)
+		b = appendU32(b, uint32(last.end()-int64(first.at)))
+		end := int64(first.at)
+		for _, s := range run {
+			b = append(append(b, zeroes[:int64(s.at)-end]...), s.data...)
+			end = s.end()
+		}
+	}
+	return b
 }
 
 // readSpans reads a data section in which every segment is active, in memory 0, at (i32.const at).
