@@ -165,10 +165,15 @@ func (p *Pool) fresh(ctx context.Context, v *casemate.Version, key, request stri
 		<-p.slots
 		return nil, true, err
 	}
-	p.mu.Lock()
-	p.live[i], i.counted = struct{}{}, true
-	p.mu.Unlock()
+	p.enlist(i)
 	return i, true, nil
+}
+
+// enlist counts a sandbox that runs as its version's.
+func (p *Pool) enlist(i *instance) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.live[i], i.counted = struct{}{}, true
 }
 
 // room waits until one more sandbox may exist, and counts it. An idle one of another key makes room; one of this key that
@@ -277,9 +282,8 @@ func (p *Pool) keepLater(i *instance, inv *api.Invocation) {
 // expire ends a sandbox that nobody used.
 func (p *Pool) expire(i *instance) {
 	p.mu.Lock()
-	found := p.removeIdle(i)
-	p.mu.Unlock()
-	if found {
+	defer p.mu.Unlock()
+	if p.removeIdle(i) && !p.closed { // what Close found it ends itself
 		p.retire(i)
 	}
 }

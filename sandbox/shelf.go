@@ -265,7 +265,7 @@ func (p *Pool) provision(st *standing) {
 	v := st.version
 	i, err := p.start(p.ctx, v, "")
 	if err == nil {
-		i.counted = true
+		p.enlist(i)
 		i.logs.begin("", true)
 		r := &run{pool: p, launch: &casemate.Launch{Version: v}, limits: limits(v), inst: i}
 		if fail := r.await(p.ctx); fail == nil {
@@ -286,7 +286,6 @@ func (p *Pool) provision(st *standing) {
 func (p *Pool) stand(st *standing, i *instance) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.live[i] = struct{}{}
 	if p.closed || p.inForce[st.version.ID] != st {
 		p.retire(i)
 		return

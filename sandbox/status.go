@@ -56,7 +56,9 @@ func (p *Pool) status(i *instance) Status {
 	}
 	s.App, s.Function, s.Version, s.Runtime, s.Isolation = v.App, v.Function, v.Number, v.Runtime, v.Isolation
 	s.Events, s.Refused, s.State = int(i.events.Load()), i.fx.refusals(), i.state()
-	s.Walls, s.Weak = i.child.Walls, i.child.Weak
+	if i.counted { // until then its jail may still be given its walls
+		s.Walls, s.Weak = i.child.Walls, i.child.Weak
+	}
 	if v.Isolation == casemate.IsolationTenant && i.key != "" {
 		sum := sha256.Sum256(append(p.salt[:], i.key...))
 		s.Partition = hex.EncodeToString(sum[:4])
