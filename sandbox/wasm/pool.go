@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"casemate"
@@ -32,7 +31,8 @@ type Config struct {
 	Clock func() time.Time
 
 	AllowWeak      bool          // start workers although walls are missing
-	MaxWorkers     int           // processes per version; 0: one per CPU
+	MaxWorkers     int           // processes per version, and per tenant where those are kept apart; 0: one per CPU
+	MaxTenants     int           // tenants of a version that have workers at the same time; 0: 32
 	IdleTimeout    time.Duration // an unused worker ends after this; 0: 5 minutes
 	CompileTimeout time.Duration // bound of the compile step; 0: 2 minutes
 	LogBytes       int           // log of one run; 0: 256 KiB
@@ -47,7 +47,7 @@ type Pool struct {
 	slots  chan struct{}  // compile steps at once
 
 	mu        sync.Mutex
-	functions map[string]*function // by version id
+	functions map[place]*function
 	compiled  map[string]*compilation
 	closed    bool
 }
@@ -57,7 +57,7 @@ func NewPool(cfg Config) (*Pool, error) {
 	if cfg.Code == nil || cfg.CacheDir == "" {
 		return nil, errors.New("wasm pool: Code and CacheDir are required")
 	}
-	if cfg.MaxWorkers < 0 || cfg.IdleTimeout < 0 || cfg.CompileTimeout < 0 || cfg.LogBytes < 0 {
+	if cfg.MaxWorkers < 0 || cfg.MaxTenants < 0 || cfg.IdleTimeout < 0 || cfg.CompileTimeout < 0 || cfg.LogBytes < 0 {
 		return nil, errors.New("wasm pool: a bound is negative")
 	}
 	if err := os.MkdirAll(cfg.CacheDir, 0o711); err != nil {
@@ -73,10 +73,11 @@ func NewPool(cfg Config) (*Pool, error) {
 		cfg.Logs = func(casemate.LogLine) {}
 	}
 	cfg.MaxWorkers = orDefault(cfg.MaxWorkers, runtime.NumCPU())
+	cfg.MaxTenants = orDefault(cfg.MaxTenants, 32)
 	cfg.IdleTimeout = orDefault(cfg.IdleTimeout, 5*time.Minute)
 	cfg.CompileTimeout = orDefault(cfg.CompileTimeout, 2*time.Minute)
 	cfg.LogBytes = orDefault(cfg.LogBytes, 256<<10)
-	p := &Pool{cfg: cfg, slots: make(chan struct{}, 1), functions: map[string]*function{}, compiled: map[string]*compilation{}}
+	p := &Pool{cfg: cfg, slots: make(chan struct{}, 1), functions: map[place]*function{}, compiled: map[string]*compilation{}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.tasks.Go(p.janitor)
 	return p, nil
@@ -95,10 +96,11 @@ var errClosed = casemate.Errorf(casemate.Unavailable, "send it again in a moment
 // context ending. The worker is killed when the deadline passes or ctx ends.
 func (p *Pool) Run(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
 	began := p.cfg.Clock()
-	f, err := p.function(l.Version)
+	f, err := p.enter(l)
 	if err != nil {
 		return nil, err
 	}
+	defer f.running.Add(-1)
 	limits := limitsOf(l.Version)
 	if int64(len(l.Payload)) > limits.Request {
 		return nil, casemate.Errorf(casemate.TooLarge, "raise the function's request limit, or send less",
@@ -130,69 +132,19 @@ func (p *Pool) Run(ctx context.Context, l *casemate.Launch) (*casemate.Result, e
 // Prepare compiles a version's module, if that is still to do, so that its first event need not wait: deploys call it.
 // A module that does not compile is an error of code Invalid.
 func (p *Pool) Prepare(ctx context.Context, v *casemate.Version) error {
-	if _, err := p.function(v); err != nil {
+	if err := fits(v); err != nil {
 		return err
 	}
 	_, _, err := p.compile(ctx, v)
 	return err
 }
 
-// function finds or makes the queue of a version.
-func (p *Pool) function(v *casemate.Version) (*function, error) {
-	if v == nil || v.ID == "" || v.Runtime.Family() != "wasm" {
-		return nil, casemate.Errorf(casemate.Fault, "", "the wasm pool got no wasm version")
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return nil, errClosed
-	}
-	f := p.functions[v.ID]
-	if f == nil {
-		f = &function{pool: p, version: v, max: p.cfg.MaxWorkers, mean: slowStart}
-		p.functions[v.ID] = f
-	}
-	return f, nil
-}
-
-// Rewind says why the events of a version get a fresh instance each, rather than one that is returned to its state after
-// initialisation; the empty reason says that they are rewound, or kept as the version asks for. It is known once a worker
-// of the version was started; a later worker may find a reason that the first did not.
-func (p *Pool) Rewind(versionID string) (reason string, known bool) {
-	p.mu.Lock()
-	f := p.functions[versionID]
-	p.mu.Unlock()
-	if f == nil {
-		return "", false
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.fresh, f.known
-}
-
-// Drop ends the workers of a version that is no longer in use. Runs that are under way come to their end.
-func (p *Pool) Drop(versionID string) {
-	p.mu.Lock()
-	f := p.functions[versionID]
-	delete(p.functions, versionID)
-	p.mu.Unlock()
-	if f != nil {
-		f.close(errDropped)
-	}
-}
-
-var errDropped = casemate.Errorf(casemate.Unavailable, "send it again", "the version was retired while the event waited")
-
 // Close ends every worker at once and waits until they are gone, or ctx ends.
 func (p *Pool) Close(ctx context.Context) error {
 	p.mu.Lock()
 	p.closed = true
-	functions := make([]*function, 0, len(p.functions))
-	for _, f := range p.functions {
-		functions = append(functions, f)
-	}
-	clear(p.functions)
 	p.mu.Unlock()
+	functions := p.all()
 	p.cancel()
 	for _, f := range functions {
 		f.close(errClosed)
@@ -218,14 +170,9 @@ func (p *Pool) janitor() {
 			return
 		case <-tick.C:
 		}
-		p.mu.Lock()
-		functions := make([]*function, 0, len(p.functions))
-		for _, f := range p.functions {
-			functions = append(functions, f)
-		}
-		p.mu.Unlock()
-		for _, f := range functions {
-			f.endIdle(p.cfg.Clock().Add(-p.cfg.IdleTimeout))
+		before := p.cfg.Clock().Add(-p.cfg.IdleTimeout)
+		for _, f := range p.all() {
+			f.endIdle(before)
 		}
 	}
 }
@@ -248,27 +195,6 @@ func limitsOf(v *casemate.Version) casemate.Limits {
 // pagesOf is the memory limit in pages; 4 GiB is all that a 32-bit memory can have.
 func pagesOf(l casemate.Limits) uint32 {
 	return uint32(min(max(l.MemoryMB, 1), 4096)) * (1 << 20 / wire.PageSize)
-}
-
-// keeps says whether a version's instances are kept between events. Under tenant they are rewound: events of all tenants
-// meet in one worker, and an instance that was kept would carry the state of one to the next.
-func keeps(v *casemate.Version) bool { return v.Isolation == casemate.IsolationWarm }
-
-// function is the queue of one version: its workers, and the runs that wait for a place with one.
-type function struct {
-	pool    *Pool
-	version *casemate.Version
-	max     int
-	running atomic.Int64 // runs that want a worker or have one
-
-	mu      sync.Mutex
-	all     []*link
-	growing bool
-	waiting []waiter
-	mean    time.Duration // of the last runs
-	closed  error
-	fresh   string // why events get fresh instances, as the last worker that spoke of it said
-	known   bool   // one did
 }
 
 const (

@@ -9,23 +9,22 @@ import (
 	"casemate"
 )
 
-// place is what a waiting run gets: a worker that has room for it, or the reason why there will be none.
-type place struct {
+// seat is what a waiting run gets: a worker that has room for it, or the reason why there will be none.
+type seat struct {
 	worker *link
 	err    error
 }
 
-// waiter is a run that waits for a place; alone: with a worker that has nothing else to do.
+// waiter is a run that waits for a seat; alone: with a worker that has nothing else to do.
 type waiter struct {
-	place chan place // room for one
+	seat  chan seat // room for one
 	alone bool
 }
 
 // run takes an event to a worker that begins it, and gives what came of it there. An error says that none did. An event
 // that a dead worker left behind is put behind no other again.
 func (f *function) run(ctx context.Context, deadline time.Time, c *call) (*link, outcome, error) {
-	crowd := f.running.Add(1) > 1
-	defer f.running.Add(-1)
+	crowd := f.running.Load() > 1
 	alone := len(c.event.Payload) > smallEvent
 	for range mostTries {
 		w, err := f.take(ctx, deadline, alone)
@@ -57,7 +56,7 @@ func (f *function) take(ctx context.Context, deadline time.Time, alone bool) (*l
 			return w, nil
 		}
 	}
-	wait := waiter{place: make(chan place, 1), alone: alone}
+	wait := waiter{seat: make(chan seat, 1), alone: alone}
 	f.waiting = append(f.waiting, wait)
 	f.grow()
 	f.mu.Unlock()
@@ -65,7 +64,7 @@ func (f *function) take(ctx context.Context, deadline time.Time, alone bool) (*l
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	select {
-	case h := <-wait.place:
+	case h := <-wait.seat:
 		return h.worker, h.err
 	case <-ctx.Done():
 	}
@@ -73,7 +72,7 @@ func (f *function) take(ctx context.Context, deadline time.Time, alone bool) (*l
 	f.waiting = slices.DeleteFunc(f.waiting, func(o waiter) bool { return o == wait })
 	f.mu.Unlock()
 	select {
-	case h := <-wait.place: // it came at the last moment: somebody else may have it
+	case h := <-wait.seat: // it came at the last moment: somebody else may have it
 		if h.worker != nil {
 			f.give(h.worker, -1)
 		}
@@ -131,7 +130,7 @@ func (f *function) serve() {
 		if w == nil {
 			return
 		}
-		f.waiting[0].place <- place{worker: w}
+		f.waiting[0].seat <- seat{worker: w}
 		f.waiting = f.waiting[1:]
 	}
 }
@@ -211,7 +210,7 @@ func (f *function) close(reason error) {
 // whether it was served: the channels have room, nobody blocks.
 func (f *function) tellWaiting(err error) {
 	for _, c := range f.waiting {
-		c.place <- place{err: err}
+		c.seat <- seat{err: err}
 	}
 	f.waiting = nil
 }
