@@ -77,13 +77,6 @@ type listening struct {
 	endpoint *Endpoint
 }
 
-// NewDoor makes a door that lets nothing out, of no node.
-func NewDoor(record func(casemate.Effect), clock func() time.Time) *Door {
-	e, _ := New(Config{Clock: clock})                                     // fails only for pinned addresses
-	d, _ := e.Door(Opening{Version: &casemate.Version{}, Record: record}) // fails only for endpoints
-	return d
-}
-
 func newDoor(e *Egress, o Opening) (*Door, error) {
 	if o.Version == nil || o.Record == nil {
 		return nil, errors.New("making a door: a version and a place for its effects are needed")

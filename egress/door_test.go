@@ -54,7 +54,7 @@ func (r *recorder) targets() []string {
 func served(t *testing.T, network string) (*Door, *recorder, *net.Resolver) {
 	t.Helper()
 	r := &recorder{}
-	d := NewDoor(r.add, time.Now)
+	d, _ := world(t, r, nil)
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -173,8 +173,7 @@ func TestSeveralQuestionsOnOneStream(t *testing.T) {
 func TestFloodOfNamesIsBounded(t *testing.T) {
 	now := time.Unix(1, 0)
 	r := &recorder{}
-	d := NewDoor(r.add, func() time.Time { return now })
-	defer d.Close()
+	d, _ := world(t, r, &Config{Clock: func() time.Time { return now }})
 	for i := range 10 * maxSeen {
 		d.OnConnect("connect", net.JoinHostPort("10.0.0.1", string(rune('a'+i%26))+string(rune('a'+i/26))))
 	}
@@ -211,7 +210,7 @@ func TestPaceSlowsAFlood(t *testing.T) {
 }
 
 func TestClosedDoorTakesNothing(t *testing.T) {
-	d := NewDoor(func(casemate.Effect) {}, time.Now)
+	d, _ := world(t, &recorder{}, nil)
 	d.Close()
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
