@@ -264,10 +264,9 @@ func (d *drawer) branches() []instr {
 	condition := d.expression(I32)
 	return join(condition, d.within(label{loop: -1}, func() []instr {
 		in := d.op(0x04)
-		in.body = d.statements()
+		in.body = append(d.statements(), d.away()...)
 		if d.one(2) {
-			in.other = append(d.statements(), instr{op: 0x01, typ: -1})
-			d.spent += d.times
+			in.other = join(d.statements(), d.op(0x01), d.away())
 		}
 		return []instr{in}
 	}))
@@ -320,6 +319,15 @@ func (d *drawer) jump() []instr {
 	default:
 		return join(d.expression(I32), d.op(0x0d, int64(depth)))
 	}
+}
+
+// away sometimes leaves a block at the end of an arm.
+func (d *drawer) away() []instr {
+	depth := d.n(len(d.labels))
+	if l := d.labels[len(d.labels)-1-depth]; depth == len(d.labels)-1 || l.results > 0 || l.loop >= 0 || d.one(2) {
+		return nil
+	}
+	return []instr{d.op(0x0c, int64(depth))}
 }
 
 // back returns from the function, sometimes.

@@ -156,3 +156,43 @@ func TestNamesAreKept(t *testing.T) {
 		}
 	}
 }
+
+// TestCosts is the price list, by example.
+func TestCosts(t *testing.T) {
+	ctx := context.Background()
+	g := &grants{step: 7}
+	r := engine(t, wazero.NewRuntimeConfigCompiler(), g)
+	zero, one, drop, nop := guests.Const(0), guests.Const(1), byte(0x1a), byte(0x01)
+	for name, c := range map[string]struct {
+		code []byte
+		want int64
+	}{
+		"nothing":                 {nil, 0},
+		"places":                  {guests.Code(opBlock, void, opLoop, void, opEnd, opEnd), 0},
+		"three":                   {guests.Code(nop, one, drop), 3},
+		"an arm not taken":        {guests.Code(zero, opIf, void, nop, nop, opEnd, nop), 3},
+		"an arm taken":            {guests.Code(one, opIf, void, nop, nop, opEnd, nop), 5},
+		"the other arm":           {guests.Code(zero, opIf, void, nop, nop, opElse, nop, opEnd), 3},
+		"a way out":               {guests.Code(opBlock, void, one, opBrIf, 0, nop, opEnd, nop), 3},
+		"a way back":              {guests.Code(opLoop, void, opLocalGet, 0, one, 0x6a, opLocalTee, 0, guests.Const(3), opI32Ne, opBrIf, 0, opEnd), 21},
+		"behind a return":         {guests.Code(nop, opReturn, nop), 2},
+		"a fill of 17 bytes":      {guests.Code(zero, zero, guests.Const(17), opMisc, miscMemoryFill, 0), 6},
+		"a copy of 7 bytes":       {guests.Code(zero, zero, guests.Const(7), opMisc, miscMemoryCopy, 0, 0), 4},
+		"two pages":               {guests.Code(guests.Const(2), opMemoryGrow, 0, drop), 3 + 2*8192},
+		"pages that are not had":  {guests.Code(guests.Const(99), opMemoryGrow, 0, drop), 3},
+		"three elements":          {guests.Code(zero, opRefNull, typeFuncref, guests.Const(3), opMisc, miscTableFill, 0), 7},
+		"a table that grows":      {guests.Code(opRefNull, typeFuncref, guests.Const(5), opMisc, miscTableGrow, 0, drop), 9},
+		"a table that grows less": {guests.Code(opRefNull, typeFuncref, guests.Const(1<<20), opMisc, miscTableGrow, 0, drop), 4},
+		"a call":                  {guests.Code(opCall, 0, opCall, 0), 4},
+	} {
+		*g = grants{step: 7}
+		m := guests.Module{Funcs: []guests.Func{{Code: []byte{nop}}, guests.Start(c.code, 1)}, Min: 1, Max: 3, Tables: []byte{1, 0x70, 0, 4}}
+		i, err := r.InstantiateWithConfig(ctx, prepare(t, m.Bytes()).Code, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err = i.ExportedFunction(ExportStart).Call(ctx); err != nil || g.used(i) != c.want {
+			t.Errorf("%s: %d fuel, want %d; %v", name, g.used(i), c.want, err)
+		}
+	}
+}
