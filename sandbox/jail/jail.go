@@ -86,10 +86,11 @@ type Spec struct {
 	// or another program. It must not block. nil: nobody is told. What is refused does not depend on it.
 	OnCall func(Call)
 
-	programs *programs // what may be executed after the first; set by Start
-	broken   []string  // walls that shall fail, for the tests of missing walls
-	wait     bool      // build the jail without its program: Prepare
-	probe    bool      // there is no program: put the walls up and report
+	programs *programs         // what may be executed after the first; set by Start
+	broken   []string          // walls that shall fail, for the tests of missing walls
+	wait     bool              // build the jail without its program: Prepare
+	trace    func(name string) // for tests: hears of every call that is allowed
+	probe    bool              // there is no program: put the walls up and report
 }
 
 // Call is a system call worth a record.

@@ -50,7 +50,7 @@ func Start(ctx context.Context, s Spec) (*Child, error) {
 
 // start makes one attempt.
 func (l *launcher) start(ctx context.Context, s *Spec, o *stage.Order, notify bool) (c *Child, err error) {
-	f, err := l.filter(s.Profile, calls.Options{Notify: notify, Children: s.becomes()})
+	f, err := l.filter(s.Profile, calls.Options{Notify: notify, Children: s.becomes(), Trace: s.trace != nil})
 	if err != nil {
 		return nil, err
 	}

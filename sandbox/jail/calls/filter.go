@@ -64,6 +64,7 @@ const (
 type Options struct {
 	Notify   bool // a notifier is there; without one what should be looked at passes and what should be told is only refused
 	Children bool // more than one program may be executed; see profiles/children.txt
+	Trace    bool // for tests: the notifier hears of every call that is allowed, as one of that name which Traced is set for
 }
 
 // Filter is a compiled profile.
@@ -77,6 +78,8 @@ type Filter struct {
 type Call struct {
 	Name  string
 	Errno uint16 // of the refusal; 0 where it depends on what the call wants
+	// Traced says that the call is allowed and that somebody wants to know who makes it.
+	Traced bool
 }
 
 // Compile makes the filter of a profile for the machine that this runs on.
@@ -93,6 +96,9 @@ func Compile(profile string, o Options) (Filter, error) {
 		return Filter{}, err
 	}
 	f := Filter{Calls: map[int32]Call{}}
+	if o.Trace {
+		trace(rules, numbers, f.Calls)
+	}
 	prog := search(entries(rules, numbers, o.Notify, f.Calls))
 	f.Notifies = len(f.Calls) > 0
 	prog = slices.Concat(head(), prog)
@@ -107,6 +113,32 @@ func Compile(profile string, o Options) (Filter, error) {
 	err = binary.Write(&out, binary.NativeEndian, raw)
 	f.Code = out.Bytes()
 	return f, err
+}
+
+// trace lets the notifier hear of calls that are allowed: of all but those that a stage makes before anybody answers it.
+func trace(rules []rule, numbers map[string]uint32, heard map[int32]Call) {
+	for k, r := range rules {
+		nr, ok := numbers[r.name]
+		if ok && r.action == allow && r.name != "read" && r.name != "write" && r.name != "exit_group" {
+			rules[k].action, rules[k].unless = notify, -1
+			heard[int32(nr)] = Call{Name: r.name, Traced: true}
+		}
+	}
+}
+
+// Allowed lists the calls that a profile lets pass without a look, whatever conditions it has for them.
+func Allowed(profile string) ([]string, error) {
+	rules, err := readProfile(profile, 0)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, r := range rules {
+		if r.action == allow && !slices.Contains(names, r.name) {
+			names = append(names, r.name)
+		}
+	}
+	return names, nil
 }
 
 // override puts the lines of another profile in the place of those for the same calls.
@@ -163,8 +195,8 @@ func entries(rules []rule, numbers map[string]uint32, notifier bool, heard map[i
 			continue
 		}
 		blocks[nr] = append(blocks[nr], r.block(notifier)...)
-		if notifier && (r.action == notify || r.action == refuse) {
-			heard[int32(nr)] = Call{r.name, uint16(r.errno)}
+		if notifier && (r.action == notify || r.action == refuse) && !heard[int32(nr)].Traced {
+			heard[int32(nr)] = Call{Name: r.name, Errno: uint16(r.errno)}
 		}
 	}
 	list := make([]entry, 0, len(blocks))
