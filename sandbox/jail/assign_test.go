@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"casemate/sandbox/jail/cgroup"
 )
 
 // insideAssigned says what it sees, waits for a byte on descriptor 3, and says what it sees then.
@@ -244,6 +246,22 @@ func TestPreparedJailTakesItsProgram(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestPreparedJailDiesWithTheNode: one that waits has no program yet, and ends like one that has.
+func TestPreparedJailDiesWithTheNode(t *testing.T) {
+	node, jail := nodeWithJail(t, "prepared")
+	node.Kill()
+	node.Wait()
+	awaitDeath(jail)
+	if !isRoot() {
+		return // freezing needs a cgroup of one's own
+	}
+	node, jail = nodeWithJail(t, "prepared, frozen")
+	node.Kill()
+	node.Wait()
+	cgroup.Open("/")
+	awaitDeath(jail)
 }
 
 // TestPreparedJailFails: whatever is wrong with the rest of the order ends in an error and in nothing left behind.

@@ -31,12 +31,16 @@ func TestMain(m *testing.M) {
 
 // beNode is a node that starts one jail, says its pid and stays.
 func beNode() int {
-	c, err := Start(context.Background(), probeSpec(&testing.B{}, "wait"))
+	start := Start
+	if strings.Contains(os.Getenv("JAIL_NODE"), "prepared") {
+		start = Prepare
+	}
+	c, err := start(context.Background(), probeSpec(&testing.B{}, "wait"))
 	if err != nil {
 		os.Stderr.WriteString(err.Error() + "\n")
 		return 1
 	}
-	if os.Getenv("JAIL_NODE") == "frozen" {
+	if strings.Contains(os.Getenv("JAIL_NODE"), "frozen") {
 		if err := c.Freeze(); err != nil {
 			os.Stderr.WriteString(err.Error() + "\n")
 			return 1
