@@ -14,6 +14,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -91,7 +92,11 @@ func title(text string) { fmt.Printf("\n\x1b[1m%s\x1b[0m\n", text) }
 // start runs `casemate up` and waits for the line in which it says where it listens.
 func (s *stage) start(ctx context.Context, weak bool) error {
 	title("A node on an embedded store, in a fresh folder")
-	args := []string{"--dir", s.dir, "--json", "up", "--http", "127.0.0.1:0", "--https", "", "--log-level", "warn"}
+	partner, err := s.partner()
+	if err != nil {
+		return err
+	}
+	args := []string{"--dir", s.dir, "--json", "up", "--http", "127.0.0.1:0", "--https", "", "--log-level", "warn", "--resolve", "partner.example:80=" + partner}
 	if weak {
 		args = append(args, "--allow-weak-sandbox")
 	}
@@ -112,6 +117,18 @@ func (s *stage) start(ctx context.Context, weak bool) error {
 	s.base = at.HTTP[0]
 	fmt.Printf("%s, state in %s\n", s.base, s.dir)
 	return ctx.Err()
+}
+
+// partner serves, on loopback, what stands for a host of the outside world. It ends with the process.
+func (s *stage) partner() (addr string, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "a pound of %s is 4.50", strings.TrimPrefix(r.URL.Path, "/"))
+	}))
+	return l.Addr().String(), nil
 }
 
 // run calls the command line; its output is returned and, when it fails, what it said is the error.
@@ -163,6 +180,16 @@ func (s *stage) deploy(ctx context.Context, app string) error {
 			return err
 		}
 		s.keys[role] = strings.TrimSpace(string(secret))
+	}
+	return s.hide(ctx)
+}
+
+// hide keeps a secret for the function that may read it. Its value goes by standard input, never as an argument.
+func (s *stage) hide(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, s.binary, "--dir", s.dir, "secret", "set", "shop/partner")
+	cmd.Stdin = strings.NewReader("correct-horse-battery-24")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("casemate secret set: %w: %s", err, out)
 	}
 	return nil
 }

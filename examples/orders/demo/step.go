@@ -69,6 +69,10 @@ func steps() []step {
 		{what: "a function that loops for ever", method: "GET", path: "/unruly/loop", role: "tester", status: 504, record: failure("Sandbox.Timedout")},
 		{what: "one that allocates for ever", method: "GET", path: "/unruly/memory", role: "tester", status: 502, record: failure("Runtime.OutOfMemory")},
 		{what: "one that dials out", method: "GET", path: "/unruly/dial", role: "tester", status: 200, lacks: []string{"connected"}, record: dialled},
+		{what: "one that starts a shell", method: "GET", path: "/unruly/spawn", role: "tester", status: 200, lacks: []string{"uid="}, record: refusedEffect("exec")},
+		{what: "the host that it may reach", method: "GET", path: "/unruly/call", role: "tester", status: 200, holds: []string{"a pound of tea"}, record: allowedEffect("connect", "partner.example:80")},
+		{what: "the secret that it may read", method: "GET", path: "/unruly/secret", role: "tester", status: 200, holds: []string{`"length":24`}, record: allowedEffect("service", "shop/partner")},
+		{what: "one that it may not", method: "GET", path: "/unruly/steal", role: "tester", status: 200, holds: []string{"AccessDenied"}, record: refusedEffect("service")},
 		{what: "a crash with a stack trace", method: "GET", path: "/unruly/crash", role: "tester", status: 502, lacks: []string{"goroutine", "secret", "main.go"}, record: failure("Runtime.ExitError")},
 		{what: "the node is none the worse", function: "price", method: "GET", path: "/prices/tea", role: "viewer", status: 200},
 	}
@@ -101,7 +105,7 @@ func failure(want string) func(*record) error {
 func dialled(r *record) error {
 	seen := map[string]bool{}
 	for _, e := range r.Effects {
-		if e.Verdict == "allow" {
+		if e.Verdict == "allow" && (e.Kind == "resolve" || e.Kind == "connect") {
 			return fmt.Errorf("%s %s was allowed", e.Kind, e.Target)
 		}
 		seen[e.Kind] = true
@@ -110,6 +114,35 @@ func dialled(r *record) error {
 		return fmt.Errorf("the record lacks an attempt: %+v", r.Effects)
 	}
 	return nil
+}
+
+// refusedEffect holds when something of this kind was tried, refused and recorded, and nothing of it allowed.
+func refusedEffect(kind string) func(*record) error {
+	return func(r *record) error {
+		seen := false
+		for _, e := range r.Effects {
+			if e.Kind == kind && e.Verdict == "allow" {
+				return fmt.Errorf("%s %s was allowed", e.Kind, e.Target)
+			}
+			seen = seen || e.Kind == kind
+		}
+		if !seen && len(r.Weak) == 0 {
+			return fmt.Errorf("the record lacks the attempt: %+v", r.Effects)
+		}
+		return nil
+	}
+}
+
+// allowedEffect holds when the record says that something was reached.
+func allowedEffect(kind, target string) func(*record) error {
+	return func(r *record) error {
+		for _, e := range r.Effects {
+			if e.Kind == kind && e.Verdict == "allow" && strings.Contains(e.Target, target) {
+				return nil
+			}
+		}
+		return fmt.Errorf("the record does not say that %s was reached: %+v", target, r.Effects)
+	}
 }
 
 // play runs the steps and prints their table; it returns how many went wrong.
@@ -201,10 +234,24 @@ func corridor(r *record) string {
 }
 
 func why(r *record) string {
+	refused, reached := 0, ""
+	var first string
 	for _, e := range r.Effects {
-		if e.Verdict != "allow" {
-			return fmt.Sprintf("%d attempts refused: %s %s ...", len(r.Effects), e.Kind, e.Target)
+		switch {
+		case e.Verdict != "allow" && refused == 0:
+			first = e.Kind + " " + e.Target
+			fallthrough
+		case e.Verdict != "allow":
+			refused++
+		case e.Kind == "connect" || e.Kind == "service":
+			reached = e.Kind + " " + e.Target
 		}
+	}
+	if refused > 0 {
+		return fmt.Sprintf("%d refused: %s", refused, first)
+	}
+	if reached != "" {
+		return "it was granted: " + reached
 	}
 	if r.Outcome.Failure != "" {
 		return "failed: " + r.Outcome.Failure

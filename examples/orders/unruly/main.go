@@ -7,7 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +28,9 @@ var outside = []string{"example.com:443", "93.184.216.34:443", "169.254.169.254:
 var deeds = map[string]func(context.Context) (any, error){
 	"behave": func(context.Context) (any, error) { return map[string]string{"message": "as good as gold"}, nil },
 	"loop":   loop, "memory": memory, "dial": dial, "crash": crash, "fail": fail, "spawn": spawn, "peek": peek,
+	"call":   func(ctx context.Context) (any, error) { return get(ctx, "http://partner.example/tea") },
+	"secret": func(ctx context.Context) (any, error) { return read(ctx, "shop/partner") },
+	"steal":  func(ctx context.Context) (any, error) { return read(ctx, "bank/vault") },
 }
 
 func main() { lambda.Start(handle) }
@@ -113,6 +119,37 @@ func fail(context.Context) (any, error) { return nil, errors.New("the warehouse 
 func spawn(ctx context.Context) (any, error) {
 	out, err := exec.CommandContext(ctx, "/bin/sh", "-c", "id").CombinedOutput()
 	return map[string]string{"output": string(out), "error": fmt.Sprint(err)}, nil
+}
+
+// get asks a host, as any program does.
+func get(ctx context.Context, from string, header ...string) (any, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+	if err != nil {
+		return nil, err
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return map[string]any{"error": reason(err)}, nil
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	return map[string]any{"status": resp.StatusCode, "body": string(body)}, err
+}
+
+// read asks for a secret at the address where the AWS Parameters and Secrets Lambda Extension is, and tells how long it is.
+func read(ctx context.Context, name string) (any, error) {
+	got, err := get(ctx, "http://localhost:2773/secretsmanager/get?secretId="+url.QueryEscape(name),
+		"X-Aws-Parameters-Secrets-Token", os.Getenv("AWS_SESSION_TOKEN"))
+	answer, _ := got.(map[string]any)
+	body, _ := answer["body"].(string)
+	var secret struct{ SecretString string }
+	if err != nil || answer["status"] != http.StatusOK || json.Unmarshal([]byte(body), &secret) != nil {
+		return got, err
+	}
+	return map[string]any{"name": name, "length": len(secret.SecretString)}, nil
 }
 
 // peek looks for what belongs to the host, and for its processes.
