@@ -71,6 +71,7 @@ type node struct {
 	quota     *quota.Ledger
 	pool      *sandbox.Pool
 	wasm      *wasm.Pool // the pool closes it
+	code      *code.Cache
 	gate      *gate.Gate
 	http      *front.Server
 	admin     *admin.Server
@@ -205,15 +206,14 @@ func (n *node) line(l casemate.LogLine) {
 func (n *node) openSandbox(ctx context.Context) (err error) {
 	n.openServices()
 	n.runtimes = sandbox.Runtimes(ctx)
-	cache, err := code.Open(n.path("code"), n.store.Blobs(), code.DefaultBounds(), 64)
+	if n.code, err = code.Open(n.path("code"), n.store.Blobs(), code.DefaultBounds(), 64); err != nil {
+		return err
+	}
+	n.wasm, err = wasm.NewPool(wasm.Config{Code: n.code.File, CacheDir: n.path("wasm"), Logs: n.line, AllowWeak: n.cfg.AllowWeak})
 	if err != nil {
 		return err
 	}
-	n.wasm, err = wasm.NewPool(wasm.Config{Code: cache.File, CacheDir: n.path("wasm"), Logs: n.line, AllowWeak: n.cfg.AllowWeak})
-	if err != nil {
-		return err
-	}
-	n.pool, err = sandbox.New(sandbox.Config{Code: cache.Dir, Dir: n.path("runtime"), Interpreters: n.runtimes, Logs: n.line, Wasm: n.wasm,
+	n.pool, err = sandbox.New(sandbox.Config{Code: n.code.Dir, Dir: n.path("runtime"), Interpreters: n.runtimes, Logs: n.line, Wasm: n.wasm,
 		Doors: n.sandboxDoor,
 		Place: n.cfg.Place, AllowWeak: n.cfg.AllowWeak})
 	if err != nil {
@@ -298,22 +298,31 @@ func (n *node) retire(s *catalog.Snapshot) {
 	n.live = live
 }
 
-// prepare compiles the WebAssembly functions in force, so that no caller waits for it. One that cannot be compiled says so
-// when it is called; the others are none the worse.
+// prepare compiles the WebAssembly functions in force and unpacks the others, so that no caller waits for it. One that
+// cannot be says so when it is called; the rest are none the worse.
 func (n *node) prepare(ctx context.Context) {
 	s := n.catalog.Snapshot()
 	for _, name := range s.Apps() {
 		app, _ := s.App(name)
 		for fn, f := range app.Functions {
 			v := f.Number(f.Live)
+			ready := n.wasm.Prepare
 			if v.Runtime.Family() != "wasm" {
-				continue
+				ready = n.unpack
 			}
-			if err := n.wasm.Prepare(ctx, v); err != nil && ctx.Err() == nil {
-				n.cfg.Log.Warn("compiling", "function", fn, "err", err)
+			if err := ready(ctx, v); err != nil && ctx.Err() == nil {
+				n.cfg.Log.Warn("preparing", "function", fn, "err", err)
 			}
 		}
 	}
+}
+
+func (n *node) unpack(ctx context.Context, v *casemate.Version) error {
+	_, release, err := n.code.Dir(ctx, v)
+	if err == nil {
+		release()
+	}
+	return err
 }
 
 // address is what a running node writes into its folder for people and scripts.
