@@ -1,0 +1,208 @@
+package secrets
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait for something that must come: it ends a test that would hang, and asserts no speed.
+const patience = 2 * time.Minute
+
+// heap keeps bytes from several goroutines.
+type heap struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (h *heap) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.text.Write(p)
+}
+
+func (h *heap) bytes() []byte {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return bytes.Clone(h.text.Bytes())
+}
+
+// sink is an OpenTelemetry collector that keeps every byte, unpacked.
+func sink(t *testing.T) (*httptest.Server, *heap) {
+	t.Helper()
+	h := &heap{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var from io.Reader = r.Body
+		if r.Header.Get("Content-Encoding") == "gzip" {
+			z, err := gzip.NewReader(r.Body)
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+			from = z
+		}
+		fmt.Fprintln(h, r.URL, r.Header)
+		_, _ = io.Copy(h, from) // what did not come cannot be searched
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, "{}")
+	}))
+	t.Cleanup(s.Close)
+	return s, h
+}
+
+// node is a running `casemate up`.
+type node struct {
+	t       *testing.T
+	dir     string
+	cmd     *exec.Cmd
+	said    *heap // standard output and error
+	metrics string
+	ended   chan struct{}
+	told    *heap // what the command line printed, but for --reveal
+}
+
+// start starts a node as talkative as it can be.
+func start(t *testing.T, dir string, env []string, flags ...string) *node {
+	t.Helper()
+	args := append([]string{"up", "--json", "--http", "127.0.0.1:0", "--https", "", "--log-level", "debug", "--stop-grace", "5s", "--metrics", "127.0.0.1:0"}, flags...)
+	if shared.weak {
+		args = append(args, "--allow-weak-sandbox")
+	}
+	n := &node{t: t, dir: dir, said: &heap{}, told: &heap{}, ended: make(chan struct{}), cmd: exec.Command(shared.binary, args...)}
+	n.cmd.Env = append(append(os.Environ(), "CASEMATE_DIR="+dir), env...)
+	n.cmd.Stderr = n.said
+	out, err := n.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var at struct{ Metrics string }
+	first := json.NewDecoder(io.TeeReader(out, n.said))
+	err = first.Decode(&at)
+	n.metrics = at.Metrics
+	go func() {
+		_, _ = io.Copy(n.said, out) // ends with the process
+		_ = n.cmd.Wait()
+		close(n.ended)
+	}()
+	t.Cleanup(func() {
+		n.end(syscall.SIGKILL)
+		if t.Failed() {
+			text := n.said.bytes()
+			t.Logf("the node said:\n%s", text[max(0, len(text)-6000):])
+		}
+	})
+	if err != nil {
+		<-n.ended
+		t.Fatalf("the node did not come up: %v\n%s", err, n.said.bytes())
+	}
+	return n
+}
+
+// end ends the node with a signal and waits for it.
+func (n *node) end(sig syscall.Signal) {
+	select {
+	case <-n.ended:
+		return
+	default:
+	}
+	_ = n.cmd.Process.Signal(sig) // it may have ended by itself
+	select {
+	case <-n.ended:
+	case <-time.After(patience):
+		_ = n.cmd.Process.Kill()
+		<-n.ended
+	}
+}
+
+// run runs a verb of the command line and keeps what it prints.
+func (n *node) run(stdin string, args ...string) (string, error) {
+	n.t.Helper()
+	cmd := exec.Command(shared.binary, args...)
+	cmd.Env = append(os.Environ(), "CASEMATE_DIR="+n.dir)
+	cmd.Stdin = strings.NewReader(stdin)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	_, _ = n.told.Write(errs.Bytes()) // a heap takes everything
+	if !slices.Contains(args, "--reveal") {
+		_, _ = n.told.Write(out.Bytes())
+	}
+	if err != nil {
+		err = errors.Join(err, errors.New(errs.String()))
+	}
+	return out.String(), err
+}
+
+// must runs a verb that has to succeed.
+func (n *node) must(stdin string, args ...string) string {
+	n.t.Helper()
+	out, err := n.run(stdin, args...)
+	if err != nil {
+		n.t.Fatalf("casemate %s: %v", strings.Join(args, " "), err)
+	}
+	return out
+}
+
+// processes gives arguments and environment of the node and of everything below it.
+func (n *node) processes() map[string][]byte {
+	n.t.Helper()
+	parent := map[int]int{}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		stat, err := os.ReadFile(filepath.Join("/proc", e.Name(), "stat"))
+		if err != nil {
+			continue // it went
+		}
+		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+		parent[pid], _ = strconv.Atoi(string(fields[1]))
+	}
+	out := map[string][]byte{}
+	for pid := range parent {
+		for up := pid; up > 1; up = parent[up] {
+			if up != n.cmd.Process.Pid {
+				continue
+			}
+			for _, file := range []string{"cmdline", "environ"} {
+				if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file)); err == nil {
+					out[fmt.Sprintf("%s of process %d", file, pid)] = text
+				}
+			}
+			break
+		}
+	}
+	return out
+}
+
+// dialer leads to a node's admin socket.
+func dialer(path string) *http.Transport {
+	return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", path)
+	}}
+}
