@@ -1,8 +1,15 @@
 package wasm
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"testing"
 
+	"pgregory.net/rapid"
+
+	"casemate/internal/casetest/modules"
+	"casemate/sandbox/wasm/module"
 	"casemate/sandbox/wasm/wire"
 )
 
@@ -24,5 +31,22 @@ func TestObjectNames(t *testing.T) {
 	}
 	if err := s.take((&wire.Object{Name: "a/b", Data: []byte("x")}).Frame()[wire.LengthSize+1:]); err == nil {
 		t.Error("an object came twice")
+	}
+}
+
+// TestPreparedRevision: prepared modules are kept, so that nodes must not take over those that were prepared otherwise.
+func TestPreparedRevision(t *testing.T) {
+	h := sha256.New()
+	drawn := rapid.Custom(modules.Draw)
+	for i := range 40 {
+		p, err := module.Prepare(drawn.Example(i).Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(h, "%x %q %q %q\n", p.Code, p.Globals, p.Fuel, p.Rewind)
+	}
+	const revision, want = "1", "f00a0f52c6431a4b7effa688433c4017c60f6c35038cff6a19bb6ec738d8206a"
+	if got := hex.EncodeToString(h.Sum(nil)); got != want || preparedRevision != revision {
+		t.Errorf("modules are prepared in another way: raise preparedRevision, and say so here with %s (which alone changes when others are drawn)", got)
 	}
 }

@@ -3,8 +3,12 @@ package worker
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -27,14 +31,16 @@ type guest struct {
 	config  wazero.ModuleConfig
 	info    module.Info
 	globals []string // exports
-	begins  bool     // it has a start function, which runs whenever an instance is made
-	setup   *wire.Setup
-	arena   *arena
-	in      input
-	out     *output
-	log     *logger
-	host    host
-	stack   [2]uint64
+
+	prepared *module.Prepared // in the compile step alone
+	begins   bool             // it has a start function, which runs whenever an instance is made
+	setup    *wire.Setup
+	arena    *arena
+	in       input
+	out      *output
+	log      *logger
+	host     host
+	stack    [2]uint64
 
 	state
 }
@@ -48,7 +54,7 @@ func compile(code []byte, s *wire.Setup, cache wazero.CompilationCache, log *log
 	if info.MinPages > s.Pages {
 		return nil, fmt.Errorf("the module starts with %d pages of memory and its limit is %d", info.MinPages, s.Pages)
 	}
-	prepared, err := module.Prepare(code)
+	prepared, err := prepare(code, s)
 	if err != nil {
 		return nil, err
 	}
@@ -75,8 +81,38 @@ func compile(code []byte, s *wire.Setup, cache wazero.CompilationCache, log *log
 	if g.code, err = g.runtime.CompileModule(g.ctx, prepared.Code); err != nil {
 		return nil, fmt.Errorf("compiling the module: %w", err)
 	}
+	if s.Compile {
+		g.prepared = &prepared
+	}
 	g.config = g.moduleConfig(s.Env)
 	return g, nil
+}
+
+// Where a prepared module stands beside its compiled code: preparing one of Go's takes as long as loading what was compiled.
+const (
+	preparedCode  = "prepared/code"
+	preparedFacts = "prepared/facts" // a module.Prepared without its code, as JSON
+)
+
+// prepare prepares a module, or finds it prepared.
+func prepare(code []byte, s *wire.Setup) (p module.Prepared, err error) {
+	if s.Compile {
+		return module.Prepare(code)
+	}
+	facts, err := os.ReadFile(filepath.Join(s.Cache, preparedFacts))
+	if errors.Is(err, fs.ErrNotExist) {
+		return module.Prepare(code)
+	}
+	if err == nil {
+		err = json.Unmarshal(facts, &p)
+	}
+	if err == nil {
+		p.Code, err = os.ReadFile(filepath.Join(s.Cache, preparedCode))
+	}
+	if err != nil {
+		return p, fmt.Errorf("reading the prepared module: %w", err)
+	}
+	return p, nil
 }
 
 // hasStart looks for a section of that kind in a module that was inspected

@@ -5,6 +5,7 @@ package worker
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -184,13 +185,23 @@ func (w *worker) yield() {
 	_, _ = w.conn.Write(back)
 }
 
-// compileOnly sends the compiled code to the node, file by file, and ends. No guest code runs in this process.
+// compileOnly sends the prepared module and its compiled code to the node, file by file, and ends. No guest code runs in this process.
 func (w *worker) compileOnly(code []byte, s *wire.Setup) error {
 	cache, err := wazero.NewCompilationCacheWithDir(s.Cache)
 	if err != nil {
 		return fmt.Errorf("making room for compiled code: %w", err)
 	}
-	if _, err = compile(code, s, cache, w.log); err != nil {
+	g, err := compile(code, s, cache, w.log)
+	if err != nil {
+		return err
+	}
+	facts := *g.prepared
+	facts.Code = nil
+	text, err := json.Marshal(facts)
+	if err != nil {
+		return fmt.Errorf("keeping the prepared module: %w", err)
+	}
+	if err = errors.Join(w.send(preparedCode, g.prepared.Code), w.send(preparedFacts, text)); err != nil {
 		return err
 	}
 	root, err := os.OpenRoot(s.Cache)
@@ -219,6 +230,10 @@ func (w *worker) sendFile(root *os.Root, name string) error {
 	if err != nil {
 		return err
 	}
+	return w.send(name, data)
+}
+
+func (w *worker) send(name string, data []byte) error {
 	for piece := range chunks(data, wire.ObjectChunk) {
 		if _, err := w.conn.Write((&wire.Object{Name: name, Data: piece}).Frame()); err != nil {
 			return err
