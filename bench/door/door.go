@@ -1,0 +1,218 @@
+// Package door measures what the way out of a sandbox costs: the same client and server, directly over loopback, and from
+// inside a jail through a door. The server is a process of its own either way; the door runs in this one, as in a node.
+package door
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"casemate"
+	"casemate/egress"
+	"casemate/sandbox/jail"
+)
+
+// Row is one measured quantity. Ratios compare parts of one repetition, in the order floor, door, door, floor.
+type Row struct {
+	What    string  `json:"what"`
+	Unit    string  `json:"unit"`
+	Floor   float64 `json:"floor"` // medians over the repetitions
+	Door    float64 `json:"door"`
+	Ratio   float64 `json:"ratio"`
+	Min     float64 `json:"ratio_min"`
+	Max     float64 `json:"ratio_max"`
+	Control float64 `json:"control"` // the floor against itself in the same run
+	Noisy   bool    `json:"noisy"`   // the control is outside 0.85..1.18: Ratio says nothing
+}
+
+// parts are the quantities: the client's mode, how often, and on which of the server's two ports.
+var parts = []struct {
+	what, unit, mode string
+	n, port          int
+}{
+	{"HTTP request, kept alive", "ms", "http", 1000, 1},
+	{"connection and one byte", "ms", "connect", 300, 0},
+	{"one byte to and fro", "ms", "rtt", 2000, 0},
+	{"download", "MiB/s", "down", 400, 0},
+}
+
+// host is what the door's policy grants.
+const host = "server.example.test"
+
+// stand is the two ends and the way between them.
+type stand struct {
+	peer  string // program
+	ports [2]string
+	out   *egress.Egress
+	weak  bool
+}
+
+// Measure runs reps repetitions of about three seconds each. It needs a Go toolchain. weak goes on although walls of the
+// jail are missing.
+func Measure(ctx context.Context, reps int, weak bool) (rows []Row, err error) {
+	dir, err := os.MkdirTemp("", "casemate-door-")
+	if err != nil {
+		return nil, fmt.Errorf("making a folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	s := &stand{peer: filepath.Join(dir, "peer"), weak: weak}
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", s.peer, "casemate/bench/door/peer")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("building the peer: %w: %s", err, text)
+	}
+	stop, err := s.serve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	for _, p := range parts {
+		var runs [][4]float64
+		for range reps {
+			var r [4]float64
+			for k, f := range [4]func(context.Context, string, int, int) (float64, error){s.direct, s.behind, s.behind, s.direct} {
+				if r[k], err = f(ctx, p.mode, p.port, p.n); err != nil {
+					return nil, fmt.Errorf("%s: %w", p.what, err)
+				}
+			}
+			runs = append(runs, r)
+		}
+		rows = append(rows, row(p.what, p.unit, runs))
+	}
+	return rows, nil
+}
+
+// serve starts the server and the way out to it.
+func (s *stand) serve(ctx context.Context) (stop func() error, err error) {
+	cmd := exec.CommandContext(ctx, s.peer, "serve")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting the server: %w", err)
+	}
+	end := func() error {
+		_ = cmd.Process.Kill() // fails only when it is gone
+		_ = cmd.Wait()         // it was killed
+		if s.out != nil {
+			return s.out.Close()
+		}
+		return nil
+	}
+	if _, err := fmt.Fscan(out, &s.ports[0], &s.ports[1]); err != nil {
+		return nil, errors.Join(fmt.Errorf("hearing the server's ports: %w", err), end())
+	}
+	pinned := map[string]netip.AddrPort{}
+	for _, p := range s.ports {
+		pinned[host+":"+p] = netip.MustParseAddrPort("127.0.0.1:" + p)
+	}
+	if s.out, err = egress.New(egress.Config{Pinned: pinned}); err != nil {
+		return nil, errors.Join(err, end())
+	}
+	return end, nil
+}
+
+// direct runs the client beside the server.
+func (s *stand) direct(ctx context.Context, mode string, port, n int) (float64, error) {
+	text, err := exec.CommandContext(ctx, s.peer, mode, "127.0.0.1", s.ports[port], strconv.Itoa(n)).Output()
+	if err != nil {
+		return 0, fmt.Errorf("the client: %w", err)
+	}
+	return strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
+}
+
+// behind runs it in a jail, behind a door.
+func (s *stand) behind(ctx context.Context, mode string, port, n int) (float64, error) {
+	number, err := strconv.ParseUint(s.ports[port], 10, 16)
+	if err != nil {
+		return 0, err
+	}
+	d, err := s.out.Door(egress.Opening{Version: &casemate.Version{Function: "bench", Limits: casemate.Limits{Traffic: 1 << 40}}, Record: func(casemate.Effect) {},
+		Grants: []egress.Grant{{Port: uint16(number)}},
+		Decide: func(name string, p uint16) casemate.Decision {
+			return casemate.Decision{Verdict: map[bool]casemate.Verdict{true: casemate.Allowed}[name == host && p == uint16(number)]}
+		}})
+	if err != nil {
+		return 0, err
+	}
+	defer d.Close()
+	d.Begin(&casemate.Launch{})
+	r, w, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	way := d.Doorway()
+	child, err := jail.Start(ctx, jail.Spec{Argv: []string{"/peer", mode, host, s.ports[port], strconv.Itoa(n)}, Profile: "provided", Etc: way.Etc, Listen: way.Listen, OnConnect: d.OnConnect,
+		Mounts: []jail.Mount{{Source: s.peer, Target: "/peer", Exec: true}}, Limits: jail.Limits{MemoryBytes: 256 << 20}, Stdout: w, Stderr: os.Stderr, AllowWeak: s.weak})
+	_ = w.Close() // the jail has its own
+	if err != nil {
+		return 0, err
+	}
+	defer child.Close()
+	if err := serve(child, d, way.Listen); err != nil {
+		return 0, err
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return 0, err
+	}
+	if exit, err := child.Wait(); err != nil || exit.Code != 0 {
+		return 0, fmt.Errorf("the client in the jail ended with %+v, %w", exit, err)
+	}
+	return strconv.ParseFloat(string(bytes.TrimSpace(text)), 64)
+}
+
+// serve hands the sockets of the jail to the door.
+func serve(child *jail.Child, d *egress.Door, listen []string) error {
+	for i, text := range listen {
+		if strings.HasPrefix(text, "udp ") {
+			c, err := child.PacketConn(i)
+			if err != nil {
+				return err
+			}
+			d.Serve(i, nil, c)
+			continue
+		}
+		l, err := child.Listener(i)
+		if err != nil {
+			return err
+		}
+		d.Serve(i, l, nil)
+	}
+	return nil
+}
+
+func row(what, unit string, runs [][4]float64) Row {
+	var floors, doors, ratios, controls []float64
+	for _, r := range runs {
+		floors = append(floors, (r[0]+r[3])/2)
+		doors = append(doors, (r[1]+r[2])/2)
+		ratios = append(ratios, (r[1]+r[2])/(r[0]+r[3]))
+		controls = append(controls, r[3]/r[0])
+	}
+	c := median(controls)
+	return Row{What: what, Unit: unit, Floor: median(floors), Door: median(doors), Ratio: median(ratios), Min: slices.Min(ratios), Max: slices.Max(ratios),
+		Control: c, Noisy: math.IsNaN(c) || c < 0.85 || c > 1.18}
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}
+
+// Line is a row for people.
+func (r Row) Line() string {
+	return fmt.Sprintf("%-28s %8.3f %8.3f %-6s ratio %.2f (%.2f..%.2f) control %.2f", r.What, r.Floor, r.Door, r.Unit, r.Ratio, r.Min, r.Max, r.Control)
+}
