@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -21,6 +20,21 @@ func deeds(res *casemate.Result, kinds string) string {
 		}
 	}
 	return b.String()
+}
+
+// allowed allows programs of this machine as they are.
+func allowed(t *testing.T, paths ...string) []casemate.Child {
+	t.Helper()
+	var list []casemate.Child
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			missing(t, path)
+		}
+		sum := sha256.Sum256(content)
+		list = append(list, casemate.Child{Path: path, SHA256: hex.EncodeToString(sum[:])})
+	}
+	return list
 }
 
 const deedsFunction = `
@@ -50,22 +64,13 @@ func TestRecordSaysWhatARunDid(t *testing.T) {
 func TestChildrenAreAllowedByDigest(t *testing.T) {
 	b := newBench(t)
 	v := b.node("index.handler", deedsFunction)
-	real, err := filepath.EvalSymlinks("/usr/bin/env")
-	if err != nil {
-		t.Skip(err)
-	}
-	content, err := os.ReadFile(real)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(content)
-	v.Children = []casemate.Child{{Path: "/usr/bin/env", SHA256: hex.EncodeToString(sum[:])}}
+	v.Children = allowed(t, "/usr/bin/env")
 	if got := deeds(b.want(v, `{}`, `0`), "exec"); got != "exec /usr/bin/env allow; " {
 		t.Errorf("programs: %s", got)
 	}
 	changed := *v
 	changed.Children = []casemate.Child{{Path: "/usr/bin/env", SHA256: strings.Repeat("0", 64)}}
-	_, err = b.pool.Run(t.Context(), &casemate.Launch{Version: &changed, RequestID: casemate.NewID(), Payload: []byte(`{}`)})
+	_, err := b.pool.Run(t.Context(), &casemate.Launch{Version: &changed, RequestID: casemate.NewID(), Payload: []byte(`{}`)})
 	if casemate.CodeOf(err) != casemate.Conflict || !strings.Contains(err.Error(), "/usr/bin/env") {
 		t.Errorf("a changed program: %v", err)
 	}

@@ -90,7 +90,7 @@ func TestTimeoutEndsTheWholeProcessTree(t *testing.T) {
 	v := b.node("index.handler", `const { spawn } = require('child_process'); exports.handler = async () => {
 		spawn('/bin/sleep', ['31536017'], { detached: true, stdio: 'ignore' }).on('spawn', () => console.log('child is there')); await null;
 		await new Promise((r) => setTimeout(r, 100)); for (;;); }`)
-	v.Limits.Timeout = time.Second
+	v.Limits.Timeout, v.Children = time.Second, allowed(t, "/bin/sleep")
 	_, res := b.fails(v, `{}`, casemate.FailureTimeout)
 	if !strings.Contains(string(res.Tail), "child is there") {
 		t.Errorf("log %s", res.Tail)
@@ -269,7 +269,7 @@ func TestItem27ShellBootstrap(t *testing.T) {
 		missing(t, "curl")
 	}
 	b := newBench(t)
-	b.want(b.function("provided.al2023", "x", map[string]string{"bootstrap": `#!/bin/sh
+	v := b.function("provided.al2023", "x", map[string]string{"bootstrap": `#!/bin/sh
 set -e
 api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation"
 while :; do
@@ -277,7 +277,9 @@ while :; do
 	id=$(sed -n 's/^[Ll]ambda-[Rr]untime-[Aa]ws-[Rr]equest-[Ii]d: *//p' /tmp/head | tr -d '\r')
 	curl -sS -o /dev/null -d "got $event in $PWD" "$api/$id/response"
 done
-`}), `{"a":1}`, `got {"a":1} in /var/task`)
+`})
+	v.Children = allowed(t, "/usr/bin/curl", "/usr/bin/sed", "/usr/bin/tr")
+	b.want(v, `{"a":1}`, `got {"a":1} in /var/task`)
 }
 
 func TestNoEntrypoint(t *testing.T) {
