@@ -18,7 +18,7 @@ import (
 
 // A waiting sandbox holds no code, no secret, no grant and no name: it is made for a class of versions and handed out
 // once. One kind has an interpreter that runs and stands in a read; the other is a jail without a program. Both are
-// frozen until they are taken.
+// stopped until they are taken.
 
 // class is what a waiting sandbox has to know before it is started. The zero class is the empty jail, which serves
 // every version.
@@ -123,15 +123,16 @@ func (p *Pool) lateAssignment(n *need) jail.Assignment {
 func (p *Pool) assign(ctx context.Context, i *instance, n *need, a jail.Assignment) *instance {
 	i.used, _ = i.child.Usage() // without it the start of the interpreter is on this run's bill
 	p.own(i, n)
-	if err := i.child.Assign(ctx, a); err != nil {
+	err := i.process.Signal(syscall.SIGCONT)
+	if err == nil {
+		err = i.child.Assign(ctx, a)
+	}
+	if err != nil {
 		p.disown(i)
 		p.retire(i)
 		return nil
 	}
-	i.mu.Lock()
-	i.frozen = i.frozen && i.orders != nil // an empty jail goes on by itself when it has its program
-	i.mu.Unlock()
-	err := i.open()
+	err = i.open()
 	if i.orders == nil && err == nil {
 		err = i.serve(0)
 	}
@@ -147,9 +148,6 @@ func (p *Pool) assign(ctx context.Context, i *instance, n *need, a jail.Assignme
 // tell lets an interpreter go on as a function, with its environment.
 func (i *instance) tell(ctx context.Context, env []string) error {
 	defer i.orders.Close()
-	if err := i.thaw(); err != nil {
-		return err
-	}
 	stop := context.AfterFunc(ctx, func() { i.orders.SetWriteDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if _, err := i.orders.Write([]byte(strings.Join(env, "\x00"))); err != nil {
@@ -166,9 +164,11 @@ func (p *Pool) boot(ctx context.Context, c class) (*instance, error) {
 		i.destroy()
 		return nil, err
 	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.frozen = i.child.Freeze() == nil
+	// Stopped and not frozen: what is stopped dies at once when the node is killed, and goes on in microseconds.
+	if err := i.process.Signal(syscall.SIGSTOP); err != nil {
+		i.destroy()
+		return nil, fmt.Errorf("stopping a sandbox that waits: %w", err)
+	}
 	return i, nil
 }
 

@@ -65,7 +65,7 @@ func Prepare(ctx context.Context, s Spec) (*Child, error) {
 	return Start(ctx, s)
 }
 
-// Assign hands the jail out. After an error the jail is of no use any more: the caller closes it.
+// Assign hands the jail out. A prepared one must not be frozen, or it never answers. After an error the jail is of no use any more: the caller closes it.
 func (c *Child) Assign(ctx context.Context, a Assignment) error {
 	p := c.pending
 	if p == nil {
@@ -135,9 +135,6 @@ func (c *Child) complete(ctx context.Context, p *pending, rest *stage.Order) err
 	}
 	if _, err := p.control.Write(data); err != nil {
 		return fmt.Errorf("telling the stage: %w", err)
-	}
-	if err := c.Thaw(); err != nil {
-		return err
 	}
 	out, err := converse(ctx, c, p.control)
 	if err != nil {

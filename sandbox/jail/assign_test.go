@@ -13,8 +13,6 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"casemate/sandbox/jail/cgroup"
 )
 
 // insideAssigned says what it sees, waits for a byte on descriptor 3, and says what it sees then.
@@ -228,6 +226,9 @@ func TestPreparedJailTakesItsProgram(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		if err := c.Thaw(); err != nil {
+			t.Fatal(err)
+		}
 		a := assignment(code(t))
 		a.Argv, a.Env, a.Dir = []string{"/bin/probe", "assigned", "at once"}, []string{"ITS=own"}, "/var/task"
 		served := make(chan map[string]string, 1)
@@ -250,18 +251,12 @@ func TestPreparedJailTakesItsProgram(t *testing.T) {
 
 // TestPreparedJailDiesWithTheNode: one that waits has no program yet, and ends like one that has.
 func TestPreparedJailDiesWithTheNode(t *testing.T) {
-	node, jail := nodeWithJail(t, "prepared")
-	node.Kill()
-	node.Wait()
-	awaitDeath(jail)
-	if !isRoot() {
-		return // freezing needs a cgroup of one's own
+	for _, state := range []string{"prepared", "prepared, stopped", "running, stopped"} {
+		node, jail := nodeWithJail(t, state)
+		node.Kill()
+		node.Wait()
+		awaitDeath(jail)
 	}
-	node, jail = nodeWithJail(t, "prepared, frozen")
-	node.Kill()
-	node.Wait()
-	cgroup.Open("/")
-	awaitDeath(jail)
 }
 
 // TestPreparedJailFails: whatever is wrong with the rest of the order ends in an error and in nothing left behind.

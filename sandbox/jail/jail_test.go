@@ -46,6 +46,12 @@ func beNode() int {
 			return 1
 		}
 	}
+	if strings.Contains(os.Getenv("JAIL_NODE"), "stopped") {
+		if err := c.process.Signal(syscall.SIGSTOP); err != nil {
+			os.Stderr.WriteString(err.Error() + "\n")
+			return 1
+		}
+	}
 	os.Stdout.WriteString(itoa(c.Pid()) + "\n")
 	c.Wait()
 	return 1
