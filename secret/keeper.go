@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"casemate"
@@ -21,15 +22,9 @@ const round = time.Hour
 
 func (r *Room) own() string { return filepath.Join(r.cfg.Dir, ownFile) }
 
-// openMasters reads the key-encryption keys that were given, or the node's own.
+// openMasters takes the key-encryption keys that were given, or the node's own.
 func (r *Room) openMasters(ctx context.Context) error {
-	for _, handle := range r.cfg.Keys {
-		m, err := kek.Read(handle)
-		if err != nil {
-			return err
-		}
-		r.masters = append(r.masters, m)
-	}
+	r.masters = slices.Clone(r.cfg.Keys)
 	m, err := kek.ReadOwn(r.own())
 	switch {
 	case err == nil:

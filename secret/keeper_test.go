@@ -121,7 +121,7 @@ func TestMasterMovesOutOfTheFolder(t *testing.T) {
 	if _, err := kek.Generate(other); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), Config{Store: s, Dir: dir, Keys: []string{"file:" + other}, Clock: time.Now}); err == nil || !strings.Contains(err.Error(), name) {
+	if _, err := Open(t.Context(), Config{Store: s, Dir: dir, Keys: given(t, "file:"+other), Clock: time.Now}); err == nil || !strings.Contains(err.Error(), name) {
 		t.Fatalf("with another key: %v", err)
 	}
 	r = open(t, s, dir, "file:"+other, "file:"+path) // the first wraps from now on

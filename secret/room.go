@@ -22,8 +22,8 @@ import (
 // Config says where the room keeps its things. Store, Dir and Clock are needed.
 type Config struct {
 	Store store.Store
-	Dir   string   // where the node makes a key-encryption key when no handle gives one
-	Keys  []string // handles of key-encryption keys: the first wraps, the others only open what they wrapped before
+	Dir   string     // where the node makes a key-encryption key when no handle gives one
+	Keys  []*kek.Key // key-encryption keys: the first wraps, the others only open what they wrapped before
 	Clock func() time.Time
 	Log   *slog.Logger
 }

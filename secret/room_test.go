@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"casemate"
+	"casemate/secret/kek"
 	"casemate/secret/plain"
 	"casemate/store"
 )
@@ -44,12 +45,25 @@ func newClock() *clock { return &clock{at: time.Date(2026, 7, 1, 12, 0, 0, 0, ti
 
 func open(t testing.TB, s store.Store, dir string, keys ...string) *Room {
 	t.Helper()
-	r, err := Open(t.Context(), Config{Store: s, Dir: dir, Keys: keys, Clock: newClock().now})
+	r, err := Open(t.Context(), Config{Store: s, Dir: dir, Keys: given(t, keys...), Clock: newClock().now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.Close() })
 	return r
+}
+
+// given reads keys as the command line does.
+func given(t testing.TB, handles ...string) (keys []*kek.Key) {
+	t.Helper()
+	for _, h := range handles {
+		k, err := kek.Read(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, k)
+	}
+	return keys
 }
 
 func id(name string) ID { return ID{Account: account, Kind: KindSecret, Name: name} }

@@ -31,6 +31,7 @@ import (
 	"casemate/sandbox/jail"
 	"casemate/sandbox/wasm"
 	"casemate/secret"
+	"casemate/secret/kek"
 	"casemate/shield"
 	"casemate/store"
 	"casemate/telemetry"
@@ -53,7 +54,7 @@ type nodeConfig struct {
 	Concurrency int
 	Resolve     map[string]netip.AddrPort // "name:port" to where it is, for functions' connections: --resolve
 	StopGrace   time.Duration             // what runs longer, when the node is told to stop, is ended
-	SecretKeys  []string                  // handles of key-encryption keys; none: the node's own
+	SecretKeys  []*kek.Key                // key-encryption keys; none: the node's own
 	Telemetry   telemetry.Config
 	Log         *slog.Logger
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"casemate"
@@ -18,6 +19,24 @@ import (
 
 // stale is how old a value, a key or a last use may grow before posture has a word on it.
 const stale = 365 * 24 * time.Hour
+
+// secretKeys reads the key-encryption keys that were given. It comes before anything else of a node: no child that is
+// started later inherits the variable or the descriptor that held one. From here on no core file is written, for it would
+// hold what the process knows.
+func secretKeys(handles []string) (keys []*kek.Key, err error) {
+	none := syscall.Rlimit{Cur: 1, Max: 1} // 1, not 0: the value that also keeps the host's core_pattern program from being run (core(5))
+	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &none); err != nil {
+		return nil, fmt.Errorf("forbidding core files: %w", err)
+	}
+	for _, handle := range handles {
+		k, err := kek.Read(handle)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
+}
 
 func (n *node) openSecrets(ctx context.Context) (err error) {
 	n.secrets, err = secret.Open(ctx, secret.Config{Store: n.store, Dir: n.path("secret"), Keys: n.cfg.SecretKeys, Clock: time.Now, Log: n.cfg.Log})

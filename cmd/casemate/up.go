@@ -88,7 +88,10 @@ func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
 		return bad("dir", err.Error(), "name a folder")
 	}
 	cfg := nodeConfig{Dir: dir, HTTP: f.http, HTTPS: f.https, Admin: f.admin, Cert: f.cert, Key: f.key, Domain: f.domain,
-		Place: casemate.Place{Region: f.region, Account: f.account}, AllowWeak: f.weak, Concurrency: f.concurrency, StopGrace: f.grace, SecretKeys: f.secretKeys}
+		Place: casemate.Place{Region: f.region, Account: f.account}, AllowWeak: f.weak, Concurrency: f.concurrency, StopGrace: f.grace}
+	if cfg.SecretKeys, err = secretKeys(f.secretKeys); err != nil {
+		return nodeConfig{}, err
+	}
 	if f.grace < 0 {
 		return bad("stop-grace", "must not be negative", "20s; 0 ends running functions at once")
 	}

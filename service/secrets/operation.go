@@ -125,12 +125,8 @@ func decode[In any](body []byte) (*In, error) {
 		return in, nil
 	case errors.As(err, &wrong):
 		return nil, failure(casemate.Invalid, "SerializationException", "the member "+wrong.Field+" has another type")
-	case strings.HasPrefix(err.Error(), "json: unknown field "):
-		name, uerr := strconv.Unquote(strings.TrimPrefix(err.Error(), "json: unknown field "))
-		if uerr != nil || len(name) > 64 {
-			name = "of this name"
-		}
-		return nil, parameter("the member " + name + " is not supported here")
+	case strings.HasPrefix(err.Error(), "json: unknown field "): // its name is the caller's own text: bodies are not recorded
+		return nil, parameter("the request has a member that is not known here")
 	}
 	return nil, failure(casemate.Invalid, "SerializationException", "the request is not the JSON object that was expected")
 }

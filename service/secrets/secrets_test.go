@@ -194,7 +194,7 @@ func TestRefusalsQuoteNoValue(t *testing.T) {
 		{"CreateSecret", `{"Name":"c","SecretBinary":"canary!"}`, "SerializationException", ""},
 		{"CreateSecret", `{"Name":"c","SecretString":"canary"`, "SerializationException", ""},
 		{"CreateSecret", `{"Name":"c","SecretString":"canary"} canary`, "SerializationException", ""},
-		{"CreateSecret", `{"Name":"c","SecretStrin":"canary"}`, "InvalidParameterException: the member SecretStrin is not supported", ""},
+		{"CreateSecret", `{"Name":"c","canary":"canary"}`, "InvalidParameterException: the request has a member that is not known", ""},
 		{"CreateSecret", `{"Name":"c","ClientRequestToken":"short","SecretString":"canary"}`, "InvalidParameterException", ""},
 		{"CreateSecret", `{"Name":"c","KmsKeyId":"alias/mine","SecretString":"canary"}`, "InvalidParameterException: KmsKeyId is not supported", ""},
 		{"CreateSecret", `{"Name":"c","AddReplicaRegions":[{"Region":"eu-west-1"}]}`, "InvalidParameterException: AddReplicaRegions is not supported", ""},

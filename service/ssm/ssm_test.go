@@ -256,7 +256,7 @@ func TestRefusalsQuoteNoValue(t *testing.T) {
 		{"PutParameter", `{"Name":"a","Value":"canary","Type":"String","Policies":"[]"}`, "InvalidPolicyTypeException", ""},
 		{"PutParameter", `{"Name":"a","Value":"canary","Type":"String","DataType":"aws:ec2:image"}`, "ValidationException", ""},
 		{"PutParameter", `{"Name":"a","Value":"canary","Type":"String","AllowedPattern":"("}`, "InvalidAllowedPatternException", ""},
-		{"PutParameter", `{"Name":"a","Value":"canary","Type":"String","Secret":1}`, "ValidationException: the member Secret is not supported", ""},
+		{"PutParameter", `{"Name":"a","Value":"canary","Type":"String","canary":1}`, "ValidationException: the request has a member that is not known", ""},
 		{"PutParameter", `{"Name":"a","Value":7,"Type":"String"}`, "SerializationException", ""},
 		{"GetParameter", `{"Name":"a:b:c"}`, "ValidationException", ""},
 		{"GetParameter", `canary`, "SerializationException", ""},

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -226,7 +227,7 @@ func (w *world) malformed() {
 	client := &http.Client{Transport: dialer(filepath.Join(w.dir, "casemate.sock"))}
 	for _, ask := range []struct{ operation, body string }{
 		{"secretsmanager.CreateSecret", `{"Name":"m","SecretString":` + string(value)}, {"secretsmanager.CreateSecret", `{"Name":"m","SecretString":[` + string(value) + `]}`},
-		{"secretsmanager.CreateSecret", `{"Name":"m","Secret":` + string(value) + `}`}, {"secretsmanager.CreateSecret", `{"Name":"m","SecretBinary":` + string(value) + `}`},
+		{"secretsmanager.CreateSecret", `{"Name":"m","Secret":` + string(value) + `}`}, {"secretsmanager.CreateSecret", `{"Name":"m",` + string(value) + `:1}`}, {"secretsmanager.CreateSecret", `{"Name":"m","SecretBinary":` + string(value) + `}`},
 		{"secretsmanager.CreateSecret", `{"Name":"m","ClientRequestToken":"short","SecretString":` + string(value) + `}`}, {"secretsmanager.PutSecretValue", `{"SecretId":"none","SecretString":` + string(value) + `}`},
 		{"secretsmanager.PutSecretValue", `{"SecretId":"app/text","SecretString":` + string(value) + `,"VersionStages":[]}`}, {"secretsmanager.PutSecretValue", string(value)},
 		{"ssm.PutParameter", `{"Name":"m","Value":` + string(value) + `,"Type":"String","AllowedPattern":"x"}`}, {"ssm.PutParameter", `{"Name":"m","Value":` + string(value) + `}`},
@@ -287,6 +288,9 @@ func TestCanariesAreNowhere(t *testing.T) {
 		w.must("", verb...)
 	}
 	w.nowhere()
+	if limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", w.cmd.Process.Pid)); err != nil || !regexp.MustCompile(`Max core file size +[01] +[01] `).Match(limits) {
+		t.Errorf("the node may leave a core file: %s %v", limits, err)
+	}
 	w.end(syscall.SIGQUIT) // the runtime prints every stack, arguments included
 	if !strings.Contains(string(w.said.bytes()), "goroutine ") {
 		t.Error("the node died without its stacks: the dump was not searched")
