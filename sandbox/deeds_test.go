@@ -75,3 +75,11 @@ func TestChildrenAreAllowedByDigest(t *testing.T) {
 		t.Errorf("a changed program: %v", err)
 	}
 }
+
+// TestNodeCountsProcessors: libraries size their pools by os.cpus(), however they import it.
+func TestNodeCountsProcessors(t *testing.T) {
+	b := newBench(t)
+	b.want(b.function("nodejs20.x", "index.handler", map[string]string{"index.mjs": `import os, { cpus } from 'node:os'
+export const handler = async () => [cpus().length === os.availableParallelism(), os.cpus()[0].times.idle]`}), `{}`, `[true,0]`)
+	b.want(b.node("index.handler", `const os = require('os'); exports.handler = async () => os.cpus().length === os.availableParallelism()`), `{}`, `true`)
+}

@@ -5,6 +5,17 @@ const { document, forLog, RuntimeError } = require('./errors.js');
 const log = require('./console.js');
 const streaming = require('./stream.js');
 const { load } = require('./load.js');
+const os = require('os');
+
+// Node reads the machine's /proc/stat for os.cpus(), which a sandbox does not show. Programs ask how long the list is, to
+// know how much to do at once: they get what they may use, and no news of the machine.
+const cpus = os.cpus;
+os.cpus = () => {
+  const list = cpus();
+  if (list.length > 0 || !os.availableParallelism) return list;
+  const idle = { user: 0, nice: 0, sys: 0, idle: 0, irq: 0 };
+  return Array.from({ length: os.availableParallelism() }, () => ({ model: 'unknown', speed: 0, times: { ...idle } }));
+};
 
 const client = new Client(process.env.AWS_LAMBDA_RUNTIME_API);
 let handler;
