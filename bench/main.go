@@ -67,7 +67,7 @@ func main() {
 	flag.IntVar(&o.conns, "conns", 16, "connections")
 	flag.BoolVar(&o.weak, "allow-weak-sandbox", false, "measure although walls are missing")
 	flag.StringVar(&out, "json", "", "write the report here as well")
-	flag.StringVar(&only, "only", "", "only these: P1,P2,P5,P6,P7")
+	flag.StringVar(&only, "only", "", "only these: P1,P2,P5,P6,P7,P12,door")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -82,7 +82,7 @@ func run(ctx context.Context, o options, only, out string) error {
 	for _, m := range []struct {
 		id      string
 		measure func(context.Context, options) ([]Line, error)
-	}{{"P1", measureCorridor}, {"P2", measureGuest}, {"P5", measureWarm}, {"P6", measureCold}, {"P7", measureIntake}} {
+	}{{"P1", measureCorridor}, {"P2", measureGuest}, {"P5", measureWarm}, {"P6", measureCold}, {"P7", measureIntake}, {"P12", measureWalls}, {"door", measureDoor}} {
 		if only != "" && !strings.Contains(","+only+",", ","+m.id+",") {
 			continue
 		}
@@ -105,7 +105,7 @@ func run(ctx context.Context, o options, only, out string) error {
 }
 
 func print(w io.Writer, r *Report) {
-	fmt.Fprintf(w, "\n%-4s %-44s %9s  %-15s %-24s %s\n", "ID", "WHAT", "FIGURE", "MIN..MAX", "BAR", "DETAIL")
+	fmt.Fprintf(w, "\n%-4s %-78s %9s  %-15s %-24s %s\n", "ID", "WHAT", "FIGURE", "MIN..MAX", "BAR", "DETAIL")
 	for _, l := range r.Lines {
 		verdict := "reached"
 		switch {
@@ -116,7 +116,7 @@ func print(w io.Writer, r *Report) {
 		case !l.Reached:
 			verdict = "NOT REACHED"
 		}
-		fmt.Fprintf(w, "%-4s %-44s %9.2f  %-15s %-24s %s\n", l.ID, l.What, l.Figure, fmt.Sprintf("%.2f..%.2f", l.Min, l.Max), l.Bar+" "+verdict, l.Detail+fmt.Sprintf(" [control %.2f]", l.Control))
+		fmt.Fprintf(w, "%-4s %-78s %9.2f  %-15s %-24s %s\n", l.ID, l.What, l.Figure, fmt.Sprintf("%.2f..%.2f", l.Min, l.Max), l.Bar+" "+verdict, l.Detail+fmt.Sprintf(" [control %.2f]", l.Control))
 	}
 	fmt.Fprintf(w, "\n%d CPUs, %s, %d repetitions; ratios against a floor of the same run, CPU of whole process trees\n", r.CPUs, r.Go, r.Reps)
 }
