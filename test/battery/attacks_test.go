@@ -26,6 +26,7 @@ type attack struct {
 	// attempt, the kernel just refuses it or there is nothing to find; the run itself is in the record all the same.
 	seen string
 
+	known   string // why it may work behind the walls all the same; it stands in THREATS.md, and is in the record
 	groups  bool   // it is a control group that sees it: a rootless node has none, and bounds by other means
 	archive []file // it comes with the code of an app of its own
 
@@ -168,6 +169,10 @@ func table() []attack {
 		// Programs.
 		plain("exec program", "children", "exec /bin/echo"),
 		plain("exec shell", "children", "exec /bin/sh"),
+		{name: "exec race", walls: "children, Landlock", function: "parent", order: map[string]string{"times": "1000"}, seen: "exec /usr/bin/",
+			known: "a path can change after it was looked at, and Landlock has to let the dynamic linker run"},
+		{name: "linker on program", walls: "children", function: "parent", seen: "exec /usr/bin/ld.so"},
+		{name: "script of program", walls: "children", function: "parent", order: map[string]string{"program": "/usr/bin/true"}, seen: "exec /tmp/"},
 		plain("exec from /tmp", "children", "exec /tmp/"),
 		plain("exec memfd", "children", "exec "),
 		plain("exec by ld.so", "children", "exec /lib"),

@@ -129,15 +129,17 @@ functions:
   unruly: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, tmp: 8MB, rate: 100000/s burst 100000}
   second: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, tmp: 8MB, rate: 100000/s burst 100000}
   outgoing: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, tmp: 8MB, grants: [GRANTS]}
+  parent: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, tmp: 8MB, children: [/usr/bin/true]}
   neighbour: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, tmp: 8MB, isolation: warm, rate: 100000/s burst 100000}
 routes:
+  POST /parent: {function: parent, auth: [key]}
   POST /outgoing: {function: outgoing, auth: [key]}
   POST /unruly: {function: unruly, auth: [key], rate: 100000/s burst 100000}
   POST /second: {function: second, auth: [key], rate: 100000/s burst 100000}
   POST /neighbour: {function: neighbour, auth: [key], rate: 100000/s burst 100000}
 roles:
   caller:
-    grants: [call POST /unruly, call POST /second, call POST /outgoing, call POST /neighbour]
+    grants: [call POST /unruly, call POST /second, call POST /outgoing, call POST /parent, call POST /neighbour]
 `
 
 // furnished starts a node of a build with the app on it.

@@ -26,6 +26,10 @@ func programs() map[string]func(*api, order) answer {
 		"set-uid program":   setUID,
 		"exec with environ": func(*api, order) answer { return runs("/usr/bin/env") },
 		"stress":            stress,
+		"exec race":         execRace,
+		"run":               func(_ *api, o order) answer { return runs(o["program"]) },
+		"linker on program": func(*api, order) answer { return runs("/usr/bin/ld.so", "/bin/echo", "ran") },
+		"script of program": script,
 		"script in code":    func(*api, order) answer { return runs("/var/task/bootstrap", "say") },
 	}
 }
@@ -64,6 +68,20 @@ func stress(_ *api, o order) answer {
 	cmd.Dir = "/tmp"
 	out, err := cmd.CombinedOutput()
 	return answer{Detail: fmt.Sprintf("%s\n%v", out[max(0, len(out)-500):], err)}
+}
+
+// script names an allowed program as its interpreter: what runs is a file that was just written.
+func script(_ *api, o order) answer {
+	dir, err := os.MkdirTemp("/tmp", "battery")
+	if err != nil {
+		return failed(err)
+	}
+	defer os.RemoveAll(dir)
+	name := filepath.Join(dir, "script")
+	if err := os.WriteFile(name, []byte("#!"+o["program"]+"\n"), 0o755); err != nil {
+		return failed(err)
+	}
+	return runs(name)
 }
 
 // copied puts this program somewhere else.
