@@ -37,7 +37,7 @@ var Rooms = []Room{
 	{Path: "sandbox", Tier: 1, Ceiling: 2400, May: []string{"lambda", "sandbox/api", "sandbox/wasm"}, Never: forSandbox},
 	{Path: "sandbox/api", Tier: 1, Ceiling: 900, Only: []string{"", "lambda", "internal/walls"}, May: []string{"lambda"}},
 	{Path: "sandbox/wasm", Tier: 1, Ceiling: 1500, May: []string{"lambda"}, Never: forSandbox},
-	{Path: "sandbox/wasm/worker", Tier: 0, Ceiling: 1000, Only: []string{"sandbox/wasm/module", "sandbox/wasm/wire"}, May: []string{"sandbox/wasm/module", "sandbox/wasm/wire"}},
+	{Path: "sandbox/wasm/worker", Tier: 0, Ceiling: 1500, Only: []string{"sandbox/wasm/module", "sandbox/wasm/wire"}, May: []string{"sandbox/wasm/module", "sandbox/wasm/wire"}},
 	{Path: "sandbox/wasm/wire", Tier: 0, Ceiling: 400, Pure: true, Only: []string{}},
 	{Path: "sandbox/wasm/module", Tier: 0, Ceiling: 1400, Pure: true, Only: []string{""}},
 	{Path: "egress/service", Tier: 1, Ceiling: 700, Only: []string{""}},
