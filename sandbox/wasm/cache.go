@@ -265,7 +265,8 @@ func (p *Pool) startWorker(ctx context.Context, f *function) (*link, error) {
 func (p *Pool) loadWorker(ctx context.Context, v *casemate.Version, path, dir string) (*link, error) {
 	limits := limitsOf(v)
 	s := &wire.Setup{Pages: pagesOf(limits), Request: uint32(limits.Request), Response: uint32(limits.Response),
-		LogBytes: uint32(p.cfg.LogBytes), Keep: keeps(v), Timeout: int64(limits.Timeout), Begin: int64(limits.InitTimeout / 2)}
+		LogBytes: uint32(p.cfg.LogBytes), Keep: keeps(v), Strict: v.Isolation == casemate.IsolationTenant,
+		Timeout: int64(limits.Timeout), Begin: int64(limits.InitTimeout / 2)}
 	s.Snapshot = min(s.Pages, snapshotPages)
 	for k, value := range v.Env {
 		s.Env = append(s.Env, k+"="+value)

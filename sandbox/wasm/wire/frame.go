@@ -113,6 +113,7 @@ func (f *Reader) fill(n int) error {
 type Setup struct {
 	Compile  bool   // compile, send the compiled code back, exit
 	Keep     bool   // one instance serves event after event and is not rewound in between
+	Strict   bool   // it is replaced when it answers with an error, too
 	Module   string // path of the module as the worker sees it
 	Cache    string // directory of compiled code as the worker sees it
 	Pages    uint32 // most linear memory, in pages of 64 KiB
@@ -133,7 +134,7 @@ func (s *Setup) setupNumbers() [5]*uint32 {
 // Frame is the whole frame.
 func (s *Setup) Frame() []byte {
 	b := make([]byte, LengthSize, 256)
-	b = append(b, byte(KindSetup), flag(s.Compile)|flag(s.Keep)<<1)
+	b = append(b, byte(KindSetup), flag(s.Compile)|flag(s.Keep)<<1|flag(s.Strict)<<2)
 	for _, n := range s.setupNumbers() {
 		b = binary.LittleEndian.AppendUint32(b, *n)
 	}
@@ -151,10 +152,10 @@ func (s *Setup) Frame() []byte {
 func ParseSetup(body []byte) (*Setup, error) {
 	s := &Setup{}
 	numbers := s.setupNumbers()
-	if len(body) < 1+4*len(numbers)+4+2*8 || body[0] > 3 {
+	if len(body) < 1+4*len(numbers)+4+2*8 || body[0] > 7 {
 		return nil, fmt.Errorf("%w: setup", ErrFrame)
 	}
-	s.Compile, s.Keep = body[0]&1 != 0, body[0]&2 != 0
+	s.Compile, s.Keep, s.Strict = body[0]&1 != 0, body[0]&2 != 0, body[0]&4 != 0
 	body = body[1:]
 	for _, p := range numbers {
 		*p = binary.LittleEndian.Uint32(body)

@@ -15,7 +15,7 @@ func TestFramesComeBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringN(0, 40, 200)
 		s := &Setup{Compile: rapid.Bool().Draw(t, "compile"), Module: text.Draw(t, "module"), Cache: text.Draw(t, "cache"),
-			Keep: rapid.Bool().Draw(t, "keep"), Pages: rapid.Uint32().Draw(t, "pages"), Response: 7, Snapshot: 9,
+			Keep: rapid.Bool().Draw(t, "keep"), Strict: rapid.Bool().Draw(t, "strict"), Pages: rapid.Uint32().Draw(t, "pages"), Response: 7, Snapshot: 9,
 			Begin: rapid.Int64Min(0).Draw(t, "begin"), Timeout: 11, Env: rapid.SliceOfN(text, 0, 5).Draw(t, "env")}
 		e := &Event{Seq: rapid.Uint64().Draw(t, "seq"), Deadline: rapid.Int64().Draw(t, "deadline"), Pages: 3,
 			Payload: rapid.SliceOfN(rapid.Byte(), 0, 100_000).Draw(t, "payload")}

@@ -187,7 +187,7 @@ func (g *guest) run(e *wire.Event) (wire.Answer, error) {
 	}
 	g.classify(&a, err)
 	a.Fuel = g.host.used()
-	if err = g.leave(in, err); err != nil && a.Status == wire.StatusOK {
+	if err = g.leave(in, a.Status == wire.StatusFailed, err); err != nil && a.Status == wire.StatusOK {
 		a.Status, a.Detail = wire.StatusTrap, "closing the instance failed"
 	}
 	return a, nil

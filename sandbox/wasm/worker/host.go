@@ -31,6 +31,9 @@ var (
 	errFuel = errors.New("the module has no fuel")
 )
 
+// mustUnwind ends the run that called a host function: the engine recovers it, and has no other way.
+func mustUnwind(cause error) { panic(cause) }
+
 // host is what guests call: WASI, and the refill of fuel. It notes what they did to the state that no snapshot holds.
 type host struct {
 	start   time.Time
@@ -51,7 +54,7 @@ func (h *host) instantiate(ctx context.Context, r wazero.Runtime) error {
 	wasi := r.NewHostModuleBuilder(module.WASI)
 	wasi_snapshot_preview1.NewFunctionExporter().ExportFunctions(wasi)
 	wasi.NewFunctionBuilder().WithGoFunction(api.GoFunc(func(_ context.Context, stack []uint64) {
-		panic(sys.NewExitError(uint32(stack[0]))) // the engine recovers it: the way for a host function to end a run
+		mustUnwind(sys.NewExitError(uint32(stack[0])))
 	}), []api.ValueType{api.ValueTypeI32}, nil).Export("proc_exit")
 	if _, err := wasi.Instantiate(ctx); err != nil {
 		return err
@@ -125,7 +128,7 @@ func (h *host) refill(m api.Module) {
 	if h.fuel == nil { // it is still being made
 		fuel, ok := m.ExportedGlobal(h.name).(api.MutableGlobal)
 		if !ok {
-			panic(errFuel) // recovered by the engine
+			mustUnwind(errFuel)
 		}
 		h.fuel = fuel
 	}
@@ -139,7 +142,7 @@ func (h *host) refill(m api.Module) {
 func (h *host) check() {
 	now := time.Now()
 	if !now.Before(h.stop) {
-		panic(errLate) // recovered by the engine
+		mustUnwind(errLate)
 	}
 	if h.yield != nil && now.Sub(h.began) >= patience {
 		h.yield()

@@ -399,3 +399,19 @@ func TestKept(t *testing.T) {
 		t.Errorf("after a failure it finds %d", a.Payload[0])
 	}
 }
+
+// TestKeptInStrictness: an error document ends an instance only where nothing odd may carry over.
+func TestKeptInStrictness(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		g, _, done := newGuest(t, guests.Reactor(true), setup(func(s *wire.Setup) { s.Keep, s.Strict = true, strict }))
+		defer done()
+		before := g.now
+		if a := serve(t, g, []byte("x")); a.Status != wire.StatusFailed {
+			t.Fatalf("%+v", a)
+		}
+		reset(t, g)
+		if (g.now == before) == strict {
+			t.Errorf("strict %v: the instance stayed: %v", strict, g.now == before)
+		}
+	}
+}

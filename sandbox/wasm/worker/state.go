@@ -185,10 +185,11 @@ func (g *guest) giveUp(why string) error {
 	return g.arena.reset()
 }
 
-// leave says what an event that ended with err has left of its instance.
-func (g *guest) leave(in *instance, err error) error {
+// leave says what an event that ended with err, or with an error document, has left of its instance.
+func (g *guest) leave(in *instance, failed bool, err error) error {
 	var exit *sys.ExitError
-	switch exited := errors.As(err, &exit); g.mode {
+	exited := errors.As(err, &exit)
+	switch g.mode {
 	case rewound:
 		if g.now == nil { // it was made for this event
 			return in.module.Close(g.ctx)
@@ -199,7 +200,7 @@ func (g *guest) leave(in *instance, err error) error {
 		}
 		return nil
 	case kept:
-		if err != nil || exited {
+		if err != nil || failed && g.setup.Strict {
 			g.now = nil
 			return in.module.Close(g.ctx)
 		}
