@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,8 +25,11 @@ const stale = 365 * 24 * time.Hour
 // started later inherits the variable or the descriptor that held one. From here on no core file is written, for it would
 // hold what the process knows.
 func secretKeys(handles []string) (keys []*kek.Key, err error) {
-	none := syscall.Rlimit{Cur: 1, Max: 1} // 1, not 0: the value that also keeps the host's core_pattern program from being run (core(5))
-	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &none); err != nil {
+	var core syscall.Rlimit
+	err = syscall.Getrlimit(syscall.RLIMIT_CORE, &core)
+	core.Max = min(core.Max, 1) // 1, not 0: the value that also keeps the host's core_pattern program from being run (core(5))
+	core.Cur = core.Max
+	if err := errors.Join(err, syscall.Setrlimit(syscall.RLIMIT_CORE, &core)); err != nil {
 		return nil, fmt.Errorf("forbidding core files: %w", err)
 	}
 	for _, handle := range handles {
