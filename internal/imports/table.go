@@ -19,7 +19,7 @@ type Room struct {
 
 // Rooms is the table. A package that is not in it is a violation.
 var Rooms = []Room{
-	{Path: "cmd/casemate", Tier: 4, Ceiling: 2600},
+	{Path: "cmd/casemate", Tier: 4, Ceiling: 4200},
 	{Path: "front/http", Tier: 3, Ceiling: 1800, Only: []string{"", "lambda"}},
 	{Path: "front/admin", Tier: 3, Ceiling: 900, Only: []string{""}},
 	{Path: "gate", Tier: 2, Ceiling: 1500, Only: []string{""}},
@@ -40,7 +40,7 @@ var Rooms = []Room{
 	{Path: "sandbox/wasm/worker", Tier: 0, Ceiling: 1500, Only: []string{"sandbox/wasm/module", "sandbox/wasm/wire"}, May: []string{"sandbox/wasm/module", "sandbox/wasm/wire"}},
 	{Path: "sandbox/wasm/wire", Tier: 0, Ceiling: 400, Pure: true, Only: []string{}},
 	{Path: "sandbox/wasm/module", Tier: 0, Ceiling: 1400, Pure: true, Only: []string{""}},
-	{Path: "egress/service", Tier: 1, Ceiling: 700, Only: []string{""}},
+	{Path: "egress/service", Tier: 1, Ceiling: 900, Only: []string{""}},
 	{Path: "service/sts", Tier: 1, Ceiling: 60, Pure: true, Only: []string{""}},
 	{Path: "service/lambda", Tier: 1, Ceiling: 200, Pure: true, Only: []string{""}},
 	{Path: "secret", Tier: 1, Ceiling: 1000, Only: []string{"", "store", "secret/kek", "secret/plain"}},
@@ -91,6 +91,7 @@ var Owners = map[string][]string{
 	"github.com/go-jose/":           {"authn"},
 	"go.yaml.in/":                   {"deploy/manifest", "shield"},
 	"github.com/spf13/":             {"cmd/casemate"},
+	"golang.org/x/term":             {"cmd/casemate"},
 	"golang.org/x/mod/":             {"audit", "audit/proof"},
 	"github.com/tink-crypto/":       {"secret", "secret/kek"},
 	"github.com/aws/":               {},
@@ -133,7 +134,7 @@ var impure = []string{"os", "os/exec", "os/user", "os/signal", "net", "net/http"
 const (
 	functionP90  = 40 // lines, at the 90th percentile of a package
 	functionMax  = 80
-	maxImporters = 8 // of any room but root and store
+	maxImporters = 8 // of any room but root, store and the one constant of internal/walls
 	maxMethods   = 4 // of an interface
 )
 
