@@ -165,7 +165,7 @@ func (p *Pool) Full() bool {
 }
 
 // refillPause is what the run that took something gets before its successor is made: it has the processors first.
-const refillPause = 5 * time.Millisecond
+const refillPause = 10 * time.Millisecond
 
 // fill makes what is missing, one after the other.
 func (p *Pool) fill() {

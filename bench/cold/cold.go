@@ -1,8 +1,9 @@
 // Package cold measures promise P6: what a native cold start costs, to the first byte of the answer, over the bare
-// runtime's own start. The floor is the interpreter (or the compiled program) started with nothing around it, which
-// dials a unix socket and writes one line; the subject is a whole run of a fresh sandbox, jail, Runtime API, bootstrap,
-// handler and accounting included. It is measured twice: with nothing prepared, and from the pool of waiting sandboxes,
-// where each start finds the pool full: what fills it again is not part of an answer.
+// runtime's own start. The floor is the interpreter (or a compiled program) started with nothing around it, which dials
+// a unix socket and writes one line; for the compiled function there is a second floor, itself at a Runtime API that does
+// nothing else. The subject is a whole run of a fresh sandbox, jail, Runtime API, bootstrap, handler and accounting
+// included. It is measured twice: with nothing prepared, and from the pool of waiting sandboxes, where each start finds
+// the pool full: what fills it again is not part of an answer.
 package cold
 
 import (
@@ -85,13 +86,13 @@ func (out *Result) measure(ctx context.Context, spares int, found sandbox.Interp
 		return err
 	}
 	defer pool.Close(context.Background())
-	for _, s := range subjects {
+	for _, s := range append(subjects, itself(subjects[len(subjects)-1])) {
 		row, weak, err := measure(ctx, pool, s, found, dir, reps)
 		switch row.Pooled = spares > 0; {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			out.LeftOut = append(out.LeftOut, fmt.Sprintf("%s: %v", s.runtime, err))
+			out.LeftOut = append(out.LeftOut, fmt.Sprintf("%s%s: %v", s.runtime, s.note, err))
 		default:
 			out.Rows = append(out.Rows, row)
 			out.Weak = weak
@@ -132,7 +133,7 @@ func measure(ctx context.Context, pool *sandbox.Pool, s subject, found sandbox.I
 			return Row{}, nil, err
 		}
 	}
-	row, err := repeat(s.runtime, floor, subject, reps)
+	row, err := repeat(string(s.runtime)+s.note, floor, subject, reps)
 	return row, weak, err
 }
 
@@ -151,7 +152,7 @@ func full(ctx context.Context, pool *sandbox.Pool) error {
 }
 
 // repeat takes the repetitions and their medians.
-func repeat(runtime casemate.Runtime, floor, subject func() (cost, error), reps int) (Row, error) {
+func repeat(runtime string, floor, subject func() (cost, error), reps int) (Row, error) {
 	var walls, cpus [][4]float64
 	for range reps {
 		var wall, cpu [4]float64
@@ -163,7 +164,7 @@ func repeat(runtime casemate.Runtime, floor, subject func() (cost, error), reps 
 		}
 		walls, cpus = append(walls, wall), append(cpus, cpu)
 	}
-	return Row{Runtime: string(runtime), Wall: figure(walls), CPU: figure(cpus)}, nil
+	return Row{Runtime: runtime, Wall: figure(walls), CPU: figure(cpus)}, nil
 }
 
 // figure reads repetitions of floor, subject, subject, floor.
