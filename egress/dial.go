@@ -40,9 +40,9 @@ type forbidden struct {
 
 func (f *forbidden) Error() string { return "the name leads to " + f.ip.String() + ", " + f.what }
 
-// connect opens a connection to a host that was granted. may is asked about addresses that are not public. An error is
-// *forbidden when it refused all of them.
-func (d *dialer) connect(ctx context.Context, host string, port uint16, may func(netip.Addr) bool) (net.Conn, error) {
+// connect opens a connection to a host that was granted. why is asked about each address, and says what stands against it;
+// special is what it is when it is not public. An error is *forbidden when something stands against all of them.
+func (d *dialer) connect(ctx context.Context, host string, port uint16, why func(ip netip.Addr, special string) string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	if at, ok := d.pinned[target(host, port)]; ok {
@@ -56,11 +56,11 @@ func (d *dialer) connect(ctx context.Context, host string, port uint16, may func
 	var bad *forbidden
 	for _, ip := range addresses {
 		ip = ip.Unmap()
-		if what := whatIs(ip); what != "" && (ip.Zone() != "" || !may(ip)) {
+		if what := why(ip, whatIs(ip)); what != "" {
 			bad = &forbidden{ip, what}
-			continue
+		} else {
+			good = append(good, ip)
 		}
-		good = append(good, ip)
 	}
 	switch {
 	case len(good) > 0:

@@ -235,6 +235,21 @@ func (d *Door) may(ip netip.Addr, number uint16) bool {
 		d.opening.Decide(ip.String(), number).Verdict == casemate.Allowed
 }
 
+// against says what stands against an address that a granted name leads to: that it is special and in no granted network,
+// or that a statement denies it.
+func (d *Door) against(ip netip.Addr, special string, number uint16) string {
+	if special != "" {
+		if ip.Zone() == "" && d.may(ip, number) {
+			return ""
+		}
+		return special
+	}
+	if decided := d.opening.Decide(ip.String(), number); decided.Verdict != casemate.Allowed && decided.Statement != "" {
+		return "an address that " + decided.Statement + " denies"
+	}
+	return ""
+}
+
 // Begin begins a new run, or with nil ends one: what the last one did is recorded before Begin returns. Between runs
 // nothing leaves. Connections end with the run, except where sandboxes are reused: there they stand still until the next
 // run, and count as its own.

@@ -158,7 +158,7 @@ func (d *Door) dialFetch(ctx context.Context, _, address string) (net.Conn, erro
 		return nil, errors.New("no address: " + address)
 	}
 	to := target(host, number)
-	conn, err := d.egress.dials.connect(ctx, host, number, func(ip netip.Addr) bool { return d.may(ip, number) })
+	conn, err := d.egress.dials.connect(ctx, host, number, func(ip netip.Addr, special string) string { return d.against(ip, special, number) })
 	if err != nil {
 		d.failed(ctx, to, number, err)
 		return nil, err

@@ -131,7 +131,7 @@ func (r *relay) do() {
 		r.reset()
 		return
 	}
-	out, err := d.egress.dials.connect(r.ctx, r.host, r.port, func(ip netip.Addr) bool { return d.may(ip, r.port) })
+	out, err := d.egress.dials.connect(r.ctx, r.host, r.port, func(ip netip.Addr, special string) string { return d.against(ip, special, r.port) })
 	if err != nil {
 		r.reset()
 		d.failed(r.ctx, r.target, r.port, err)

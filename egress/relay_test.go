@@ -130,6 +130,32 @@ func TestRebinding(t *testing.T) {
 	}
 }
 
+// A network that a statement denies is denied to names as well.
+func TestDeniedNetwork(t *testing.T) {
+	var rec recorder
+	e, err := New(Config{Resolver: (&zone{}).point("a.example", "93.184.216.34")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := opening(&rec, "a.example:8")
+	allows := o.Decide
+	o.Decide = func(host string, port uint16) casemate.Decision {
+		if host == "93.184.216.34" {
+			return casemate.Decision{Layer: "identity", Statement: "role f#1"}
+		}
+		return allows(host, port)
+	}
+	d, err := e.Door(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken(t, enter(t, d, "a.example", 8)())
+	d.Close()
+	if got := rec.effects(); !slices.Equal(got, []string{"deny connect a.example:8: the name leads to 93.184.216.34, an address that role f#1 denies [connect 93.184.216.34/32:8]"}) {
+		t.Errorf("recorded %q", got)
+	}
+}
+
 func TestPublicAmongPrivate(t *testing.T) {
 	var rec recorder
 	z := (&zone{}).point("api.example.com", "10.0.0.1 93.184.216.34 2606:2800:220:1::1 fe80::1%eth0 127.0.0.1")
