@@ -109,41 +109,49 @@ func inspect(r io.ReaderAt, size int64, b Bounds) (*zip.Reader, error) {
 	if len(z.File) > b.Entries {
 		return nil, large("entries <= %d", int64(b.Entries))
 	}
+	seen := names{files: map[string]bool{}, folders: map[string]bool{}}
 	var total uint64
-	files, folders := map[string]bool{}, map[string]bool{}
 	for _, f := range z.File {
 		if err := checkEntry(f); err != nil {
 			return nil, err
 		}
-		name, folder := strings.CutSuffix(f.Name, "/")
-		if files[name] || folders[name] && !folder {
-			return nil, refuse(f.Name, "stands twice in the zip")
+		if err := seen.add(f.Name); err != nil {
+			return nil, err
 		}
-		if !folder {
-			files[name] = true
-		} else {
-			folders[name] = true
-		}
-		for p := path.Dir(name); p != "."; p = path.Dir(p) {
-			if files[p] {
-				return nil, refuse(f.Name, "lies below a file")
-			}
-			folders[p] = true
-		}
-		if f.UncompressedSize64 > uint64(b.Total) {
-			return nil, large("unpacked bytes <= %d", b.Total)
-		}
-		if total += f.UncompressedSize64; total > uint64(b.Total) {
+		total += min(f.UncompressedSize64, uint64(b.Total)+1)
+		if total > uint64(b.Total) {
 			return nil, large("unpacked bytes <= %d", b.Total)
 		}
 		if f.UncompressedSize64 > 1<<20 && f.UncompressedSize64/uint64(b.Ratio) > f.CompressedSize64 {
 			return nil, large("unpacked bytes for a packed one <= %d", b.Ratio)
 		}
 	}
-	if len(files) == 0 {
+	if len(seen.files) == 0 {
 		return nil, &casemate.Error{Code: casemate.Invalid, Message: "the code holds no file", Hint: "pack it again"}
 	}
 	return z, nil
+}
+
+// names are those of a zip so far: nothing stands twice, and nothing lies below a file.
+type names struct{ files, folders map[string]bool }
+
+func (n *names) add(entry string) error {
+	name, folder := strings.CutSuffix(entry, "/")
+	if n.files[name] || n.folders[name] && !folder {
+		return refuse(entry, "stands twice in the zip")
+	}
+	if !folder {
+		n.files[name] = true
+	} else {
+		n.folders[name] = true
+	}
+	for p := path.Dir(name); p != "."; p = path.Dir(p) {
+		if n.files[p] {
+			return refuse(entry, "lies below a file")
+		}
+		n.folders[p] = true
+	}
+	return nil
 }
 
 func checkEntry(f *zip.File) error {
