@@ -63,11 +63,12 @@ type Endpoint struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	mu     sync.Mutex
-	launch *casemate.Launch // whose run it is
-	begun  bool             // a run has begun: before that, the function initialises
-	closed bool
-	served sync.WaitGroup
+	mu       sync.Mutex
+	launch   *casemate.Launch // whose run it is
+	begun    bool             // a run has begun: before that, the function initialises
+	closed   bool
+	listener *bounded
+	served   sync.WaitGroup
 }
 
 // New makes the endpoint of a sandbox of v with its key. record takes what the sandbox asked for; it must not block and is
@@ -96,7 +97,7 @@ func (e *Endpoint) Env() map[string]string {
 	}
 }
 
-// Serve takes over the listener and returns at once. One given to a closed endpoint is closed.
+// Serve takes over the listener and returns at once. One given to a closed endpoint, and a second one, is closed.
 func (e *Endpoint) Serve(l net.Listener) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -104,7 +105,13 @@ func (e *Endpoint) Serve(l net.Listener) {
 		_ = l.Close() // never served
 		return
 	}
-	e.served.Go(func() { _ = e.server.Serve(newBounded(l, maxConns)) }) // ends with Close
+	if e.listener != nil {
+		_ = l.Close() // an endpoint has one address
+		return
+	}
+	e.listener = newBounded(l, maxConns)
+	e.server.ConnState = e.listener.state
+	e.served.Go(func() { _ = e.server.Serve(e.listener) }) // ends with Close
 }
 
 // Begin says whose run it is from now on; nil: nobody's, and what is asked is refused until the next. Before the first

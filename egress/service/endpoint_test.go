@@ -408,7 +408,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBounded(l, 1)
+	b := newBounded(l, 2)
 	accepted := make(chan net.Conn)
 	var served sync.WaitGroup
 	served.Go(func() {
@@ -422,32 +422,58 @@ func TestConnectionsAreBounded(t *testing.T) {
 		}
 	})
 	var dialled []net.Conn
-	for range 3 {
+	dial := func() {
 		c, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		dialled = append(dialled, c)
 	}
+	dial()
 	first := <-accepted
-	select {
-	case <-accepted:
-		t.Fatal("two at once")
-	default:
-	}
+	dial()
+	second := <-accepted
+	dial()
 	first.Close()
 	first.Close() // gives one place back, not two
-	second := <-accepted
+	third := <-accepted
+	dial()
 	select {
 	case <-accepted:
-		t.Fatal("two at once")
+		t.Fatal("three at once")
+	default:
+	}
+	b.state(second, http.StateActive)
+	b.state(second, http.StateIdle) // before or after somebody waits for its place
+	fourth := <-accepted
+	if _, err := second.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the idle one is open: %v", err)
+	}
+	b.state(second, http.StateClosed)
+	b.state(third, http.StateIdle)
+	b.state(third, http.StateActive) // not idle any more
+	dial()
+	select {
+	case <-accepted:
+		t.Fatal("three at once")
 	default:
 	}
 	b.Close() // while Accept waits for a place
 	served.Wait()
-	second.Close()
-	for _, c := range dialled {
+	for _, c := range append(dialled, third, fourth) {
 		c.Close()
+	}
+}
+
+// TestClientsThatAreNeverClosedDoNotShutTheEndpoint: a warm function that makes a client for each event.
+func TestClientsThatAreNeverClosedDoNotShutTheEndpoint(t *testing.T) {
+	d := open(t, forbidden)
+	for range 2 * maxConns {
+		d.client = &http.Client{Transport: &http.Transport{}}
+		t.Cleanup(d.client.CloseIdleConnections)
+		if res, _ := d.ask("POST", "/", "kms", map[string]string{"X-Amz-Target": "T.Echo"}, `{"Name":"k"}`); res.StatusCode != 400 {
+			t.Fatal(res.StatusCode)
+		}
 	}
 }
 
