@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -159,6 +160,42 @@ func TestProgramsThatChanged(t *testing.T) {
 		if c, err := Start(context.Background(), s); err == nil {
 			c.Close()
 			t.Errorf("%+v: started", p)
+		}
+	}
+}
+
+// TestPreparedJailHasChildren: what is allowed late is allowed in the same way.
+func TestPreparedJailHasChildren(t *testing.T) {
+	s, allowed := executeSpec(t)
+	for _, children := range [][]Program{nil, {allowed}} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ahead := s
+		ahead.Stdout = w
+		c, err := Prepare(t.Context(), ahead)
+		w.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.Assign(t.Context(), Assignment{Argv: s.Argv, Env: s.Env, Limits: s.Limits, Children: children}); err != nil {
+			t.Fatal(err)
+		}
+		var got map[string]string
+		if err := json.NewDecoder(r).Decode(&got); err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		want := map[string]string{"allowed": "EPERM", "denied": "EPERM", "nothing": "EPERM"}
+		if children != nil {
+			want = map[string]string{"allowed": "ok", "denied": "EACCES", "nothing": "ENOENT", "memory": "EPERM"}
+		}
+		for way, want := range want {
+			if got[way] != want {
+				t.Errorf("%d children: %s: %s, want %s", len(children), way, got[way], want)
+			}
 		}
 	}
 }
