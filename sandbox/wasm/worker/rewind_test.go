@@ -189,9 +189,12 @@ func TestRewoundIsBrandNew(t *testing.T) {
 			reset(t, b)
 		}
 	}
-	rapid.Check(t, check)
-	for range 20 * min(1, len(os.Getenv("CASEMATE_FULL"))) {
-		t.Run("more", func(t *testing.T) { rapid.Check(t, check) })
+	rounds := 3
+	if full() {
+		rounds = 30
+	}
+	for range rounds {
+		rapid.Check(t, check)
 	}
 	t.Logf("%d rewound, %d not; %d events trapped, %d grew", rewindable, given, trapped, grew)
 	if rewindable < 50 || given == 0 || trapped == 0 || grew == 0 {
