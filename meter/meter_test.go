@@ -318,3 +318,21 @@ func BenchmarkCount(b *testing.B) {
 		b.Fatal("records were left out")
 	}
 }
+
+// What runs did outside is counted from their effects; what was refused counts apart.
+func TestOutsideIsCounted(t *testing.T) {
+	r := casemate.Record{Source: casemate.SourceHTTP, Function: "f", Outcome: casemate.Outcome{OK: true, Status: "answered"}, Effects: []casemate.Effect{
+		{Kind: casemate.EffectConnect, Target: "a.example:443", Verdict: casemate.Allowed, Count: 2, In: 10, Out: 3},
+		{Kind: casemate.EffectConnect, Target: "b.example:443", Verdict: casemate.Allowed, Count: 1, In: 1, Out: 1},
+		{Kind: casemate.EffectService, Target: "sts:GetCallerIdentity", Verdict: casemate.Allowed, In: 100},
+		{Kind: casemate.EffectConnect, Target: "c.example:443", Count: 3}, {Kind: casemate.EffectResolve, Target: "d.example"}}}
+	d := delta(&r)
+	if d.Connections != 3 || d.Received != 11 || d.Sent != 4 || d.Blocked != 4 {
+		t.Errorf("%+v", d.Counts)
+	}
+	sum := d.Counts
+	sum.add(&d.Counts)
+	if sum.Connections != 6 || sum.Received != 22 || sum.Sent != 8 || sum.Blocked != 8 {
+		t.Errorf("%+v", sum)
+	}
+}

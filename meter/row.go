@@ -23,6 +23,11 @@ type Counts struct {
 	MBMicros int64         `json:"mb_us"` // configured megabytes times microseconds of wall time
 	In       int64         `json:"in_bytes"`
 	Out      int64         `json:"out_bytes"`
+
+	Connections int64 `json:"connections"`       // to the outside
+	Received    int64 `json:"outside_in_bytes"`  // bytes from there
+	Sent        int64 `json:"outside_out_bytes"` // bytes to there
+	Blocked     int64 `json:"blocked"`           // effects of every kind that were refused
 }
 
 // CPUMillis is the CPU time in milliseconds.
@@ -42,6 +47,24 @@ func (c *Counts) add(o *Counts) {
 	c.MBMicros += o.MBMicros
 	c.In += o.In
 	c.Out += o.Out
+	c.Connections += o.Connections
+	c.Received += o.Received
+	c.Sent += o.Sent
+	c.Blocked += o.Blocked
+}
+
+// outside adds what a run did beyond its sandbox.
+func (c *Counts) outside(effects []casemate.Effect) {
+	for i := range effects {
+		switch e := &effects[i]; {
+		case e.Verdict != casemate.Allowed:
+			c.Blocked += int64(max(e.Count, 1))
+		case e.Kind == casemate.EffectConnect:
+			c.Connections += int64(max(e.Count, 0))
+			c.Received += max(e.In, 0)
+			c.Sent += max(e.Out, 0)
+		}
+	}
 }
 
 // Row is the use of one function by one caller on one day, or a sum of such rows with the fields summed over left empty.
@@ -86,6 +109,7 @@ func delta(r *casemate.Record) Row {
 		d.Cold = 1
 	}
 	d.CPU, d.Wall = max(r.Usage.CPU, 0), max(r.Usage.Wall, 0)
+	d.outside(r.Effects)
 	d.MBMicros = int64(max(r.Usage.MemoryMB, 0)) * d.Wall.Microseconds()
 	return d
 }

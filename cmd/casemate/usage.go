@@ -45,7 +45,7 @@ func (a *app) usageCommand() *cobra.Command {
 	var f meter.Filter
 	var days int
 	var by string
-	c := &cobra.Command{Use: "usage", Short: "Show runs, CPU, memory-time and bytes per function, caller or day", Args: cobra.NoArgs,
+	c := &cobra.Command{Use: "usage", Short: "Show runs, CPU, memory-time, bytes and traffic to the outside per function, caller or day", Args: cobra.NoArgs,
 		Example: "  casemate usage --by caller --days 7\n  casemate usage --function orders --by day --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch by {
@@ -79,11 +79,12 @@ func (a *app) usageCommand() *cobra.Command {
 }
 
 func usageTable(w io.Writer, rows []meter.Row) {
-	t := newTable("DAY", "FUNCTION", "CALLER", "RUNS", "FAILED", "REFUSED", "QUEUED", "COLD", "CPU ms", "GB-s", "IN", "OUT")
+	t := newTable("DAY", "FUNCTION", "CALLER", "RUNS", "FAILED", "REFUSED", "QUEUED", "COLD", "CPU ms", "GB-s", "IN", "OUT", "OUTSIDE", "BLOCKED")
 	for i := range rows {
 		r := &rows[i]
 		t.add(or(r.Day, "-"), or(r.Function, "-"), or(r.Principal, "-"), fmt.Sprint(r.Runs), fmt.Sprint(r.Failures), fmt.Sprint(r.Refusals), fmt.Sprint(r.Queued),
-			fmt.Sprint(r.Cold), fmt.Sprintf("%.1f", r.CPUMillis()), fmt.Sprintf("%.4f", r.GBSeconds()), size(r.In), size(r.Out))
+			fmt.Sprint(r.Cold), fmt.Sprintf("%.1f", r.CPUMillis()), fmt.Sprintf("%.4f", r.GBSeconds()), size(r.In), size(r.Out),
+			fmt.Sprintf("%d, %s in, %s out", r.Connections, size(r.Received), size(r.Sent)), fmt.Sprint(r.Blocked))
 	}
 	t.print(w)
 }
