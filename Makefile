@@ -1,6 +1,6 @@
 # make demo    see it work, on real requests (KEEP=1 leaves the node up)
 # make test    the one test command: build, vet, lint, unit and end-to-end tests with -race
-# make full    slow corpora, fault loops and long fuzzing on top
+# make full    slow corpora, fault loops, the whole battery and long fuzzing on top
 # make battery every attack from inside a sandbox, with walls and without, as a table (needs root)
 # make bench   the figures of SPECIFICATION.md, as ratios against a floor of the same run
 # make help    this list
@@ -35,12 +35,12 @@ test: cc build examples lint ## build, vet, lint, unit and end-to-end tests
 	@./scripts/gotest -timeout 30m ./...
 
 .PHONY: full
-full: cc build examples ## slow corpora, faults and fuzzing
+full: cc stressng build examples ## slow corpora, faults, the battery and fuzzing
 	@CASEMATE_FULL=1 ./scripts/gotest -timeout 45m ./...
 	@./scripts/fuzz 3000x
 
 .PHONY: battery
-battery: ## every attack on a node, with its walls and without, as a table
+battery: stressng ## every attack on a node, with its walls and without, as a table
 	@CASEMATE_FULL=1 go test -count 1 -v -timeout 30m ./test/battery
 
 .PHONY: bench
@@ -54,6 +54,10 @@ lint: ## gofmt, vet, staticcheck, vulnerabilities
 .PHONY: cc
 cc: # the race detector needs a C compiler
 	@./scripts/cc
+
+.PHONY: stressng
+stressng: # stress-ng's stressors, in sandboxes
+	@./scripts/stressng
 
 .PHONY: schema
 schema: ## write the manifest's JSON Schema again from its types

@@ -112,7 +112,7 @@ func attacks() map[string]func(*api, order) answer {
 	all := map[string]func(*api, order) answer{"nothing": func(*api, order) answer { return answer{} }}
 	c := &kept
 	all["plant"], all["look"] = c.plant, c.look
-	for _, set := range []map[string]func(*api, order) answer{resources(), processes(), kernel(), files(), network(), programs(), outward(), credentials()} {
+	for _, set := range []map[string]func(*api, order) answer{resources(), processes(), kernel(), files(), network(), programs(), outward(), credentials(), floods()} {
 		for name, f := range set {
 			all[name] = f
 		}
