@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -26,7 +27,10 @@ type Config struct {
 	Keys  []*kek.Key // key-encryption keys: the first wraps, the others only open what they wrapped before
 	Clock func() time.Time
 	Log   *slog.Logger
+	Most  int // items of one kind in an account; 0: 10,000
 }
+
+func (c *Config) most() int { return cmp.Or(c.Most, maxItems) }
 
 // Room is the secrets of a node, open. It is safe for concurrent use; Close ends its keeper.
 type Room struct {
@@ -45,6 +49,10 @@ type Room struct {
 	work chan struct{} // wakes the keeper; one wake is as good as many
 	done chan struct{}
 }
+
+// maxItems bounds the things of one kind in an account: the store keeps them in memory, and a function that may create
+// secrets must not fill it.
+const maxItems = 10_000
 
 // tries bounds how often a change is repeated that others overtook.
 const tries = 16
@@ -240,21 +248,35 @@ func (r *Room) change(ctx context.Context, id ID, f func(it *Item) error) (*Item
 	if err := f(it); err != nil {
 		return nil, err
 	}
+	if revision == 0 && !it.gone {
+		if err := r.room(ctx, id); err != nil {
+			return nil, err
+		}
+	}
 	if it.gone {
 		err = r.items.Delete(ctx, id.key(), revision)
 	} else {
 		err = r.write(ctx, it, revision)
 	}
-	if err != nil {
+	if c := casemate.CodeOf(err); err != nil && (c == casemate.Conflict || it.gone && c == casemate.NotFound) {
 		r.discard(ctx, it.places(), before)
-		if casemate.CodeOf(err) == casemate.Conflict || it.gone && casemate.CodeOf(err) == casemate.NotFound {
-			return nil, &casemate.Error{Code: casemate.Conflict, Message: "overtaken", Err: errors.Join(errOvertaken, err)}
-		}
+		return nil, &casemate.Error{Code: casemate.Conflict, Message: "overtaken", Err: errors.Join(errOvertaken, err)}
+	}
+	if err != nil { // the item may be there all the same, and needs its values: what is not needed is an orphan
 		return nil, err
 	}
 	r.discard(ctx, before, it.places())
 	it.drafts = nil
 	return it, nil
+}
+
+// room refuses one more item than there may be.
+func (r *Room) room(ctx context.Context, id ID) error {
+	all, err := r.items.List(ctx, id.prefix())
+	if err == nil && len(all) >= r.cfg.most() {
+		err = casemate.Errorf(casemate.Exhausted, "delete what nobody reads: casemate posture", "there are %d %ss, which is the bound", len(all), id.Kind)
+	}
+	return err
 }
 
 // places are where its values lie.

@@ -327,6 +327,24 @@ func TestDeletionHasItsTime(t *testing.T) {
 	}
 }
 
+func TestThereIsABound(t *testing.T) {
+	r, err := Open(t.Context(), Config{Store: store.Memory(time.Now), Dir: t.TempDir(), Clock: time.Now, Most: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	put(t, r, "a", "v1", "x")
+	put(t, r, "b", "v1", "x")
+	put(t, r, "b", "v2", "x") // it is there already
+	add := func(it *Item) error { it.Add(Version{ID: "v"}, plain.Take([]byte("x"))); return nil }
+	if _, err := r.Change(t.Context(), id("c"), add); casemate.CodeOf(err) != casemate.Exhausted {
+		t.Errorf("the third: %v", err)
+	}
+	if _, err := r.Change(t.Context(), ID{account, KindParameter, "c"}, add); err != nil {
+		t.Errorf("of another kind: %v", err)
+	}
+}
+
 func TestOrphansGo(t *testing.T) {
 	s := store.Memory(time.Now)
 	r := open(t, s, t.TempDir())

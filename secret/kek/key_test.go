@@ -2,10 +2,12 @@ package kek
 
 import (
 	"encoding/base64"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"casemate"
@@ -61,6 +63,27 @@ func TestKeysThatAreNotTaken(t *testing.T) {
 		if _, err := Read("file:" + good); err == nil {
 			t.Error("somebody else's file was taken")
 		}
+	}
+}
+
+// TestDescriptorIsReadAndClosed: no child gets what was handed to the node alone.
+func TestDescriptorIsReadAndClosed(t *testing.T) {
+	path := keyPath(t)
+	name, err := Generate(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := syscall.Open(path, syscall.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	handle := fmt.Sprint("fd:", fd)
+	if m, err := Read(handle); err != nil || m.Name != name || m.Handle != handle {
+		t.Fatal(m, err)
+	}
+	var st syscall.Stat_t
+	if err := syscall.Fstat(fd, &st); err != syscall.EBADF {
+		t.Errorf("the descriptor is still open: %v", err)
 	}
 }
 

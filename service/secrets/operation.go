@@ -164,6 +164,8 @@ func spoken(err error) error {
 		e.AWS, e.Message = "DecryptionFailure", "Secrets Manager can't decrypt the protected secret text: "+e.Message
 	case e.Code == casemate.NotFound:
 		return notFound()
+	case e.Code == casemate.Exhausted:
+		e.Code, e.AWS = casemate.Invalid, "LimitExceededException" // trying again does not help
 	case e.Code == casemate.Invalid:
 		e.AWS = "InvalidRequestException"
 	default:

@@ -174,6 +174,8 @@ func spoken(err error) error {
 		e.AWS, e.Message = "InternalServerError", "The parameter can't be decrypted: "+e.Message
 	case e.Code == casemate.NotFound:
 		return notFound()
+	case e.Code == casemate.Exhausted:
+		e.Code, e.AWS = casemate.Invalid, "ParameterLimitExceeded" // trying again does not help
 	case e.Code == casemate.Invalid:
 		e.AWS = "ValidationException"
 	default:
