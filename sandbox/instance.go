@@ -29,6 +29,7 @@ type instance struct {
 	door    Door
 	orders  net.Conn         // to an interpreter that waits; nil when it does not
 	runtime casemate.Runtime // of an interpreter that waits
+	class   string           // of one that waits
 	release func()           // of the code
 
 	served sync.WaitGroup

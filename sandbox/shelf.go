@@ -2,10 +2,12 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"casemate"
+	"casemate/sandbox/jail"
 )
 
 // standing is a version whose sandboxes are kept initialised. All of it is under the pool's lock.
@@ -119,6 +121,18 @@ func (p *Pool) unshelve(c class) *instance {
 		p.retire(i)
 	}
 	return nil
+}
+
+// rejected ends a waiting sandbox that could not be handed out. Where it is a wall that failed it would fail for the next
+// one, too: none is made for a while.
+func (p *Pool) rejected(i *instance, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var wall *jail.WallError
+	if s := p.shelves[i.class]; s != nil && errors.As(err, &wall) {
+		s.retry = p.cfg.Clock().Add(shelfRetry)
+	}
+	p.retire(i)
 }
 
 // lost has a sandbox replaced that ended while it was nobody's.

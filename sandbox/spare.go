@@ -129,7 +129,7 @@ func (p *Pool) assign(ctx context.Context, i *instance, n *need, a jail.Assignme
 	}
 	if err != nil {
 		p.disown(i)
-		p.retire(i)
+		p.rejected(i, err)
 		return nil
 	}
 	err = i.open()
@@ -159,7 +159,7 @@ func (i *instance) tell(ctx context.Context, env []string) error {
 // boot makes a sandbox of a class and returns when it waits.
 func (p *Pool) boot(ctx context.Context, c class) (*instance, error) {
 	i := p.blank()
-	i.runtime = c.runtime
+	i.runtime, i.class = c.runtime, c.key
 	if err := i.boot(ctx, p.waitingSpec(c, i.uid), c.runtime != ""); err != nil {
 		i.destroy()
 		return nil, err
