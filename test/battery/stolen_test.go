@@ -8,8 +8,8 @@ import (
 // thefts are attacks with the credentials of another sandbox.
 func thefts() []attack {
 	return []attack{
-		{name: "stolen credentials", walls: "own key per sandbox", function: "second", order: map[string]string{"attack": "use credentials"}, prepare: stolenFrom("neighbour")},
-		{name: "credentials of an ended sandbox", walls: "key dies with its sandbox", function: "second", order: map[string]string{"attack": "use credentials"}, prepare: stolenFrom("unruly")},
+		{name: "stolen credentials", walls: "own key per sandbox", function: "second", seen: "service sts:GetCallerIdentity", order: map[string]string{"attack": "use credentials"}, prepare: stolenFrom("neighbour"), quick: true},
+		{name: "credentials of an ended sandbox", walls: "key dies with its sandbox", function: "second", seen: "service sts:GetCallerIdentity", order: map[string]string{"attack": "use credentials"}, prepare: stolenFrom("unruly")},
 	}
 }
 
