@@ -2,7 +2,10 @@
 // is a few instructions.
 package guests
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // The few types and instructions that are used
 // (https://webassembly.github.io/spec/core/binary/instructions.html).
@@ -20,7 +23,8 @@ const (
 
 // Func is one function: imported from WASI, or with code.
 type Func struct {
-	Imported string // WASI function, or empty
+	Imported string // function's name, or empty
+	From     string // the module that it comes from; empty: WASI
 	Export   string
 	Params   []byte
 	Results  []byte
@@ -52,7 +56,7 @@ func (g Module) Bytes() []byte {
 		t := append([]byte{0x60}, append(vec(f.Params), vec(f.Results)...)...)
 		types = append(types, t)
 		if f.Imported != "" {
-			imports = append(imports, slices.Concat(name("wasi_snapshot_preview1"), name(f.Imported), []byte{0, byte(i)}))
+			imports = append(imports, slices.Concat(name(cmp.Or(f.From, "wasi_snapshot_preview1")), name(f.Imported), []byte{0, byte(i)}))
 			continue
 		}
 		funcs = append(funcs, []byte{byte(i)})
@@ -270,6 +274,13 @@ func Seeded(reseed bool, result int32) []byte {
 		funcs = append(funcs, Func{Export: "casemate_reseed", Results: []byte{I32}, Code: Code(draw, end)})
 	}
 	return Module{Funcs: funcs, Min: 1}.Bytes()
+}
+
+// Growing has no memory at first, grows by two pages, and exits with 100 and what it had.
+func Growing() []byte {
+	exit := Func{Imported: "proc_exit", Params: []byte{I32}}
+	body := Code(Const(2), opMemGrow, 0, Const(100), opAdd, opCall, 0)
+	return Module{Funcs: []Func{exit, Start(body, 0)}}.Bytes()
 }
 
 // Initialised is Reactor with a body for _initialize.

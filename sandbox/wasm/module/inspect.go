@@ -36,6 +36,11 @@ const (
 	ExportReseed = "casemate_reseed"
 
 	WASI = "wasi_snapshot_preview1"
+
+	// ImportSend and ImportRead are what a module may import from ImportModule: an HTTP exchange with the outside, described
+	// in the comment of package wasm.
+	ImportSend = "http_send"
+	ImportRead = "http_read"
 )
 
 // wasiFunctions are those of WASI preview 1
@@ -54,9 +59,9 @@ var wasiFunctions = [...]string{
 // Info is what a module says about itself.
 type Info struct {
 	Kind     Kind
-	MinPages uint32 // linear memory it starts with, in pages of 64 KiB
-	MaxPages uint32 // its own maximum; 0 when it names none
-	Imports  []string
+	MinPages uint32   // linear memory it starts with, in pages of 64 KiB
+	MaxPages uint32   // its own maximum; 0 when it names none
+	Imports  []string // names of WASI's functions; of Casemate's own, ImportModule and a dot before them
 	Exports  []string
 	Reseed   bool // it exports casemate_reseed
 }
@@ -125,6 +130,9 @@ const (
 	sigHandle signature = "\x02\x7f\x7f\x01\x7e"
 	sigReseed signature = "\x00\x01\x7f"
 )
+
+// hostFunctions are those that a module may import from ImportModule.
+var hostFunctions = map[string]signature{ImportSend: sigHandle, ImportRead: "\x02\x7f\x7f\x01\x7f"}
 
 // inspection gathers what the sections say.
 type inspection struct {

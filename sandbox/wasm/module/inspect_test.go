@@ -37,6 +37,39 @@ func TestInspectReseed(t *testing.T) {
 	}
 }
 
+// TestInspectOwnImports: of Casemate's own functions two may be imported, of their type only.
+func TestInspectOwnImports(t *testing.T) {
+	for name, module := range map[string][]byte{"command": guests.Fetcher(), "reactor": guests.FetchReactor(nil)} {
+		info, err := Inspect(module)
+		if err != nil || !strings.HasSuffix(strings.Join(info.Imports, " "), "casemate.http_send casemate.http_read") {
+			t.Errorf("%s: %+v, %v", name, info, err)
+		}
+		if p, err := Prepare(module); err != nil || p.Rewind != "" {
+			t.Errorf("%s: %+v, %v", name, p.Rewind, err)
+		}
+	}
+	i64 := []byte{guests.I64}
+	for name, f := range map[string]guests.Func{
+		"imports \"refill\"":                     {Imported: ImportRefill},
+		"imports \"http_opens\"":                 {Imported: "http_opens"},
+		"casemate.http_send with the wrong type": {Imported: ImportSend, Params: i64, Results: i64},
+		"casemate.http_read with the wrong type": {Imported: ImportRead, Params: []byte{guests.I32, guests.I32}, Results: i64},
+	} {
+		f.From = ImportModule
+		m := guests.Module{Funcs: []guests.Func{f, guests.Start(nil, 0)}, Min: 1}.Bytes()
+		if _, err := Inspect(m); err == nil || casemate.CodeOf(err) != casemate.Invalid || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := Prepare(m); err == nil {
+			t.Errorf("%s: it was prepared", name)
+		}
+	}
+	global := bytes.Replace(guests.Fetcher(), []byte("http_read\x00"), []byte("http_read\x01"), 1)
+	if _, err := Inspect(global); err == nil {
+		t.Error("a table named http_read was imported")
+	}
+}
+
 func TestInspectRefuses(t *testing.T) {
 	hello := guests.Hello()
 	edit := func(f func(b []byte) []byte) []byte { return f(bytes.Clone(hello)) }

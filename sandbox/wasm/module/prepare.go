@@ -13,13 +13,13 @@ type Prepared struct {
 	Rewind  string   // "" when an instance can be returned to its state after initialisation; else the reason, for people
 }
 
-// ImportModule and ImportRefill name the one function that a prepared module imports besides its own imports, of type
+// ImportModule is the module that Casemate's own functions are imported from.
+const ImportModule = "casemate"
+
+// ImportRefill names the one function that a prepared module imports from there besides its own imports, of type
 // () -> (). Rewritten code calls it when its fuel global has fallen below zero; the host adds more to the global, or ends
 // the run. No module can import it itself: Inspect refuses that.
-const (
-	ImportModule = "casemate"
-	ImportRefill = "refill"
-)
+const ImportRefill = "refill"
 
 // reserved is in front of the names of what is exported in addition; Inspect refuses modules that export such names.
 const (

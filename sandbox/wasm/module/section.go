@@ -137,13 +137,24 @@ func (in *inspection) oneImport(c *cursor) error {
 	if c.bad {
 		return nil
 	}
-	if module != WASI || !slices.Contains(wasiFunctions[:], name) || what != 0 {
-		return refusedf("only functions of "+WASI+" are provided; build for wasip1 without other imports",
+	own, ours := hostFunctions[name]
+	switch {
+	case module == ImportModule && ours && what == 0:
+		name = module + "." + name
+	case module == ImportModule:
+		return refusedf("only "+ImportSend+" and "+ImportRead+" are there to be imported", "the module imports %.100q from %q", name, module)
+	case module != WASI || !slices.Contains(wasiFunctions[:], name) || what != 0:
+		return refusedf("only functions of "+WASI+" are provided, and those of "+ImportModule+" for HTTP; build for wasip1 without other imports",
 			"the module imports %.100q from %.100q", name, module)
 	}
 	index := c.u32()
-	if !c.bad && int64(index) >= int64(len(in.types)) {
+	switch {
+	case c.bad:
+		return nil
+	case int64(index) >= int64(len(in.types)):
 		return fmt.Errorf("import %.100q has no type", name)
+	case module == ImportModule && in.types[index] != own:
+		return refusedf("see the documentation of WebAssembly functions for its parameters and results", "the module imports %s with the wrong type", name)
 	}
 	in.functions = append(in.functions, index)
 	in.imports = append(in.imports, name)
