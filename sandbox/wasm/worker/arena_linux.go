@@ -26,7 +26,7 @@ type arena struct {
 	limit   uint64 // bytes the instance of now may have
 	size    uint64 // bytes it has
 	high    uint64 // bytes that were reachable since the last reset
-	shrink  uint64 // what the next Reallocate gives, whatever it is asked for; 0: nothing of the kind
+	shrinks bool   // the next Reallocate gives the snapshot's size, whatever it is asked for
 	refused bool   // it asked for more than limit
 	snap    *snapshot
 }
@@ -46,8 +46,8 @@ func (a *arena) Allocate(_, _ uint64) experimental.LinearMemory { return a }
 
 // Reallocate gives the first size bytes, or nil beyond the limit, which the guest sees as a memory.grow of -1.
 func (a *arena) Reallocate(size uint64) []byte {
-	if a.shrink > 0 {
-		size, a.shrink = a.shrink, 0
+	if a.shrinks {
+		size, a.shrinks = a.snap.size, false
 	} else if size > a.limit || size > uint64(len(a.base)) {
 		a.refused = true
 		return nil
@@ -91,9 +91,9 @@ func (a *arena) ungrow(m api.Memory) bool {
 	if a.size == a.snap.size {
 		return true
 	}
-	a.shrink = a.snap.size
+	a.shrinks = true
 	_, ok := m.Grow(1)
-	a.shrink = 0
+	a.shrinks = false
 	return ok
 }
 

@@ -418,3 +418,39 @@ func TestKeptInStrictness(t *testing.T) {
 		}
 	}
 }
+
+// TestShellIsReplaced: the engine's own state does not grow for ever.
+func TestShellIsReplaced(t *testing.T) {
+	g, _, done := newGuest(t, guests.Residue(1), setup(nil))
+	defer done()
+	before := g.now
+	serve(t, g, nil)
+	g.fuel = shellFuel
+	reset(t, g)
+	if g.now != before {
+		t.Fatal("replaced too soon")
+	}
+	serve(t, g, nil)
+	reset(t, g)
+	if g.now == before || g.fuel != 0 {
+		t.Fatal("not replaced")
+	}
+	if a := serve(t, g, nil); a.Payload[0] != 7 || a.Payload[8] != 1 {
+		t.Errorf("% x", a.Payload)
+	}
+}
+
+// TestNoMemoryAtFirst: a memory that begins with nothing, grows, and has nothing again.
+func TestNoMemoryAtFirst(t *testing.T) {
+	g, _, done := newGuest(t, guests.Growing(), setup(nil))
+	defer done()
+	if g.mode != rewound {
+		t.Fatal(g.why)
+	}
+	for range 3 {
+		if a := serve(t, g, nil); a.Status != wire.StatusExit || a.Exit != 100 || a.Pages != 2 {
+			t.Fatalf("%+v", a)
+		}
+		reset(t, g)
+	}
+}

@@ -26,6 +26,9 @@ const (
 	// A kept instance serves so many events and lives so long; whichever is sooner. Nothing that callers do stretches it.
 	keptEvents = 10_000
 	keptLife   = time.Hour
+	// shellFuel is what a rewound instance executes before it is made again around its snapshot: the engine's own
+	// bookkeeping grows a little with some instructions (ref.func), where no snapshot reaches.
+	shellFuel = 1 << 30
 	// deepAfter is how long an event must run before its machine stack is taken for grown, and given back.
 	deepAfter = time.Millisecond
 )
@@ -38,6 +41,7 @@ type state struct {
 	lost   bool      // it is not to be used again
 	values []uint64  // of its globals, in the snapshot
 	events int       // that it served
+	fuel   int64     // that it used
 	born   time.Time
 }
 
@@ -81,7 +85,8 @@ func (g *guest) prepare() (log []byte, err error) {
 	}
 	if why == "" {
 		in.stacks(g.info.Exports)
-		g.now, g.lost, g.events, g.born, g.values = in, false, 0, g.host.began, in.values()
+		g.now, g.lost, g.values = in, false, in.values()
+		g.events, g.fuel, g.born = 0, 0, g.host.began
 		g.rewindGlobals()
 		return log, nil
 	}
@@ -195,7 +200,9 @@ func (g *guest) leave(in *instance, failed bool, err error) error {
 			return in.module.Close(g.ctx)
 		}
 		// A trap may stand anywhere in the engine, and a closed stream stays closed: both cost the instance.
-		if g.lost = err != nil && !exited || g.host.closed; !g.lost && time.Since(g.host.began) > deepAfter {
+		g.fuel += g.host.used()
+		g.lost = err != nil && !exited || g.host.closed || g.fuel > shellFuel && !g.begins
+		if !g.lost && time.Since(g.host.began) > deepAfter {
 			in.stacks(g.info.Exports)
 		}
 		return nil
@@ -256,7 +263,7 @@ func (g *guest) rewindGlobals() {
 // would run there, on what it must not see, so that a module with one starts all over.
 func (g *guest) replace() error {
 	err := g.now.module.Close(g.ctx)
-	g.now, g.lost = nil, false
+	g.now, g.lost, g.fuel = nil, false, 0
 	if err != nil {
 		return fmt.Errorf("closing an instance: %w", err)
 	}

@@ -24,6 +24,8 @@ import (
 const (
 	// workerGC lets garbage grow to five times the live heap, which is a few MB: an instance leaves some 10 KB behind.
 	workerGC = 400
+	// largeModule is the size from which it is worth a collection to be rid of what loading it left behind.
+	largeModule = 1 << 20
 	// workerCPUs keeps the Go runtime's threads few: the guest has one, the collector the other.
 	workerCPUs = 2
 )
@@ -50,6 +52,7 @@ type worker struct {
 	log    *logger
 	cpu    int64  // process CPU time up to the last answer
 	told   string // why events get fresh instances, as the node knows it
+	moved  bool   // the event of now was put out of the reader's way
 	wrong  error  // with what came while an event was run
 }
 
@@ -88,6 +91,9 @@ func (w *worker) serve() error {
 	}
 	if _, err = w.conn.Write(log); err != nil {
 		return err
+	}
+	if len(code) > largeModule {
+		debug.FreeOSMemory() // the loading left twice the module's size
 	}
 	w.guest.host.yield = w.yield
 	if err = w.ready(w.guest.why); err != nil {
@@ -129,6 +135,7 @@ func (w *worker) loop() error {
 func (w *worker) answer(e *wire.Event) error {
 	var a wire.Answer
 	w.log.begin()
+	w.moved = false
 	began := time.Now()
 	if e.Deadline <= began.UnixNano() {
 		a = wire.Answer{Seq: e.Seq, Status: wire.StatusLate}
@@ -162,7 +169,9 @@ func (w *worker) answer(e *wire.Event) error {
 // yield gives the events that wait in the socket back to the node, while one is being run: another worker may have time
 // for them.
 func (w *worker) yield() {
-	w.guest.in.data = bytes.Clone(w.guest.in.data) // it lies in the reader's buffer
+	if !w.moved { // it lies in the reader's buffer
+		w.moved, w.guest.in.data = true, bytes.Clone(w.guest.in.data)
+	}
 	if err := unix.SetNonblock(int(w.conn), true); err != nil {
 		return
 	}
