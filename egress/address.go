@@ -56,6 +56,17 @@ func readSpecials(table string) (all []special) {
 	return all
 }
 
+// Special says what a network holds that belongs to a machine and its platform, not to a neighbour: loopback, link-local,
+// metadata. "" for another, and for none.
+func Special(network netip.Prefix) string {
+	for _, s := range specials {
+		if network.IsValid() && s.network.Overlaps(network) && (strings.Contains(s.what, "loopback") || strings.Contains(s.what, "metadata") || strings.Contains(s.what, "link-local")) {
+			return s.what
+		}
+	}
+	return ""
+}
+
 // whatIs says what keeps an address from being public; "" when it is. Only global unicast IPv6 (2000::/3) is.
 func whatIs(ip netip.Addr) string {
 	if ip.Zone() != "" {

@@ -129,6 +129,14 @@ func TestWhatIsPublic(t *testing.T) {
 			t.Errorf("%s: %q", text, what)
 		}
 	}
+	for text, special := range map[string]bool{"127.0.0.0/8": true, "169.254.169.254/32": true, "128.0.0.0/1": true, "fe80::/10": true, "::1/128": true, "10.0.0.0/8": false, "fd00::/8": false, "8.8.8.8/32": false} {
+		if what := Special(netip.MustParsePrefix(text)); special != (what != "") {
+			t.Errorf("%s: %q", text, what)
+		}
+	}
+	if Special(netip.Prefix{}) != "" {
+		t.Error("no network is special")
+	}
 	if whatIs(netip.Addr{}) == "" {
 		t.Error("no address is public")
 	}

@@ -50,7 +50,11 @@ func (n *node) door(v *casemate.Version, record func(casemate.Effect)) (*egress.
 
 // sandboxDoor is door for the pool of native sandboxes.
 func (n *node) sandboxDoor(v *casemate.Version, record func(casemate.Effect)) (sandbox.Door, error) {
-	return n.door(v, record)
+	d, err := n.door(v, record)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // parseResolve reads --resolve, as curl has it: NAME:PORT=ADDRESS:PORT.
@@ -68,8 +72,19 @@ func parseResolve(all []string) (map[string]netip.AddrPort, error) {
 	return pinned, nil
 }
 
-// pinnedPosture tells of names that were pinned by hand.
+// pinnedPosture tells of names that were pinned by hand, and of granted networks that lead to machines themselves.
 func (n *node) pinnedPosture() (fs []finding) {
+	s := n.catalog.Snapshot()
+	for _, name := range s.Apps() {
+		app, _ := s.App(name)
+		for _, role := range slices.Sorted(maps.Keys(app.Roles)) {
+			for _, g := range egress.Grants(app.Roles[role].Statements) {
+				if what := egress.Special(g.Network); what != "" {
+					fs = append(fs, finding{"medium", "weak", fmt.Sprintf("role %s, network %v port %d", role, g.Network, g.Port), "it holds " + what, "grant the narrowest network that is needed"})
+				}
+			}
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(n.cfg.Resolve)) {
 		fs = append(fs, finding{"medium", "weak", "name " + name, "it was pinned to " + n.cfg.Resolve[name].String() + " by hand: it is not resolved, and its address not checked", "casemate up without --resolve"})
 	}
