@@ -174,7 +174,7 @@ def text(u):
 for u in ['https://example.com/','http://example.com/','https://example.com/away','https://evil.example/']: print(text(u))
 c=socket.create_connection(('echo.example.com',7)); c.sendall(b'ping'); print(c.recv(4).decode())`
 	client := filepath.Join(t.TempDir(), "client")
-	build := exec.Command("go", "build", "-o", client, "./testdata/client")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", client, "./testdata/client")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
