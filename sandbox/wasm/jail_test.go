@@ -24,6 +24,17 @@ func TestJailed(t *testing.T) {
 			t.Fatalf("walls %v, weak %v", r.Walls, r.Weak)
 		}
 	}
+	large := b.version("residue", guests.Residue(3))
+	for range 40 { // as many as it takes to learn which pages they use
+		if r := b.run(large, ""); len(r.Payload) != 16 || r.Payload[0] != 7 || r.Payload[8] != 3 {
+			t.Fatalf("% x %s %s", r.Payload, r.Failure, r.Detail)
+		}
+	}
+	for _, v := range []*casemate.Version{echo, large} {
+		if why, known := b.Rewind(v.ID); why != "" || !known {
+			t.Errorf("%s is not rewound behind the walls: %q, %v", v.Function, why, known)
+		}
+	}
 	if r := b.run(b.version("grow", guests.Grow()), ""); r.Failure != casemate.FailureMemory {
 		t.Errorf("grow: %s %s", r.Failure, r.Detail)
 	}
