@@ -6,7 +6,7 @@
 //
 // The walls: own pid, mount, net, ipc, uts and cgroup namespaces (and, without root, an own user namespace); a sealed
 // read-only root holding only what the caller mounted; an own uid; no capability, no way to gain one; an allow-list of
-// system calls; Landlock over the same files; memory, pids and CPU limits by cgroup. A wall that the kernel cannot
+// system calls; Landlock over the same files, and over which of them may be executed; memory, pids and CPU limits by cgroup. A wall that the kernel cannot
 // give is named and refused, never skipped in silence.
 package jail
 
@@ -23,7 +23,8 @@ import (
 // Mount shows one file or directory of the host inside the jail. It is always nosuid and nodev. The zero value of the
 // flags is the stricter one. Under a root node the program runs with an own uid: what it should read must be readable
 // by others (0444, directories 0555), what it should write must belong to Spec.UID. Directories above Source need not
-// be reachable.
+// be reachable. Exec lets files there be mapped as code, as libraries are; which ones may be executed is another question:
+// Spec.Argv, Wrapped and Children.
 type Mount struct {
 	Source, Target string // both absolute; Target is clean and not "/"
 	Writable, Exec bool

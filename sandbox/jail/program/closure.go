@@ -2,7 +2,7 @@ package program
 
 import (
 	"bytes"
-	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -71,7 +71,7 @@ func interpreters(v View, host string) (names []string, behindEnv bool, err erro
 		names, behindEnv = script(v, string(line))
 		return names, behindEnv, nil
 	}
-	if name := elfInterpreter(f); name != "" {
+	if name := elfInterpreter(f, head); name != "" {
 		return []string{name}, false, nil
 	}
 	return nil, false, nil
@@ -102,22 +102,41 @@ func script(v View, line string) (names []string, behindEnv bool) {
 	return names, false
 }
 
-// maxInterpreter is the longest name that the kernel takes (PATH_MAX).
-const maxInterpreter = 4096
+// Where things are in a 64-bit little-endian ELF file (elf(5)): both supported architectures have no other.
+const (
+	elfTable     = 32 // of program headers: where
+	elfEntrySize = 54
+	elfEntries   = 56
+	elfHeader    = 64
+	entryType    = 0
+	entryOffset  = 8
+	entryBytes   = 32
+	elfEntry     = 56 // bytes of a program header
+
+	typeInterpreter = 3    // PT_INTERP
+	maxEntries      = 128  // a linker writes a dozen
+	maxInterpreter  = 4096 // PATH_MAX
+	elfMagic        = "\x7fELF\x02\x01"
+)
 
 // elfInterpreter reads PT_INTERP; "" when there is none, or no ELF file. What it reads here is not trusted: it only adds
 // to what may be executed, and only files of the sandbox can be added.
-func elfInterpreter(f io.ReaderAt) string {
-	e, err := elf.NewFile(f)
-	if err != nil {
+func elfInterpreter(f io.ReaderAt, head []byte) string {
+	le := binary.LittleEndian
+	if len(head) < elfHeader || string(head[:len(elfMagic)]) != elfMagic || le.Uint16(head[elfEntrySize:]) != elfEntry {
 		return ""
 	}
-	for _, p := range e.Progs {
-		if p.Type != elf.PT_INTERP || p.Filesz > maxInterpreter {
+	table := make([]byte, elfEntry*min(int(le.Uint16(head[elfEntries:])), maxEntries))
+	if _, err := f.ReadAt(table, int64(le.Uint64(head[elfTable:]))); err != nil {
+		return ""
+	}
+	for ; len(table) > 0; table = table[elfEntry:] {
+		size := le.Uint64(table[entryBytes:])
+		if le.Uint32(table[entryType:]) != typeInterpreter || size > maxInterpreter {
 			continue
 		}
-		raw := make([]byte, p.Filesz)
-		if _, err := p.ReadAt(raw, 0); err != nil {
+		raw := make([]byte, size)
+		if _, err := f.ReadAt(raw, int64(le.Uint64(table[entryOffset:]))); err != nil {
 			return ""
 		}
 		name, _, _ := strings.Cut(string(raw), "\x00")

@@ -1,7 +1,9 @@
 package program
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"debug/elf"
 	"encoding/hex"
 	"errors"
 	"os"
@@ -75,16 +77,52 @@ func TestClosure(t *testing.T) {
 			t.Errorf("%s: %s, want %s", inside, got, want)
 		}
 	}
+}
+
+// TestInterpreters compares with the standard library's reader.
+func TestInterpreters(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f, err := os.Open(self); err == nil {
-		defer f.Close()
-		if name := elfInterpreter(f); name != "" && !strings.Contains(name, "ld") { // static without the race detector
-			t.Errorf("interpreter %q", name)
+	seen := 0
+	for _, file := range []string{self, "/bin/sh", "/usr/bin/env", "/usr/bin/python3"} {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			continue
 		}
+		e, err := elf.NewFile(bytes.NewReader(content))
+		if err != nil {
+			continue
+		}
+		want := ""
+		for _, p := range e.Progs {
+			if p.Type == elf.PT_INTERP {
+				raw := make([]byte, p.Filesz)
+				p.ReadAt(raw, 0)
+				want = strings.TrimRight(string(raw), "\x00")
+			}
+		}
+		if got := elfInterpreter(bytes.NewReader(content), content[:256]); got != want {
+			t.Errorf("%s: %q, want %q", file, got, want)
+		}
+		seen++
 	}
+	if seen == 0 {
+		t.Error("no program to look at")
+	}
+}
+
+func FuzzInterpreter(f *testing.F) {
+	f.Add([]byte("\x7fELF\x02\x01" + strings.Repeat("\x00", 300)))
+	if content, err := os.ReadFile("/bin/sh"); err == nil {
+		f.Add(content[:min(len(content), 4096)])
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		if name := elfInterpreter(bytes.NewReader(content), content[:min(len(content), 256)]); name != "" && (name[0] != '/' || len(name) > maxInterpreter) {
+			t.Errorf("%q", name)
+		}
+	})
 }
 
 func TestDigests(t *testing.T) {
