@@ -158,6 +158,7 @@ func TestRewoundIsBrandNew(t *testing.T) {
 				t.Fatalf("initialising again: %v", err)
 			}
 			begun := b.host.used()
+			count, counted := independent(t, m, in, payload)
 			same(t, "before", a, b, in)
 			if got, want := elements(a.now.module), elements(in.module); !slices.Equal(got, want) {
 				t.Fatalf("tables %v, brand-new %v", got, want)
@@ -182,6 +183,9 @@ func TestRewoundIsBrandNew(t *testing.T) {
 			if !bytes.Equal(logA.Bytes(), logB.Bytes()) {
 				t.Fatalf("logged %q, brand-new %q", logA, logB)
 			}
+			if counted && got.Fuel != count {
+				t.Fatalf("fuel %d, counted by another engine %d", got.Fuel, count)
+			}
 			if x, y := a.arena.base[:a.arena.size], b.arena.base[:b.arena.size]; !bytes.Equal(x, y) {
 				t.Fatalf("memory of %d and %d bytes after the event", len(x), len(y))
 			}
@@ -200,6 +204,20 @@ func TestRewoundIsBrandNew(t *testing.T) {
 	if rewindable < 50 || given == 0 || trapped == 0 || grew == 0 {
 		t.Error("too little was seen")
 	}
+}
+
+// independent is the fuel of an event as another engine counts it, for one that does not trap.
+func independent(t *rapid.T, m *modules.Module, in *instance, payload []byte) (fuel int64, ok bool) {
+	other, err := m.Instance()
+	if err == nil && in.initialise != nil {
+		_, err = other.Call("_initialize")
+	}
+	if err != nil {
+		t.Fatalf("initialising in another engine: %v", err)
+	}
+	before := other.Fuel
+	_, err = other.Handle(payload)
+	return int64(other.Fuel - before), err == nil
 }
 
 func same(t *rapid.T, when string, a, b *guest, in *instance) {
