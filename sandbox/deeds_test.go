@@ -83,3 +83,28 @@ func TestNodeCountsProcessors(t *testing.T) {
 export const handler = async () => [cpus().length === os.availableParallelism(), os.cpus()[0].times.idle]`}), `{}`, `[true,0]`)
 	b.want(b.node("index.handler", `const os = require('os'); exports.handler = async () => os.cpus().length === os.availableParallelism()`), `{}`, `true`)
 }
+
+// TestOrdinaryRunsRaiseNoAlarm: what runtimes and libraries try by themselves is not worth a record.
+func TestOrdinaryRunsRaiseNoAlarm(t *testing.T) {
+	b := newBench(t)
+	for name, v := range map[string]*casemate.Version{
+		"node": b.node("index.handler", `const os = require('os'), dns = require('dns').promises, http = require('http')
+exports.handler = async () => { try { os.networkInterfaces() } catch {}
+	await dns.lookup('localhost').catch(() => 0)
+	await new Promise((done) => { const s = http.createServer((q, r) => r.end('x')).listen(0, '127.0.0.1', () => http.get({ port: s.address().port }, (r) => { r.resume(); r.on('end', () => { s.close(); done() }) })) })
+	return [process.memoryUsage().rss > 0, os.userInfo().uid > 0, require('crypto').randomUUID().length] }`),
+		"python": b.function("python3.11", "app.handler", map[string]string{"app.py": `import socket, threading, tempfile, ssl
+def handler(e, c):
+    socket.getaddrinfo('localhost', 80); ssl.create_default_context(); tempfile.TemporaryFile()
+    t = threading.Thread(target=lambda: 0); t.start(); t.join(); return [True, True, 36]`}),
+		"go": b.goFunction(goFunction),
+	} {
+		res := b.run(v, `{}`)
+		if res.Failure != "" {
+			t.Errorf("%s: %s %s", name, res.Failure, res.Payload)
+		}
+		if got := deeds(res, "call exec flood"); got != "" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
