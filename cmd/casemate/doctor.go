@@ -39,12 +39,13 @@ func shownVersion() string {
 type diagnosis struct {
 	Walls    []jail.Wall           `json:"walls"`
 	Runtimes []sandbox.Interpreter `json:"runtimes"`
-	Ready    bool                  `json:"ready"` // every wall holds
+	Ready    bool                  `json:"ready"`    // every wall holds
+	Observes bool                  `json:"observes"` // records say which files a run opened; not a wall
 }
 
 func diagnose(ctx context.Context) diagnosis {
 	r := jail.Probe()
-	return diagnosis{Walls: r.Walls, Runtimes: sandbox.Runtimes(ctx), Ready: len(r.Missing()) == 0}
+	return diagnosis{Walls: r.Walls, Runtimes: sandbox.Runtimes(ctx), Ready: len(r.Missing()) == 0, Observes: jail.CanObserve()}
 }
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -76,6 +77,9 @@ func doctorPage(w io.Writer, d *diagnosis) {
 		}
 	}
 	t.print(w)
+	if !d.Observes {
+		fmt.Fprintln(w, "\nRecords do not say which files a run opened: only a node that is root sees that.")
+	}
 	fmt.Fprintln(w)
 	t = newTable("RUNTIME", "VERSION", "SERVES")
 	t.add("wasm", "built in", "wasm (WASI preview 1)")
