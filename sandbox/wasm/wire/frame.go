@@ -15,15 +15,17 @@ type Kind byte
 
 // The kinds.
 const (
-	KindSetup  Kind = 'S' // node -> worker, once, first
-	KindEvent  Kind = 'E' // node -> worker; the next is begun when the answer to the one before is written
-	KindReady  Kind = 'R' // worker -> node: set up
-	KindState  Kind = 'W' // worker -> node: why events get fresh instances from now on; no text when they are rewound
-	KindReturn Kind = 'B' // worker -> node: an event that was not begun, because the one before it takes long
-	KindFault  Kind = 'F' // worker -> node: the set-up failed, with the reason
-	KindObject Kind = 'C' // worker -> node, compile step only: a piece of compiled code
-	KindLog    Kind = 'L' // worker -> node: what the guest wrote to its log
-	KindAnswer Kind = 'A' // worker -> node: the event's end
+	KindSetup   Kind = 'S' // node -> worker, once, first
+	KindEvent   Kind = 'E' // node -> worker; the next is begun when the answer to the one before is written
+	KindReady   Kind = 'R' // worker -> node: set up
+	KindState   Kind = 'W' // worker -> node: why events get fresh instances from now on; no text when they are rewound
+	KindReturn  Kind = 'B' // worker -> node: an event that was not begun, because the one before it takes long
+	KindFault   Kind = 'F' // worker -> node: the set-up failed, with the reason
+	KindObject  Kind = 'C' // worker -> node, compile step only: a piece of compiled code
+	KindLog     Kind = 'L' // worker -> node: what the guest wrote to its log
+	KindAnswer  Kind = 'A' // worker -> node: the event's end
+	KindSend    Kind = 'H' // worker -> node: an HTTP request, as the guest wrote it; nothing but returns until it is answered
+	KindFetched Kind = 'P' // node -> worker: what came of a request
 )
 
 // Sizes and bounds, in bytes.

@@ -28,6 +28,9 @@ func TestFramesComeBack(t *testing.T) {
 		wire = append(wire, FinishAnswer(append(make([]byte, AnswerHeader), a.Payload...), a)...)
 		wire = append(wire, o.Frame()...)
 		wire = AppendReturn(append(wire, y.Frame()...), 13)
+		w := &Fetched{Text: e.Payload}
+		refused := &Fetched{Code: Code(rapid.Int32Range(int32(CodeLate), -1).Draw(t, "code")), Text: []byte{}}
+		wire = append(append(wire, w.Frame()...), refused.Frame()...)
 
 		r := NewReader(iotest.HalfReader(bytes.NewReader(wire)), 1<<20)
 		next := func(want Kind) []byte {
@@ -54,6 +57,11 @@ func TestFramesComeBack(t *testing.T) {
 		}
 		if got, err := ParseReturn(next(KindReturn)); err != nil || got != 13 {
 			t.Fatalf("return: %v", err)
+		}
+		for _, w := range []*Fetched{w, refused} {
+			if got, err := ParseFetched(next(KindFetched)); err != nil || !reflect.DeepEqual(&got, w) {
+				t.Fatalf("fetched: %+v, %v", got, err)
+			}
 		}
 		if _, _, err := r.Next(); !errors.Is(err, io.EOF) {
 			t.Fatalf("end: %v", err)
@@ -92,6 +100,8 @@ func FuzzFrames(f *testing.F) {
 	f.Add(FinishAnswer(append(make([]byte, AnswerHeader), "payload"...), &Answer{Detail: "d"}))
 	f.Add((&Object{Name: "a/b", Data: []byte("x")}).Frame())
 	f.Add(TextFrame(nil, KindLog, []byte("x")))
+	f.Add((&Fetched{Text: []byte("200\r\n\r\n")}).Frame())
+	f.Add((&Fetched{Code: CodeRefused}).Frame())
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		r := NewReader(bytes.NewReader(wire), 1<<16)
 		for {
@@ -106,6 +116,9 @@ func FuzzFrames(f *testing.F) {
 			}
 			if a, err := ParseAnswer(body); err == nil && len(a.Payload)+len(a.Detail) > len(body) {
 				t.Fatal("an answer larger than its frame")
+			}
+			if a, err := ParseFetched(body); err == nil && (a.Code > CodeOK || a.Code < CodeLate || !bytes.Equal(a.Frame()[LengthSize+1:], body)) {
+				t.Fatalf("%+v of %q", a, body)
 			}
 			// The others have nothing to compare with: they must not panic.
 			_, _ = ParseEvent(body)

@@ -183,7 +183,7 @@ func (g *guest) run(e *wire.Event) (wire.Answer, error) {
 		}
 	}
 	if err == nil {
-		err = g.call(in, e.Payload, &a)
+		err = g.call(in, e, &a)
 	}
 	g.classify(&a, err)
 	a.Fuel = g.host.used()
@@ -194,11 +194,11 @@ func (g *guest) run(e *wire.Event) (wire.Answer, error) {
 }
 
 // call runs a command, or a reactor's handler.
-func (g *guest) call(in *instance, payload []byte, a *wire.Answer) error {
+func (g *guest) call(in *instance, e *wire.Event, a *wire.Answer) error {
 	if g.info.Kind == module.Command {
 		return in.start.CallWithStack(g.ctx, nil)
 	}
-	failed, err := g.handle(in, payload)
+	failed, err := g.handle(in, e)
 	if failed {
 		a.Status = wire.StatusFailed
 	}
@@ -206,13 +206,13 @@ func (g *guest) call(in *instance, payload []byte, a *wire.Answer) error {
 }
 
 // handle runs the reactor's contract of the package comment, and copies its answer out.
-func (g *guest) handle(in *instance, payload []byte) (failed bool, err error) {
+func (g *guest) handle(in *instance, e *wire.Event) (failed bool, err error) {
 	m := in.module
-	g.stack[0] = uint64(len(payload))
+	g.stack[0] = uint64(len(e.Payload))
 	if err = in.alloc.CallWithStack(g.ctx, g.stack[:1]); err != nil {
 		return false, err
 	}
-	at := uint32(g.stack[0])
+	at, payload := uint32(g.stack[0]), e.Payload // which may have moved until now
 	if !m.Memory().Write(at, payload) {
 		return false, fmt.Errorf("%s gave address %d, which has no room for %d bytes", module.ExportAlloc, at, len(payload))
 	}

@@ -45,6 +45,7 @@ type host struct {
 	yield   func() // gives waiting events back; may be nil
 	drawn   bool   // random numbers or the time were asked for
 	closed  bool   // a standard stream was closed
+	http
 }
 
 // instantiate makes the host's modules. The engine's own proc_exit closes the module that calls it; ours only unwinds, as a
@@ -62,6 +63,13 @@ func (h *host) instantiate(ctx context.Context, r wazero.Runtime) error {
 	own := r.NewHostModuleBuilder(module.ImportModule)
 	own.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(_ context.Context, m api.Module, _ []uint64) { h.refill(m) }), nil, nil).
 		Export(module.ImportRefill)
+	i32, i64 := api.ValueTypeI32, api.ValueTypeI64
+	own.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(_ context.Context, m api.Module, stack []uint64) {
+		stack[0] = uint64(h.send(m, uint32(stack[0]), uint32(stack[1])))
+	}), []api.ValueType{i32, i32}, []api.ValueType{i64}).Export(module.ImportSend)
+	own.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(_ context.Context, m api.Module, stack []uint64) {
+		stack[0] = uint64(uint32(h.read(m, uint32(stack[0]), uint32(stack[1]))))
+	}), []api.ValueType{i32, i32}, []api.ValueType{i32}).Export(module.ImportRead)
 	_, err := own.Instantiate(ctx)
 	return err
 }
@@ -98,7 +106,9 @@ func (h *host) Read(p []byte) (int, error) {
 }
 
 // begin starts the clock of an event, or of initialising, and counts its fuel from 0.
-func (h *host) begin(now, stop time.Time) { h.began, h.stop, h.fuel, h.granted = now, stop, nil, 0 }
+func (h *host) begin(now, stop time.Time) {
+	h.began, h.stop, h.fuel, h.granted, h.response = now, stop, nil, 0, nil
+}
 
 // meter counts what an instance executes from now on, and what it executed while it was made.
 func (h *host) meter(in *instance) {

@@ -69,8 +69,8 @@ func (g *guest) prepare() (log []byte, err error) {
 	if g.mode == fresh {
 		return nil, nil
 	}
-	yield, release := g.host.yield, g.log.hold()
-	g.host.yield = nil // there is no event now: what waits is next
+	yield, exchange, release := g.host.yield, g.host.exchange, g.log.hold()
+	g.host.yield, g.host.exchange = nil, nil // there is no event now: what waits is next
 	in, failure := g.initialise()
 	why := g.unfit(in, failure)
 	if why == "" && g.mode == rewound {
@@ -78,7 +78,7 @@ func (g *guest) prepare() (log []byte, err error) {
 			why, err = err.Error(), nil
 		}
 	}
-	g.host.yield = yield
+	g.host.yield, g.host.exchange = yield, exchange
 	log = release()
 	if err != nil {
 		return nil, err
@@ -223,7 +223,7 @@ func (g *guest) leave(in *instance, failed bool, err error) error {
 
 // reset leaves nothing of the last event, or only what is to be kept.
 func (g *guest) reset() error {
-	g.in.data = nil
+	g.in.data, g.host.response = nil, nil
 	switch {
 	case g.now == nil:
 		return g.arena.reset()

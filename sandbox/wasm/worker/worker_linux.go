@@ -53,7 +53,8 @@ type worker struct {
 	cpu    int64  // process CPU time up to the last answer
 	told   string // why events get fresh instances, as the node knows it
 	moved  bool   // the event of now was put out of the reader's way
-	wrong  error  // with what came while an event was run
+	event  *wire.Event
+	wrong  error // with what came while an event was run
 }
 
 func (w *worker) serve() error {
@@ -84,7 +85,7 @@ func (w *worker) serve() error {
 	if w.guest, err = compile(code, s, cache, w.log); err != nil {
 		return err
 	}
-	w.frames.Limit = wire.EventHeader + int(s.Request)
+	w.frames.Limit = max(wire.EventHeader+int(s.Request), wire.FetchedFrame)
 	log, err := w.guest.prepare()
 	if err != nil {
 		return err
@@ -95,7 +96,7 @@ func (w *worker) serve() error {
 	if len(code) > largeModule {
 		debug.FreeOSMemory() // the loading left twice the module's size
 	}
-	w.guest.host.yield = w.yield
+	w.guest.host.yield, w.guest.host.exchange = w.yield, w.exchange
 	if err = w.ready(w.guest.why); err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ func (w *worker) loop() error {
 func (w *worker) answer(e *wire.Event) error {
 	var a wire.Answer
 	w.log.begin()
-	w.moved = false
+	w.event, w.moved = e, false
 	began := time.Now()
 	if e.Deadline <= began.UnixNano() {
 		a = wire.Answer{Seq: e.Seq, Status: wire.StatusLate}
@@ -169,9 +170,7 @@ func (w *worker) answer(e *wire.Event) error {
 // yield gives the events that wait in the socket back to the node, while one is being run: another worker may have time
 // for them.
 func (w *worker) yield() {
-	if !w.moved { // it lies in the reader's buffer
-		w.moved, w.guest.in.data = true, bytes.Clone(w.guest.in.data)
-	}
+	w.detach()
 	if err := unix.SetNonblock(int(w.conn), true); err != nil {
 		return
 	}

@@ -37,7 +37,7 @@ func newNode(t *testing.T, module []byte, change func(*wire.Setup)) *node {
 		ended <- w.serve()
 		_ = unix.Close(fds[1])
 	}()
-	n := &node{t: t, conn: socket(fds[0]), frames: wire.NewReader(socket(fds[0]), 1<<20)}
+	n := &node{t: t, conn: socket(fds[0]), frames: wire.NewReader(socket(fds[0]), 2<<20)}
 	t.Cleanup(func() {
 		_ = unix.Shutdown(fds[0], unix.SHUT_RDWR)
 		if err := <-ended; err != nil {
