@@ -195,14 +195,20 @@ func (r *Room) keeper(ctx context.Context) {
 
 // tidy is one round of the keeper. A failure in one account does not hold up the others.
 func (r *Room) tidy(ctx context.Context) error {
+	r.rounds.Lock()
+	defer r.rounds.Unlock()
 	var all []error
+	orphans := r.orphans.Swap(false)
 	for account, g := range *r.rings.Load() {
 		for _, kind := range []Kind{KindSecret, KindParameter} {
 			all = append(all, r.purge(ctx, account, kind))
 		}
-		if err := r.clearOrphans(ctx, account); err != nil {
-			all = append(all, err)
-			continue
+		if orphans {
+			if err := r.clearOrphans(ctx, account); err != nil {
+				r.orphans.Store(true)
+				all = append(all, err)
+				continue
+			}
 		}
 		if g.keys.Len() > 1 {
 			all = append(all, r.reseal(ctx, account))
@@ -229,6 +235,7 @@ func (r *Room) purge(ctx context.Context, account string, kind Kind) error {
 		if c := casemate.CodeOf(err); err != nil && c != casemate.Conflict && c != casemate.NotFound {
 			return err
 		} else if err == nil {
+			r.forget(ctx, e.Key)
 			r.discard(ctx, it.places(), nil)
 		}
 	}
@@ -280,11 +287,12 @@ func (r *Room) reseal(ctx context.Context, account string) error {
 	defer r.gate.Unlock()
 	r.keyMu.Lock()
 	defer r.keyMu.Unlock()
-	if left, err := r.resealOnce(ctx, account); err != nil || left > 0 {
-		r.wake() // somebody wrote or rotated meanwhile
+	old := r.ring(account)
+	if left, err := r.under(ctx, old); err != nil || left > 0 {
+		r.orphans.Store(true) // somebody wrote or rotated meanwhile, or what is left belongs to nothing
+		r.wake()
 		return err
 	}
-	old := r.ring(account)
 	keys, err := kek.Settle(old.keys)
 	if err != nil {
 		return err
@@ -295,6 +303,22 @@ func (r *Room) reseal(ctx context.Context, account string) error {
 	}
 	g.revision = old.revision
 	return r.setRing(ctx, g)
+}
+
+// under counts what is sealed with a key of g that is not its primary one. It opens nothing, and so takes no time.
+func (r *Room) under(ctx context.Context, g *ring) (n int, err error) {
+	for _, kv := range []store.KV{r.items, r.values} {
+		entries, err := kv.List(ctx, g.account+"/")
+		if err != nil {
+			return n, err
+		}
+		for _, e := range entries {
+			if sealer(e.Value) != g.primary {
+				n++
+			}
+		}
+	}
+	return n, nil
 }
 
 // resealOnce goes through everything of an account and reports how many entries it found under an old key.

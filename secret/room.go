@@ -43,7 +43,9 @@ type Room struct {
 	keyMu   sync.Mutex // one change of keys at a time; guards masters
 	masters []*kek.Key // the first wraps
 	rings   atomic.Pointer[map[string]*ring]
-	days    sync.Map // item key -> day of the last touch that is stored, for Touch
+	rounds  sync.Mutex  // one round of the keeper at a time
+	orphans atomic.Bool // values may be there that no item speaks of
+	days    sync.Map    // item key -> day of the last touch that is stored, for Touch
 
 	stop context.CancelFunc
 	work chan struct{} // wakes the keeper; one wake is as good as many
@@ -65,6 +67,7 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 	}
 	r := &Room{cfg: cfg, work: make(chan struct{}, 1), done: make(chan struct{})}
 	r.rings.Store(&map[string]*ring{})
+	r.orphans.Store(true) // whoever wrote last may not have come to its end
 	for _, b := range []struct {
 		name string
 		kv   *store.KV
@@ -263,7 +266,11 @@ func (r *Room) change(ctx context.Context, id ID, f func(it *Item) error) (*Item
 		return nil, &casemate.Error{Code: casemate.Conflict, Message: "overtaken", Err: errors.Join(errOvertaken, err)}
 	}
 	if err != nil { // the item may be there all the same, and needs its values: what is not needed is an orphan
+		r.orphans.Store(true)
 		return nil, err
+	}
+	if it.gone {
+		r.forget(ctx, id.key())
 	}
 	r.discard(ctx, before, it.places())
 	it.drafts = nil
@@ -298,6 +305,7 @@ func (r *Room) discard(ctx context.Context, places, but []string) {
 			continue
 		}
 		if err := r.values.Delete(context.WithoutCancel(ctx), at, store.AnyRevision); err != nil {
+			r.orphans.Store(true)
 			r.cfg.Log.Warn("a discarded value stays for now, sealed", "err", err)
 		}
 	}
@@ -347,6 +355,14 @@ func (r *Room) Touch(ctx context.Context, it *Item) {
 	if _, err := r.used.Put(ctx, key, []byte(day), store.AnyRevision); err != nil {
 		r.days.Delete(key)
 		r.cfg.Log.Warn("the day of a secret's last use is not stored", "err", err)
+	}
+}
+
+// forget removes the day of an erased item's last use.
+func (r *Room) forget(ctx context.Context, key string) {
+	r.days.Delete(key)
+	if err := r.used.Delete(context.WithoutCancel(ctx), key, store.AnyRevision); err != nil && casemate.CodeOf(err) != casemate.NotFound {
+		r.cfg.Log.Warn("the day of an erased secret's last use stays", "err", err)
 	}
 }
 

@@ -353,6 +353,12 @@ func TestOrphansGo(t *testing.T) {
 	if _, err := values.Put(t.Context(), account+"/left", []byte("sealed"), store.NewKey); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := r.RotateData(t.Context(), account); err != nil { // finds it in its way
+		t.Fatal(err)
+	}
+	if err := r.tidy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := r.tidy(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -377,6 +383,12 @@ func TestTouchTellsTheDay(t *testing.T) {
 	r.Touch(t.Context(), it)
 	if at := r.Touched(t.Context(), it); at.Format(time.DateOnly) != "2026-07-02" {
 		t.Errorf("touched %v", at)
+	}
+	if _, err := r.Change(t.Context(), id("a"), func(it *Item) error { it.Erase(); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if at := r.Touched(t.Context(), put(t, r, "a", "v2", "x")); !at.IsZero() {
+		t.Errorf("another secret of its name was read at %v", at)
 	}
 }
 
