@@ -276,6 +276,16 @@ func Seeded(reseed bool, result int32) []byte {
 	return Module{Funcs: funcs, Min: 1}.Bytes()
 }
 
+// Moody is Reactor, but for events that begin with an s: those it never ends.
+func Moody() []byte {
+	const opLoad8, opEq = 0x2d, 0x46
+	alloc := Func{Export: "casemate_alloc", Params: []byte{I32}, Results: []byte{I32}, Code: Const(4096)}
+	body := Code(opGet, 0, opLoad8, 0, 0, Const('s'), opEq, opIf, void, opLoop, void, opBr, 0, opEnd, opEnd,
+		opGet, 0, opExtendU, opConst64, 32, opShl64, opGet, 1, opExtendU, opOr64)
+	handle := Func{Export: "casemate_handle", Params: []byte{I32, I32}, Results: []byte{I64}, Code: body}
+	return Module{Funcs: []Func{alloc, handle}, Min: 1}.Bytes()
+}
+
 // Growing has no memory at first, grows by two pages, and exits with 100 and what it had.
 func Growing() []byte {
 	exit := Func{Imported: "proc_exit", Params: []byte{I32}}
