@@ -2,6 +2,7 @@ package wasm
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -103,4 +104,58 @@ func TestWhyNotRewound(t *testing.T) {
 	if why, known := b.Rewind(v.ID); !known || !strings.Contains(why, "casemate_reseed") {
 		t.Errorf("%q, %v", why, known)
 	}
+}
+
+// TestSlowEventHoldsNobodyUp: events that were put behind one which does not end are run by another worker meanwhile.
+func TestSlowEventHoldsNobodyUp(t *testing.T) {
+	b := newBed(t, func(c *Config) { c.MaxWorkers = 2 })
+	v := b.version("moody", guests.Moody())
+	b.run(v, "fast")
+	f, err := b.function(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	f.mean = time.Microsecond
+	w := f.all[0]
+	f.mu.Unlock()
+	slow, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() {
+		_, err := b.Run(slow, b.launch(v, "slow"))
+		ended <- err
+	}()
+	for held(w) == 0 {
+		runtime.Gosched()
+	}
+	w.begun.Store(math.MaxInt64) // however long this takes here, it looks as if the slow one had just begun
+	fast := make(chan *casemate.Result)
+	for range 5 {
+		go func() {
+			r, err := b.Run(context.Background(), b.launch(v, "fast"))
+			if err != nil {
+				t.Error(err)
+			}
+			fast <- r
+		}()
+	}
+	for range 5 {
+		if r := <-fast; r == nil || string(r.Payload) != "fast" {
+			t.Errorf("%+v", r)
+		}
+	}
+	select {
+	case err := <-ended:
+		t.Errorf("the slow one ended: %v", err)
+	default:
+	}
+	cancel()
+	<-ended
+}
+
+// held is how many events are in a worker's hands.
+func held(w *link) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.calls)
 }
