@@ -69,6 +69,18 @@ func TestTenantsNeverCross(t *testing.T) {
 	}
 }
 
+// TestRequestsFromThePoolShareNothing: the same function, one waiting sandbox an event, finds no trace of an earlier one.
+func TestRequestsFromThePoolShareNothing(t *testing.T) {
+	b := newBench(t, withSpares(2))
+	v := b.node("index.handler", memory)
+	b.pool.Prepare(v)
+	for k := range 6 {
+		b.full()
+		me := fmt.Sprint("event", k)
+		b.want(v, `{"me":"`+me+`"}`, `"`+me+` 1"`)
+	}
+}
+
 // TestTenantsRunTogether: tenants at the same time, with room for half of them.
 func TestTenantsRunTogether(t *testing.T) {
 	b := newBench(t, withSpares(1), func(c *Config) { c.MaxSandboxes = 2 })
