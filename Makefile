@@ -31,16 +31,16 @@ demo: build examples ## real requests through the corridor, as a table
 	@go run ./examples/orders/demo -casemate $(BIN) $(if $(KEEP),-keep)
 
 .PHONY: test
-test: cc build examples lint ## build, vet, lint, unit and end-to-end tests
+test: cc tools build examples lint ## build, vet, lint, unit and end-to-end tests
 	@./scripts/gotest -timeout 30m ./...
 
 .PHONY: full
-full: cc stressng build examples ## slow corpora, faults, the battery and fuzzing
+full: cc tools build examples ## slow corpora, faults, the battery and fuzzing
 	@CASEMATE_FULL=1 ./scripts/gotest -timeout 45m ./...
 	@./scripts/fuzz 3000x
 
 .PHONY: battery
-battery: stressng ## every attack on a node, with its walls and without, as a table
+battery: tools ## every attack on a node, with its walls and without, as a table
 	@CASEMATE_FULL=1 go test -count 1 -v -timeout 30m ./test/battery
 
 .PHONY: bench
@@ -55,9 +55,9 @@ lint: ## gofmt, vet, staticcheck, vulnerabilities
 cc: # the race detector needs a C compiler
 	@./scripts/cc
 
-.PHONY: stressng
-stressng: # stress-ng's stressors, in sandboxes
-	@./scripts/stressng
+.PHONY: tools
+tools: # what only tests use
+	@./scripts/tools
 
 .PHONY: schema
 schema: ## write the manifest's JSON Schema again from its types
