@@ -1,6 +1,6 @@
 // Command go is a function that makes the calls of its event with the AWS SDK for Go, as any function would: nothing in it
 // knows of Casemate. An event is {"calls":[{"service","operation","input","payload"}]}; payload is that of a Lambda
-// invocation. The answer is a list of {"output"} or {"code","message","status","attempts"}.
+// invocation, and with "lend" set takes this sandbox's own credentials along, for the called function to try. The answer is a list of {"output"} or {"code","message","status","attempts"}.
 package main
 
 import (
@@ -26,8 +26,17 @@ import (
 )
 
 type call struct {
-	Service, Operation string
-	Input, Payload     json.RawMessage
+	Service   string          `json:"service"`
+	Operation string          `json:"operation"`
+	Input     json.RawMessage `json:"input,omitempty"`
+	Payload   json.RawMessage `json:"payload,omitempty"`
+	Lend      bool            `json:"lend,omitempty"`
+}
+
+// event is what the function is called with.
+type event struct {
+	Calls       []call           `json:"calls"`
+	Credentials *aws.Credentials `json:"credentials,omitempty"` // somebody else's
 }
 
 type result struct {
@@ -72,14 +81,18 @@ func client(service string, cfg aws.Config) (any, error) {
 	return nil, fmt.Errorf("this function has no client for %q", service)
 }
 
-func handle(ctx context.Context, event struct{ Calls []call }) ([]result, error) {
+func handle(ctx context.Context, e event) ([]result, error) {
 	counted := &counter{next: smithyhttp.NewBuildableClient()}
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(counted))
 	if err != nil {
 		return nil, err
 	}
+	if e.Credentials != nil {
+		stolen := *e.Credentials
+		cfg.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return stolen, nil })
+	}
 	var results []result
-	for _, c := range event.Calls {
+	for _, c := range e.Calls {
 		counted.n = 0
 		r, err := c.make(ctx, cfg)
 		if err != nil {
@@ -109,6 +122,11 @@ func (c *call) make(ctx context.Context, cfg aws.Config) (result, error) {
 			return result{}, err
 		}
 	}
+	if c.Lend {
+		if c.Payload, err = lend(ctx, cfg, c.Payload); err != nil {
+			return result{}, err
+		}
+	}
 	if len(c.Payload) > 0 {
 		in.Elem().FieldByName("Payload").SetBytes(c.Payload)
 	}
@@ -121,6 +139,20 @@ func (c *call) make(ctx context.Context, cfg aws.Config) (result, error) {
 		return r, json.Unmarshal(p.Bytes(), &r.Payload)
 	}
 	return r, nil
+}
+
+// lend adds the credentials of cfg to an event.
+func lend(ctx context.Context, cfg aws.Config, payload []byte) ([]byte, error) {
+	var e event
+	if err := json.Unmarshal(payload, &e); err != nil {
+		return nil, err
+	}
+	mine, err := cfg.Credentials.Retrieve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.Credentials = &mine
+	return json.Marshal(e)
 }
 
 func failure(err error) (result, error) {
