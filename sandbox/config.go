@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/internal/walls"
 )
 
 // Runner runs the functions of one more family in a room of its own: WebAssembly.
@@ -90,6 +91,9 @@ func (c *Config) fill(ctx context.Context) error {
 	c.MaxKept = or(c.MaxKept, c.MaxSandboxes)
 	if c.Spares == 0 {
 		c.Spares = 2
+	}
+	if !walls.Up {
+		c.Spares = -1 // what is made ahead gets its code through the walls
 	}
 	c.FreezeAfter = or(c.FreezeAfter, 10*time.Millisecond)
 	return nil
