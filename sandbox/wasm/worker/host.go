@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// slice is the fuel that a guest gets at a time, a fraction of a millisecond's: so long at most the collector of this
+	// slice is the fuel that a guest gets at a time, a quarter of a millisecond of the tightest loop: so long the collector of this
 	// process waits for it, and so late is it stopped at its deadline.
-	slice = 1 << 20
+	slice = 1 << 18
 	// patience is how long an event may hold up those behind it, before they are given back to the node.
 	patience = 2 * time.Millisecond
 	// epoch of the monotonic clock that guests see lies this long before the worker's start: Go refuses a clock at 0.
