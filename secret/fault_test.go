@@ -193,3 +193,19 @@ func BenchmarkReveal(b *testing.B) {
 		v.Wipe()
 	}
 }
+
+func BenchmarkList(b *testing.B) {
+	r, err := Open(b.Context(), Config{Store: store.Memory(time.Now), Dir: b.TempDir(), Clock: time.Now})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close()
+	for i := range 1000 {
+		put(b, r, fmt.Sprint("name", i), "1", "a value of thirty-two characters")
+	}
+	for b.Loop() {
+		if all, err := r.List(b.Context(), account, KindSecret); err != nil || len(all) != 1000 {
+			b.Fatal(len(all), err)
+		}
+	}
+}

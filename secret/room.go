@@ -46,6 +46,7 @@ type Room struct {
 	rounds  sync.Mutex  // one round of the keeper at a time
 	orphans atomic.Bool // values may be there that no item speaks of
 	days    sync.Map    // item key -> day of the last touch that is stored, for Touch
+	known   sync.Map    // item key -> *Item as it was last read, for Get and List: they only look
 
 	stop context.CancelFunc
 	work chan struct{} // wakes the keeper; one wake is as good as many
@@ -105,10 +106,15 @@ func (r *Room) Close() error {
 
 func (r *Room) now() time.Time { return r.cfg.Clock().UTC() }
 
-// Get reads an item. One that is not there, or whose time to go has come, is an *casemate.Error of code NotFound.
+// Get reads an item, which is not to be changed: Change does that. One that is not there, or whose time to go has come, is
+// an *casemate.Error of code NotFound.
 func (r *Room) Get(ctx context.Context, id ID) (*Item, error) {
-	it, err := r.load(ctx, id)
-	if err != nil {
+	e, err := r.items.Get(ctx, id.key())
+	it := &Item{}
+	if err == nil {
+		it, err = r.look(ctx, id.Account, e)
+	}
+	if err != nil && casemate.CodeOf(err) != casemate.NotFound {
 		return nil, err
 	}
 	if !it.Exists() || r.due(it) {
@@ -161,7 +167,7 @@ func (r *Room) open(ctx context.Context, kv store.KV, key, account string, data 
 	}
 }
 
-// List gives every item of a kind, sorted by name, without those whose time to go has come. One that does not open is an
+// List gives every item of a kind, sorted by name, without those whose time to go has come; they are not to be changed. One that does not open is an
 // error: a list is never silently shorter.
 func (r *Room) List(ctx context.Context, account string, kind Kind) ([]*Item, error) {
 	entries, err := r.items.List(ctx, ID{Account: account, Kind: kind}.prefix())
@@ -170,7 +176,7 @@ func (r *Room) List(ctx context.Context, account string, kind Kind) ([]*Item, er
 	}
 	out := make([]*Item, 0, len(entries))
 	for _, e := range entries {
-		it, err := r.loadKey(ctx, account, e.Key)
+		it, err := r.look(ctx, account, e)
 		if err != nil {
 			return nil, err
 		}
@@ -180,6 +186,19 @@ func (r *Room) List(ctx context.Context, account string, kind Kind) ([]*Item, er
 	}
 	slices.SortFunc(out, func(a, b *Item) int { return strings.Compare(a.ID.Name, b.ID.Name) })
 	return out, nil
+}
+
+// look gives the item of an entry. What was read before at this revision is not opened again: a list of thousands would
+// cost its reader little and the node much.
+func (r *Room) look(ctx context.Context, account string, e store.Entry) (*Item, error) {
+	if had, ok := r.known.Load(e.Key); ok && had.(*Item).revision == e.Revision {
+		return had.(*Item), nil
+	}
+	it, err := r.loadKey(ctx, account, e.Key)
+	if err == nil && it.Exists() {
+		r.known.Store(e.Key, it)
+	}
+	return it, err
 }
 
 // loadKey reads an item by its key in the store; one that has gone meanwhile comes back empty.
@@ -361,6 +380,7 @@ func (r *Room) Touch(ctx context.Context, it *Item) {
 // forget removes the day of an erased item's last use.
 func (r *Room) forget(ctx context.Context, key string) {
 	r.days.Delete(key)
+	r.known.Delete(key)
 	if err := r.used.Delete(context.WithoutCancel(ctx), key, store.AnyRevision); err != nil && casemate.CodeOf(err) != casemate.NotFound {
 		r.cfg.Log.Warn("the day of an erased secret's last use stays", "err", err)
 	}
