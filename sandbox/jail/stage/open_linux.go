@@ -3,6 +3,7 @@ package stage
 import (
 	"errors"
 	"os"
+	"path"
 	"syscall"
 )
 
@@ -57,7 +58,7 @@ func overlay(source, target string) error {
 	}
 	if info.IsDir() {
 		err = os.MkdirAll(target, 0o755)
-	} else {
+	} else if err = os.MkdirAll(path.Dir(target), 0o755); err == nil {
 		err = writeFile(target, syscall.O_CREAT|syscall.O_RDONLY, nil)
 	}
 	if err != nil {
