@@ -24,7 +24,7 @@ func inside(args []string) int {
 	answers := map[string]func(args []string) any{
 		"status": insideStatus, "refusals": insideRefusals, "files": insideFiles, "dial": insideDial, "forks": insideForks,
 		"assigned": insideAssigned, "eat": insideEat, "fill": insideFill, "exit": insideExit, "serve": insideServe, "spin": insideSpin, "family": insideFamily,
-		"execute": insideExecute, "open": insideOpen, "breed": insideBreed,
+		"execute": insideExecute, "open": insideOpen, "breed": insideBreed, "fuzz": insideFuzz,
 		"wait": func([]string) any { select {} },
 		"host": func([]string) any { h, _ := os.Hostname(); return h },
 	}

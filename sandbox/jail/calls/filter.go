@@ -276,6 +276,9 @@ func (c cond) check(skip int) []bpf.Instruction {
 	return append(b, bpf.Jump{Skip: uint32(skip)})
 }
 
+// Numbers are the system calls of the machine that this runs on, as far as the profiles' table knows them.
+func Numbers() (map[string]uint32, error) { return readNumbers(runtime.GOARCH) }
+
 // readNumbers reads the call numbers of an architecture.
 func readNumbers(arch string) (map[string]uint32, error) {
 	data, err := profiles.ReadFile("profiles/" + arch + ".tbl")
