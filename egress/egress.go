@@ -71,7 +71,7 @@ type Opening struct {
 	// Record takes what the sandbox tried and did. It is called from several goroutines, not any more when Close has
 	// returned, and must not block.
 	Record func(casemate.Effect)
-	// Endpoints are reachable inside beside the world. The door closes them.
+	// Endpoints are reachable inside beside the world. The door closes them, also one that could not be made.
 	Endpoints []Endpoint
 }
 
@@ -82,11 +82,15 @@ func (e *Egress) Door(o Opening) (*Door, error) {
 		return nil, err
 	}
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.doors == nil {
+	open := e.doors != nil
+	if open {
+		e.doors[d] = true
+	}
+	e.mu.Unlock()
+	if !open {
+		d.Close() // and its endpoints, whose keys end with them
 		return nil, errors.New("making a door: the node's way out is closed")
 	}
-	e.doors[d] = true
 	return d, nil
 }
 
