@@ -151,3 +151,31 @@ func TestSlowHead(t *testing.T) {
 		})
 	}
 }
+
+// oneWay is a pipe whose writing end can be closed alone.
+type oneWay struct{ net.Conn }
+
+func (oneWay) CloseWrite() error { return nil }
+
+// When one direction has ended, the other may not stand still for ever.
+func TestHalfOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, in := net.Pipe()
+		defer client.Close()
+		r := &relay{in: oneWay{in}}
+		began := time.Now()
+		r.end(nil, r.in, nil)
+		_, err := r.in.Read(make([]byte, 1)) // as one that began before
+		if took := time.Since(began); !errors.Is(err, os.ErrDeadlineExceeded) || took != halfTime {
+			t.Errorf("%v after %v", err, took)
+		}
+		go client.Write([]byte("x"))
+		if n, err := r.read(r.in, make([]byte, 1)); n != 1 {
+			t.Errorf("%d, %v", n, err)
+		}
+		_, err = r.read(r.in, make([]byte, 1))
+		if took := time.Since(began); !errors.Is(err, os.ErrDeadlineExceeded) || took != 2*halfTime {
+			t.Errorf("%v after %v", err, took)
+		}
+	})
+}
