@@ -36,8 +36,9 @@ var Rooms = []Room{
 	{Path: "catalog/code", Tier: 1, Ceiling: 500, Only: []string{"", "internal/walls"}},
 	{Path: "sandbox", Tier: 1, Ceiling: 2400, May: []string{"lambda", "sandbox/api", "sandbox/wasm"}, Never: forSandbox},
 	{Path: "sandbox/api", Tier: 1, Ceiling: 900, Only: []string{"", "lambda", "internal/walls"}, May: []string{"lambda"}},
-	{Path: "sandbox/wasm", Tier: 1, Ceiling: 1500, May: []string{"lambda"}, Never: forSandbox},
-	{Path: "sandbox/wasm/worker", Tier: 0, Ceiling: 1500, Only: []string{"sandbox/wasm/module", "sandbox/wasm/wire"}, May: []string{"sandbox/wasm/module", "sandbox/wasm/wire"}},
+	{Path: "sandbox/wasm", Tier: 1, Ceiling: 1800, May: []string{"lambda"}, Never: forSandbox},
+	{Path: "sandbox/wasm/worker", Tier: 0, Ceiling: 1200, Only: []string{"sandbox/wasm/memory", "sandbox/wasm/module", "sandbox/wasm/wire"}, May: []string{"sandbox/wasm/memory", "sandbox/wasm/module", "sandbox/wasm/wire"}},
+	{Path: "sandbox/wasm/memory", Tier: 0, Ceiling: 450, Only: []string{}},
 	{Path: "sandbox/wasm/wire", Tier: 0, Ceiling: 400, Pure: true, Only: []string{}},
 	{Path: "sandbox/wasm/module", Tier: 0, Ceiling: 1400, Pure: true, Only: []string{""}},
 	{Path: "egress/service", Tier: 1, Ceiling: 900, Only: []string{""}},
@@ -82,7 +83,7 @@ var Exempt = []string{"internal/casetest", "bench", "examples", "sdk", "test"}
 var Owners = map[string][]string{
 	"github.com/nats-io/":           {"store/commit"},
 	"github.com/tetratelabs/wazero": {"sandbox/wasm/worker"},
-	"golang.org/x/sys":              {"sandbox/jail", "sandbox/jail/stage", "sandbox/jail/cgroup", "sandbox/jail/calls", "sandbox/jail/opened", "sandbox/wasm", "sandbox/wasm/worker", "store"},
+	"golang.org/x/sys":              {"sandbox/jail", "sandbox/jail/stage", "sandbox/jail/cgroup", "sandbox/jail/calls", "sandbox/jail/opened", "sandbox/wasm", "sandbox/wasm/worker", "sandbox/wasm/memory", "store"},
 	"golang.org/x/net/bpf":          {"sandbox/jail/calls"},
 	"github.com/landlock-lsm/":      {"sandbox/jail"},
 	"golang.org/x/net/dns":          {"egress"},
@@ -96,7 +97,7 @@ var Owners = map[string][]string{
 	"github.com/tink-crypto/":       {"secret", "secret/kek"},
 	"github.com/aws/":               {},
 	"os/exec":                       {"sandbox", "cmd/casemate"},
-	"unsafe":                        {"sandbox/jail", "sandbox/jail/stage", "sandbox/wasm/worker"},
+	"unsafe":                        {"sandbox/jail", "sandbox/jail/stage", "sandbox/wasm/memory"},
 	"net/http":                      {"front/http", "front/admin", "sandbox/api", "authn", "telemetry", "egress/service", "egress/extension", "cmd/casemate", "egress"},
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
 
+	"casemate/sandbox/wasm/memory"
 	"casemate/sandbox/wasm/module"
 	"casemate/sandbox/wasm/wire"
 )
@@ -35,7 +36,7 @@ type guest struct {
 	prepared *module.Prepared // in the compile step alone
 	begins   bool             // it has a start function, which runs whenever an instance is made
 	setup    *wire.Setup
-	arena    *arena
+	arena    *memory.Arena
 	in       input
 	out      *output
 	log      *logger
@@ -70,10 +71,10 @@ func compile(code []byte, s *wire.Setup, cache wazero.CompilationCache, log *log
 	if s.Compile {
 		pages = 1 // nothing is instantiated
 	}
-	if g.arena, err = newArena(pages); err != nil {
+	if g.arena, err = memory.New(int(pages) * memory.Page); err != nil {
 		return nil, err
 	}
-	g.ctx = experimental.WithMemoryAllocator(context.Background(), g.arena)
+	g.ctx = experimental.WithMemoryAllocator(context.Background(), allocator{g.arena})
 	g.runtime = wazero.NewRuntimeWithConfig(g.ctx, config)
 	if err = g.host.instantiate(g.ctx, g.runtime); err != nil {
 		return nil, fmt.Errorf("preparing WASI: %w", err)
@@ -114,6 +115,12 @@ func prepare(code []byte, s *wire.Setup) (p module.Prepared, err error) {
 	}
 	return p, nil
 }
+
+// allocator hands the arena to the engine, whatever a module says that it may need: Reallocate refuses.
+type allocator struct{ arena *memory.Arena }
+
+// Allocate implements experimental.MemoryAllocator.
+func (a allocator) Allocate(_, _ uint64) experimental.LinearMemory { return a.arena }
 
 // hasStart looks for a section of that kind in a module that was inspected
 // (https://webassembly.github.io/spec/core/binary/modules.html#start-section).
@@ -162,7 +169,7 @@ func (g *guest) run(e *wire.Event) (wire.Answer, error) {
 	if own := now.Add(time.Duration(g.setup.Timeout)); g.setup.Timeout > 0 && own.Before(stop) {
 		stop = own
 	}
-	g.arena.begin(e.Pages)
+	g.arena.Begin(uint64(e.Pages) * memory.Page)
 	g.host.begin(now, stop)
 	in, err := g.enter()
 	if err != nil {
@@ -233,7 +240,7 @@ func (g *guest) handle(in *instance, e *wire.Event) (failed bool, err error) {
 
 // classify fills the status of a finished run. The stack of a trap goes to the log: the caller gets its first line only.
 func (g *guest) classify(a *wire.Answer, err error) {
-	a.Pages = uint32(g.arena.high / wire.PageSize)
+	a.Pages = uint32(g.arena.High() / memory.Page)
 	var exit *sys.ExitError
 	switch {
 	case err == nil:
@@ -252,7 +259,7 @@ func (g *guest) classify(a *wire.Answer, err error) {
 		fmt.Fprintln(g.log, text)
 	}
 	switch {
-	case a.Status != wire.StatusOK && a.Status != wire.StatusFailed && g.arena.refused:
+	case a.Status != wire.StatusOK && a.Status != wire.StatusFailed && g.arena.Refused():
 		a.Status = wire.StatusMemory
 	case g.out.over:
 		a.Status = wire.StatusTooLarge

@@ -14,11 +14,11 @@ import (
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/experimental/table"
-	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"casemate/internal/casetest/guests"
 	"casemate/internal/casetest/modules"
+	"casemate/sandbox/wasm/memory"
 	"casemate/sandbox/wasm/wire"
 )
 
@@ -54,10 +54,9 @@ func newGuest(t failer, code []byte, s *wire.Setup) (*guest, *bytes.Buffer, func
 		if err := g.runtime.Close(g.ctx); err != nil {
 			t.Error(err)
 		}
-		if g.arena.snap != nil && g.arena.snap.image != nil {
-			_ = unix.Munmap(g.arena.snap.image)
+		if err := g.arena.Close(); err != nil {
+			t.Error(err)
 		}
-		_ = unix.Munmap(g.arena.base)
 	}
 }
 
@@ -90,13 +89,13 @@ func reset(t failer, g *guest) {
 }
 
 // look is everything that an instance can see of itself, but for its tables.
-func look(in *instance, a *arena) (globals []string, memory []byte) {
+func look(in *instance, a *memory.Arena) (globals []string, memory []byte) {
 	m := in.module.(experimental.InternalModule)
 	for i := range m.NumGlobal() {
 		globals = append(globals, m.Global(i).String())
 	}
-	b, _ := in.module.Memory().Read(0, uint32(a.size))
-	if uint64(len(b)) != a.size {
+	b, ok := in.module.Memory().Read(0, uint32(len(a.Bytes())))
+	if !ok || int(in.module.Memory().Size()) != len(b) {
 		return nil, nil
 	}
 	return globals, b
@@ -151,7 +150,7 @@ func TestRewoundIsBrandNew(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, payload := range append(modules.DrawEvents(t), modules.DrawEvents(t)...) {
-			b.arena.begin(64)
+			b.arena.Begin(64 * memory.Page)
 			b.host.begin(time.Now(), time.Now().Add(time.Minute))
 			in, err := b.initialise()
 			if err != nil {
@@ -164,7 +163,7 @@ func TestRewoundIsBrandNew(t *testing.T) {
 				t.Fatalf("tables %v, brand-new %v", got, want)
 			}
 			_ = in.module.Close(b.ctx)
-			if err = b.arena.reset(); err != nil {
+			if err = b.arena.Reset(); err != nil {
 				t.Fatal(err)
 			}
 			logA.Reset()
@@ -174,7 +173,7 @@ func TestRewoundIsBrandNew(t *testing.T) {
 			if got.Status == wire.StatusTrap {
 				trapped++
 			}
-			if a.arena.size > a.arena.snap.size {
+			if size, _ := a.arena.Frozen(); len(a.arena.Bytes()) > int(size) {
 				grew++
 			}
 			if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
@@ -186,7 +185,7 @@ func TestRewoundIsBrandNew(t *testing.T) {
 			if counted && got.Fuel != count {
 				t.Fatalf("fuel %d, counted by another engine %d", got.Fuel, count)
 			}
-			if x, y := a.arena.base[:a.arena.size], b.arena.base[:b.arena.size]; !bytes.Equal(x, y) {
+			if x, y := a.arena.Bytes(), b.arena.Bytes(); !bytes.Equal(x, y) {
 				t.Fatalf("memory of %d and %d bytes after the event", len(x), len(y))
 			}
 			reset(t, a)
@@ -252,6 +251,7 @@ func TestNoResidue(t *testing.T) {
 			if g.mode != rewound {
 				t.Fatal(g.why)
 			}
+			before := bytes.Clone(g.arena.Bytes())
 			clean := serve(t, g, nil)
 			if clean.Status != wire.StatusOK || len(clean.Payload) != 16 {
 				t.Fatalf("%+v", clean)
@@ -259,7 +259,7 @@ func TestNoResidue(t *testing.T) {
 			for i := range events {
 				reset(t, g)
 				if i%1000 == 0 {
-					if !bytes.Equal(g.arena.base[:g.arena.snap.size], g.arena.snap.whole()) || g.arena.size != g.arena.snap.size {
+					if !bytes.Equal(g.arena.Bytes(), before) {
 						t.Fatalf("memory after %d events", i)
 					}
 				}
@@ -269,15 +269,6 @@ func TestNoResidue(t *testing.T) {
 			}
 		})
 	}
-}
-
-// whole is the snapshot as the memory it was taken of.
-func (s *snapshot) whole() []byte {
-	b := make([]byte, 0, s.size)
-	for p := range s.pages {
-		b = append(b, s.want(p)...)
-	}
-	return b
 }
 
 // TestRandomness: two events from one snapshot share no random numbers. Without a way to reseed there is no rewinding, and
@@ -329,7 +320,7 @@ func TestReseedFailsLater(t *testing.T) {
 		t.Errorf("%+v after %+v", second, first)
 	}
 	reset(t, g)
-	if i := slices.IndexFunc(g.arena.base, func(b byte) bool { return b != 0 }); i >= 0 {
+	if i := slices.IndexFunc(g.arena.Bytes(), func(b byte) bool { return b != 0 }); i >= 0 {
 		t.Errorf("byte %d of the memory is left", i)
 	}
 }

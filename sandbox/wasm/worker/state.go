@@ -9,6 +9,7 @@ import (
 
 	"github.com/tetratelabs/wazero/sys"
 
+	"casemate/sandbox/wasm/memory"
 	"casemate/sandbox/wasm/module"
 	"casemate/sandbox/wasm/wire"
 )
@@ -57,8 +58,8 @@ func newState(s *wire.Setup, k module.Kind, why string) state {
 
 // least is the memory, in pages, that an event needs to begin with.
 func (g *guest) least() uint32 {
-	if g.arena.snap != nil {
-		return uint32(g.arena.snap.size / wire.PageSize)
+	if size, ok := g.arena.Frozen(); ok {
+		return uint32(size / memory.Page)
 	}
 	return g.info.MinPages
 }
@@ -74,7 +75,7 @@ func (g *guest) prepare() (log []byte, err error) {
 	in, failure := g.initialise()
 	why := g.unfit(in, failure)
 	if why == "" && g.mode == rewound {
-		if err = g.arena.freeze(int(g.setup.Snapshot) * wire.PageSize); errors.Is(err, errSnapshot) {
+		if err = g.arena.Freeze(int(g.setup.Snapshot) * memory.Page); errors.Is(err, memory.ErrSnapshot) {
 			why, err = err.Error(), nil
 		}
 	}
@@ -96,13 +97,13 @@ func (g *guest) prepare() (log []byte, err error) {
 	if g.mode == rewound {
 		g.mode, g.why = fresh, why
 	}
-	return nil, g.arena.reset()
+	return nil, g.arena.Reset()
 }
 
 // initialise makes an instance outside of any event.
 func (g *guest) initialise() (*instance, error) {
 	now := time.Now()
-	g.arena.begin(g.setup.Pages)
+	g.arena.Begin(uint64(g.setup.Pages) * memory.Page)
 	g.host.begin(now, now.Add(time.Duration(g.setup.Begin)))
 	g.host.drawn, g.host.closed = false, false
 	in, err := g.instantiate()
@@ -184,10 +185,10 @@ func (g *guest) enter() (*instance, error) {
 func (g *guest) giveUp(why string) error {
 	_ = g.now.module.Close(g.ctx) // it is dropped whatever it says
 	g.now, g.mode, g.why = nil, fresh, why
-	if err := g.arena.thaw(); err != nil {
+	if err := g.arena.Thaw(); err != nil {
 		return err
 	}
-	return g.arena.reset()
+	return g.arena.Reset()
 }
 
 // leave says what an event that ended with err, or with an error document, has left of its instance.
@@ -226,7 +227,7 @@ func (g *guest) reset() error {
 	g.in.data, g.host.response = nil, nil
 	switch {
 	case g.now == nil:
-		return g.arena.reset()
+		return g.arena.Reset()
 	case g.mode == rewound:
 		return g.rewind()
 	case g.events >= keptEvents || time.Since(g.born) >= keptLife:
@@ -239,12 +240,12 @@ func (g *guest) reset() error {
 
 // rewind returns the instance to its snapshot.
 func (g *guest) rewind() error {
-	if g.lost || !g.arena.ungrow(g.now.module.Memory()) {
+	if g.lost || !g.arena.Ungrow(g.now.module.Memory()) {
 		if err := g.replace(); err != nil || g.now == nil {
 			return err
 		}
 	}
-	if err := g.arena.reset(); err != nil {
+	if err := g.arena.Reset(); err != nil {
 		return err
 	}
 	g.rewindGlobals()
@@ -268,19 +269,19 @@ func (g *guest) replace() error {
 		return fmt.Errorf("closing an instance: %w", err)
 	}
 	if g.begins {
-		if err = g.arena.thaw(); err == nil {
-			err = g.arena.reset()
+		if err = g.arena.Thaw(); err == nil {
+			err = g.arena.Reset()
 		}
 		if err == nil {
 			_, err = g.prepare()
 		}
 		return err
 	}
-	g.arena.begin(g.setup.Pages)
+	g.arena.Begin(uint64(g.setup.Pages) * memory.Page)
 	if g.now, err = g.instantiate(); err != nil {
 		return fmt.Errorf("making an instance again: %w", err)
 	}
-	if !g.arena.ungrow(g.now.module.Memory()) {
+	if !g.arena.Ungrow(g.now.module.Memory()) {
 		return errors.New("making an instance again: its memory has another size")
 	}
 	return nil

@@ -1,4 +1,4 @@
-package worker
+package memory
 
 import (
 	"bytes"
@@ -7,38 +7,35 @@ import (
 	"slices"
 	"testing"
 
-	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
-
-	"casemate/sandbox/wasm/wire"
 )
 
 // TestArena: whatever one instance wrote below its limit, the next one finds zeroes, and nobody gets more than its limit.
 func TestArena(t *testing.T) {
 	const pages = 40
-	a, err := newArena(pages)
+	a, err := New(pages * Page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pattern, zeroes := bytes.Repeat([]byte{0xa5}, pages*wire.PageSize), make([]byte, pages*wire.PageSize)
+	pattern, zeroes := bytes.Repeat([]byte{0xa5}, pages*Page), make([]byte, pages*Page)
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.Uint32Range(1, 2*pages).Draw(t, "limit")
-		a.begin(limit)
-		have := uint64(min(limit, pages)) * wire.PageSize
+		a.Begin(uint64(limit) * Page)
+		have := uint64(min(limit, pages)) * Page
 		for _, size := range rapid.SliceOfN(rapid.Uint64Range(0, 2*pages), 1, 4).Draw(t, "sizes") {
-			b := a.Reallocate(size * wire.PageSize)
-			if size*wire.PageSize > have {
+			b := a.Reallocate(size * Page)
+			if size*Page > have {
 				if b != nil || !a.refused {
 					t.Fatalf("%d pages with a limit of %d", size, limit)
 				}
 				continue
 			}
-			if uint64(len(b)) != size*wire.PageSize || cap(b) != len(b) {
+			if uint64(len(b)) != size*Page || cap(b) != len(b) {
 				t.Fatalf("%d pages gave %d of %d bytes", size, len(b), cap(b))
 			}
 			copy(b, pattern)
 		}
-		if err := a.reset(); err != nil {
+		if err := a.Reset(); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(a.base, zeroes) {
@@ -53,27 +50,24 @@ func TestSnapshot(t *testing.T) {
 	const pages, most = 24, 32
 	page := os.Getpagesize()
 	rapid.Check(t, func(t *rapid.T) {
-		a, err := newArena(most)
+		a, err := New(most * Page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer unix.Munmap(a.base)
-		a.begin(most)
-		mem := a.Reallocate(pages * wire.PageSize)
+		defer a.Close()
+		a.Begin(most * Page)
+		mem := a.Reallocate(pages * Page)
 		somewhere := rapid.IntRange(0, len(mem)/page-1)
 		for _, p := range rapid.SliceOfN(somewhere, 0, 200).Draw(t, "filled") {
 			mem[p*page+p%page] = byte(p%255) + 1
 		}
 		want := bytes.Clone(mem)
-		if err := a.freeze(pages * wire.PageSize); err != nil {
+		if err := a.Freeze(pages * Page); err != nil {
 			t.Fatal(err)
-		}
-		if a.snap.image != nil {
-			defer unix.Munmap(a.snap.image)
 		}
 		usual := rapid.SliceOfN(somewhere, 0, 30).Draw(t, "usual")
 		for i := range 80 {
-			a.Reallocate(pages * wire.PageSize)
+			a.Reallocate(pages * Page)
 			for _, p := range usual {
 				mem[p*page+i]++
 			}
@@ -90,10 +84,10 @@ func TestSnapshot(t *testing.T) {
 				}
 			}
 			if i%3 == 0 {
-				grown := a.Reallocate((pages + 1 + uint64(i%7)) * wire.PageSize)
+				grown := a.Reallocate((pages + 1 + uint64(i%7)) * Page)
 				grown[len(grown)-1-i] = 1
 			}
-			if err := a.reset(); err != nil {
+			if err := a.Reset(); err != nil {
 				t.Fatal(err)
 			}
 			if i%5 != 4 || a.snap.events == a.snap.next-1 {
@@ -109,7 +103,7 @@ func TestSnapshot(t *testing.T) {
 		if len(usual) > 0 && len(a.snap.kept) == 0 {
 			t.Fatal("nothing was learnt")
 		}
-		if err := errors.Join(a.thaw(), a.reset()); err != nil {
+		if err := errors.Join(a.Thaw(), a.Reset()); err != nil {
 			t.Fatal(err)
 		}
 		if slices.ContainsFunc(a.base, func(b byte) bool { return b != 0 }) {
@@ -120,17 +114,17 @@ func TestSnapshot(t *testing.T) {
 
 // TestSnapshotBound: a snapshot that would be too large is not taken, and nothing is changed.
 func TestSnapshotBound(t *testing.T) {
-	a, err := newArena(4)
+	a, err := New(4 * Page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.begin(4)
-	mem := a.Reallocate(2 * wire.PageSize)
-	copy(mem[wire.PageSize:], "something")
-	if err = a.freeze(100); !errors.Is(err, errSnapshot) || a.snap != nil {
+	a.Begin(4 * Page)
+	mem := a.Reallocate(2 * Page)
+	copy(mem[Page:], "something")
+	if err = a.Freeze(100); !errors.Is(err, ErrSnapshot) || a.snap != nil {
 		t.Errorf("%v", err)
 	}
-	if string(mem[wire.PageSize:][:9]) != "something" {
+	if string(mem[Page:][:9]) != "something" {
 		t.Error("the memory changed")
 	}
 }

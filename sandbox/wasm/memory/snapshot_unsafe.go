@@ -1,4 +1,4 @@
-package worker
+package memory
 
 import (
 	"bytes"
@@ -15,8 +15,8 @@ const (
 	mostSpans = 64 // mappings, and ranges that are kept: beyond that gaps are bridged
 )
 
-// errSnapshot: there can be no snapshot; the memory is as it was.
-var errSnapshot = errors.New("no snapshot could be taken")
+// ErrSnapshot: there can be no snapshot; the memory is as it was.
+var ErrSnapshot = errors.New("no snapshot could be taken")
 
 // span is a range of pages of the host, [from, to).
 type span struct{ from, to int }
@@ -38,9 +38,9 @@ type pageState struct {
 	heat   uint8 // whether an event was found to use it, the latest look in the lowest bit
 }
 
-// freeze makes the memory of now the state that reset returns to. most bounds the bytes that it may hold on to. After an
-// error other than errSnapshot the memory is in no state to be used.
-func (a *arena) freeze(most int) error {
+// Freeze makes the memory of now the state that Reset returns to. most bounds the bytes that it may hold on to. After an
+// error other than ErrSnapshot the memory is in no state to be used.
+func (a *Arena) Freeze(most int) error {
 	mem := a.base[:a.size]
 	s := &snapshot{size: a.size, page: os.Getpagesize()}
 	s.zero, s.pages = make([]byte, s.page), make([]pageState, len(mem)/s.page)
@@ -56,13 +56,13 @@ func (a *arena) freeze(most int) error {
 		}
 	}
 	if held > most {
-		return fmt.Errorf("%w: it would hold %d MB, and its bound is %d MB", errSnapshot, held>>20, most>>20)
+		return fmt.Errorf("%w: it would hold %d MB, and its bound is %d MB", ErrSnapshot, held>>20, most>>20)
 	}
 	s.habit = newHabit(len(s.pages))
 	if held > 0 {
 		fd, err := s.seal(mem, runs)
 		if err != nil {
-			return fmt.Errorf("%w: %w", errSnapshot, err)
+			return fmt.Errorf("%w: %w", ErrSnapshot, err)
 		}
 		defer unix.Close(fd) // mappings keep it
 		if err = s.overlay(fd, mem, runs); err != nil {
@@ -87,11 +87,11 @@ func (s *snapshot) seal(mem []byte, runs []span) (fd int, err error) {
 		return -1, fmt.Errorf("sizing a memory file: %w", err)
 	}
 	for _, r := range runs {
-		if _, err = unix.Seek(fd, int64(r.from*s.page), 0); err != nil {
-			return -1, fmt.Errorf("writing a snapshot: %w", err)
+		if _, err = unix.Seek(fd, int64(r.from*s.page), 0); err == nil {
+			err = write(fd, mem[r.from*s.page:r.to*s.page])
 		}
-		if _, err = socket(fd).Write(mem[r.from*s.page : r.to*s.page]); err != nil {
-			return -1, err
+		if err != nil {
+			return -1, fmt.Errorf("writing a snapshot: %w", err)
 		}
 	}
 	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
@@ -102,6 +102,17 @@ func (s *snapshot) seal(mem []byte, runs []span) (fd int, err error) {
 		return -1, fmt.Errorf("mapping a snapshot: %w", err)
 	}
 	return fd, nil
+}
+
+func write(fd int, b []byte) error {
+	for len(b) > 0 {
+		n, err := unix.Write(fd, b)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		b = b[max(n, 0):]
+	}
+	return nil
 }
 
 // overlay maps the runs of a memory file over the memory that they were taken from.
@@ -117,8 +128,8 @@ func (s *snapshot) overlay(fd int, mem []byte, runs []span) error {
 	return nil
 }
 
-// thaw gives the snapshot up: the memory is zeroes, and stays without one.
-func (a *arena) thaw() error {
+// Thaw gives the snapshot up: the memory is zeroes, and stays without one.
+func (a *Arena) Thaw() error {
 	s := a.snap
 	a.snap = nil
 	if s == nil || s.image == nil {
