@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -159,11 +160,16 @@ func setup(ctx context.Context, env *testscript.Env) error {
 	env.Setenv("SOCKET", filepath.Join(dir, "casemate.sock"))
 	env.Setenv("GUEST", shared.guest)
 	env.Setenv("SHOP", shared.shop)
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		return err
+	}
+	env.Setenv("EXAMPLES", examples)
 	env.Setenv("SOON", time.Now().AddDate(0, 1, 0).UTC().Format(time.DateOnly))
 	return os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS(shared.guest))
 }
 
-// condition is [has:FAMILY]: whether this machine has a runtime. On CI none may be missing; elsewhere it is said aloud.
+// condition is [has:FAMILY]: whether this machine has a runtime, or "clang", a C compiler for WASI. On CI none may be missing; elsewhere it is said aloud.
 func condition(cond string) (bool, error) {
 	if language, ok := strings.CutPrefix(cond, "sdk:"); ok {
 		return hasSDK(language)
@@ -172,10 +178,17 @@ func condition(cond string) (bool, error) {
 	if !ok {
 		return false, fmt.Errorf("there is no condition %q", cond)
 	}
-	if slices.Contains(shared.runtimes, family) {
+	if slices.Contains(shared.runtimes, family) || family == "clang" && compilesWASI() {
 		return true, nil
 	}
 	return missing("what needs "+family, "it is not installed on this machine")
+}
+
+func compilesWASI() bool {
+	_, compiler := exec.LookPath("clang")
+	_, linker := exec.LookPath("wasm-ld")
+	_, library := os.Stat("/usr/lib/wasm32-wasi")
+	return errors.Join(compiler, linker, library) == nil
 }
 
 // missing leaves a part out: aloud, and never on CI.
