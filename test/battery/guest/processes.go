@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
@@ -199,5 +198,3 @@ type ifreq struct {
 }
 
 func pointer[T any](x *T) uintptr { return uintptr(unsafe.Pointer(x)) }
-
-func native(x uint32) []byte { return binary.NativeEndian.AppendUint32(nil, x) }
