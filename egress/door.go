@@ -171,6 +171,16 @@ func (d *Door) Serve(i int, l net.Listener, c net.PacketConn) {
 	}
 	switch socket := d.listen[i]; {
 	case socket.endpoint != nil:
+		d.mu.Lock()
+		closed := d.open == nil
+		if !closed {
+			d.open[l] = true // Close ends it, whatever the endpoint does
+		}
+		d.mu.Unlock()
+		if closed {
+			_ = l.Close() // never served
+			return
+		}
 		socket.endpoint.Serve(l)
 	default:
 		d.serve(l, func() { d.accept(l, socket.port) })

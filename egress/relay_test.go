@@ -633,11 +633,24 @@ func TestEndpointOnAGrantedPort(t *testing.T) {
 	if heard, err := io.ReadAll(enter(t, d, "169.254.100.3", 80)()); err != nil || string(heard) != "endpoint" {
 		t.Errorf("heard %q, %v", heard, err)
 	}
+	own, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Serve(slices.Index(way.Listen, "tcp 127.0.0.1:2773"), own, nil)
+	if c, err := net.Dial("tcp", own.Addr().String()); err != nil {
+		t.Error(err)
+	} else if heard, err := io.ReadAll(c); err != nil || string(heard) != "endpoint" {
+		t.Errorf("heard %q, %v", heard, err)
+	}
 	if !d.OnConnect("connect", "169.254.100.3:80") {
 		t.Error("its address is refused")
 	}
 	d.Close()
 	d.Close()
+	if _, err := own.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("its socket is open: %v", err)
+	}
 	if closed != 2 {
 		t.Errorf("%d endpoints were closed", closed)
 	}
