@@ -248,7 +248,7 @@ func keptOutput(_ *testing.T, n *node, _ map[string]string) func(reply) (bool, s
 func deadly(t *testing.T, _ *node, order map[string]string) func(reply) (bool, string) {
 	v := newVictim(t)
 	order["pid"] = v.pid()
-	return func(r reply) (bool, string) { return !v.alive(), r.Detail }
+	return func(r reply) (bool, string) { return r.Worked && !v.survives(), r.Detail }
 }
 
 func dropped(t *testing.T, _ *node, order map[string]string) func(reply) (bool, string) {

@@ -32,8 +32,10 @@ func processes() map[string]func(*api, order) answer {
 
 // signal ends another process. The suite looks whether it lives.
 func signal(_ *api, o order) answer {
-	err := unix.Kill(o.number("pid"), unix.SIGKILL)
-	return answer{Detail: fmt.Sprint(err)}
+	if err := unix.Kill(o.number("pid"), unix.SIGKILL); err != nil {
+		return failed(err)
+	}
+	return worked("sent")
 }
 
 func ptrace(_ *api, o order) answer {
