@@ -273,8 +273,9 @@ func (p *Pool) loadWorker(ctx context.Context, v *casemate.Version, path, dir st
 	}
 	began := time.Now()
 	spec := &Spec{Module: path, Cache: dir, TmpBytes: 1 << 20, AllowWeak: p.cfg.AllowWeak, FileBytes: int64(s.Pages) * wire.PageSize,
-		MemoryBytes: int64(s.Pages+s.Snapshot)*wire.PageSize + workerMemory + moduleFactor*v.CodeSize + 2*(limits.Request+limits.Response)}
-	bound := max(int(limits.Response)+wire.AnswerHeader+wire.DetailLimit, wire.LogChunk) + wire.LengthSize
+		MemoryBytes: int64(s.Pages+s.Snapshot)*wire.PageSize + workerMemory + moduleFactor*v.CodeSize +
+			2*(limits.Request+limits.Response+wire.SendLimit+wire.FetchedLimit)}
+	bound := max(int(limits.Response)+wire.AnswerHeader+wire.DetailLimit, wire.LogChunk, wire.SendLimit) + wire.LengthSize
 	w, err := p.startLink(ctx, spec, s, bound)
 	if err != nil {
 		return nil, err

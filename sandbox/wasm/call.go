@@ -43,6 +43,7 @@ type call struct {
 	kill   time.Time // when the worker is killed for it; from the same moment on
 	behind bool      // it was sent behind another
 	gone   bool      // its caller left while it waited
+	asked  bool      // it made an HTTP request, so it was begun
 	size   int       // bytes on the wire
 	done   chan outcome
 }
@@ -69,6 +70,11 @@ func (w *link) submit(c *call, crowd bool) {
 		w.begin()
 	}
 	w.out = append(wire.AppendEvent(w.out, &c.event), c.event.Payload...)
+	w.drain(crowd)
+}
+
+// drain writes until there is nothing to be written, or leaves it to whoever writes already. w.mu is held.
+func (w *link) drain(crowd bool) {
 	if w.writing {
 		return
 	}
@@ -172,14 +178,17 @@ func (w *link) wait(ctx context.Context, c *call) outcome {
 // listen reads what the worker says until it ends, or has to.
 func (w *link) listen(f *function) {
 	defer close(w.heard)
+	defer w.outside.close()
 	err := w.read(f, w.overdue)
 	w.kill()
 	f.lose(w)
+	w.hush()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		// What it said before it died tells which event it died in.
 		_ = w.file.SetReadDeadline(time.Now().Add(lastWords))
 		_ = w.read(f, func() error { return os.ErrDeadlineExceeded })
 	}
+	w.outside.end()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lost, w.deaf = err, true
@@ -213,6 +222,10 @@ func (w *link) read(f *function, ring func() error) error {
 			if err := w.answered(f, body); err != nil {
 				return err
 			}
+		case wire.KindSend:
+			if err := w.asked(f, body); err != nil {
+				return err
+			}
 		case wire.KindReturn:
 			if err := w.returned(f, body); err != nil {
 				return err
@@ -243,7 +256,7 @@ func (w *link) answered(f *function, body []byte) error {
 		return err
 	}
 	w.mu.Lock()
-	if len(w.calls) == 0 || w.calls[0].event.Seq != a.Seq {
+	if len(w.calls) == 0 || w.calls[0].event.Seq != a.Seq || w.asking {
 		w.mu.Unlock()
 		return fmt.Errorf("%w: answer %d to no event", wire.ErrFrame, a.Seq)
 	}
@@ -255,6 +268,7 @@ func (w *link) answered(f *function, body []byte) error {
 		w.begin()
 	}
 	w.mu.Unlock()
+	w.outside.end()
 	w.spent += time.Duration(a.CPU)
 	a.Payload = bytes.Clone(a.Payload)
 	f.give(w, time.Duration(a.Wall))
@@ -288,7 +302,7 @@ func (w *link) returned(f *function, body []byte) error {
 func (w *link) bury() {
 	for i, c := range w.calls {
 		o := outcome{err: errNotBegun}
-		if i == 0 && w.sent >= c.size {
+		if i == 0 && (c.asked || w.sent >= c.size) {
 			o.err = w.lost
 			if errors.Is(o.err, os.ErrDeadlineExceeded) && time.Now().Before(c.kill) {
 				o.err = io.ErrUnexpectedEOF // it had only just begun when the one before it ran out of time

@@ -72,6 +72,12 @@ type link struct {
 	armed   time.Time    // when the socket's read deadline rings
 	begun   atomic.Int64 // when the first call became that, in Unix nanoseconds
 
+	outside  outside
+	asking   bool               // the first call waits for a response
+	mute     bool               // no other request is to begin
+	cancel   context.CancelFunc // of the last request
+	requests sync.WaitGroup
+
 	// Under the function's lock.
 	load  int       // calls that have a place with it
 	since time.Time // idle since

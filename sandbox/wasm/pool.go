@@ -21,6 +21,8 @@ type Config struct {
 	Code func(ctx context.Context, v *casemate.Version) (path string, release func(), err error)
 	// Start starts a worker process; nil starts it in a jail.
 	Start func(ctx context.Context, s *Spec) (*Started, error)
+	// Doors makes the way out of a worker; record takes what its events do and try. nil: there is none.
+	Doors func(v *casemate.Version, record func(casemate.Effect)) (Door, error)
 	// Executable is the program that Start runs as a worker, one that calls Serve; empty: this process's own.
 	Executable string
 	// CacheDir is a directory of this node alone, where compiled code is kept, per app and function.

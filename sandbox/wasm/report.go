@@ -21,15 +21,16 @@ const tailBytes = 4 << 10
 
 // report gathers one run's log, usage and result.
 type report struct {
-	pool   *Pool
-	launch *casemate.Launch
-	worker *link // nil when there was none
-	began  time.Time
-	init   time.Duration // cold start, zero when warm
-	early  []byte        // log of initialising
-	usage  casemate.Usage
-	tail   []byte
-	line   casemate.LogLine
+	pool    *Pool
+	launch  *casemate.Launch
+	worker  *link // nil when there was none
+	began   time.Time
+	init    time.Duration // cold start, zero when warm
+	early   []byte        // log of initialising
+	usage   casemate.Usage
+	effects []casemate.Effect
+	tail    []byte
+	line    casemate.LogLine
 
 	started sync.Once
 }
@@ -178,7 +179,7 @@ func errorBody(kind, message string) []byte {
 func (r *report) result(payload []byte, f casemate.Failure, detail string, ended time.Time) *casemate.Result {
 	r.finish(ended)
 	res := &casemate.Result{Payload: payload, ContentType: "application/json", Failure: f, Detail: detail,
-		Executed: executed(r.launch.Version), Tail: r.tail}
+		Executed: executed(r.launch.Version), Tail: r.tail, Effects: r.effects}
 	if r.worker != nil {
 		res.Walls, res.Weak = r.worker.walls, r.worker.weak
 	}
