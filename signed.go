@@ -24,8 +24,9 @@ type SandboxKey struct {
 	ID      string // "ASIA..."
 	Secret  string
 	Token   string
-	ARN     string // of the principal that it makes: arn:aws:sts::...:assumed-role/<role>/<function>
 	Expires time.Time
+
+	Principal Principal // whom its signatures verify as
 }
 
 // String hides the secrets.

@@ -68,7 +68,7 @@ func New(ctx context.Context, cfg Config) (*Identity, error) {
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	id := &Identity{cfg: cfg, ring: ring, trust: newTrust(cfg),
-		sandboxes: &sandboxes{place: cfg.Place, keys: map[string]*sandboxKey{}, owner: map[string]string{}}, cancel: cancel, done: make(chan struct{})}
+		sandboxes: &sandboxes{place: cfg.Place, keys: map[string]*casemate.SandboxKey{}, owner: map[string]string{}}, cancel: cancel, done: make(chan struct{})}
 	go id.keeper(run)
 	return id, nil
 }

@@ -21,32 +21,27 @@ const runPrincipal = "function/"
 type sandboxes struct {
 	place casemate.Place
 	mu    sync.RWMutex
-	keys  map[string]*sandboxKey // by sandbox
-	owner map[string]string      // key id -> sandbox: tells the operator whose key was stolen
-}
-
-type sandboxKey struct {
-	casemate.SandboxKey
-	principal casemate.Principal
+	keys  map[string]*casemate.SandboxKey // by sandbox
+	owner map[string]string               // key id -> sandbox: tells the operator whose key was stolen
 }
 
 // MintSandbox makes the key of a new sandbox of v. It verifies only what that sandbox's own door heard, until it expires
 // or EndSandbox is called, which whoever mints must do.
 func (id *Identity) MintSandbox(v *casemate.Version, life time.Duration) casemate.SandboxKey {
 	b := id.sandboxes
-	k := &sandboxKey{SandboxKey: casemate.SandboxKey{Sandbox: casemate.NewID(), ID: "ASIA" + rand.Text()[:16], Secret: random(30), Token: random(96),
-		Expires: id.cfg.Clock().Add(life)}}
+	k := &casemate.SandboxKey{Sandbox: casemate.NewID(), ID: "ASIA" + rand.Text()[:16], Secret: random(30), Token: random(96),
+		Expires: id.cfg.Clock().Add(life)}
 	account := v.Account
 	if account == "" {
 		account = b.place.Account
 	}
 	// The role's whole name stays in the ARN, where AWS would drop its path: no two roles may look the same to a policy.
-	k.ARN = "arn:aws:sts::" + account + ":assumed-role/" + v.Role + "/" + v.Function
-	k.principal = casemate.Principal{Kind: casemate.KindRun, ID: runPrincipal + v.Function, Account: account, Role: v.Role, ARN: k.ARN, Expires: k.Expires}
+	k.Principal = casemate.Principal{Kind: casemate.KindRun, ID: runPrincipal + v.Function, Account: account, Role: v.Role,
+		ARN: "arn:aws:sts::" + account + ":assumed-role/" + v.Role + "/" + v.Function, Expires: k.Expires}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.keys[k.Sandbox], b.owner[k.ID] = k, k.Sandbox
-	return k.SandboxKey
+	return *k
 }
 
 // EndSandbox takes a sandbox's key away. Ending one twice, or one that never was, changes nothing.
@@ -73,7 +68,7 @@ func random(n int) string {
 var globals = []string{"budgets", "ce", "cloudfront", "globalaccelerator", "health", "iam", "organizations", "route53", "sts", "support"}
 
 // whosever is the key of any sandbox, in a build without walls.
-func (b *sandboxes) whosever(sandbox string) *sandboxKey {
+func (b *sandboxes) whosever(sandbox string) *casemate.SandboxKey {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return b.keys[sandbox]
@@ -120,6 +115,6 @@ func (b *sandboxes) verify(s *casemate.Signed, now time.Time) (*casemate.Princip
 	if subtle.ConstantTimeCompare(want, g.mac[:]) != 1 {
 		return nil, errors.New("the signature is not of this request")
 	}
-	p := k.principal
+	p := k.Principal
 	return &p, nil
 }

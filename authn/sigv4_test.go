@@ -78,7 +78,7 @@ type box struct {
 func newBox(t rapid.TB, life time.Duration) *box {
 	b := &box{now: exampleTime}
 	b.id = &Identity{cfg: Config{Clock: func() time.Time { return b.now }, Place: casemate.DefaultPlace},
-		sandboxes: &sandboxes{place: casemate.DefaultPlace, keys: map[string]*sandboxKey{}, owner: map[string]string{}}}
+		sandboxes: &sandboxes{place: casemate.DefaultPlace, keys: map[string]*casemate.SandboxKey{}, owner: map[string]string{}}}
 	b.key = b.id.MintSandbox(&casemate.Version{Function: "price", Role: "function/price", Account: "000000000000"}, life)
 	return b
 }
@@ -128,7 +128,7 @@ func TestSandboxSignatureGivesTheFunction(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p.Kind != casemate.KindRun || p.ID != "function/price" || p.Role != "function/price" || p.Account != "000000000000" ||
-		p.ARN != "arn:aws:sts::000000000000:assumed-role/function/price/price" || !p.Expires.Equal(b.now.Add(time.Hour)) || p.ARN != b.key.ARN {
+		p.ARN != "arn:aws:sts::000000000000:assumed-role/function/price/price" || !p.Expires.Equal(b.now.Add(time.Hour)) || p.ARN != b.key.Principal.ARN {
 		t.Errorf("%+v", p)
 	}
 	for _, text := range []string{fmt.Sprintf("%v %+v %#v", b.key, b.key, b.key)} {

@@ -87,7 +87,12 @@ func (n *node) openServices() {
 	n.services = service.Config{
 		Handle:     func(ctx context.Context, e *casemate.Event) (*casemate.Result, error) { return n.gate.Handle(ctx, e) }, // no sandbox runs before the gate is open
 		Operations: n.operations(), Place: n.cfg.Place, Clock: time.Now,
-		Direct: map[string]service.Direct{"lambda": {Event: lambda.Event, Answer: lambda.Answer}}}
+		Direct: map[string]service.Direct{"lambda": {Event: lambda.Event, Answer: lambda.Answer}}, May: n.may}
+}
+
+// may asks the policy for the function whose sandbox has the key.
+func (n *node) may(key casemate.SandboxKey, e *casemate.Event) bool {
+	return n.decide(&casemate.Launch{Principal: &key.Principal, Event: e}, e.Action, e.Resource).Verdict == casemate.Allowed
 }
 
 // secretsPort is the endpoint at localhost:2773 of a sandbox that has the AWS endpoint next and its key.

@@ -48,8 +48,11 @@ type Config struct {
 	Handle     casemate.Handler               // the corridor
 	Operations map[string]*casemate.Operation // by ID
 	Direct     map[string]Direct              // by service
-	Place      casemate.Place                 // zero: casemate.DefaultPlace
-	Clock      func() time.Time               // nil: time.Now
+	// May asks the policy, for the function of key, whether it may do what e asks for: who may not call a function is not told
+	// that there is none. nil: nobody may.
+	May   func(key casemate.SandboxKey, e *casemate.Event) bool
+	Place casemate.Place   // zero: casemate.DefaultPlace
+	Clock func() time.Time // nil: time.Now
 }
 
 // Endpoint is one sandbox's. Its methods may be called from any goroutine. Close it.

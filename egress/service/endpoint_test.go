@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var testKey = casemate.SandboxKey{Sandbox: "box", ID: "ASIAEXAMPLE", Secret: "sss-secret", Token: "ttt-token", ARN: "arn:aws:sts::000000000000:assumed-role/function/price/price"}
+var testKey = casemate.SandboxKey{Sandbox: "box", ID: "ASIAEXAMPLE", Secret: "sss-secret", Token: "ttt-token", Principal: casemate.Principal{ARN: "arn:aws:sts::000000000000:assumed-role/function/price/price"}}
 
 // desk is an endpoint on a real socket, with a corridor that the test plays.
 type desk struct {
@@ -67,7 +67,7 @@ func open(t *testing.T, handle casemate.Handler) *desk {
 		Answer: func(_ *casemate.Signed, res *casemate.Result) (int, map[string]string, []byte) {
 			return 202, nil, res.Payload
 		},
-	}}, Handle: func(ctx context.Context, e *casemate.Event) (*casemate.Result, error) {
+	}}, May: func(casemate.SandboxKey, *casemate.Event) bool { return true }, Handle: func(ctx context.Context, e *casemate.Event) (*casemate.Result, error) {
 		d.mu.Lock()
 		d.events = append(d.events, e)
 		d.mu.Unlock()
@@ -270,6 +270,31 @@ func TestAnswersInTheServicesOwnWords(t *testing.T) {
 	}
 	if res, text := d.ask("POST", "/service/TrentService/operation/Echo", "kms", map[string]string{"Smithy-Protocol": "rpc-v2-cbor"}, "\xa0"); res.StatusCode != 400 || !strings.Contains(text, "ValidationException") {
 		t.Errorf("an operation in CBOR: %d %q", res.StatusCode, text)
+	}
+}
+
+// TestWhoMayNotCallIsNotToldWhatThereIs: a missing function is missing for who may call it, and forbidden for all others.
+func TestWhoMayNotCallIsNotToldWhatThereIs(t *testing.T) {
+	missing := func(context.Context, *casemate.Event) (*casemate.Result, error) {
+		return nil, &casemate.Error{Code: casemate.NotFound, Message: "there is no function f"}
+	}
+	for _, may := range []func(casemate.SandboxKey, *casemate.Event) bool{nil, func(casemate.SandboxKey, *casemate.Event) bool { return false },
+		func(k casemate.SandboxKey, e *casemate.Event) bool {
+			return k.ID == testKey.ID && e.Action == "lambda:InvokeFunction" && e.Resource == "arn:f"
+		}} {
+		d := open(t, missing)
+		d.cfg.May = may
+		res, text := d.ask("POST", "/call", "lambda", nil, "{}")
+		if told := strings.Contains(text, "there is no function f"); told != (res.StatusCode == 404) || told != (may != nil && may(testKey, d.events[0])) || !told && res.StatusCode != 403 {
+			t.Errorf("%d %s", res.StatusCode, text)
+		}
+		if f := d.effects[0]; !strings.Contains(f.Reason, "there is no function f") { // the operator is told
+			t.Errorf("%+v", f)
+		}
+	}
+	d := open(t, missing)
+	if res, text := d.ask("POST", "/", "kms", map[string]string{"X-Amz-Target": "T.Echo"}, `{"Name":"k"}`); res.StatusCode != 400 || !strings.Contains(text, "ResourceNotFoundException") {
+		t.Errorf("an operation's own answer, that the policy allowed: %d %s", res.StatusCode, text)
 	}
 }
 

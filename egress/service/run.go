@@ -14,7 +14,7 @@ func (c *call) run(ctx context.Context) {
 	if err == nil {
 		var failed error
 		res, failed = c.e.cfg.Handle(ctx, c.event)
-		err = casemate.AsError(failed)
+		err = c.unseen(casemate.AsError(failed))
 	}
 	if err == nil {
 		err = c.answer(res)
@@ -23,6 +23,15 @@ func (c *call) run(ctx context.Context) {
 		c.reply = c.protocol.refusal(c.spoken(err), c.id)
 	}
 	c.tell(res, err)
+}
+
+// unseen makes a missing function a forbidden one, for who may not call it anyway.
+func (c *call) unseen(err *casemate.Error) *casemate.Error {
+	may := c.e.cfg.May
+	if err == nil || err.Code != casemate.NotFound || c.operation != nil || may != nil && may(c.e.key, c.event) {
+		return err
+	}
+	return &casemate.Error{Code: casemate.Forbidden, Message: err.Message, Hint: err.Hint, Err: err}
 }
 
 // answer writes a result in the words of the service.
@@ -59,7 +68,7 @@ func namespace(service, version string) string {
 func (c *call) spoken(err *casemate.Error) *casemate.Error {
 	said := *err
 	if err.Code == casemate.Forbidden && err.AWS == "" && c.event != nil {
-		said.Message = "User: " + c.e.key.ARN + " is not authorized to perform: " + c.event.Action
+		said.Message = "User: " + c.e.key.Principal.ARN + " is not authorized to perform: " + c.event.Action
 		if c.event.Resource != "" {
 			said.Message += " on resource: " + c.event.Resource
 		}
