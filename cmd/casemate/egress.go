@@ -17,6 +17,7 @@ import (
 	"casemate/audit"
 	"casemate/egress"
 	"casemate/sandbox"
+	"casemate/sandbox/wasm"
 )
 
 // openEgress opens the one way out of every sandbox.
@@ -35,7 +36,13 @@ func (n *node) openEgress(context.Context) (err error) {
 // door makes the way out of a new sandbox of v. What the policy says holds for every connection from then on; a port that
 // is granted later needs a new sandbox.
 func (n *node) door(v *casemate.Version, record func(casemate.Effect)) (*egress.Door, error) {
-	return n.egress.Door(egress.Opening{Version: v, Record: record, Grants: egress.Grants(n.catalog.Snapshot().Statements(v.Role)),
+	o := n.opening(v, record)
+	o.Endpoints = n.awsEndpoints(v, record)
+	return n.egress.Door(o)
+}
+
+func (n *node) opening(v *casemate.Version, record func(casemate.Effect)) egress.Opening {
+	return egress.Opening{Version: v, Record: record, Grants: egress.Grants(n.catalog.Snapshot().Statements(v.Role)),
 		Decide: func(host string, port uint16) casemate.Decision {
 			s := n.catalog.Snapshot()
 			if s.Policy == nil {
@@ -44,8 +51,16 @@ func (n *node) door(v *casemate.Version, record func(casemate.Effect)) (*egress.
 			q := egress.Request(n.cfg.Place, v, host, port)
 			q.Now = time.Now()
 			return s.Policy.Decide(q)
-		},
-		Endpoints: n.awsEndpoints(v, record)})
+		}}
+}
+
+// wasmDoor is the way out of a worker, which has no sockets: nothing inside could come to an endpoint.
+func (n *node) wasmDoor(v *casemate.Version, record func(casemate.Effect)) (wasm.Door, error) {
+	d, err := n.egress.Door(n.opening(v, record))
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // sandboxDoor is door for the pool of native sandboxes.

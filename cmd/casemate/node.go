@@ -210,7 +210,7 @@ func (n *node) openSandbox(ctx context.Context) (err error) {
 	if n.code, err = code.Open(n.path("code"), n.store.Blobs(), code.DefaultBounds(), 64); err != nil {
 		return err
 	}
-	n.wasm, err = wasm.NewPool(wasm.Config{Code: n.code.File, CacheDir: n.path("wasm"), Logs: n.line, AllowWeak: n.cfg.AllowWeak})
+	n.wasm, err = wasm.NewPool(wasm.Config{Code: n.code.File, CacheDir: n.path("wasm"), Logs: n.line, Doors: n.wasmDoor, AllowWeak: n.cfg.AllowWeak})
 	if err != nil {
 		return err
 	}
