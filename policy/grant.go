@@ -17,7 +17,7 @@ import (
 //
 //	call POST /orders, call GET /orders/{id}, call *
 //	invoke price
-//	read table/orders, write bucket/photos, read secret/db
+//	read table/orders, write bucket/photos, read secret/db, read parameter/app/*
 //	send queue/jobs, publish topic/news
 //	connect api.stripe.com:443, connect *.example.com:443, connect 10.0.0.0/8:5432, connect [fd00::/8]:5432
 //	admin Deploy
@@ -317,6 +317,10 @@ func (g granter) resource(s *casemate.Statement, verb, object string) error {
 		if r.object != kind {
 			continue
 		}
+		names := []string{name}
+		if above, below := strings.CutSuffix(name, "/*"); below && kind == "parameter" {
+			names, name = []string{above, name}, above // a hierarchy is read by its own name (GetParametersByPath)
+		}
 		if !ok || name != "*" && (!isName(name, "-_./") || slices.Contains(strings.Split(name, "/"), "..")) {
 			return fmt.Errorf("%q is no name of a %s", name, kind)
 		}
@@ -324,7 +328,9 @@ func (g granter) resource(s *casemate.Statement, verb, object string) error {
 		for _, a := range r.arns {
 			service, rest, _ := strings.Cut(a, ":")
 			rest = strings.Replace(rest, "R:A:", g.place.Region+":"+g.place.Account+":", 1)
-			s.Resource = append(s.Resource, "arn:aws:"+service+":"+strings.Replace(rest, "NAME", name, 1))
+			for _, n := range names {
+				s.Resource = append(s.Resource, "arn:aws:"+service+":"+strings.Replace(rest, "NAME", n, 1))
+			}
 		}
 		return nil
 	}
