@@ -17,6 +17,10 @@ func (n *node) boxes() []box {
 		}
 		list = append(list, b)
 	}
+	for _, w := range n.wasm.Workers() {
+		list = append(list, box{ID: strconv.Itoa(w.PID), Function: w.App + "/" + w.Function, Version: w.Version, Runtime: "wasm", Isolation: w.Isolation,
+			Partition: w.Partition, State: w.State, Started: w.Started, Memory: w.Memory, Peak: w.Peak, CPU: w.CPU, Runs: w.Runs, Refusals: w.Refused})
+	}
 	return list
 }
 

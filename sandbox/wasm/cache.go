@@ -280,6 +280,7 @@ func (p *Pool) loadWorker(ctx context.Context, v *casemate.Version, path, dir st
 	if err != nil {
 		return nil, err
 	}
+	w.started = p.cfg.Clock()
 	w.logMax = p.cfg.LogBytes + wire.LogChunk // the worker's own remarks on top
 	stop := context.AfterFunc(ctx, w.kill)
 	defer stop()

@@ -269,6 +269,7 @@ func (w *link) answered(f *function, body []byte) error {
 	}
 	w.mu.Unlock()
 	w.outside.end()
+	w.runs.Add(1)
 	w.spent += time.Duration(a.CPU)
 	a.Payload = bytes.Clone(a.Payload)
 	f.give(w, time.Duration(a.Wall))

@@ -83,7 +83,9 @@ type link struct {
 	since time.Time // idle since
 	gone  bool      // gets no more
 
-	used    atomic.Bool // it was given an event
+	started time.Time
+	used    atomic.Bool  // it was given an event
+	runs    atomic.Int64 // that it answered
 	ended   sync.Once
 	heard   chan struct{} // closed when its last words were read
 	done    chan struct{} // closed after exit is set

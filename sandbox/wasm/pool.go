@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"os"
 	"runtime"
 	"sync"
@@ -47,6 +48,7 @@ type Pool struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup // every goroutine of the pool
 	slots  chan struct{}  // compile steps at once
+	seed   maphash.Seed   // of the names that tenants are shown under
 
 	mu        sync.Mutex
 	functions map[place]*function
@@ -79,7 +81,7 @@ func NewPool(cfg Config) (*Pool, error) {
 	cfg.IdleTimeout = orDefault(cfg.IdleTimeout, 5*time.Minute)
 	cfg.CompileTimeout = orDefault(cfg.CompileTimeout, 2*time.Minute)
 	cfg.LogBytes = orDefault(cfg.LogBytes, 256<<10)
-	p := &Pool{cfg: cfg, slots: make(chan struct{}, 1), functions: map[place]*function{}, compiled: map[string]*compilation{}}
+	p := &Pool{cfg: cfg, seed: maphash.MakeSeed(), slots: make(chan struct{}, 1), functions: map[place]*function{}, compiled: map[string]*compilation{}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.tasks.Go(p.janitor)
 	return p, nil

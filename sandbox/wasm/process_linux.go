@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"casemate/sandbox/jail"
 )
@@ -90,6 +91,21 @@ func librariesOf(executable string) ([]jail.Mount, error) {
 
 // jailed is a jail's child as a Process.
 type jailed struct{ child *jail.Child }
+
+// PID implements Gauge.
+func (j jailed) PID() int { return j.child.Pid() }
+
+// Memory implements Gauge.
+func (j jailed) Memory() (now, peak int64) {
+	u, _ := j.child.Usage() // of one that is ending there is nothing to say
+	return j.child.Memory(), u.PeakBytes
+}
+
+// CPU implements Gauge.
+func (j jailed) CPU() time.Duration {
+	u, _ := j.child.Usage()
+	return u.CPU
+}
 
 // Kill implements Process.
 func (j jailed) Kill() {
