@@ -32,6 +32,7 @@ func abuse() []map[string]string {
 		{"attack": "large file", "bytes": "16777216"},
 		{"attack": "refused calls", "most": "20000"},
 		{"attack": "refused connections", "most": "3000"},
+		{"attack": "open flood", "most": "20000"},
 		{"attack": "API connections", "most": "500"},
 		{"attack": "API long headers", "most": "50"},
 		{"attack": "API large answer", "mb": "64"},

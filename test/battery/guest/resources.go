@@ -34,6 +34,16 @@ func resources() map[string]func(*api, order) answer {
 			}
 			return answer{}
 		},
+		"open flood": func(_ *api, o order) answer {
+			for i := range o.number("most") {
+				for _, name := range []string{"/usr/share/", "/etc/passwd", "/nothing/"} {
+					if fd, err := unix.Open(name+strconv.Itoa(i), unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+						unix.Close(fd)
+					}
+				}
+			}
+			return answer{}
+		},
 		"refused connections": func(_ *api, o order) answer {
 			var last error
 			for range o.number("most") {

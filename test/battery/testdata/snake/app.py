@@ -118,7 +118,7 @@ ATTACKS = {
     "unshare mount": lambda o: in_child(lambda: call("unshare", NEWNS)),
     "mount tmpfs": lambda o: in_child(lambda: (call("unshare", NEWNS), call("mount", b"none", b"/tmp", b"tmpfs", 0, None))),
     "chroot": lambda o: in_child(lambda: call("chroot", b"/tmp")),
-    "keyring": lambda o: call("syscall", 248, b"user", b"battery", b"x", 1, -2),
+    "keyring": lambda o: call("syscall", 248 if os.uname().machine == "x86_64" else 217, b"user", b"battery", b"x", 1, -2),
     "raw socket": lambda o: socket_of(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
     "packet socket": lambda o: socket_of(socket.AF_PACKET, socket.SOCK_RAW),
     "metadata": metadata,
