@@ -1,9 +1,11 @@
 package egress
 
 import (
+	"context"
 	"encoding/pem"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -12,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"casemate"
@@ -206,5 +209,36 @@ c=socket.create_connection(('echo.example.com',7)); c.sendall(b'ping'); print(c.
 				t.Errorf("recorded %+v", rec.all())
 			}
 		})
+	}
+}
+
+// TestNetworksOfBothFamilies: where IPv6 addresses are granted too, one socket inside takes both families.
+func TestNetworksOfBothFamilies(t *testing.T) {
+	e, err := New(*pin("echo.example.com:7", outside(t, echo)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := outside(t, echo)
+	var mu sync.Mutex
+	var addresses []string
+	e.dials.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		mu.Lock()
+		addresses = append(addresses, address)
+		mu.Unlock()
+		return (&net.Dialer{}).DialContext(ctx, network, server.String())
+	}
+	const python = `
+import socket
+for at in ['fd00::1','10.0.0.1','::ffff:10.0.0.2','echo.example.com','fe80::1','::1']:
+  try: c=socket.create_connection((at,7)); c.sendall(b'ping'); print(c.recv(4).decode())
+  except OSError as e: print(type(e).__name__)`
+	var rec recorder
+	said := behind(t, e, opening(&rec, "fd00::/8:7", "10.0.0.0/8:7", "echo.example.com:7"), jail.Spec{Profile: "python", Argv: []string{"/usr/bin/python3", "-I", "-S", "-c", python}})
+	if said != "ping\nping\nping\nping\nConnectionRefusedError\nConnectionResetError" {
+		t.Errorf("said %q", said)
+	}
+	slices.Sort(addresses)
+	if len(addresses) != 4 || addresses[0] != "10.0.0.1:7" || addresses[1] != "10.0.0.2:7" || addresses[3] != "[fd00::1]:7" {
+		t.Errorf("dialled %q", addresses)
 	}
 }
