@@ -20,8 +20,9 @@
 //
 // # What a module must look like
 //
-// A module imports functions of wasi_snapshot_preview1 only and brings its own single memory. It sees no file, no
-// argument, no socket; the environment is the function's own; clocks and random numbers are real and fresh. It is one of
+// A module imports functions of wasi_snapshot_preview1, and of Casemate the two below, and brings its own single memory.
+// It sees no file, no argument, no socket; the environment is the function's own; clocks and random numbers are real and
+// fresh. It is one of
 //
 //   - a command: it exports _start. The event is on standard input, the answer is what it writes to standard output,
 //     exit status 0 is success. Standard error is the function's log.
@@ -32,6 +33,32 @@
 //     casemate_handle; the result is the answer's address in the upper 32 bits and its length in the lower 31. Bit 31 set
 //     says that the answer is an error document: the function failed and said so. Standard input is empty; standard output
 //     and standard error are both the log.
+//
+// # The way out
+//
+// A module may import from "casemate"
+//
+//	http_send(ptr i32, len i32) -> i64
+//	http_read(ptr i32, len i32) -> i32
+//
+// http_send makes the HTTP exchange that the text in memory asks for, and gives the length of the whole response in bytes;
+// http_read copies the next of them to memory, as many as there are and as have room, and gives their number; 0 is the end.
+//
+//	METHOD URL\r\nName: value\r\n...\r\n\r\nbody      of a request
+//	STATUS\r\nName: value\r\n...\r\n\r\nbody          of a response
+//
+// The URL is absolute, http or https. The node resolves, dials and speaks TLS, writes Host, Content-Length and what else
+// frames a message (a request that names those is malformed), follows no redirect and uses no proxy. The host and port of
+// the URL need a grant of the function, "connect HOST:PORT"; limits.connections and limits.traffic hold, and what was done
+// and refused is in the record of the event, as it is for other runtimes. Less than 0 says that there is no response:
+//
+//	-1  refused: no grant, a limit was reached, or no event is being handled (a module that initialises before its snapshot)
+//	-2  it failed: the name, the connection, TLS, no answer within a minute
+//	-3  malformed, or outside of the memory (http_read gives this one, too)
+//	-4  too large: a request over 1 MiB or 100 fields, a response over 6 MiB
+//
+// There is one response at a time: http_send drops the one before, and the event's end the last. The event's deadline ends
+// an exchange, too. Waiting costs neither fuel nor CPU time.
 //
 // Components (WASI 0.2) are recognised by their header and refused by name.
 package wasm

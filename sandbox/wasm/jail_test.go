@@ -13,7 +13,8 @@ import (
 
 // TestJailed is the real thing: the workers run behind the walls that this machine can give.
 func TestJailed(t *testing.T) {
-	b := newBed(t, func(c *Config) { c.Start, c.AllowWeak, c.Executable = nil, true, staticWorker(t) })
+	e := &exit{fetch: answering(&casemate.Fetched{Status: 200, Body: []byte("from outside")})}
+	b := newBed(t, func(c *Config) { c.Start, c.AllowWeak, c.Executable, c.Doors = nil, true, staticWorker(t), e.doors })
 	echo := b.version("echo", guests.Echo())
 	for range 3 {
 		r := b.run(echo, "an event")
@@ -22,6 +23,17 @@ func TestJailed(t *testing.T) {
 		}
 		if !slices.Contains(r.Walls, "seccomp") {
 			t.Fatalf("walls %v, weak %v", r.Walls, r.Weak)
+		}
+	}
+	for range 3 {
+		r := b.run(b.version("fetch", guests.Fetcher()), ask(request, 100))
+		if _, response := got(t, r); response != "200\r\n\r\nfrom outside" || len(r.Effects) != 1 {
+			t.Fatalf("%q, %+v", response, r.Effects)
+		}
+	}
+	for _, w := range b.Workers() {
+		if w.State != "idle" || w.PID == 0 || w.CPU == 0 || w.Peak == 0 || w.Runs != 3 {
+			t.Errorf("%+v", w)
 		}
 	}
 	large := b.version("residue", guests.Residue(3))
