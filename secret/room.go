@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"slices"
 	"strings"
@@ -43,10 +44,11 @@ type Room struct {
 	keyMu   sync.Mutex // one change of keys at a time; guards masters
 	masters []*kek.Key // the first wraps
 	rings   atomic.Pointer[map[string]*ring]
-	rounds  sync.Mutex  // one round of the keeper at a time
-	orphans atomic.Bool // values may be there that no item speaks of
-	days    sync.Map    // item key -> day of the last touch that is stored, for Touch
-	known   sync.Map    // item key -> *Item as it was last read, for Get and List: they only look
+	turns   [64]sync.Mutex // by item: writers of this node wait for each other instead of overtaking
+	rounds  sync.Mutex     // one round of the keeper at a time
+	orphans atomic.Bool    // values may be there that no item speaks of
+	days    sync.Map       // item key -> day of the last touch that is stored, for Touch
+	known   sync.Map       // item key -> *Item as it was last read, for Get and List: they only look
 
 	stop context.CancelFunc
 	work chan struct{} // wakes the keeper; one wake is as good as many
@@ -241,6 +243,9 @@ func valueData(id ID, version string) []byte {
 // called again with what is there then. An item that is not there, or whose time to go has come, comes to f empty
 // (Exists is false), and f's changes create it. An error of f is returned as it is, and nothing is written.
 func (r *Room) Change(ctx context.Context, id ID, f func(it *Item) error) (*Item, error) {
+	turn := &r.turns[crc32.ChecksumIEEE([]byte(id.key()))%uint32(len(r.turns))]
+	turn.Lock()
+	defer turn.Unlock()
 	for range tries {
 		it, err := r.change(ctx, id, f)
 		if err == nil || casemate.CodeOf(err) != casemate.Conflict || !errors.Is(err, errOvertaken) {

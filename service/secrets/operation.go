@@ -85,6 +85,7 @@ func on[In any, P named[In]](s *service, name string, body int64, run func(ctx c
 			return ARN(place, name), nil
 		},
 		Run: func(ctx context.Context, l *casemate.Launch) (any, error) {
+			defer clear(l.Payload) // it may hold a value
 			name, in, err := read(s.Place, l.Payload)
 			if err != nil {
 				return nil, err
@@ -99,6 +100,7 @@ func all[In any](name string, run func(ctx context.Context, l *casemate.Launch, 
 	return casemate.Operation{Service: "secretsmanager", Name: name, Action: "secretsmanager:" + name, Body: questionBody,
 		Resource: func(casemate.Place, []byte) (string, error) { return "*", nil },
 		Run: func(ctx context.Context, l *casemate.Launch) (any, error) {
+			defer clear(l.Payload) // it may hold a value
 			in, err := decode[In](l.Payload)
 			if err != nil {
 				return nil, err

@@ -328,6 +328,27 @@ func TestOldVersionsGo(t *testing.T) {
 	}
 }
 
+// TestWritersDoNotLoseEachOther: many write one secret at once; each gets its version, and the stages stay single.
+func TestWritersDoNotLoseEachOther(t *testing.T) {
+	b := newBench(t)
+	b.steps(t, []step{{"CreateSecret", `{"Name":"a","ClientRequestToken":"$1","SecretString":"0"}`, "$1", ""}})
+	var writers sync.WaitGroup
+	for w := range 8 {
+		writers.Go(func() {
+			for i := range 10 {
+				if text, _ := b.ask(t, "PutSecretValue", fmt.Sprintf(`{"SecretId":"a","SecretString":"%d %d"}`, w, i)); !strings.Contains(text, "VersionId") {
+					t.Error(text)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	text, _ := b.ask(t, "ListSecretVersionIds", `{"SecretId":"a","IncludeDeprecated":true}`)
+	if strings.Count(text, `"VersionId"`) != 81 || strings.Count(text, current) != 1 || strings.Count(text, previous) != 1 {
+		t.Error(text)
+	}
+}
+
 // TestNamesAndARNs: whatever a secret is called by leads to the same ARN and back, and no two names share one.
 func TestNamesAndARNs(t *testing.T) {
 	place := casemate.DefaultPlace

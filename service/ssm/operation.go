@@ -72,6 +72,7 @@ func operation[In any](name string, resource func(place casemate.Place, in *In) 
 			return resource(place, in)
 		},
 		Run: func(ctx context.Context, l *casemate.Launch) (any, error) {
+			defer clear(l.Payload) // it may hold a value
 			in, err := decode[In](l.Payload)
 			if err != nil {
 				return nil, err
