@@ -35,6 +35,7 @@ const (
 const (
 	reasonName        = "no grant names this host"
 	reasonPort        = "no grant names this port of the host"
+	reasonUnopened    = "granted, but not open in this sandbox: 9001 is the Runtime API's, there are 64 ports at most, and a newer grant needs a newer sandbox"
 	reasonAddress     = "no grant names this address"
 	reasonFlood       = "further attempts were not listed"
 	reasonConnections = "the limit of connections at once was reached"
@@ -217,10 +218,16 @@ func (d *Door) OnConnect(network, address string) (pass bool) {
 // judge decides about an address that was dialled inside. The zero Effect allows it; another says why not.
 func (d *Door) judge(at netip.AddrPort) casemate.Effect {
 	if name, ok := d.names.name(at.Addr()); ok {
-		if d.listens(at.Port()) && d.opening.Decide(name, at.Port()).Verdict == casemate.Allowed {
+		refused := casemate.Effect{Kind: casemate.EffectConnect, Target: target(name, at.Port())}
+		switch allowed := d.opening.Decide(name, at.Port()).Verdict == casemate.Allowed; {
+		case allowed && d.listens(at.Port()):
 			return casemate.Effect{}
+		case allowed:
+			refused.Reason = reasonUnopened
+		default:
+			refused.Reason, refused.Grant = reasonPort, grantOf(name, at.Port())
 		}
-		return casemate.Effect{Kind: casemate.EffectConnect, Target: target(name, at.Port()), Reason: reasonPort, Grant: grantOf(name, at.Port())}
+		return refused
 	}
 	if d.listens(at.Port()) && d.may(at.Addr(), at.Port()) {
 		return casemate.Effect{}

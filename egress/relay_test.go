@@ -132,6 +132,43 @@ func TestRebinding(t *testing.T) {
 	}
 }
 
+// Rebinding in time: the first connection reaches what the name led to then, the second is refused.
+func TestNameTurnsInwards(t *testing.T) {
+	var rec recorder
+	z := (&zone{}).point("a.example", "93.184.216.34", "127.0.0.1")
+	d, e := world(t, &rec, &Config{Resolver: z}, "a.example:8")
+	server := outside(t, echo)
+	var dialled []string
+	e.dials.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		dialled = append(dialled, address)
+		return (&net.Dialer{}).DialContext(ctx, network, server.String())
+	}
+	dial := enter(t, d, "a.example", 8)
+	say(t, dial(), "x")
+	broken(t, dial())
+	broken(t, dial())
+	d.Close()
+	if !slices.Equal(dialled, []string{"93.184.216.34:8"}) || len(z.asked) != 3 {
+		t.Errorf("dialled %q, asked %q", dialled, z.asked)
+	}
+	if want := "deny connect a.example:8: the name leads to 127.0.0.1, a loopback address [connect 127.0.0.1/32:8]"; !slices.Contains(rec.effects(), want) {
+		t.Errorf("recorded %q", rec.effects())
+	}
+}
+
+// A port that could not be opened inside says so, and asks for no grant that is there.
+func TestUnopenedPort(t *testing.T) {
+	var rec recorder
+	d, _ := world(t, &rec, nil, "a.example:9001", "a.example:443")
+	fake, why := d.lookup("a.example")
+	if why != "" || d.OnConnect("connect", fake.String()+":9001") || slices.ContainsFunc(d.Doorway().Listen, func(l string) bool { return strings.HasSuffix(l, ":9001") }) {
+		t.Errorf("%q, %v", why, d.Doorway().Listen)
+	}
+	if got := rec.effects(); !slices.Equal(got, []string{"deny connect a.example:9001: " + reasonUnopened}) {
+		t.Errorf("recorded %q", got)
+	}
+}
+
 // A network that a statement denies is denied to names as well.
 func TestDeniedNetwork(t *testing.T) {
 	var rec recorder
