@@ -35,15 +35,39 @@ type Row struct {
 	Noisy   bool    `json:"noisy"`   // the control is outside 0.85..1.18: Ratio says nothing
 }
 
-// parts are the quantities: the client's mode, how often, and on which of the server's two ports.
-var parts = []struct {
+// part is one quantity: the client's mode, how often, and on which of the server's two ports.
+type part struct {
 	what, unit, mode string
 	n, port          int
-}{
-	{"HTTP request, kept alive", "ms", "http", 1000, 1},
+}
+
+// fetch is the mode whose client is Node, unmodified; the others' is the peer.
+const fetch = "fetch"
+
+var parts = []part{
+	{"Node's fetch of a page", "ms", fetch, 400, 1},
+	{"Go's HTTP request", "ms", "http", 1000, 1},
 	{"connection and one byte", "ms", "connect", 300, 0},
 	{"one byte to and fro", "ms", "rtt", 2000, 0},
 	{"download", "MiB/s", "down", 400, 0},
+}
+
+// script is Node's client: the median of n requests, in milliseconds.
+const script = `
+const [host,port,n]=process.argv.slice(1);
+(async()=>{
+const took=[];
+for(let i=0;i<n;i++){ const t=performance.now(); await (await fetch('http://'+host+':'+port+'/')).arrayBuffer(); took.push(performance.now()-t) }
+console.log(took.sort((a,b)=>a-b)[n>>1]);
+process.exit(0);
+})()`
+
+// client is the command of a mode, with the folders that it needs in a jail.
+func (s *stand) client(p part, peer, host string) (argv []string, folders []string) {
+	if p.mode == fetch {
+		return []string{"/usr/bin/node", "-e", script, host, s.ports[p.port], strconv.Itoa(p.n)}, []string{"/usr", "/lib", "/lib64"}
+	}
+	return []string{peer, p.mode, host, s.ports[p.port], strconv.Itoa(p.n)}, nil
 }
 
 // host is what the door's policy grants.
@@ -77,11 +101,14 @@ func Measure(ctx context.Context, reps int, weak bool) (rows []Row, err error) {
 	}
 	defer func() { err = errors.Join(err, stop()) }()
 	for _, p := range parts {
+		if _, err := os.Stat("/usr/bin/node"); p.mode == fetch && err != nil {
+			continue // a machine without it has the other rows
+		}
 		var runs [][4]float64
 		for range reps {
 			var r [4]float64
-			for k, f := range [4]func(context.Context, string, int, int) (float64, error){s.direct, s.behind, s.behind, s.direct} {
-				if r[k], err = f(ctx, p.mode, p.port, p.n); err != nil {
+			for k, f := range [4]func(context.Context, part) (float64, error){s.direct, s.behind, s.behind, s.direct} {
+				if r[k], err = f(ctx, p); err != nil {
 					return nil, fmt.Errorf("%s: %w", p.what, err)
 				}
 			}
@@ -124,8 +151,11 @@ func (s *stand) serve(ctx context.Context) (stop func() error, err error) {
 }
 
 // direct runs the client beside the server.
-func (s *stand) direct(ctx context.Context, mode string, port, n int) (float64, error) {
-	text, err := exec.CommandContext(ctx, s.peer, mode, "127.0.0.1", s.ports[port], strconv.Itoa(n)).Output()
+func (s *stand) direct(ctx context.Context, p part) (float64, error) {
+	argv, _ := s.client(p, s.peer, "127.0.0.1")
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = []string{} // as in the jail
+	text, err := cmd.Output()
 	if err != nil {
 		return 0, fmt.Errorf("the client: %w", err)
 	}
@@ -133,15 +163,15 @@ func (s *stand) direct(ctx context.Context, mode string, port, n int) (float64, 
 }
 
 // behind runs it in a jail, behind a door.
-func (s *stand) behind(ctx context.Context, mode string, port, n int) (float64, error) {
-	number, err := strconv.ParseUint(s.ports[port], 10, 16)
+func (s *stand) behind(ctx context.Context, p part) (float64, error) {
+	number, err := strconv.ParseUint(s.ports[p.port], 10, 16)
 	if err != nil {
 		return 0, err
 	}
 	d, err := s.out.Door(egress.Opening{Version: &casemate.Version{Function: "bench", Limits: casemate.Limits{Traffic: 1 << 40}}, Record: func(casemate.Effect) {},
 		Grants: []egress.Grant{{Port: uint16(number)}},
-		Decide: func(name string, p uint16) casemate.Decision {
-			return casemate.Decision{Verdict: map[bool]casemate.Verdict{true: casemate.Allowed}[name == host && p == uint16(number)]}
+		Decide: func(name string, port uint16) casemate.Decision {
+			return casemate.Decision{Verdict: map[bool]casemate.Verdict{true: casemate.Allowed}[name == host && port == uint16(number)]}
 		}})
 	if err != nil {
 		return 0, err
@@ -154,8 +184,18 @@ func (s *stand) behind(ctx context.Context, mode string, port, n int) (float64, 
 	}
 	defer r.Close()
 	way := d.Doorway()
-	child, err := jail.Start(ctx, jail.Spec{Argv: []string{"/peer", mode, host, s.ports[port], strconv.Itoa(n)}, Profile: "provided", Etc: way.Etc, Listen: way.Listen, OnConnect: d.OnConnect,
-		Mounts: []jail.Mount{{Source: s.peer, Target: "/peer", Exec: true}}, Limits: jail.Limits{MemoryBytes: 256 << 20}, Stdout: w, Stderr: os.Stderr, AllowWeak: s.weak})
+	argv, folders := s.client(p, "/peer", host)
+	spec := jail.Spec{Argv: argv, Profile: "node", Etc: way.Etc, Listen: way.Listen, OnConnect: d.OnConnect,
+		Mounts: []jail.Mount{{Source: s.peer, Target: "/peer", Exec: true}}, Limits: jail.Limits{MemoryBytes: 512 << 20}, Stdout: w, Stderr: os.Stderr, AllowWeak: s.weak}
+	if p.mode != fetch {
+		spec.Profile = "provided"
+	}
+	for _, f := range folders {
+		if real, err := filepath.EvalSymlinks(f); err == nil {
+			spec.Mounts = append(spec.Mounts, jail.Mount{Source: real, Target: f, Exec: true})
+		}
+	}
+	child, err := jail.Start(ctx, spec)
 	_ = w.Close() // the jail has its own
 	if err != nil {
 		return 0, err
