@@ -13,7 +13,12 @@ def client(service):
     return boto3.client(service, endpoint_url=os.environ["AWS_ENDPOINT_URL"])  # older ones do not know the variable
 
 
+AT_INIT = client("sts").get_caller_identity()["Arn"] if "CALL_AT_INIT" in os.environ else None
+
+
 def make(service, operation, input=None, payload=None):
+    if service == "init":
+        return {"output": AT_INIT}
     arguments = dict(input or {})
     if payload is not None:
         arguments["Payload"] = json.dumps(payload)
