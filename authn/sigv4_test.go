@@ -345,3 +345,15 @@ func FuzzReadSignature(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkVerifySignature(b *testing.B) {
+	x := newBox(b, time.Hour)
+	s := x.sign(b, "POST", "http://169.254.100.3/", "secretsmanager", map[string]string{"X-Amz-Target": "secretsmanager.GetSecretValue",
+		"Content-Type": "application/x-amz-json-1.1"}, []byte(`{"SecretId":"a"}`))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := x.verify(b, s); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
