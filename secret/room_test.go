@@ -139,8 +139,9 @@ func TestNothingLegibleIsStored(t *testing.T) {
 func TestMovedOrDamagedDoesNotOpen(t *testing.T) {
 	s, dir := store.Memory(time.Now), t.TempDir()
 	r := open(t, s, dir)
-	a, b := put(t, r, "a", "v1", "value of a"), put(t, r, "b", "v1", "value of b")
-	a = put(t, r, "a", "v2", "second of a")
+	put(t, r, "a", "v1", "value of a")
+	b := put(t, r, "b", "v1", "value of b")
+	a := put(t, r, "a", "v2", "second of a")
 	values, _ := s.KV("secret.values")
 	items, _ := s.KV("secret.items")
 	get := func(kv store.KV, key string) []byte {
