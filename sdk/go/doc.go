@@ -26,4 +26,6 @@
 // What is set up in package variables and init functions stands in the snapshot, random numbers drawn there included.
 // Casemate gives every event randomness of its own: crypto/rand and the top-level functions of math/rand and
 // math/rand/v2 never repeat. A generator that the function seeded itself must be seeded again by a hook: OnEvent.
+//
+// Package web, below this one, is the HTTP client of functions in both worlds.
 package function
