@@ -23,7 +23,7 @@ const resolver = "169.254.100.2:53"
 
 // Bounds of one door.
 const (
-	maxSeen  = 64          // refusals remembered, so that one run lists each once; further ones are told in one effect
+	maxSeen  = 64          // different refusals that one run lists; further ones are told in one effect
 	maxHosts = 64          // hosts that one run's traffic is told apart for; others are one effect
 	forget   = time.Second // a remembered refusal is listed again after this, within the same run
 	maxConns = 8           // TCP connections to the resolver at once
@@ -357,7 +357,8 @@ func (d *Door) serve(c io.Closer, f func()) bool {
 	return true
 }
 
-// refuse records a refused attempt, once per run, and at most maxSeen different ones.
+// refuse records a refused attempt, of at most maxSeen different ones in a run. A question that is asked again is not
+// told again: programs ask by themselves.
 func (d *Door) refuse(e casemate.Effect) {
 	d.mu.Lock()
 	now := d.egress.cfg.Clock()
@@ -368,7 +369,7 @@ func (d *Door) refuse(e casemate.Effect) {
 		maps.DeleteFunc(d.seen, func(_ string, at time.Time) bool { return now.Sub(at) >= forget })
 	}
 	full := !known && len(d.seen) >= maxSeen
-	silent := known || full && d.flooded
+	silent := known && e.Kind == casemate.EffectResolve || full && d.flooded
 	if full {
 		e = casemate.Effect{Kind: "flood", Target: e.Kind, Reason: reasonFlood}
 	}
