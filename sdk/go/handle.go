@@ -25,6 +25,7 @@ func Handle[In, Out any](f func(ctx context.Context, event In) (Out, error)) {
 		panic("function.Handle was called twice")
 	}
 	registered.direct = f
+	rehearse[In, Out]()
 	registered.handle = func(ctx context.Context, event []byte) ([]byte, error) {
 		in, err := decode[In](event)
 		if err != nil {
@@ -36,6 +37,17 @@ func Handle[In, Out any](f func(ctx context.Context, event In) (Out, error)) {
 		}
 		return encode(out)
 	}
+}
+
+// rehearse has encoding/json learn the types while the program initialises: learnt in an event it would cost more than a
+// small event itself, and a module is rewound after each. What the types' own methods make of zero values does not matter.
+func rehearse[In, Out any]() {
+	defer func() { _ = recover() }()
+	var in In
+	var out Out
+	_, _ = json.Marshal(&in)
+	_, _ = json.Marshal(&out)
+	_ = json.Unmarshal([]byte("{}"), &in)
 }
 
 // OnEvent registers a hook that runs before each event, after the module was rewound: the place to seed generators that
