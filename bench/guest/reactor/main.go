@@ -3,10 +3,7 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/json"
 	"fmt"
-	"runtime"
 
 	function "casemate/sdk/go"
 )
@@ -42,36 +39,7 @@ type price struct {
 	Names []string `json:"names"`
 }
 
-// init rehearses before the snapshot is taken: what the first event would set up stands in it then.
-func init() {
-	function.Handle(sum)
-	for range 2 {
-		rehearsed := make(chan struct{})
-		go rehearse(rehearsed)
-		<-rehearsed
-		runtime.GC() // otherwise each event sweeps what building the list left
-	}
-	rehearsed := make(chan struct{})
-	go rehearse(rehearsed)
-	<-rehearsed
-}
-
-func rehearse(done chan<- struct{}) {
-	defer close(done)
-	var o order
-	if err := json.Unmarshal([]byte(`{"items":[{"sku":"tea","quantity":1}]}`), &o); err != nil {
-		panic(err)
-	}
-	p, err := sum(context.Background(), o)
-	if err != nil {
-		panic(err)
-	}
-	if _, err = json.Marshal(p); err != nil {
-		panic(err)
-	}
-	var b [32]byte
-	rand.Read(b[:])
-}
+func init() { function.Handle(sum) }
 
 func main() { function.Run() }
 
