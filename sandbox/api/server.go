@@ -33,6 +33,7 @@ type Server struct {
 	record func(casemate.Effect)
 	now    func() time.Time
 	ext    *extensions
+	pace   pace
 
 	mu       sync.Mutex
 	state    runtimeState
@@ -61,6 +62,7 @@ func New(record func(casemate.Effect), now func() time.Time, id Identity) *Serve
 // Offer hands an event to the runtime; the caller waits on its channels. It must not be called before the last event
 // was idle.
 func (a *Server) Offer(inv *Invocation) {
+	a.pace.earn()
 	a.mu.Lock()
 	a.cur, a.reading = inv, false
 	close(a.wake)
@@ -102,6 +104,9 @@ func (a *Server) InitError() []byte {
 }
 
 func (a *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !a.slow(r) {
+		return
+	}
 	w.Header()["Date"] = nil // the peer has a clock; saves a header on every event
 	if rest, ok := strings.CutPrefix(r.URL.Path, lambda.ExtensionPrefix); ok {
 		a.ext.serve(w, r, rest)
