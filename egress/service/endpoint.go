@@ -65,6 +65,7 @@ type Endpoint struct {
 	calls  chan struct{} // a place for each request being worked on
 	ctx    context.Context
 	cancel context.CancelFunc
+	pace   pace // of refusals
 
 	mu       sync.Mutex
 	launch   *casemate.Launch // whose run it is
@@ -165,7 +166,9 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer e.leave()
 	w.Header()["Date"] = nil // the peer has a clock
 	c := e.hear(w, r)
-	c.run(r.Context())
+	if c.run(r.Context()) != casemate.Allowed {
+		wait(r.Context(), e.pace.take(time.Now()))
+	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime)) // fails nowhere but in tests without a connection
 	c.write(w)
 	_, _ = io.CopyN(io.Discard, r.Body, maxBody) // a client that is still sending reads no answer; what fails here ended

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -522,6 +524,42 @@ func TestServicesAreWellFormed(t *testing.T) {
 	}
 }
 
+// TestAFloodOfRefusalsWaits: and who is refused now and then does not.
+func TestAFloodOfRefusalsWaits(t *testing.T) {
+	ask := func(e *Endpoint, n int) time.Duration {
+		start := time.Now()
+		for range n {
+			r := (&http.Request{Method: "POST", RequestURI: "/", Host: host, Body: http.NoBody, Header: http.Header{"X-Amz-Target": {"T.Echo"},
+				"Authorization": {"AWS4-HMAC-SHA256 Credential=A/B/C/kms/aws4_request, x"}}}).WithContext(e.ctx)
+			e.ServeHTTP(&sink{header: http.Header{}}, r)
+		}
+		return time.Since(start)
+	}
+	for verdict, want := range map[casemate.Verdict]time.Duration{casemate.Denied: 10 * time.Second, casemate.Allowed: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			handle := forbidden
+			if verdict == casemate.Allowed {
+				handle = func(context.Context, *casemate.Event) (*casemate.Result, error) { return &casemate.Result{}, nil }
+			}
+			e := New(Config{Operations: operations(), Handle: handle}, &casemate.Version{}, testKey, func(casemate.Effect) {})
+			if took := ask(e, refusalBurst); took != 0 {
+				t.Errorf("a burst takes %v", took)
+			}
+			if took := ask(e, 10*refusalSecond); took != want {
+				t.Errorf("%v: %d more take %v", verdict, 10*refusalSecond, took)
+			}
+			wait(t.Context(), time.Minute)
+			if took := ask(e, refusalBurst); took != 0 {
+				t.Errorf("a burst a minute later takes %v", took)
+			}
+			e.Close() // ends who waits
+			if took := ask(e, 10*refusalBurst); took != 0 {
+				t.Errorf("after the end: %v", took)
+			}
+		})
+	}
+}
+
 func FuzzHear(f *testing.F) {
 	f.Add("POST", "/", "kms", "T.Echo", "application/x-amz-json-1.1", "", []byte(`{"Name":"k"}`))
 	f.Add("POST", "/?Action=Who", "sts", "", form, "", []byte("Action=Who&Version=2011-06-15&Name=%zz"))
@@ -545,6 +583,7 @@ func FuzzHear(f *testing.F) {
 			r.Header["Smithy-Protocol"] = []string{smithy}
 		}
 		w := &sink{header: http.Header{}}
+		e.pace.full = time.Time{} // a fuzzer is a flood
 		e.ServeHTTP(w, r)
 		if w.status < 400 || w.status > 599 {
 			t.Fatalf("a refusal has status %d", w.status)

@@ -8,7 +8,7 @@ import (
 )
 
 // run takes the event through the corridor, tells the run that it belongs to, and makes the reply.
-func (c *call) run(ctx context.Context) {
+func (c *call) run(ctx context.Context) casemate.Verdict {
 	var res *casemate.Result
 	err := c.refused
 	if err == nil {
@@ -22,7 +22,7 @@ func (c *call) run(ctx context.Context) {
 	if err != nil {
 		c.reply = c.protocol.refusal(c.spoken(err), c.id)
 	}
-	c.tell(res, err)
+	return c.tell(res, err)
 }
 
 // unseen makes a missing function a forbidden one, for who may not call it anyway.
@@ -80,7 +80,7 @@ func (c *call) spoken(err *casemate.Error) *casemate.Error {
 }
 
 // tell adds the effect to the record of the run that asked.
-func (c *call) tell(res *casemate.Result, err *casemate.Error) {
+func (c *call) tell(res *casemate.Result, err *casemate.Error) casemate.Verdict {
 	f := casemate.Effect{At: c.e.cfg.Clock(), Kind: casemate.EffectService, Target: c.service.prefix + ":" + c.asked, Verdict: casemate.Allowed,
 		Out: int64(len(c.body)), In: int64(len(c.reply.body))}
 	if e := c.event; e != nil {
@@ -99,4 +99,5 @@ func (c *call) tell(res *casemate.Result, err *casemate.Error) {
 		}
 	}
 	c.e.record(f)
+	return f.Verdict
 }
