@@ -18,7 +18,8 @@ func drawOrder(t *rapid.T) Order {
 			FileBytes: number.Draw(t, "file"), DataBytes: number.Draw(t, "data")},
 		UID: rapid.Int().Draw(t, "uid"), Root: rapid.Bool().Draw(t, "root"), Files: rapid.Int().Draw(t, "passed"),
 		Filter: rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "filter"), Notify: rapid.Bool().Draw(t, "notify"),
-		AllowWeak: rapid.Bool().Draw(t, "weak"), Broken: texts.Draw(t, "broken")}
+		AllowWeak: rapid.Bool().Draw(t, "weak"), Broken: texts.Draw(t, "broken"),
+		Wait: rapid.Bool().Draw(t, "wait"), Places: texts.Draw(t, "places")}
 	for range rapid.IntRange(0, 3).Draw(t, "mounts") {
 		o.Mounts = append(o.Mounts, Mount{text.Draw(t, "source"), text.Draw(t, "target"), rapid.Bool().Draw(t, "w"), rapid.Bool().Draw(t, "x")})
 	}
