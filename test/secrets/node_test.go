@@ -76,17 +76,28 @@ type node struct {
 	metrics string
 	ended   chan struct{}
 	told    *heap // what the command line printed, but for --reveal
+	uid     uint32
+}
+
+// command is the binary on a node's folder, as a user.
+func command(dir string, uid uint32, args ...string) *exec.Cmd {
+	cmd := exec.Command(shared.binary, args...)
+	cmd.Env, cmd.Dir = append(os.Environ(), "CASEMATE_DIR="+dir), filepath.Dir(dir)
+	if int(uid) != os.Geteuid() {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	}
+	return cmd
 }
 
 // start starts a node as talkative as it can be.
-func start(t *testing.T, dir string, env []string, flags ...string) *node {
+func start(t *testing.T, dir string, uid uint32, env []string, flags ...string) *node {
 	t.Helper()
 	args := append([]string{"up", "--json", "--http", "127.0.0.1:0", "--https", "", "--log-level", "debug", "--stop-grace", "5s", "--metrics", "127.0.0.1:0"}, flags...)
-	if shared.weak {
+	if shared.weak || uid != 0 { // who is not root has cgroups only where they were delegated
 		args = append(args, "--allow-weak-sandbox")
 	}
-	n := &node{t: t, dir: dir, said: &heap{}, told: &heap{}, ended: make(chan struct{}), cmd: exec.Command(shared.binary, args...)}
-	n.cmd.Env = append(append(os.Environ(), "CASEMATE_DIR="+dir), env...)
+	n := &node{t: t, dir: dir, uid: uid, said: &heap{}, told: &heap{}, ended: make(chan struct{}), cmd: command(dir, uid, args...)}
+	n.cmd.Env = append(n.cmd.Env, env...)
 	n.cmd.Stderr = n.said
 	out, err := n.cmd.StdoutPipe()
 	if err != nil {
@@ -137,8 +148,7 @@ func (n *node) end(sig syscall.Signal) {
 // run runs a verb of the command line and keeps what it prints.
 func (n *node) run(stdin string, args ...string) (string, error) {
 	n.t.Helper()
-	cmd := exec.Command(shared.binary, args...)
-	cmd.Env = append(os.Environ(), "CASEMATE_DIR="+n.dir)
+	cmd := command(n.dir, n.uid, args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
