@@ -27,10 +27,11 @@ type Stream struct {
 	mode    mode
 	line    []byte // the first line, as far as it was passed on
 	blank   int    // white space before it
-	word    int    // bytes of it that are no white space
+	word    int    // bytes of it that are no white space; of a question, those that fit
 	spaced  bool   // its first word has ended
 	scanned int    // bytes of the data kept back that hold no end of a head
 	left    int64  // of a body or a chunk
+	asked   int    // questions of PostgreSQL's so far
 	one     bool   // a request was passed: the next is not the first
 	trailer bool   // the lines that come are trailers
 }
@@ -40,6 +41,7 @@ type mode uint8
 const (
 	atStart  mode = iota // nothing is known yet
 	inLine               // text that may become an HTTP request
+	inAsk                // what may be a question of PostgreSQL's for TLS
 	inHello              // TLS
 	inHead               // HTTP: between requests, or in a head
 	inBody               // of a known length
@@ -93,6 +95,8 @@ func (s *Stream) step(data []byte) (pass int, again bool, err error) {
 		return s.start(data)
 	case inLine:
 		return s.firstLine(data)
+	case inAsk:
+		return s.ask(data)
 	case inHello:
 		return s.hello(data)
 	case inHead:
@@ -124,10 +128,34 @@ func (s *Stream) start(data []byte) (int, bool, error) {
 		if s.mode = raw; data[2] == 1 {
 			return 0, false, ErrOldTLS
 		}
+	case c == 0 && s.asked < 2:
+		s.mode, s.word = inAsk, 0
 	default:
 		s.mode = inLine
 	}
 	return 0, true, nil
+}
+
+// question is SSLRequest of PostgreSQL, and but for its last byte GSSENCRequest
+// (https://www.postgresql.org/docs/current/protocol-message-formats.html).
+const question = "\x00\x00\x00\x08\x04\xd2\x16"
+
+// ask passes bytes on as long as they may be a question for TLS. Behind one everything starts anew; the handshake need
+// not name a host then, as servers of databases do not ask for it, but a name that it has must be the right one.
+func (s *Stream) ask(data []byte) (int, bool, error) {
+	for i, c := range data {
+		switch {
+		case s.word == len(question) && (c == 0x2f || c == 0x30):
+			s.mode, s.word = atStart, 0
+			s.asked++
+			return i + 1, true, nil
+		case s.word == len(question) || c != question[s.word]:
+			s.mode = raw
+			return i, true, nil
+		}
+		s.word++
+	}
+	return len(data), false, nil
 }
 
 func (s *Stream) hello(data []byte) (int, bool, error) {
@@ -137,7 +165,7 @@ func (s *Stream) hello(data []byte) (int, bool, error) {
 		return 0, false, ErrHello
 	case more:
 		return 0, false, nil
-	case err == ErrNoName && s.Nameless:
+	case err == ErrNoName && (s.Nameless || s.asked > 0):
 	case err != nil:
 		return 0, false, err
 	case !s.Named(name, 0):

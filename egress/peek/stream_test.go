@@ -157,6 +157,31 @@ func TestStreamTLS(t *testing.T) {
 	}
 }
 
+// PostgreSQL asks for TLS in its own words first. The handshake behind need not name the host, but not another one.
+func TestStreamPostgres(t *testing.T) {
+	const ssl, gss = "\x00\x00\x00\x08\x04\xd2\x16\x2f", "\x00\x00\x00\x08\x04\xd2\x16\x30"
+	for name, c := range map[string]struct {
+		data string
+		ok   bool
+	}{
+		"right":     {ssl + string(clientHello(t, "a.example")), true},
+		"nameless":  {ssl + string(clientHello(t, "")), true},
+		"wrong":     {ssl + string(clientHello(t, "b.example")), false},
+		"GSS first": {gss + ssl + string(clientHello(t, "b.example")), false},
+		"HTTP":      {ssl + "GET / HTTP/1.1\r\nHost: b.example\r\n\r\n", false},
+		"clear":     {ssl + "\x00\x00\x00\x10\x00\x03\x00\x00user\x00x\x00\x00", true},
+		"something": {"\x00\x00\x00\x08\x04\xd2\x16\x31" + string(clientHello(t, "b.example")), true},
+		"ping pong": {"\x00", true},
+	} {
+		for _, piece := range []func(int) int{whole, func(int) int { return 1 }} {
+			passed, err := feed(forExample(), []byte(c.data), piece)
+			if c.ok != (err == nil) || c.ok && string(passed) != c.data {
+				t.Errorf("%s: %v, passed %d of %d bytes", name, err, len(passed), len(c.data))
+			}
+		}
+	}
+}
+
 // A WebSocket is granted by the server's answer alone; without it the bytes behind are another request.
 func TestStreamWaitsForASwitch(t *testing.T) {
 	const ask = "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -196,7 +221,7 @@ func TestStreamIsOfBytesNotOfPieces(t *testing.T) {
 // FuzzStream: of all that passes, the standard library's server reads no request for another host.
 func FuzzStream(f *testing.F) {
 	for _, s := range []string{"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", "POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nab\r\n0\r\nX: y\r\n\r\nGET / HTTP/1.1\r\nHost: b.example\r\n\r\n",
-		"POST http://a.example:80 HTTP/1.0\r\nHost: a.example\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\n\r\n", "\r\n\nGET / HTTP/1.1\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "*1\r\n"} {
+		"POST http://a.example:80 HTTP/1.0\r\nHost: a.example\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\n\r\n", "\r\n\nGET / HTTP/1.1\r\n", "\x00\x00\x00\x08\x04\xd2\x16\x2f\x16\x03\x01", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "*1\r\n"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
