@@ -243,6 +243,72 @@ func TestTheTokenIsNeeded(t *testing.T) {
 	}
 }
 
+// TestGoodSignaturesThatDoNotCount: each is right in itself, by who has the key.
+func TestGoodSignaturesThatDoNotCount(t *testing.T) {
+	for name, attack := range map[string]func(*box, *casemate.Signed){
+		"expired":               func(b *box, s *casemate.Signed) { *s = *b.sign(t, "GET", "http://169.254.100.3/", "sts", nil, nil) },
+		"scope of another day":  func(b *box, s *casemate.Signed) { b.resign(t, s, "/20150830/", "/20150829/") },
+		"scope with an end":     func(b *box, s *casemate.Signed) { b.resign(t, s, "/sts/", "/sts/x/") },
+		"content type unsigned": func(b *box, s *casemate.Signed) { s.Header["content-type"] = []string{"x"} },
+	} {
+		b := newBox(t, time.Hour)
+		s := b.sign(t, "GET", "http://169.254.100.3/", "sts", nil, nil)
+		if name == "expired" {
+			b.now = b.key.Expires
+		}
+		attack(b, s)
+		if p, err := b.verify(t, s); err == nil || p != nil {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+	b := newBox(t, time.Hour)
+	s := b.sign(t, "GET", "http://169.254.100.3/", "sts", nil, nil)
+	b.resign(t, s, "host", "host")
+	if _, err := b.verify(t, s); err != nil { // or the test tests nothing
+		t.Errorf("signed again without a change: %v", casemate.AsError(err).Err)
+	}
+}
+
+// resign changes the authorization and gives it the signature that it then should have.
+func (b *box) resign(t *testing.T, s *casemate.Signed, old, new string) {
+	t.Helper()
+	a := s.Header["authorization"]
+	a[0] = strings.Replace(a[0], old, new, 1)
+	var g signature
+	if err := g.parameters(strings.TrimPrefix(a[0], sigAlgorithm+" ")); err != nil {
+		return // refused for its form
+	}
+	g.at = b.now
+	mac, err := g.sum(s, b.key.Secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := strings.Index(a[0], "Signature=")
+	a[0] = a[0][:i+10] + hex.EncodeToString(mac)
+}
+
+// TestTheOperatorLearnsWhoseKeyItWas, and the caller does not.
+func TestTheOperatorLearnsWhoseKeyItWas(t *testing.T) {
+	b := newBox(t, time.Hour)
+	other := b.id.MintSandbox(&casemate.Version{Function: "other"}, time.Hour)
+	s := b.sign(t, "GET", "http://169.254.100.3/", "sts", nil, nil)
+	s.Sandbox = other.Sandbox
+	_, err := b.verify(t, s)
+	if e := casemate.AsError(err); err == nil || !strings.Contains(e.Err.Error(), "another sandbox's: "+b.key.ID) || strings.Contains(e.Error(), b.key.ID) {
+		t.Errorf("%v", err)
+	}
+	b.id.EndSandbox(b.key.Sandbox)
+	b.id.EndSandbox(b.key.Sandbox)
+	b.id.EndSandbox("never")
+	if _, err = b.verify(t, s); err == nil || !strings.Contains(casemate.AsError(err).Err.Error(), "no sandbox has the key") {
+		t.Errorf("after its end: %v", casemate.AsError(err).Err)
+	}
+	b.id.EndSandbox(other.Sandbox)
+	if n := len(b.id.sandboxes.keys) + len(b.id.sandboxes.owner); n != 0 {
+		t.Errorf("%d left of ended sandboxes", n)
+	}
+}
+
 func TestSignedCredentialHoldsNothingElse(t *testing.T) {
 	b := newBox(t, time.Hour)
 	s := b.sign(t, "GET", "http://169.254.100.3/", "sts", nil, nil)
