@@ -66,6 +66,19 @@ func enclose() int {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = nil, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL,
 		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS}
+	if unified, err := unifiedGroup(group); err != nil {
+		log.Print(err)
+		return 1
+	} else if unified != "" {
+		defer os.Remove(unified)
+		fd, err := unix.Open(unified, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			log.Print(err)
+			return 1
+		}
+		defer unix.Close(fd)
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, fd
+	}
 	leave, err := group.enter()
 	if err == nil {
 		// What is started from this thread is born in the group, and only that.
@@ -269,6 +282,20 @@ func newGroup(name string) (group, error) {
 		}
 	}
 	return g, nil
+}
+
+// unifiedGroup makes the group where there is version 2 alone. A node clears up after nodes that have gone, and in the cell
+// it would take those outside for gone: it must not see their groups.
+func unifiedGroup(g group) (string, error) {
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.procs"); len(g) > 0 || err != nil {
+		return "", nil
+	}
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join("/sys/fs/cgroup", strings.TrimPrefix(strings.TrimSpace(string(own)), "0::"), fmt.Sprintf("battery-%d", os.Getpid()))
+	return dir, os.Mkdir(dir, 0o755)
 }
 
 // enter moves the calling thread in, so that what it starts is born there.
