@@ -144,11 +144,13 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // here reports whether a request means this endpoint. A web page that somebody was led to means another host.
 func here(host string) bool { return host == "localhost:"+port || host == Address }
 
+// refuse answers without asking anybody. Its messages hold nothing of the request.
 func refuse(w http.ResponseWriter, status int, message string) {
 	b, _ := json.Marshal(map[string]string{"message": message}) // a string always encodes
 	reply(w, status, b)
 }
 
+// reply forbids every cache: what was read is the caller's alone.
 func reply(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

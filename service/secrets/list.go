@@ -34,6 +34,7 @@ type summary struct {
 	Listed           map[string][]string `json:"SecretVersionsToStages,omitempty"` // ListSecrets' word for the same
 }
 
+// summary never holds a value: what is sealed with the item (tags, description, dates) is all it reads.
 func (s *service) summary(ctx context.Context, it *secret.Item) summary {
 	o := summary{ARN: ARN(s.Place, it.ID.Name), Name: it.ID.Name, Description: it.About[description], CreatedDate: at(it.Created),
 		LastChangedDate: at(it.Changed), LastAccessedDate: at(s.Room.Touched(ctx, it)), DeletedDate: at(it.Marked), Tags: []tag{},
@@ -44,6 +45,7 @@ func (s *service) summary(ctx context.Context, it *secret.Item) summary {
 	return o
 }
 
+// stages lists the versions that have any, as Secrets Manager shows them.
 func stages(it *secret.Item) map[string][]string {
 	m := map[string][]string{}
 	for _, v := range it.Versions {
@@ -54,6 +56,7 @@ func stages(it *secret.Item) map[string][]string {
 	return m
 }
 
+// describe is DescribeSecret. It answers for a secret that is marked for deletion as well, with the day of that.
 func (s *service) describe(ctx context.Context, _ *casemate.Launch, name string, _ *target) (any, error) {
 	it, err := s.Room.Get(ctx, s.id(name))
 	if err != nil {
@@ -64,6 +67,7 @@ func (s *service) describe(ctx context.Context, _ *casemate.Launch, name string,
 	return o, nil
 }
 
+// filter is one of ListSecrets and BatchGetSecretValue: Key is name, description, tag-key, tag-value or all.
 type filter struct {
 	Key    string
 	Values []string
@@ -77,6 +81,7 @@ type listIn struct {
 	SortOrder              string
 }
 
+// list is ListSecrets. As on AWS it is granted on all secrets or not at all, because it names every one.
 func (s *service) list(ctx context.Context, _ *casemate.Launch, in *listIn) (any, error) {
 	items, next, err := s.page(ctx, in)
 	if err != nil {

@@ -36,6 +36,7 @@ func marked() error {
 	return request("You can't perform this operation on the secret because it was marked for deletion.")
 }
 
+// getIn asks for a version by id, by stage or by both, which then have to agree; for AWSCURRENT when it names none.
 type getIn struct {
 	target
 	VersionID    string `json:"VersionId"`
@@ -79,6 +80,7 @@ func (v *value) Effects() []casemate.Effect {
 		Reason: strings.TrimSpace("read version " + v.version.ID + " " + strings.Join(v.version.Stages, " "))}}
 }
 
+// get is GetSecretValue: the one way to the value of a secret that the corridor decided on.
 func (s *service) get(ctx context.Context, _ *casemate.Launch, name string, in *getIn) (any, error) {
 	return s.reveal(ctx, name, in.VersionID, in.VersionStage)
 }
@@ -122,6 +124,7 @@ func choose(it *secret.Item, id, stage string) (*secret.Version, error) {
 	return v, nil
 }
 
+// batchIn names up to 20 secrets, or filters them; not both.
 type batchIn struct {
 	SecretIDList []string `json:"SecretIdList"`
 	Filters      []filter
@@ -129,12 +132,14 @@ type batchIn struct {
 	NextToken    string
 }
 
+// batchError says why one of many was not read; the others are.
 type batchError struct {
 	SecretID  string `json:"SecretId"`
 	ErrorCode string
 	Message   string
 }
 
+// batchOut holds plaintexts: it is encoded once.
 type batchOut struct {
 	SecretValues []*value
 	Errors       []batchError
@@ -182,6 +187,7 @@ func (s *service) batch(ctx context.Context, l *casemate.Launch, in *batchIn) (a
 	return out, nil
 }
 
+// batchNames gives the secrets that a batch is about, and the token of the next page where they were filtered.
 func (s *service) batchNames(ctx context.Context, in *batchIn) (names []string, next string, err error) {
 	switch list := len(in.SecretIDList); {
 	case (list == 0) == (len(in.Filters) == 0):
@@ -202,6 +208,7 @@ func (s *service) batchNames(ctx context.Context, in *batchIn) (names []string, 
 	return names, next, err
 }
 
+// versionOut is a version in a list. One without stages is deprecated: it is kept until it makes room, and may go any time.
 type versionOut struct {
 	VersionID     string `json:"VersionId"`
 	VersionStages []string

@@ -64,6 +64,7 @@ func (s *service) remove(ctx context.Context, _ *casemate.Launch, name string, i
 	return out, err
 }
 
+// restore is RestoreSecret: it takes a deletion back until its day has come. One that is not marked stays as it is.
 func (s *service) restore(ctx context.Context, _ *casemate.Launch, name string, _ *target) (any, error) {
 	_, err := s.Room.Change(ctx, s.id(name), func(it *secret.Item) error {
 		if !it.Exists() {
@@ -80,6 +81,7 @@ type tagIn struct {
 	Tags []tag
 }
 
+// tag is TagResource: it adds tags and replaces the values of those there are.
 func (s *service) tag(ctx context.Context, _ *casemate.Launch, name string, in *tagIn) (any, error) {
 	_, err := s.change(ctx, name, func(it *secret.Item) (err error) {
 		it.Tags, err = tagged(it.Tags, in.Tags)
@@ -93,6 +95,7 @@ type untagIn struct {
 	TagKeys []string
 }
 
+// untag is UntagResource. A key that is not there is no error.
 func (s *service) untag(ctx context.Context, _ *casemate.Launch, name string, in *untagIn) (any, error) {
 	_, err := s.change(ctx, name, func(it *secret.Item) error {
 		for _, k := range in.TagKeys {
@@ -121,6 +124,7 @@ func tagged(have map[string]string, add []tag) (map[string]string, error) {
 	return all, nil
 }
 
+// rotateIn is read so that a client hears of rotation, and not of a member that is unknown.
 type rotateIn struct {
 	target
 	ClientRequestToken        string

@@ -83,6 +83,7 @@ func (c *content) check() error {
 	return nil
 }
 
+// text is the value in either form; empty when there is none.
 func (c *content) text() plain.Text {
 	switch {
 	case c.SecretString != nil:
@@ -150,6 +151,7 @@ type createIn struct {
 // secretID is the new secret's name, which must not be an ARN.
 func (c *createIn) secretID() string { return c.Name }
 
+// written is the answer of every operation that writes. It never holds the value.
 type written struct {
 	ARN           string
 	Name          string
@@ -157,6 +159,7 @@ type written struct {
 	VersionStages []string `json:",omitempty"`
 }
 
+// create is CreateSecret. A secret may be made without a value, and get one later.
 func (s *service) create(ctx context.Context, _ *casemate.Launch, name string, in *createIn) (any, error) {
 	defer in.wipe()
 	if err := in.check(); err != nil {
@@ -227,6 +230,8 @@ type putIn struct {
 	VersionStages []string
 }
 
+// put is PutSecretValue: a new version with the stages that the request names, AWSCURRENT when it names none. The first
+// version of a secret is its current one whatever the request says.
 func (s *service) put(ctx context.Context, _ *casemate.Launch, name string, in *putIn) (any, error) {
 	defer in.wipe()
 	if err := in.check(); err != nil {
@@ -265,6 +270,7 @@ func (s *service) put(ctx context.Context, _ *casemate.Launch, name string, in *
 	return written{ARN(s.Place, name), name, in.ClientRequestToken, it.Version(in.ClientRequestToken).Stages}, nil
 }
 
+// badStage reports what cannot be a label: 1 to 256 bytes of UTF-8 can.
 func badStage(s string) bool { return s == "" || len(s) > 256 || !utf8.ValidString(s) }
 
 type updateIn struct {
@@ -273,6 +279,7 @@ type updateIn struct {
 	Description *string
 }
 
+// update is UpdateSecret: another description, or a new version that becomes the current one, or both.
 func (s *service) update(ctx context.Context, _ *casemate.Launch, name string, in *updateIn) (any, error) {
 	defer in.wipe()
 	if err := in.check(); err != nil {
@@ -311,6 +318,7 @@ type stageIn struct {
 	MoveToVersionID     string `json:"MoveToVersionId"`
 }
 
+// stage is UpdateSecretVersionStage.
 func (s *service) stage(ctx context.Context, _ *casemate.Launch, name string, in *stageIn) (any, error) {
 	if badStage(in.VersionStage) {
 		return nil, parameter("VersionStage must have 1 to 256 characters")

@@ -27,6 +27,7 @@ type pathIn struct {
 	NextToken        string
 }
 
+// checkPath refuses what is no hierarchy: it begins with a slash, and "/" alone is all of them.
 func checkPath(path string) error {
 	if path == "/" {
 		return nil
@@ -105,6 +106,7 @@ func chosen(it *secret.Item, filters []filter) *secret.Version {
 	return &it.Versions[len(it.Versions)-1]
 }
 
+// names are those of items, as pages are cut by them.
 func names(items []*secret.Item) []string {
 	out := make([]string, len(items))
 	for i, it := range items {
@@ -113,6 +115,8 @@ func names(items []*secret.Item) []string {
 	return out
 }
 
+// checkFilters refuses keys that are not known and options that the key does not take: a filter that was dropped would
+// give more than was asked for.
 func checkFilters(filters []filter, known ...string) error {
 	for _, f := range filters {
 		switch {
@@ -139,6 +143,7 @@ func matches(it *secret.Item, filters []filter) bool {
 	return true
 }
 
+// fits compares one value. Names are compared without the slash in front, as they are kept.
 func (f *filter) fits(it *secret.Item, want string) bool {
 	name, bare := it.ID.Name, strings.TrimPrefix(want, "/")
 	switch f.Key {
@@ -183,6 +188,8 @@ type described struct {
 	Policies         []string
 }
 
+// describe is DescribeParameters: what is known about parameters but their values. It is granted on all of them or not at
+// all.
 func (s *service) describe(ctx context.Context, _ *casemate.Launch, in *describeIn) (any, error) {
 	if err := checkFilters(in.ParameterFilters, "Name", "Path", "Type", "Tier", "tag"); err != nil {
 		return nil, err
@@ -222,6 +229,7 @@ type tagIn struct {
 	TagKeys      []string
 }
 
+// changeTags changes the tags of a parameter that has to be there.
 func (s *service) changeTags(ctx context.Context, in *tagIn, f func(it *secret.Item) error) error {
 	if in.ResourceType != "Parameter" {
 		return failure(casemate.Invalid, "InvalidResourceType", "The resource type isn't valid: Parameter is the one here.")

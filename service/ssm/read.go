@@ -72,6 +72,7 @@ func (p *parameter) MarshalJSON() ([]byte, error) {
 	return append(b, '}'), nil
 }
 
+// labels are never null: SDKs tell an empty list from none.
 func labels(v *secret.Version) []string {
 	if v.Stages == nil {
 		return []string{}
@@ -152,6 +153,7 @@ type getOut struct{ Parameter *parameter }
 // Effects are the parameter's.
 func (o getOut) Effects() []casemate.Effect { return o.Parameter.Effects() }
 
+// get is GetParameter.
 func (s *service) get(ctx context.Context, _ *casemate.Launch, in *getIn) (any, error) {
 	p, err := s.find(ctx, in.Name, in.WithDecryption)
 	if err != nil {
@@ -173,6 +175,7 @@ type getsOut struct {
 // Effects are those of every parameter.
 func (o getsOut) Effects() []casemate.Effect { return o.Parameters.effects() }
 
+// gets is GetParameters. Every name was decided on before; one that is not there is listed as invalid, as on AWS.
 func (s *service) gets(ctx context.Context, _ *casemate.Launch, in *getsIn) (any, error) {
 	out := getsOut{Parameters: parameters{}, InvalidParameters: []string{}}
 	for _, name := range in.Names {
@@ -205,6 +208,7 @@ type listOut struct {
 // Effects are those of every parameter, and what was left out.
 func (o listOut) Effects() []casemate.Effect { return append(o.refused, o.Parameters.effects()...) }
 
+// history is GetParameterHistory: every version that is kept, oldest first, with its value as far as it may be seen.
 func (s *service) history(ctx context.Context, _ *casemate.Launch, in *historyIn) (any, error) {
 	name, _, err := split(s.Place, in.Name)
 	if err != nil {

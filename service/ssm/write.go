@@ -96,6 +96,8 @@ func (in *putIn) fitsPattern(pattern string) error {
 	return nil
 }
 
+// put is PutParameter: a new parameter, or with Overwrite its next version. What a request does not say (description,
+// pattern) stays as it was.
 func (s *service) put(ctx context.Context, l *casemate.Launch, in *putIn) (any, error) {
 	defer in.Value.Wipe()
 	name, sel, err := split(s.Place, in.Name)
@@ -180,6 +182,7 @@ type nameIn struct{ Name string }
 
 type namesIn struct{ Names []string }
 
+// erase deletes a parameter with all of its versions, at once: parameters have no recovery window.
 func (s *service) erase(ctx context.Context, text string) error {
 	name, sel, err := split(s.Place, text)
 	if err != nil {
@@ -202,6 +205,7 @@ func (s *service) remove(ctx context.Context, _ *casemate.Launch, in *nameIn) (a
 	return nil, s.erase(ctx, in.Name)
 }
 
+// removes is DeleteParameters. Every name was decided on before the first is deleted.
 func (s *service) removes(ctx context.Context, _ *casemate.Launch, in *namesIn) (any, error) {
 	gone, missing := []string{}, []string{}
 	for _, name := range in.Names {
@@ -269,6 +273,8 @@ func (s *service) relabel(ctx context.Context, in *labelIn, f func(it *secret.It
 	return done, bad, number, err
 }
 
+// label is LabelParameterVersion: a label moves from whichever version had it. One that cannot be a label is reported, and
+// the others are set.
 func (s *service) label(ctx context.Context, _ *casemate.Launch, in *labelIn) (any, error) {
 	_, bad, number, err := s.relabel(ctx, in, func(it *secret.Item, v *secret.Version, label string) bool {
 		if !isLabel(label) {
@@ -283,6 +289,7 @@ func (s *service) label(ctx context.Context, _ *casemate.Launch, in *labelIn) (a
 	}{bad, number}, err
 }
 
+// unlabel is UnlabelParameterVersion: a label that is on another version stays there and is reported.
 func (s *service) unlabel(ctx context.Context, _ *casemate.Launch, in *labelIn) (any, error) {
 	if in.ParameterVersion == 0 {
 		return nil, invalid("The version whose labels are removed must be given.")
