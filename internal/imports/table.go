@@ -36,7 +36,7 @@ var Rooms = []Room{
 	{Path: "catalog/code", Tier: 1, Ceiling: 500, Only: []string{"", "internal/walls"}},
 	{Path: "sandbox", Tier: 1, Ceiling: 2400, May: []string{"lambda", "sandbox/api", "sandbox/wasm"}, Never: forSandbox},
 	{Path: "sandbox/api", Tier: 1, Ceiling: 900, Only: []string{"", "lambda", "internal/walls"}, May: []string{"lambda"}},
-	{Path: "sandbox/wasm", Tier: 1, Ceiling: 1800, May: []string{"lambda"}, Never: forSandbox},
+	{Path: "sandbox/wasm", Tier: 1, Ceiling: 1900, May: []string{"lambda"}, Never: forSandbox},
 	{Path: "sandbox/wasm/worker", Tier: 0, Ceiling: 1200, Only: []string{"sandbox/wasm/memory", "sandbox/wasm/module", "sandbox/wasm/wire"}, May: []string{"sandbox/wasm/memory", "sandbox/wasm/module", "sandbox/wasm/wire"}},
 	{Path: "sandbox/wasm/memory", Tier: 0, Ceiling: 450, Only: []string{}},
 	{Path: "sandbox/wasm/wire", Tier: 0, Ceiling: 400, Pure: true, Only: []string{}},
