@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	weak "math/rand/v2"
+	"runtime"
 	"unsafe"
 )
 
@@ -81,8 +82,26 @@ func (c *generator) foretells() bool {
 	return weak.Uint64() == next && c.i == at+1
 }
 
-// grown says that the stack of exported calls was made larger.
-var grown bool
+// settled says that the first call of reseed is over.
+var settled bool
+
+// settle does, before the snapshot is taken, what every event would do again after it: exported calls share a stack, which
+// grows; a collection that is under way goes on, and what an earlier one left is swept; and the first object of each size
+// has its place looked for.
+func settle() {
+	grow(stackRoom - 1)
+	runtime.GC()
+	for n := 8; n <= 4<<10; n += max(8, n/8&^7) {
+		places.plain, places.pointers = make([]byte, n), make([]*byte, n/8)
+	}
+	places.plain, places.pointers = nil, nil
+}
+
+// places keeps the compiler from doing without the objects.
+var places struct {
+	plain    []byte
+	pointers []*byte
+}
 
 // stackRoom is how much of a stack most events need.
 const stackRoom = 24 << 10
@@ -100,8 +119,9 @@ func grow(at int) byte {
 //
 //go:wasmexport casemate_reseed
 func reseed() int32 {
-	if !grown {
-		grown = grow(stackRoom-1) == 0
+	if !settled {
+		settled = true
+		settle()
 	}
 	c := runtimeGenerator
 	if c == nil {
