@@ -25,7 +25,7 @@ type Isolation string
 const (
 	IsolationRequest Isolation = "request" // a fresh sandbox for every event: the default
 	IsolationTenant  Isolation = "tenant"  // reused for events of one tenant alone, replaced after any failure
-	IsolationWarm    Isolation = "warm"    // reused as AWS does it, replaced after any failure
+	IsolationWarm    Isolation = "warm"    // reused as AWS does it: replaced after an exit, a timeout or a failed start, not after an error that the function reported
 )
 
 // Child is one program that a native function may execute beside its own: the file at Path, as long as its content has
