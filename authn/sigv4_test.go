@@ -246,9 +246,17 @@ func TestTheTokenIsNeeded(t *testing.T) {
 // TestGoodSignaturesThatDoNotCount: each is right in itself, by who has the key.
 func TestGoodSignaturesThatDoNotCount(t *testing.T) {
 	for name, attack := range map[string]func(*box, *casemate.Signed){
-		"expired":               func(b *box, s *casemate.Signed) { *s = *b.sign(t, "GET", "http://169.254.100.3/", "sts", nil, nil) },
-		"scope of another day":  func(b *box, s *casemate.Signed) { b.resign(t, s, "/20150830/", "/20150829/") },
-		"scope with an end":     func(b *box, s *casemate.Signed) { b.resign(t, s, "/sts/", "/sts/x/") },
+		"expired":              func(b *box, s *casemate.Signed) { *s = *b.sign(t, "GET", "http://169.254.100.3/", "sts", nil, nil) },
+		"scope of another day": func(b *box, s *casemate.Signed) { b.resign(t, s, "/20150830/", "/20150829/") },
+		"scope with an end":    func(b *box, s *casemate.Signed) { b.resign(t, s, "/sts/", "/sts/x/") },
+		"a header twice": func(b *box, s *casemate.Signed) {
+			s.Header[headerToken] = append(s.Header[headerToken], s.Header[headerToken][0])
+			b.resign(t, s, "host", "host")
+		},
+		"another body than was signed": func(b *box, s *casemate.Signed) {
+			*s = *b.sign(t, "POST", "http://169.254.100.3/", "sts", map[string]string{"X-Amz-Content-Sha256": s.Payload}, nil)
+			s.Payload = strings.Repeat("0", 64)
+		},
 		"content type unsigned": func(b *box, s *casemate.Signed) { s.Header["content-type"] = []string{"x"} },
 	} {
 		b := newBox(t, time.Hour)
