@@ -30,7 +30,7 @@ const (
 	ExportInitialize = "_initialize"
 	ExportAlloc      = "casemate_alloc"
 	ExportHandle     = "casemate_handle"
-	// ExportReseed is a reactor's, of type () -> i32: the worker calls it after each rewind, before the event, so that no
+	// ExportReseed is a reactor's, of type () -> i32: the worker calls it before the snapshot and after each rewind, so that no
 	// two events from one snapshot see the same random numbers. Anything but 0 says that it failed. A reactor that draws
 	// randomness while it initialises can be rewound only when it has one.
 	ExportReseed = "casemate_reseed"
