@@ -137,6 +137,24 @@ func TestFetch(t *testing.T) {
 	}
 }
 
+// TestCourier shows that the guest of the tests from end to end does what it says.
+func TestCourier(t *testing.T) {
+	e, asked := &exit{}, ""
+	e.fetch = func(_ context.Context, f *casemate.Fetch) (*casemate.Fetched, error) {
+		if asked = f.Method + " " + f.URL; f.URL == "http://b/" {
+			return nil, casemate.Errorf(casemate.Forbidden, "", "no")
+		}
+		return &casemate.Fetched{Status: 200, Header: map[string][]string{"A": {`"\`}}, Body: []byte("hello")}, nil
+	}
+	b := newBed(t, func(c *Config) { c.Doors = e.doors })
+	v := b.version("courier", guests.Courier())
+	for event, want := range map[string]string{`"GET http://a/"`: `"200  A:       hello"`, `"PUT http://b/"`: `"-1"`, `"GET"`: `"-3"`, `""`: `"-3"`} {
+		if r := b.run(v, event); r.Failure != "" || string(r.Payload) != want {
+			t.Errorf("%s: %q %s %s; asked %q", event, r.Payload, r.Failure, r.Detail, asked)
+		}
+	}
+}
+
 // TestFetchRefused: a refusal is a number for the guest, and an effect with the grant that would allow it for the record.
 func TestFetchRefused(t *testing.T) {
 	e := &exit{}

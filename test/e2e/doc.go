@@ -20,6 +20,7 @@
 //	make KIND FILE                  make a hostile file: see make_test.go
 //	collector start|await           hear OTLP, and wait for what must come
 //	sdk LANGUAGE DIR                put a function that calls AWS services with the SDK for go, node or python into a folder
+//	courier FILE                    make a WebAssembly module that asks outside: guests.Courier
 //	[sdk:node] COMMAND              only where that SDK can be had; likewise
 //	[has:nodejs] COMMAND            only where the runtime is installed; said aloud otherwise, and a failure with CI=true
 package e2e

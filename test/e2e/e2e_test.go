@@ -135,7 +135,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"up": up, "down": down, "http": httpCommand, "raw": raw, "json": jsonCommand, "header": header, "await": await, "until": until, "exit": exit,
 			"replace": replace, "jwt": jwt, "make": makeCommand, "collector": collectorCommand, "outside": outsideCommand,
-			"sdk": sdk,
+			"sdk": sdk, "courier": courier,
 		},
 	})
 }

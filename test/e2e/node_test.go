@@ -34,6 +34,9 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 	n := &nodeProcess{cmd: exec.Command(filepath.Join(shared.bin, "casemate"), append(flags, args...)...)}
 	n.cmd.Dir, n.cmd.Stderr = ts.MkAbs("."), &n.errs
 	n.cmd.Env = append(os.Environ(), "CASEMATE_DIR="+ts.Getenv("CASEMATE_DIR"), "GORACE="+gorace)
+	if roots := ts.Getenv("SSL_CERT_FILE"); roots != "" { // whom the node trusts when it goes out for a function
+		n.cmd.Env = append(n.cmd.Env, "SSL_CERT_FILE="+roots)
+	}
 	out, err := n.cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(n.cmd.Start())

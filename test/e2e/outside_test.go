@@ -6,9 +6,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"casemate/internal/casetest/guests"
 )
 
 // outside is the world that functions reach: a web site with a certificate for example.com, and without.
@@ -36,4 +39,13 @@ func outsideCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("SECURE", strings.TrimPrefix(secure.URL, "https://"))
 	ts.Setenv("PLAIN", strings.TrimPrefix(plain.URL, "http://"))
 	ts.Setenv("PLAIN_PORT", plain.URL[strings.LastIndexByte(plain.URL, ':')+1:])
+}
+
+// courier writes the module that makes a request: "courier FILE".
+func courier(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: courier FILE")
+	}
+	ts.Check(os.MkdirAll(filepath.Dir(ts.MkAbs(args[0])), 0o755))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), guests.Courier(), 0o644))
 }

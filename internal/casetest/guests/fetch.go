@@ -43,3 +43,35 @@ func FetchReactor(early []byte) []byte {
 
 // FetchEarly, for FetchReactor, asks for http://early.example/.
 func FetchEarly() []byte { return Code(Const(16), Const(29), opCall, 0, opDrop) }
+
+// Courier is a reactor whose event is a JSON string, "METHOD URL" (nothing in it may be escaped). It makes that request,
+// and answers the response as a JSON string, with spaces for what has no place in one; or, when there is none, the number
+// of the reason, as in "-1".
+func Courier() []byte {
+	const load8, store8, less, or, wrap = 0x2d, 0x3a, 0x49, 0x72, 0xa7
+	const event, answer = 1024, 1 << 16
+	const size, sent, at, char = 1, 2, 3, 4 // locals, behind the two parameters less one
+	get, set := func(local byte) []byte { return Code(opGet, local) }, func(local byte) []byte { return Code(opSet, local) }
+	plus := func(local byte, n int32) []byte { return Code(get(local), Const(n), opAdd) }
+	body := Code(
+		get(size), Const(event-1), opAdd, Const(0x0a0d0a0d), opStore, 0, 0, // "\r\n\r\n" for the closing quote
+		Const(event+1), plus(size, 2), opCall, 0, byte(wrap), set(sent),
+		Const(answer), Const('"'), byte(store8), 0, 0,
+		get(sent), Const(0), 0x48, opIf, void, // "-N"
+		Const(answer+1), Const('-'), byte(store8), 0, 0,
+		Const(answer+2), Const('0'), get(sent), 0x6b, byte(store8), 0, 0,
+		Const(2), set(sent),
+		0x05,
+		Const(answer+1), get(sent), opCall, 1, opDrop,
+		opLoop, void,
+		get(at), get(sent), byte(less), opIf, void,
+		plus(at, answer+1), byte(load8), 0, 0, set(char),
+		get(char), Const(' '), byte(less), get(char), Const('"'), 0x46, byte(or), get(char), Const('\\'), 0x46, byte(or), opIf, void,
+		plus(at, answer+1), Const(' '), byte(store8), 0, 0, opEnd,
+		plus(at, 1), set(at), opBr, 1, opEnd, opEnd, opEnd,
+		plus(sent, answer+1), Const('"'), byte(store8), 0, 0,
+		plus(sent, 2), opExtendU, opConst64, sleb(answer<<32), opOr64)
+	alloc := Func{Export: "casemate_alloc", Params: []byte{I32}, Results: []byte{I32}, Code: Const(event)}
+	handle := Func{Export: "casemate_handle", Params: []byte{I32, I32}, Results: []byte{I64}, Locals: 3, Code: body}
+	return Module{Funcs: []Func{host("http_send", I64), host("http_read", I32), alloc, handle}, Min: FetchPages}.Bytes()
+}
