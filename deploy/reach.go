@@ -3,7 +3,6 @@ package deploy
 import (
 	"encoding/json"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -39,7 +38,8 @@ func (d *Deployer) beyond(current, next *catalog.App) []string {
 			who, within = "function "+fn, d.withinFunction
 		}
 		had := known(current.Roles[name].Statements)
-		free := len(current.Roles[name].Boundary) > 0 && !same(current.Roles[name].Boundary, next.Roles[name].Boundary)
+		free := len(current.Roles[name].Boundary) > 0 && !same(current.Roles[name].Boundary, next.Roles[name].Boundary) ||
+			!denies(current.Roles[name].Statements, next.Roles[name].Statements)
 		for _, s := range next.Roles[name].Statements {
 			if (free || !had[text(s)]) && !within(next, &s) {
 				what = append(what, who)
@@ -89,7 +89,7 @@ func (d *Deployer) withinFunction(a *catalog.App, s *casemate.Statement) bool {
 	if d.within(a, s) {
 		return true
 	}
-	if len(s.NotAction) > 0 || len(s.NotResource) > 0 || len(s.Action) == 0 || len(s.Resource) == 0 {
+	if len(s.NotAction) > 0 || len(s.NotResource) > 0 || len(s.Action) == 0 || len(s.Resource) == 0 || byAddress(s) {
 		return false
 	}
 	hosts := d.cfg.Place.PlatformARN("host", "")
@@ -108,10 +108,27 @@ func (d *Deployer) withinFunction(a *catalog.App, s *casemate.Statement) bool {
 	return true
 }
 
-// isHostGrant takes NAME:PORT and *.NAME:PORT, as the short form writes them, and no pattern that is wider.
+// byAddress reports a statement that names a network: with it every other statement of the role that matches an address
+// there lets the function reach it.
+func byAddress(s *casemate.Statement) bool {
+	for _, keys := range s.Condition {
+		for key := range keys {
+			if strings.EqualFold(key, "casemate:Address") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isHostGrant takes NAME:PORT and *.NAME:PORT, as the short form writes them, and no pattern that is wider or that an
+// address matches: "*.0.0.1" is one. No name ends in a label that begins with a digit.
 func isHostGrant(s string) bool {
 	name, port, ok := strings.Cut(strings.TrimPrefix(s, "*."), ":")
-	if _, err := netip.ParseAddr(name); err == nil || !ok || strings.Trim(port, "0123456789") != "" || port == "" {
+	if !ok || strings.Trim(port, "0123456789") != "" || port == "" {
+		return false
+	}
+	if last := name[strings.LastIndexByte(name, '.')+1:]; last == "" || last[0] >= '0' && last[0] <= '9' {
 		return false
 	}
 	return strings.Contains(name, ".") && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == ""
@@ -174,6 +191,12 @@ func known(list []casemate.Statement) map[string]bool {
 		set[text(s)] = true
 	}
 	return set
+}
+
+// denies reports whether every Deny of a is in b as well.
+func denies(a, b []casemate.Statement) bool {
+	have := known(b)
+	return !slices.ContainsFunc(a, func(s casemate.Statement) bool { return s.Effect == casemate.Deny && !have[text(s)] })
 }
 
 func same(a, b []casemate.Statement) bool { return maps.Equal(known(a), known(b)) }

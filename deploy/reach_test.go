@@ -38,31 +38,34 @@ func TestDeployIsNoWayToOtherApps(t *testing.T) {
 		return "app: mal\nfunctions: {m: {runtime: wasm, code: m.wasm, grants: [\"" + strings.Join(grants, "\", \"") + "\"]}}\n"
 	}
 	for name, c := range map[string]struct{ text, beyond string }{
-		"own routes":     {head + "routes: {\"GET /m\": {function: m, auth: [key]}}\nroles: {r: {grants: [\"call GET /m\", invoke m, deny call *]}}\n", ""},
-		"deny elsewhere": {role(`{Effect: Deny, Action: "*", Resource: "*"}`), ""},
-		"own app":        {role(`{Effect: Allow, Action: "execute-api:*", Resource: "arn:aws:execute-api:us-east-1:000000000000:mal/*"}`), ""},
-		"everything":     {role(`{Effect: Allow, Action: "*", Resource: "*"}`), "role pwn"},
-		"operations":     {role(`{Effect: Allow, Action: "casemate:CreateKey", Resource: "*"}`), "role pwn"},
-		"all but":        {role(`{Effect: Allow, NotAction: "s3:*", Resource: "arn:aws:execute-api:us-east-1:000000000000:mal/*"}`), "role pwn"},
-		"all but there":  {role(`{Effect: Allow, Action: "execute-api:Invoke", NotResource: "arn:aws:execute-api:us-east-1:000000000000:mal/*"}`), "role pwn"},
-		"another app":    {role(`{Effect: Allow, Action: "execute-api:Invoke", Resource: "arn:aws:execute-api:us-east-1:000000000000:other/*"}`), "role pwn"},
-		"a longer name":  {role(`{Effect: Allow, Action: "execute-api:Invoke", Resource: "arn:aws:execute-api:us-east-1:000000000000:mal*"}`), "role pwn"},
-		"all functions":  {role(`{Effect: Allow, Action: "lambda:InvokeFunction", Resource: "arn:aws:lambda:us-east-1:000000000000:function:*"}`), "role pwn"},
-		"own secret":     {may(`read secret/mal/db`, `read parameter/mal/x`, `read table/mal.t`, `send queue/mal_q`), ""},
-		"own bucket":     {may(`read bucket/mal.b`), ""},
-		"host":           {may(`connect api.example.com:443`, `connect *.example.com:443`, `invoke m`), ""},
-		"other secret":   {may(`read secret/db`), "function m"},
-		"longer app":     {may(`read secret/mal-2/db`), "function m"},
-		"all secrets":    {may(`read secret/*`), "function m"},
-		"other function": {may(`invoke g`), "function m"},
-		"platform":       {may(`admin Deploy`), "function m"},
-		"any host":       {function(`{Effect: Allow, Action: "casemate:Connect", Resource: "*"}`), "function m"},
-		"host pattern":   {function(`{Effect: Allow, Action: "casemate:Connect", Resource: "arn:aws:casemate:us-east-1:000000000000:host/1*:80"}`), "function m"},
-		"addresses":      {function(`{Effect: Allow, Action: "casemate:Connect", Resource: "arn:aws:casemate:us-east-1:000000000000:host/10.0.0.0/8:5432"}`), "function m"},
-		"one address":    {function(`{Effect: Allow, Action: "casemate:Connect", Resource: "arn:aws:casemate:us-east-1:000000000000:host/10.0.0.1:5432"}`), "function m"},
-		"any action":     {function(`{Effect: Allow, Action: "*", Resource: "arn:aws:s3:::mal.b"}`), "function m"},
-		"guardrail":      {head + `guardrails: [{Effect: Deny, Action: "execute-api:*", Resource: "*"}]` + "\n", "guardrails"},
-		"shadow":         {head + `routes: {"GET /g/free": {function: m, host: shop.example, auth: [key]}}` + "\n", "route GET /g/free"},
+		"own routes":        {head + "routes: {\"GET /m\": {function: m, auth: [key]}}\nroles: {r: {grants: [\"call GET /m\", invoke m, deny call *]}}\n", ""},
+		"deny elsewhere":    {role(`{Effect: Deny, Action: "*", Resource: "*"}`), ""},
+		"own app":           {role(`{Effect: Allow, Action: "execute-api:*", Resource: "arn:aws:execute-api:us-east-1:000000000000:mal/*"}`), ""},
+		"everything":        {role(`{Effect: Allow, Action: "*", Resource: "*"}`), "role pwn"},
+		"operations":        {role(`{Effect: Allow, Action: "casemate:CreateKey", Resource: "*"}`), "role pwn"},
+		"all but":           {role(`{Effect: Allow, NotAction: "s3:*", Resource: "arn:aws:execute-api:us-east-1:000000000000:mal/*"}`), "role pwn"},
+		"all but there":     {role(`{Effect: Allow, Action: "execute-api:Invoke", NotResource: "arn:aws:execute-api:us-east-1:000000000000:mal/*"}`), "role pwn"},
+		"another app":       {role(`{Effect: Allow, Action: "execute-api:Invoke", Resource: "arn:aws:execute-api:us-east-1:000000000000:other/*"}`), "role pwn"},
+		"a longer name":     {role(`{Effect: Allow, Action: "execute-api:Invoke", Resource: "arn:aws:execute-api:us-east-1:000000000000:mal*"}`), "role pwn"},
+		"all functions":     {role(`{Effect: Allow, Action: "lambda:InvokeFunction", Resource: "arn:aws:lambda:us-east-1:000000000000:function:*"}`), "role pwn"},
+		"own secret":        {may(`read secret/mal/db`, `read parameter/mal/x`, `read table/mal.t`, `send queue/mal_q`), ""},
+		"own bucket":        {may(`read bucket/mal.b`), ""},
+		"host":              {may(`connect api.example.com:443`, `connect *.example.com:443`, `invoke m`), ""},
+		"other secret":      {may(`read secret/db`), "function m"},
+		"longer app":        {may(`read secret/mal-2/db`), "function m"},
+		"all secrets":       {may(`read secret/*`), "function m"},
+		"other function":    {may(`invoke g`), "function m"},
+		"platform":          {may(`admin Deploy`), "function m"},
+		"any host":          {function(`{Effect: Allow, Action: "casemate:Connect", Resource: "*"}`), "function m"},
+		"host pattern":      {function(`{Effect: Allow, Action: "casemate:Connect", Resource: "arn:aws:casemate:us-east-1:000000000000:host/1*:80"}`), "function m"},
+		"addresses":         {function(`{Effect: Allow, Action: "casemate:Connect", Resource: "arn:aws:casemate:us-east-1:000000000000:host/10.0.0.0/8:5432"}`), "function m"},
+		"one address":       {function(`{Effect: Allow, Action: "casemate:Connect", Resource: "arn:aws:casemate:us-east-1:000000000000:host/10.0.0.1:5432"}`), "function m"},
+		"end of an address": {function(`{Effect: Allow, Action: "casemate:Connect", Resource: "arn:aws:casemate:us-east-1:000000000000:host/*.0.0.1:8080", Condition: {IpAddress: {"casemate:Address": "127.0.0.0/8"}}}`), "function m"},
+		"of no network":     {function(`{Effect: Allow, Action: "casemate:Connect", Resource: "arn:aws:casemate:us-east-1:000000000000:host/*.169.254:80"}`), "function m"},
+		"network of a name": {function(`{Effect: Allow, Action: "casemate:Connect", Resource: "arn:aws:casemate:us-east-1:000000000000:host/api.example.com:80", Condition: {IpAddress: {"CASEMATE:address": "127.0.0.0/8"}}}`), "function m"},
+		"any action":        {function(`{Effect: Allow, Action: "*", Resource: "arn:aws:s3:::mal.b"}`), "function m"},
+		"guardrail":         {head + `guardrails: [{Effect: Deny, Action: "execute-api:*", Resource: "*"}]` + "\n", "guardrails"},
+		"shadow":            {head + `routes: {"GET /g/free": {function: m, host: shop.example, auth: [key]}}` + "\n", "route GET /g/free"},
 		"same issuer": {head + "roles: {r: {grants: [\"call *\"]}}\n" +
 			`auth: {jwt: [{issuer: "https://id.example", audience: [mal], keys: {url: "https://evil.example/keys"}, algorithms: [ES256], role: r}]}` + "\n", "issuer https://id.example"},
 	} {
@@ -109,9 +112,11 @@ func TestDeployIsNoWayToOtherApps(t *testing.T) {
 func TestDeployCannotTakeBoundsAway(t *testing.T) {
 	const head = "app: mal\nfunctions: {m: {runtime: wasm, code: m.wasm}}\n"
 	const wide = `{Effect: Allow, Action: "*", Resource: "*"}`
+	const narrow = `{Effect: Deny, Action: "secretsmanager:*", Resource: "*"}`
 	for name, c := range map[string][2]string{
-		"guardrail": {head + `guardrails: [{Effect: Deny, Action: "s3:*", Resource: "*"}]` + "\n", head},
-		"boundary":  {head + "roles: {r: {statements: [" + wide + "], boundary: [{Effect: Allow, Action: \"s3:*\", Resource: \"*\"}]}}\n", head + "roles: {r: {statements: [" + wide + "]}}\n"},
+		"guardrail":      {head + `guardrails: [{Effect: Deny, Action: "s3:*", Resource: "*"}]` + "\n", head},
+		"deny of a role": {head + "roles: {r: {statements: [" + wide + ", " + narrow + "]}}\n", head + "roles: {r: {statements: [" + wide + "]}}\n"},
+		"boundary":       {head + "roles: {r: {statements: [" + wide + "], boundary: [{Effect: Allow, Action: \"s3:*\", Resource: \"*\"}]}}\n", head + "roles: {r: {statements: [" + wide + "]}}\n"},
 	} {
 		d, _ := deployer(t)
 		if _, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, c[0]}, entry{"code/m.wasm", "\x00asm\x01"}), "operator"); err != nil {
