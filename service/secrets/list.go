@@ -9,6 +9,7 @@ import (
 
 	"casemate"
 	"casemate/secret"
+	"casemate/service/shape"
 )
 
 const description = "description" // key in Item.About
@@ -23,10 +24,10 @@ type summary struct {
 	ARN              string
 	Name             string
 	Description      string `json:",omitempty"`
-	CreatedDate      *moment
-	LastChangedDate  *moment
-	LastAccessedDate *moment `json:",omitempty"`
-	DeletedDate      *moment `json:",omitempty"`
+	CreatedDate      *shape.Moment
+	LastChangedDate  *shape.Moment
+	LastAccessedDate *shape.Moment `json:",omitempty"`
+	DeletedDate      *shape.Moment `json:",omitempty"`
 	Tags             []tag
 	PrimaryRegion    string
 	RotationEnabled  bool
@@ -36,8 +37,8 @@ type summary struct {
 
 // summary never holds a value: what is sealed with the item (tags, description, dates) is all it reads.
 func (s *service) summary(ctx context.Context, it *secret.Item) summary {
-	o := summary{ARN: ARN(s.Place, it.ID.Name), Name: it.ID.Name, Description: it.About[description], CreatedDate: at(it.Created),
-		LastChangedDate: at(it.Changed), LastAccessedDate: at(s.Room.Touched(ctx, it)), DeletedDate: at(it.Marked), Tags: []tag{},
+	o := summary{ARN: ARN(s.Place, it.ID.Name), Name: it.ID.Name, Description: it.About[description], CreatedDate: shape.At(it.Created),
+		LastChangedDate: shape.At(it.Changed), LastAccessedDate: shape.At(s.Room.Touched(ctx, it)), DeletedDate: shape.At(it.Marked), Tags: []tag{},
 		PrimaryRegion: s.Place.Region}
 	for _, k := range slices.Sorted(maps.Keys(it.Tags)) {
 		o.Tags = append(o.Tags, tag{k, it.Tags[k]})
@@ -118,7 +119,7 @@ func (s *service) page(ctx context.Context, in *listIn) (page []*secret.Item, ne
 	}
 	after, err := base64.RawURLEncoding.DecodeString(in.NextToken)
 	if err != nil {
-		return nil, "", failure(casemate.Invalid, "InvalidNextTokenException", "The NextToken value is invalid.")
+		return nil, "", shape.Failure(casemate.Invalid, "InvalidNextTokenException", "The NextToken value is invalid.")
 	}
 	items, err := s.Room.List(ctx, s.Place.Account, secret.KindSecret)
 	if err != nil {

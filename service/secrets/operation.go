@@ -4,17 +4,12 @@
 package secrets
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"io"
-	"strconv"
-	"strings"
 	"time"
 
 	"casemate"
 	"casemate/secret"
+	"casemate/service/shape"
 )
 
 // Bounds of bodies: a value of 64 KiB may take six bytes for each of its own in JSON, or four thirds in base64.
@@ -66,91 +61,46 @@ type named[In any] interface {
 	secretID() string
 }
 
+// words are the service's.
+var words = shape.Service{Name: "secretsmanager", Unknown: "InvalidParameterException", Spoken: spoken}
+
 // on makes an operation on one secret, whose name its request says.
 func on[In any, P named[In]](s *service, name string, body int64, run func(ctx context.Context, l *casemate.Launch, name string, in *In) (any, error)) casemate.Operation {
-	read := func(place casemate.Place, body []byte) (string, *In, error) {
-		in, err := decode[In](body)
-		if err != nil {
-			return "", nil, err
-		}
+	resource := func(place casemate.Place, in *In) (string, error) {
 		name, err := Name(place, P(in).secretID())
-		return name, in, err
+		if err != nil {
+			return "", err
+		}
+		return ARN(place, name), nil
 	}
-	return casemate.Operation{Service: "secretsmanager", Name: name, Action: "secretsmanager:" + name, Body: body,
-		Resource: func(place casemate.Place, body []byte) (string, error) {
-			name, _, err := read(place, body)
-			if err != nil {
-				return "", err
-			}
-			return ARN(place, name), nil
-		},
-		Run: func(ctx context.Context, l *casemate.Launch) (any, error) {
-			defer clear(l.Payload) // it may hold a value
-			name, in, err := read(s.Place, l.Payload)
-			if err != nil {
-				return nil, err
-			}
-			answer, err := run(ctx, l, name, in)
-			return answer, spoken(err)
-		}}
+	return shape.Operation(&words, name, body, resource, func(ctx context.Context, l *casemate.Launch, in *In) (any, error) {
+		name, err := Name(s.Place, P(in).secretID())
+		if err != nil {
+			return nil, err
+		}
+		return run(ctx, l, name, in)
+	})
 }
 
 // all makes an operation that is about no one secret.
 func all[In any](name string, run func(ctx context.Context, l *casemate.Launch, in *In) (any, error)) casemate.Operation {
-	return casemate.Operation{Service: "secretsmanager", Name: name, Action: "secretsmanager:" + name, Body: questionBody,
-		Resource: func(casemate.Place, []byte) (string, error) { return "*", nil },
-		Run: func(ctx context.Context, l *casemate.Launch) (any, error) {
-			defer clear(l.Payload) // it may hold a value
-			in, err := decode[In](l.Payload)
-			if err != nil {
-				return nil, err
-			}
-			answer, err := run(ctx, l, in)
-			return answer, spoken(err)
-		}}
-}
-
-// decode reads a request strictly. What it says about one never holds what the request held.
-func decode[In any](body []byte) (*In, error) {
-	in := new(In)
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	err := d.Decode(in)
-	if err == nil {
-		if _, more := d.Token(); more != io.EOF {
-			err = errors.New("something follows")
-		}
-	}
-	var wrong *json.UnmarshalTypeError
-	switch {
-	case err == nil:
-		return in, nil
-	case errors.As(err, &wrong):
-		return nil, failure(casemate.Invalid, "SerializationException", "the member "+wrong.Field+" has another type")
-	case strings.HasPrefix(err.Error(), "json: unknown field "): // its name is the caller's own text: bodies are not recorded
-		return nil, parameter("the request has a member that is not known here")
-	}
-	return nil, failure(casemate.Invalid, "SerializationException", "the request is not the JSON object that was expected")
-}
-
-func failure(c casemate.Code, aws, message string) *casemate.Error {
-	return &casemate.Error{Code: c, AWS: aws, Message: message}
+	return shape.Operation(&words, name, questionBody, func(casemate.Place, *In) (string, error) { return "*", nil }, run)
 }
 
 func parameter(message string) error {
-	return failure(casemate.Invalid, "InvalidParameterException", message)
+	return shape.Failure(casemate.Invalid, "InvalidParameterException", message)
 }
 
 func request(message string) error {
-	return failure(casemate.Invalid, "InvalidRequestException", message)
+	return shape.Failure(casemate.Invalid, "InvalidRequestException", message)
 }
 
 func notFound() error {
-	return failure(casemate.NotFound, "ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+	return shape.Failure(casemate.NotFound, "ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
 }
 
 func exists(message string) error {
-	return failure(casemate.Conflict, "ResourceExistsException", message)
+	return shape.Failure(casemate.Conflict, "ResourceExistsException", message)
 }
 
 // spoken gives an error of the room the word that the service has for it.
@@ -174,19 +124,4 @@ func spoken(err error) error {
 		e.AWS = "InternalServiceError"
 	}
 	return &e
-}
-
-// moment is a time as JSON protocols write it: seconds since 1970.
-type moment time.Time
-
-// MarshalJSON writes seconds and milliseconds.
-func (m moment) MarshalJSON() ([]byte, error) {
-	return strconv.AppendFloat(nil, float64(time.Time(m).UnixMilli())/1000, 'f', -1, 64), nil
-}
-
-func at(t time.Time) *moment {
-	if t.IsZero() {
-		return nil
-	}
-	return (*moment)(&t)
 }

@@ -10,6 +10,7 @@ import (
 	"casemate"
 	"casemate/secret"
 	"casemate/secret/plain"
+	"casemate/service/shape"
 )
 
 // The stages that Secrets Manager itself moves.
@@ -59,8 +60,8 @@ func (v *value) MarshalJSON() ([]byte, error) {
 		Name          string
 		VersionID     string `json:"VersionId"`
 		VersionStages []string
-		CreatedDate   *moment
-	}{v.arn, v.name, v.version.ID, v.version.Stages, at(v.version.Created)})
+		CreatedDate   *shape.Moment
+	}{v.arn, v.name, v.version.ID, v.version.Stages, shape.At(v.version.Created)})
 	if err != nil {
 		return nil, err
 	}
@@ -112,12 +113,12 @@ func choose(it *secret.Item, id, stage string) (*secret.Version, error) {
 		if v := it.Staged(stage); v != nil {
 			return v, nil
 		}
-		return nil, failure(casemate.NotFound, "ResourceNotFoundException", "Secrets Manager can't find the specified secret value for staging label: "+stage)
+		return nil, shape.Failure(casemate.NotFound, "ResourceNotFoundException", "Secrets Manager can't find the specified secret value for staging label: "+stage)
 	}
 	v := it.Version(id)
 	switch {
 	case v == nil:
-		return nil, failure(casemate.NotFound, "ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: "+id)
+		return nil, shape.Failure(casemate.NotFound, "ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: "+id)
 	case stage != "" && !slices.Contains(v.Stages, stage):
 		return nil, request("You provided a VersionStage that is not associated to the provided VersionId.")
 	}
@@ -170,7 +171,7 @@ func (s *service) batch(ctx context.Context, l *casemate.Launch, in *batchIn) (a
 			arn := ARN(s.Place, name)
 			if d := s.Judge(l, "secretsmanager:GetSecretValue", arn); d.Verdict != casemate.Allowed {
 				out.refused = append(out.refused, casemate.Effect{At: s.Clock(), Kind: casemate.EffectSecret, Target: arn, Verdict: casemate.Denied, Reason: d.Reason, Grant: d.Hint})
-				err = failure(casemate.Forbidden, "AccessDeniedException", "You aren't authorized to get the value of this secret.")
+				err = shape.Failure(casemate.Forbidden, "AccessDeniedException", "You aren't authorized to get the value of this secret.")
 			}
 		}
 		var v *value
@@ -212,7 +213,7 @@ func (s *service) batchNames(ctx context.Context, in *batchIn) (names []string, 
 type versionOut struct {
 	VersionID     string `json:"VersionId"`
 	VersionStages []string
-	CreatedDate   *moment
+	CreatedDate   *shape.Moment
 }
 
 type versionsIn struct {
@@ -225,7 +226,7 @@ type versionsIn struct {
 // versions lists what there is of one secret. All of it fits one page: it has at most 100 versions.
 func (s *service) versions(ctx context.Context, _ *casemate.Launch, name string, in *versionsIn) (any, error) {
 	if in.NextToken != "" {
-		return nil, failure(casemate.Invalid, "InvalidNextTokenException", "The NextToken value is invalid.")
+		return nil, shape.Failure(casemate.Invalid, "InvalidNextTokenException", "The NextToken value is invalid.")
 	}
 	it, err := s.Room.Get(ctx, s.id(name))
 	if err != nil {
@@ -234,7 +235,7 @@ func (s *service) versions(ctx context.Context, _ *casemate.Launch, name string,
 	out := []versionOut{}
 	for _, v := range slices.Backward(it.Versions) {
 		if len(v.Stages) > 0 || in.IncludeDeprecated {
-			out = append(out, versionOut{v.ID, v.Stages, at(v.Created)})
+			out = append(out, versionOut{v.ID, v.Stages, shape.At(v.Created)})
 		}
 	}
 	return struct {

@@ -10,6 +10,7 @@ import (
 
 	"casemate"
 	"casemate/secret"
+	"casemate/service/shape"
 )
 
 // Days that a deleted secret can be had back.
@@ -27,7 +28,7 @@ type removeIn struct {
 type removed struct {
 	ARN          string
 	Name         string
-	DeletionDate *moment
+	DeletionDate *shape.Moment
 }
 
 // remove marks a secret for deletion, or deletes it at once. As on AWS, a forced deletion of what is not there succeeds.
@@ -43,7 +44,7 @@ func (s *service) remove(ctx context.Context, _ *casemate.Launch, name string, i
 		return nil, parameter("The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).")
 	}
 	now := s.Clock().UTC()
-	out := removed{ARN: ARN(s.Place, name), Name: name, DeletionDate: at(now)}
+	out := removed{ARN: ARN(s.Place, name), Name: name, DeletionDate: shape.At(now)}
 	_, err := s.Room.Change(ctx, s.id(name), func(it *secret.Item) error {
 		switch {
 		case !it.Exists():
@@ -55,7 +56,7 @@ func (s *service) remove(ctx context.Context, _ *casemate.Launch, name string, i
 			return marked()
 		}
 		it.Marked, it.Purge = now, now.AddDate(0, 0, days)
-		out.DeletionDate = at(it.Purge)
+		out.DeletionDate = shape.At(it.Purge)
 		return nil
 	})
 	if casemate.CodeOf(err) == casemate.NotFound && in.ForceDeleteWithoutRecovery {

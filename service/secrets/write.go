@@ -11,6 +11,7 @@ import (
 	"casemate"
 	"casemate/secret"
 	"casemate/secret/plain"
+	"casemate/service/shape"
 )
 
 // Bounds of Secrets Manager
@@ -121,7 +122,7 @@ func (s *service) add(ctx context.Context, it *secret.Item, c *content) (again b
 		}
 	}
 	if len(it.Versions) >= maxVersions {
-		return false, failure(casemate.Invalid, "LimitExceededException", "The secret has 100 versions with staging labels.")
+		return false, shape.Failure(casemate.Invalid, "LimitExceededException", "The secret has 100 versions with staging labels.")
 	}
 	v := secret.Version{ID: c.ClientRequestToken, Created: s.Clock().UTC().Truncate(time.Millisecond)}
 	if c.SecretBinary != nil {
@@ -334,7 +335,7 @@ func restage(it *secret.Item, in *stageIn) error {
 	from, to := in.RemoveFromVersionID, in.MoveToVersionID
 	for _, id := range []string{from, to} {
 		if id != "" && it.Version(id) == nil {
-			return failure(casemate.NotFound, "ResourceNotFoundException", "Secrets Manager can't find the specified secret version: "+id)
+			return shape.Failure(casemate.NotFound, "ResourceNotFoundException", "Secrets Manager can't find the specified secret version: "+id)
 		}
 	}
 	switch {
@@ -351,7 +352,7 @@ func restage(it *secret.Item, in *stageIn) error {
 		return nil
 	}
 	if v := it.Version(to); v != nil && len(v.Stages) >= maxStages && (has == nil || has.ID != to) {
-		return failure(casemate.Invalid, "LimitExceededException", "A version has at most 20 staging labels.")
+		return shape.Failure(casemate.Invalid, "LimitExceededException", "A version has at most 20 staging labels.")
 	}
 	it.Move(in.VersionStage, to)
 	return nil

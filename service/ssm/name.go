@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"casemate"
+	"casemate/service/shape"
 )
 
 // Bounds of names (https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html).
@@ -68,11 +69,11 @@ func checkName(name string) error {
 	case len(name) > maxName:
 		return invalid("Parameter name must have at most 1011 characters.")
 	case len(parts) > maxDepth:
-		return failure(casemate.Invalid, "HierarchyLevelLimitExceededException", "A parameter name can have at most 15 levels.")
+		return shape.Failure(casemate.Invalid, "HierarchyLevelLimitExceededException", "A parameter name can have at most 15 levels.")
 	case len(parts) > 1 && bare == name:
 		return invalid("Parameter name must be a fully qualified name: it begins with a slash.")
 	case reserved(parts[0]):
-		return failure(casemate.Invalid, "AccessDeniedException", "No access to reserved parameter name: names beginning with aws or ssm are reserved.")
+		return shape.Failure(casemate.Invalid, "AccessDeniedException", "No access to reserved parameter name: names beginning with aws or ssm are reserved.")
 	}
 	for _, p := range parts {
 		if !plainText(p, "") {

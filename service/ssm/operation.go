@@ -5,17 +5,13 @@
 package ssm
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"io"
-	"strconv"
 	"strings"
 	"time"
 
 	"casemate"
 	"casemate/secret"
+	"casemate/service/shape"
 )
 
 // questionBody bounds a request: a value of 8 KiB may take six bytes for each of its own.
@@ -62,24 +58,11 @@ func Operations(cfg Config) []casemate.Operation {
 	}
 }
 
+// words are the service's.
+var words = shape.Service{Name: "ssm", Unknown: "ValidationException", Spoken: spoken}
+
 func operation[In any](name string, resource func(place casemate.Place, in *In) (string, error), run func(ctx context.Context, l *casemate.Launch, in *In) (any, error)) casemate.Operation {
-	return casemate.Operation{Service: "ssm", Name: name, Action: "ssm:" + name, Body: questionBody,
-		Resource: func(place casemate.Place, body []byte) (string, error) {
-			in, err := decode[In](body)
-			if err != nil {
-				return "", err
-			}
-			return resource(place, in)
-		},
-		Run: func(ctx context.Context, l *casemate.Launch) (any, error) {
-			defer clear(l.Payload) // it may hold a value
-			in, err := decode[In](l.Payload)
-			if err != nil {
-				return nil, err
-			}
-			answer, err := run(ctx, l, in)
-			return answer, spoken(err)
-		}}
+	return shape.Operation(&words, name, questionBody, resource, run)
 }
 
 // about makes an operation on one parameter or several. The corridor decides on the first; the policy is asked about every
@@ -125,41 +108,16 @@ func about[In any](s *service, name string, names asked[In], run func(ctx contex
 	})
 }
 
-// decode reads a request strictly. What it says about one never holds what the request held.
-func decode[In any](body []byte) (*In, error) {
-	in := new(In)
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	err := d.Decode(in)
-	if err == nil {
-		if _, more := d.Token(); more != io.EOF {
-			err = errors.New("something follows")
-		}
-	}
-	var wrong *json.UnmarshalTypeError
-	switch {
-	case err == nil:
-		return in, nil
-	case errors.As(err, &wrong):
-		return nil, failure(casemate.Invalid, "SerializationException", "the member "+wrong.Field+" has another type")
-	case strings.HasPrefix(err.Error(), "json: unknown field "): // its name is the caller's own text: bodies are not recorded
-		return nil, invalid("the request has a member that is not known here")
-	}
-	return nil, failure(casemate.Invalid, "SerializationException", "the request is not the JSON object that was expected")
+func invalid(message string) error {
+	return shape.Failure(casemate.Invalid, "ValidationException", message)
 }
-
-func failure(c casemate.Code, aws, message string) *casemate.Error {
-	return &casemate.Error{Code: c, AWS: aws, Message: message}
-}
-
-func invalid(message string) error { return failure(casemate.Invalid, "ValidationException", message) }
 
 func notFound() error {
-	return failure(casemate.NotFound, "ParameterNotFound", "The parameter couldn't be found. Verify the name and try again.")
+	return shape.Failure(casemate.NotFound, "ParameterNotFound", "The parameter couldn't be found. Verify the name and try again.")
 }
 
 func noVersion() error {
-	return failure(casemate.NotFound, "ParameterVersionNotFound", "Systems Manager could not find the version or label of the parameter.")
+	return shape.Failure(casemate.NotFound, "ParameterVersionNotFound", "Systems Manager could not find the version or label of the parameter.")
 }
 
 // spoken gives an error of the room the word that the service has for it.
@@ -183,12 +141,4 @@ func spoken(err error) error {
 		e.AWS = "InternalServerError"
 	}
 	return &e
-}
-
-// moment is a time as JSON protocols write it: seconds since 1970.
-type moment time.Time
-
-// MarshalJSON writes seconds and milliseconds.
-func (m moment) MarshalJSON() ([]byte, error) {
-	return strconv.AppendFloat(nil, float64(time.Time(m).UnixMilli())/1000, 'f', -1, 64), nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"casemate"
 	"casemate/secret"
+	"casemate/service/shape"
 )
 
 // filter is one of ParameterFilters.
@@ -121,13 +122,13 @@ func checkFilters(filters []filter, known ...string) error {
 	for _, f := range filters {
 		switch {
 		case !slices.Contains(known, f.Key) && !strings.HasPrefix(f.Key, "tag:") || strings.HasPrefix(f.Key, "tag:") && !slices.Contains(known, "tag"):
-			return failure(casemate.Invalid, "InvalidFilterKey", "The specified key isn't valid. Known here: "+strings.Join(known, ", ")+".")
+			return shape.Failure(casemate.Invalid, "InvalidFilterKey", "The specified key isn't valid. Known here: "+strings.Join(known, ", ")+".")
 		case len(f.Values) == 0 || len(f.Values) > 50:
-			return failure(casemate.Invalid, "InvalidFilterValue", "The filter value isn't valid: 1 to 50 are taken.")
+			return shape.Failure(casemate.Invalid, "InvalidFilterValue", "The filter value isn't valid: 1 to 50 are taken.")
 		case f.Key == "Path" && !slices.Contains([]string{"", "OneLevel", "Recursive"}, f.Option),
 			f.Key == "Name" && !slices.Contains([]string{"", "Equals", "BeginsWith", "Contains"}, f.Option),
 			f.Key != "Path" && f.Key != "Name" && f.Option != "" && f.Option != "Equals":
-			return failure(casemate.Invalid, "InvalidFilterOption", "The specified filter option isn't valid.")
+			return shape.Failure(casemate.Invalid, "InvalidFilterOption", "The specified filter option isn't valid.")
 		}
 	}
 	return nil
@@ -184,7 +185,7 @@ type described struct {
 	Description      string `json:",omitempty"`
 	AllowedPattern   string `json:",omitempty"`
 	LastModifiedUser string `json:",omitempty"`
-	LastModifiedDate moment
+	LastModifiedDate shape.Moment
 	Policies         []string
 }
 
@@ -209,7 +210,7 @@ func (s *service) describe(ctx context.Context, _ *casemate.Launch, in *describe
 		number, _ := strconv.Atoi(v.ID) // the service made it
 		out = append(out, described{ARN: ARN(s.Place, it.ID.Name), Name: it.About[aboutName], Type: it.About[aboutType], Version: number,
 			Tier: v.About[aboutTier], DataType: "text", Description: v.About[aboutDescription], AllowedPattern: v.About[aboutPattern],
-			LastModifiedUser: v.About[aboutUser], LastModifiedDate: moment(v.Created), Policies: []string{}})
+			LastModifiedUser: v.About[aboutUser], LastModifiedDate: shape.Moment(v.Created), Policies: []string{}})
 	}
 	return struct {
 		Parameters []described
@@ -232,7 +233,7 @@ type tagIn struct {
 // changeTags changes the tags of a parameter that has to be there.
 func (s *service) changeTags(ctx context.Context, in *tagIn, f func(it *secret.Item) error) error {
 	if in.ResourceType != "Parameter" {
-		return failure(casemate.Invalid, "InvalidResourceType", "The resource type isn't valid: Parameter is the one here.")
+		return shape.Failure(casemate.Invalid, "InvalidResourceType", "The resource type isn't valid: Parameter is the one here.")
 	}
 	name, _, err := split(s.Place, in.ResourceID)
 	if err != nil {
@@ -240,7 +241,7 @@ func (s *service) changeTags(ctx context.Context, in *tagIn, f func(it *secret.I
 	}
 	_, err = s.Room.Change(ctx, s.id(name), func(it *secret.Item) error {
 		if !it.Exists() {
-			return failure(casemate.NotFound, "InvalidResourceId", "The resource ID isn't valid. Verify that you entered the correct ID and try again.")
+			return shape.Failure(casemate.NotFound, "InvalidResourceId", "The resource ID isn't valid. Verify that you entered the correct ID and try again.")
 		}
 		return f(it)
 	})

@@ -13,6 +13,7 @@ import (
 	"casemate"
 	"casemate/secret"
 	"casemate/secret/plain"
+	"casemate/service/shape"
 )
 
 // The types of parameters.
@@ -48,7 +49,7 @@ type parameter struct {
 func (p *parameter) MarshalJSON() ([]byte, error) {
 	defer p.text.Wipe()
 	number, _ := strconv.Atoi(p.version.ID) // the service made it
-	all := map[string]any{"Name": p.item.About[aboutName], "Type": p.item.About[aboutType], "Version": number, "LastModifiedDate": moment(p.version.Created), "DataType": "text"}
+	all := map[string]any{"Name": p.item.About[aboutName], "Type": p.item.About[aboutType], "Version": number, "LastModifiedDate": shape.Moment(p.version.Created), "DataType": "text"}
 	if p.history {
 		all["Labels"], all["Tier"], all["LastModifiedUser"], all["Policies"] = labels(&p.version), p.version.About[aboutTier], p.version.About[aboutUser], []string{}
 		for key, name := range map[string]string{aboutDescription: "Description", aboutPattern: "AllowedPattern"} {
@@ -249,7 +250,7 @@ func page(keys []string, order func(a, b string) int, token string, most, limit 
 	if token != "" {
 		last, err := base64.RawURLEncoding.DecodeString(token)
 		if err != nil {
-			return 0, 0, "", failure(casemate.Invalid, "InvalidNextToken", "The specified token isn't valid.")
+			return 0, 0, "", shape.Failure(casemate.Invalid, "InvalidNextToken", "The specified token isn't valid.")
 		}
 		from = slices.IndexFunc(keys, func(k string) bool { return order(k, string(last)) > 0 })
 		if from < 0 {

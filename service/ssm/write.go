@@ -13,6 +13,7 @@ import (
 	"casemate"
 	"casemate/secret"
 	"casemate/secret/plain"
+	"casemate/service/shape"
 )
 
 // Bounds of Parameter Store (https://docs.aws.amazon.com/general/latest/gr/ssm.html#limits_ssm).
@@ -58,15 +59,15 @@ func (in *putIn) check() error {
 	}
 	switch {
 	case in.Type != "" && in.Type != typeString && in.Type != typeList && in.Type != typeSecure:
-		return failure(casemate.Invalid, "UnsupportedParameterType", "The parameter type isn't supported.")
+		return shape.Failure(casemate.Invalid, "UnsupportedParameterType", "The parameter type isn't supported.")
 	case in.Value.Len() == 0:
 		return invalid("The value must have 1 character at least.")
 	case in.Value.Len() > limit:
 		return invalid("The value is longer than " + strconv.Itoa(limit) + " bytes, which is the tier's bound.")
 	case in.KeyID != "" && in.KeyID != "alias/aws/ssm":
-		return failure(casemate.Invalid, "InvalidKeyId", "KeyId is not supported here: the node has one key-encryption key.")
+		return shape.Failure(casemate.Invalid, "InvalidKeyId", "KeyId is not supported here: the node has one key-encryption key.")
 	case in.Policies != "":
-		return failure(casemate.Invalid, "InvalidPolicyTypeException", "Parameter policies are not supported here.")
+		return shape.Failure(casemate.Invalid, "InvalidPolicyTypeException", "Parameter policies are not supported here.")
 	case in.DataType != "" && in.DataType != "text":
 		return invalid("The data type must be text.")
 	case in.Overwrite && len(in.Tags) > 0:
@@ -74,7 +75,7 @@ func (in *putIn) check() error {
 	case in.Description != nil && len(*in.Description) > maxDescription:
 		return invalid("The description is longer than 1024 characters.")
 	case in.AllowedPattern != nil && len(*in.AllowedPattern) > maxPattern:
-		return failure(casemate.Invalid, "InvalidAllowedPatternException", "The pattern is longer than 1024 characters.")
+		return shape.Failure(casemate.Invalid, "InvalidAllowedPatternException", "The pattern is longer than 1024 characters.")
 	case in.Type == typeList && slices.Contains(strings.Split(string(in.Value.Expose()), ","), ""):
 		return invalid("A list has no empty member.")
 	}
@@ -88,10 +89,10 @@ func (in *putIn) fitsPattern(pattern string) error {
 	}
 	re, err := regexp.Compile(`\A(?:` + pattern + `)\z`)
 	if err != nil {
-		return failure(casemate.Invalid, "InvalidAllowedPatternException", "The request does not meet the regular expression requirement.")
+		return shape.Failure(casemate.Invalid, "InvalidAllowedPatternException", "The request does not meet the regular expression requirement.")
 	}
 	if !re.Match(in.Value.Expose()) {
-		return failure(casemate.Invalid, "ParameterPatternMismatchException", "Parameter value failed to satisfy constraint: it does not match the allowed pattern.")
+		return shape.Failure(casemate.Invalid, "ParameterPatternMismatchException", "Parameter value failed to satisfy constraint: it does not match the allowed pattern.")
 	}
 	return nil
 }
@@ -136,9 +137,9 @@ func (in *putIn) merge(it *secret.Item) error {
 		it.About, it.Tags = map[string]string{aboutName: in.Name, aboutType: in.Type}, tags
 		return err
 	case !in.Overwrite:
-		return failure(casemate.Conflict, "ParameterAlreadyExists", "The parameter already exists. To overwrite this value, set the overwrite option in the request to true.")
+		return shape.Failure(casemate.Conflict, "ParameterAlreadyExists", "The parameter already exists. To overwrite this value, set the overwrite option in the request to true.")
 	case in.Type != "" && in.Type != it.About[aboutType]:
-		return failure(casemate.Invalid, "HierarchyTypeMismatchException", "Parameter Store does not support changing a parameter's type. Create a new parameter.")
+		return shape.Failure(casemate.Invalid, "HierarchyTypeMismatchException", "Parameter Store does not support changing a parameter's type. Create a new parameter.")
 	}
 	return nil
 }
@@ -150,7 +151,7 @@ func (s *service) add(it *secret.Item, l *casemate.Launch, in *putIn) error {
 		last := &it.Versions[n-1]
 		number, err := strconv.Atoi(last.ID)
 		if err != nil {
-			return failure(casemate.Fault, "InternalServerError", "A version of the parameter has no number.")
+			return shape.Failure(casemate.Fault, "InternalServerError", "A version of the parameter has no number.")
 		}
 		next = number + 1
 		maps.Copy(about, last.About)
@@ -169,7 +170,7 @@ func (s *service) add(it *secret.Item, l *casemate.Launch, in *putIn) error {
 	}
 	if len(it.Versions) >= maxVersions {
 		if len(it.Versions[0].Stages) > 0 {
-			return failure(casemate.Invalid, "ParameterMaxVersionLimitExceeded", "The oldest of 100 versions has a label: move it to another version, so that the oldest can go.")
+			return shape.Failure(casemate.Invalid, "ParameterMaxVersionLimitExceeded", "The oldest of 100 versions has a label: move it to another version, so that the oldest can go.")
 		}
 		it.Drop(it.Versions[0].ID)
 	}
@@ -266,7 +267,7 @@ func (s *service) relabel(ctx context.Context, in *labelIn, f func(it *secret.It
 			}
 		}
 		if len(v.Stages) > maxLabels {
-			return failure(casemate.Invalid, "ParameterVersionLabelLimitExceeded", "A version of a parameter has at most 10 labels.")
+			return shape.Failure(casemate.Invalid, "ParameterVersionLabelLimitExceeded", "A version of a parameter has at most 10 labels.")
 		}
 		return nil
 	})
@@ -317,7 +318,7 @@ func tagged(have map[string]string, add []tagging) (map[string]string, error) {
 		all[t.Key] = t.Value
 	}
 	if len(all) > maxTags {
-		return nil, failure(casemate.Invalid, "TooManyTagsError", "a parameter has at most 50 tags")
+		return nil, shape.Failure(casemate.Invalid, "TooManyTagsError", "a parameter has at most 50 tags")
 	}
 	return all, nil
 }
