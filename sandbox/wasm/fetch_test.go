@@ -292,27 +292,35 @@ func TestWorkersThatLieAboutRequests(t *testing.T) {
 	<-w.done
 }
 
-// TestAnEventThatAskedWasBegun: it is not run a second time when its worker dies before it has the response.
+// TestAnEventThatAskedWasBegun: it is not run a second time when its worker dies before it has the response, or all of it.
 func TestAnEventThatAskedWasBegun(t *testing.T) {
-	p, e, ctx := newPlay(t), &exit{}, context.Background()
-	asked := make(chan bool)
-	e.fetch = func(ctx context.Context, _ *casemate.Fetch) (*casemate.Fetched, error) {
-		close(asked)
-		<-ctx.Done()
-		return nil, ctx.Err()
+	for _, part := range []bool{false, true} {
+		p, e, ctx := newPlay(t), &exit{}, context.Background()
+		asked := make(chan bool)
+		e.fetch = func(ctx context.Context, _ *casemate.Fetch) (*casemate.Fetched, error) {
+			close(asked)
+			if part {
+				return &casemate.Fetched{Body: make([]byte, 5<<20)}, nil // more than the actor takes
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		p.cfg.Doors = e.doors
+		ends, _ := p.behind(nil, ctx, ctx)
+		a := <-p.actors
+		_, _ = a.conn.Write(wire.TextFrame(nil, wire.KindSend, []byte(request)))
+		<-asked
+		if part {
+			<-a.end
+		}
+		a.Kill()
+		if end := <-ends[0]; end.err != nil || end.result.Failure != casemate.FailureExit || len(end.result.Effects) != 1 {
+			t.Errorf("%+v, %v", end.result, end.err)
+		}
+		next := <-p.actors
+		next.answer(<-next.events)
+		(<-ends[1]).check(t, "b")
 	}
-	p.cfg.Doors = e.doors
-	ends, _ := p.behind(nil, ctx, ctx)
-	a := <-p.actors
-	_, _ = a.conn.Write(wire.TextFrame(nil, wire.KindSend, []byte(request)))
-	<-asked
-	a.Kill()
-	if end := <-ends[0]; end.err != nil || end.result.Failure != casemate.FailureExit || len(end.result.Effects) != 1 {
-		t.Errorf("%+v, %v", end.result, end.err)
-	}
-	next := <-p.actors
-	next.answer(<-next.events)
-	(<-ends[1]).check(t, "b")
 }
 
 func TestParseRequest(t *testing.T) {
