@@ -54,6 +54,7 @@ type Limits struct {
 	Response    int64         `json:"response"`    // answer bytes
 	Rate        Rate          `json:"rate"`
 
+	CPU         int           `json:"cpu_millis,omitempty"`  // processor time: 1000 is one core; 0: a fair share of what there is
 	Lifetime    time.Duration `json:"lifetime,omitempty"`    // of one sandbox that is reused, however busy
 	Events      int           `json:"events,omitempty"`      // runs of one sandbox that is reused
 	Output      int64         `json:"output,omitempty"`      // bytes that one run may write to its log; the rest is counted and dropped

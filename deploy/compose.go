@@ -170,6 +170,7 @@ func version(m *manifest.Manifest, name string, place casemate.Place) *casemate.
 	fill(&l.InitTimeout, time.Duration(f.InitTimeout))
 	fill(&l.MemoryMB, f.Memory.MB())
 	fill(&l.TmpMB, f.Tmp.MB())
+	fill(&l.CPU, int(f.CPU))
 	fill(&l.Concurrency, f.Concurrency)
 	fill(&l.Request, int64(f.MaxBody))
 	fill(&l.Rate, f.Rate.Rate)

@@ -406,6 +406,7 @@ func (c *comparer) limits(subject string, was, is casemate.Limits) {
 	say("timeout", is.Timeout > was.Timeout, was.Timeout, is.Timeout)
 	say("init_timeout", is.InitTimeout > was.InitTimeout, was.InitTimeout, is.InitTimeout)
 	say("memory in MB", is.MemoryMB > was.MemoryMB, was.MemoryMB, is.MemoryMB)
+	say("cpu in thousandths of a core", is.CPU == 0 || was.CPU > 0 && is.CPU > was.CPU, was.CPU, is.CPU)
 	say("tmp in MB", is.TmpMB > was.TmpMB, was.TmpMB, is.TmpMB)
 	say("concurrency", is.Concurrency > was.Concurrency, was.Concurrency, is.Concurrency)
 	say("max_body", is.Request > was.Request, manifest.Size(was.Request), manifest.Size(is.Request))

@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"casemate"
 	"casemate/sandbox/jail"
@@ -106,5 +108,28 @@ def handler(e, c):
 		if got := deeds(res, "call exec flood"); got != "" {
 			t.Errorf("%s: %s", name, got)
 		}
+	}
+}
+
+// TestProcessorTimeIsBounded: a function that may use a tenth of a core and loops for half a second does not get half of
+// it, whether its sandbox was started for it or waited.
+func TestProcessorTimeIsBounded(t *testing.T) {
+	for name, spares := range map[string]int{"fresh": -1, "from the pool": 1} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, withSpares(spares))
+			v := b.node("index.handler", `exports.handler = async () => { const end = Date.now() + 500; let n = 0; while (Date.now() < end) n++; return n }`)
+			v.Limits.CPU = 100
+			if spares > 0 {
+				b.pool.Prepare(v)
+				b.full()
+			}
+			res := b.run(v, `{}`)
+			if !slices.Contains(res.Walls, jail.WallCPU) {
+				missing(t, "processor controller")
+			}
+			if used := res.Usage.CPU - res.Usage.Init; res.Failure != "" || used > 350*time.Millisecond {
+				t.Errorf("%s, %s of CPU in %s", res.Failure, used, res.Usage.Wall)
+			}
+		})
 	}
 }

@@ -206,7 +206,7 @@ func (p *Pool) assignment(n *need) jail.Assignment {
 	a := jail.Assignment{
 		Argv: pr.argv, Env: p.variables(n), Dir: taskDir, Profile: pr.profile,
 		Mounts: append([]jail.Mount{{Source: n.dir, Target: taskDir, Exec: true}}, pr.mounts...), Etc: map[string][]byte{},
-		Limits:    jail.Limits{MemoryBytes: int64(l.MemoryMB) << 20, Pids: l.Pids, Files: l.Files, TmpBytes: int64(l.TmpMB) << 20},
+		Limits:    jail.Limits{MemoryBytes: int64(l.MemoryMB) << 20, CPUMillis: l.CPU, Pids: l.Pids, Files: l.Files, TmpBytes: int64(l.TmpMB) << 20},
 		OnConnect: p.onConnect(n), OnCall: p.onCall(n), Wrapped: pr.wraps,
 	}
 	for _, c := range n.version.Children {

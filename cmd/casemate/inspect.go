@@ -117,6 +117,9 @@ func (x *inspection) page(w io.Writer) {
 		line("provisioned", "%d kept initialised", v.Spare)
 	}
 	line("limits", "%s a run, %d MB, %d at once, /tmp %d MB, %d processes, %d open files", l.Timeout, l.MemoryMB, l.Concurrency, l.TmpMB, l.Pids, l.Files)
+	if l.CPU > 0 {
+		line("", "%g cores", float64(l.CPU)/1000)
+	}
 	line("", "log %s a run, %d connections, %s to and from outside a run", size(l.Output), l.Connections, size(l.Traffic))
 	for _, m := range x.Missing {
 		line("MISSING", "the sandbox wall %s", m)

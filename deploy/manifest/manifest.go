@@ -41,6 +41,7 @@ type Function struct {
 	Timeout     Duration          `key:"timeout" min:"10ms" max:"900s" doc:"Wall time of one run (default 3s)."`
 	InitTimeout Duration          `key:"init_timeout" min:"10ms" max:"900s" doc:"Wall time of a cold start (default 10s)."`
 	Memory      Size              `key:"memory" min:"16MB" max:"10240MB" doc:"Memory of the whole sandbox (default 128MB)."`
+	CPU         Cores             `key:"cpu" doc:"Processor time: \"0.5\" is half a core, \"2\" are two (default a fair share of what there is)."`
 	Tmp         Size              `key:"tmp" min:"1MB" max:"10240MB" doc:"Size of /tmp (default 512MB)."`
 	Concurrency int               `key:"concurrency" min:"1" max:"1000" doc:"Runs at once (default 50)."`
 	Rate        Rate              `key:"rate" doc:"Runs a second: \"100/s burst 200\" (default 1000/s burst 2000)."`
@@ -145,6 +146,9 @@ type Size int64
 
 // Rate is "10/s burst 20". The zero Rate means the default.
 type Rate struct{ casemate.Rate }
+
+// Cores is processor time in thousandths of a core: "0.5", "2". Zero means a fair share.
+type Cores int
 
 // Mark is a place in a manifest, both parts counted from 1.
 type Mark struct{ Line, Column int }

@@ -40,6 +40,8 @@ func schemaOf(t reflect.Type, tag reflect.StructTag) object {
 		return with(out, object{"type": "string", "pattern": durationLike})
 	case reflect.TypeFor[Size]():
 		return with(out, object{"type": "string", "pattern": sizeLike})
+	case reflect.TypeFor[Cores]():
+		return with(out, object{"type": "string", "pattern": `^[0-9]{1,3}(\.[0-9]{1,2})?$`})
 	case reflect.TypeFor[Child]():
 		return with(out, object{"type": "string", "pattern": `^/[^\s]+( sha256:[0-9a-f]{64})?$`})
 	case reflect.TypeFor[Rate]():

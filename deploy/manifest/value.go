@@ -58,6 +58,21 @@ func (x Duration) String() string {
 	return s
 }
 
+// parse reads cores with at most two decimals: a hundredth of a core is the least that is kept exactly.
+func (x *Cores) parse(s string) error {
+	whole, part, _ := strings.Cut(s, ".")
+	n, err := strconv.ParseUint(whole, 10, 8)
+	m, perr := strconv.ParseUint((part + "00")[:max(2, len(part))], 10, 8)
+	if err != nil || perr != nil || len(part) > 2 || strings.HasSuffix(s, ".") || n+m == 0 || n > 128 {
+		return casemate.Errorf(casemate.Invalid, `write it as "0.25", "0.5" or "2"`, "%q is no number of cores", s)
+	}
+	*x = Cores(n*1000 + m*10)
+	return nil
+}
+
+// String is the shortest form that reads back.
+func (x Cores) String() string { return strconv.FormatFloat(float64(x)/1000, 'f', -1, 64) }
+
 func (x *Size) parse(s string) error {
 	digits := strings.TrimRight(s, "KMGiB")
 	scale := map[string]int64{"": 1, "B": 1, "KB": 1 << 10, "KiB": 1 << 10, "MB": 1 << 20, "MiB": 1 << 20,

@@ -21,6 +21,7 @@ type Spec struct {
 	Cache       string   // directory of compiled code, on this host; empty in the compile step, which gets a private one
 	Conn        *os.File // becomes descriptor SocketFD; the caller closes its copy
 	MemoryBytes int64    // of the whole process
+	CPUMillis   int      // 1000 is one core; 0: a fair share
 	TmpBytes    int64
 	FileBytes   int64 // of its largest file, which is the snapshot's
 	AllowWeak   bool
@@ -77,6 +78,7 @@ type link struct {
 	mute     bool               // no other request is to begin
 	cancel   context.CancelFunc // of the last request
 	requests sync.WaitGroup
+	away     atomic.Bool // asking, for those who look without the lock
 
 	// Under the function's lock.
 	load  int       // calls that have a place with it

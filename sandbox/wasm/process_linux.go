@@ -42,7 +42,7 @@ func (j jailer) start(ctx context.Context, s *Spec) (*Started, error) {
 		Argv:     []string{jailWorker},
 		Hostname: "wasm",
 		Mounts:   []jail.Mount{{Source: self, Target: jailWorker, Exec: true}, {Source: s.Module, Target: jailModule}},
-		Limits: jail.Limits{MemoryBytes: s.MemoryBytes, Pids: workerThreads, Files: workerFiles, TmpBytes: s.TmpBytes,
+		Limits: jail.Limits{MemoryBytes: s.MemoryBytes, CPUMillis: s.CPUMillis, Pids: workerThreads, Files: workerFiles, TmpBytes: s.TmpBytes,
 			FileBytes: s.FileBytes},
 		Profile:   "wasm",
 		Files:     []*os.File{s.Conn},
