@@ -15,14 +15,18 @@ type effects struct {
 	list    []casemate.Effect
 	seen    map[deed]int // where in list, of what is counted and not repeated
 	local   int          // how many of list are about the sandbox itself
+	went    int          // how many of list say where the function went
 	dropped int
 	refused int // in all
 }
 
 // maxEffects of one run, and maxLocal of them about the sandbox itself; more are counted, and the count is the last effect.
+// Where a function went has maxWent more of its own, since it is told at the run's end: nothing that it did before hides it.
+// A door tells at most 65 of these, once for the start and once for the run.
 const (
 	maxEffects = 256
 	maxLocal   = 64
+	maxWent    = 130
 )
 
 // deed is what makes two effects one: a function that does the same a thousand times has one line in the record.
@@ -48,7 +52,10 @@ func (e *effects) add(x casemate.Effect) {
 		e.list[k].Count = max(e.list[k].Count, 1) + max(x.Count, 1)
 		return
 	}
-	if len(e.list) >= maxEffects || local(x.Kind) && e.local >= maxLocal {
+	switch went := x.Kind == casemate.EffectConnect && x.Verdict == casemate.Allowed; {
+	case went && e.went < maxWent:
+		e.went++
+	case len(e.list)-e.went >= maxEffects, local(x.Kind) && e.local >= maxLocal:
 		e.dropped++
 		return
 	}
@@ -79,7 +86,7 @@ func (e *effects) take(now time.Time) []casemate.Effect {
 	if e.dropped > 0 {
 		list = append(list, casemate.Effect{At: now, Kind: "flood", Target: "effects", Count: e.dropped, Reason: "further effects were not listed"})
 	}
-	e.list, e.seen, e.local, e.dropped = nil, nil, 0, 0
+	e.list, e.seen, e.local, e.went, e.dropped = nil, nil, 0, 0, 0
 	return list
 }
 

@@ -23,6 +23,25 @@ func TestEffectsAreBounded(t *testing.T) {
 	}
 }
 
+// A function that calls services until its list is full could otherwise go where nobody sees.
+func TestNothingHidesWhereAFunctionWent(t *testing.T) {
+	fx := &effects{}
+	for i := range maxEffects + 9 {
+		fx.add(casemate.Effect{Kind: casemate.EffectService, Target: fmt.Sprint("lambda:InvokeFunction ", i), Verdict: casemate.Allowed})
+	}
+	for i := range maxWent + maxEffects {
+		fx.add(casemate.Effect{Kind: casemate.EffectConnect, Target: fmt.Sprint("host", i, ".example:443"), Verdict: casemate.Allowed})
+	}
+	list := fx.take(time.Time{})
+	if len(list) != maxEffects+maxWent+1 || list[maxEffects].Target != "host0.example:443" || list[len(list)-1].Count != 9+maxEffects {
+		t.Fatalf("%d effects, last %+v", len(list), list[len(list)-1])
+	}
+	fx.add(casemate.Effect{Kind: casemate.EffectConnect, Verdict: casemate.Allowed})
+	if n := len(fx.take(time.Time{})); n != 1 {
+		t.Errorf("%d of the next run", n)
+	}
+}
+
 func TestCallsAreCountedAndNotRepeated(t *testing.T) {
 	fx := &effects{}
 	for range 1000 {

@@ -138,34 +138,46 @@ func (e *encoder) decision(d casemate.Decision) {
 	e.b = append(e.b, '}')
 }
 
-// effects alone have no natural bound: past maxRecord one last element says how many were left out.
+// effects alone have no natural bound: past maxRecord one last element says how many were left out. Where a function went
+// is left out last: a door tells so of few hosts, after all that a function may have filled the record with.
 func (e *encoder) effects(fs []casemate.Effect) {
 	if len(fs) == 0 {
 		return
 	}
 	e.key("effects")
 	e.b = append(e.b, '[')
+	first, omitted := true, 0
+	var since time.Time
 	for i := range fs {
 		f := &fs[i]
-		if len(e.b) > maxRecord {
-			f = &casemate.Effect{At: f.At, Kind: "omitted", Target: strconv.Itoa(len(fs)-i) + " more effects"}
+		went := f.Kind == casemate.EffectConnect && f.Verdict == casemate.Allowed
+		if n := len(e.b); n > 2*maxRecord || n > maxRecord && !went {
+			if omitted++; omitted == 1 {
+				since = f.At
+			}
+			continue
 		}
-		e.open(i == 0)
-		e.moment("at", f.At)
-		e.text("kind", f.Kind)
-		e.text("target", f.Target)
-		e.text("verdict", f.Verdict.String())
-		e.some("reason", f.Reason)
-		e.some("grant", f.Grant)
-		e.nonzero("count", int64(f.Count))
-		e.nonzero("in_bytes", f.In)
-		e.nonzero("out_bytes", f.Out)
-		e.b = append(e.b, '}')
-		if f != &fs[i] {
-			break
-		}
+		e.effect(f, first)
+		first = false
+	}
+	if omitted > 0 {
+		e.effect(&casemate.Effect{At: since, Kind: "omitted", Target: strconv.Itoa(omitted) + " more effects"}, first)
 	}
 	e.b = append(e.b, ']')
+}
+
+func (e *encoder) effect(f *casemate.Effect, first bool) {
+	e.open(first)
+	e.moment("at", f.At)
+	e.text("kind", f.Kind)
+	e.text("target", f.Target)
+	e.text("verdict", f.Verdict.String())
+	e.some("reason", f.Reason)
+	e.some("grant", f.Grant)
+	e.nonzero("count", int64(f.Count))
+	e.nonzero("in_bytes", f.In)
+	e.nonzero("out_bytes", f.Out)
+	e.b = append(e.b, '}')
 }
 
 func (e *encoder) usage(u casemate.Usage) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,23 @@ func TestEffectsAreBoundedAndTheRestCounted(t *testing.T) {
 	last := back.Effects[len(back.Effects)-1]
 	if len(b) > 2*maxRecord || last.Kind != "omitted" || !strings.HasSuffix(last.Target, " more effects") || back.Outcome != r.Outcome {
 		t.Fatalf("%d bytes, last effect %+v", len(b), last)
+	}
+}
+
+// A door tells where a function went when its run ends, behind all that the function may have caused before.
+func TestWhereAFunctionWentIsNotOmitted(t *testing.T) {
+	r := record()
+	for range 300 {
+		r.Effects = append(r.Effects, casemate.Effect{Kind: casemate.EffectService, Target: strings.Repeat("\x01", maxText), Verdict: casemate.Allowed})
+	}
+	r.Effects = append(r.Effects, casemate.Effect{Kind: casemate.EffectConnect, Target: "evil.example:443", Verdict: casemate.Allowed, Out: 1 << 30})
+	var back casemate.Record
+	if err := json.Unmarshal(Append(nil, r), &back); err != nil {
+		t.Fatal(err)
+	}
+	n := len(back.Effects)
+	if n < 2 || back.Effects[n-2].Target != "evil.example:443" || back.Effects[n-1].Target != strconv.Itoa(300-(n-2)+len(record().Effects))+" more effects" {
+		t.Errorf("%d effects, last %+v", n, back.Effects[n-1])
 	}
 }
 
