@@ -24,6 +24,7 @@ const (
 	stuckAfter = 2 * time.Millisecond   // a run that takes longer gets none put behind it
 	smallEvent = 16 << 10               // a larger event goes to a worker that has nothing to do
 	mostTries  = 3                      // workers that an event is given to before it is given up
+	mostAway   = 16                     // workers of a place that may wait for a response from outside beside those that run
 	stopGrace  = 30 * time.Millisecond  // for a worker to stop an event at its end by itself, before it is killed
 	goneGrace  = 100 * time.Millisecond // of a run that begins when its caller has left
 	lastWords  = time.Second            // for what a killed worker has said

@@ -19,6 +19,16 @@ const maxFields = 100
 
 // asked has an HTTP request of the first call made. The worker waits for what comes of it, so there is one at a time.
 func (w *link) asked(f *function, body []byte) error {
+	if err := w.ask(f, body); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.grow() // another may use the CPU meanwhile
+	return nil
+}
+
+func (w *link) ask(f *function, body []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.calls) == 0 || w.asking || w.mute || len(body) > wire.SendLimit {
@@ -28,6 +38,7 @@ func (w *link) asked(f *function, body []byte) error {
 	// At its end the worker stops it by itself, or is killed.
 	ctx, cancel := context.WithDeadline(f.pool.ctx, c.kill.Add(-stopGrace))
 	c.asked, w.asking, w.cancel = true, true, cancel
+	w.outside.away.Store(true)
 	w.requests.Add(1)
 	f.pool.tasks.Go(func() {
 		defer w.requests.Done()
@@ -43,6 +54,7 @@ func (w *link) respond(ctx context.Context, c *call, frame []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asking = false
+	w.outside.away.Store(false)
 	if w.lost != nil || errors.Is(ctx.Err(), context.Canceled) {
 		return
 	}

@@ -228,6 +228,51 @@ func TestFetchAtTheDeadline(t *testing.T) {
 	}
 }
 
+// TestWhoWaitsOutsideHoldsUpNobody: events run while others wait for their responses, to a bound of workers.
+func TestWhoWaitsOutsideHoldsUpNobody(t *testing.T) {
+	var mu sync.Mutex
+	on, waiting := make(chan bool), make(chan bool)
+	fetch := func(context.Context, *casemate.Fetch) (*casemate.Fetched, error) {
+		waiting <- true
+		<-on
+		return &casemate.Fetched{Status: 200}, nil
+	}
+	made := 0
+	b := newBed(t, func(c *Config) {
+		c.MaxWorkers = 1
+		c.Doors = func(v *casemate.Version, record func(casemate.Effect)) (Door, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			made++
+			return (&exit{record: record, fetch: fetch}), nil
+		}
+	})
+	v := b.version("fetch", guests.Fetcher())
+	const all = 3
+	ends := make(chan *casemate.Result, all)
+	for range all {
+		go func() {
+			r, err := b.Run(context.Background(), b.launch(v, ask(request, 1)))
+			if err != nil {
+				t.Error(err)
+			}
+			ends <- r
+		}()
+	}
+	for range all { // all of them at the same time
+		<-waiting
+	}
+	if list := b.Workers(); len(list) != all || made != all {
+		t.Errorf("%d workers, %d doors", len(list), made)
+	}
+	r := b.run(v, ask("", 1))
+	got(t, r)
+	close(on)
+	for range all {
+		got(t, <-ends)
+	}
+}
+
 // TestFetchOfACallerWhoLeft ends with the worker.
 func TestFetchOfACallerWhoLeft(t *testing.T) {
 	e, waits, ended := &exit{}, make(chan bool), make(chan bool)

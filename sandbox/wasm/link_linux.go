@@ -78,7 +78,6 @@ type link struct {
 	mute     bool               // no other request is to begin
 	cancel   context.CancelFunc // of the last request
 	requests sync.WaitGroup
-	away     atomic.Bool // asking, for those who look without the lock
 
 	// Under the function's lock.
 	load  int       // calls that have a place with it

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"casemate"
 	"casemate/sandbox/wasm/wire"
@@ -31,7 +32,8 @@ const maxEffects = 256
 // outside is what the events of one worker do outside. An event that asks for nothing costs nothing.
 type outside struct {
 	door Door
-	of   *report // of the event that the door is open for
+	of   *report     // of the event that the door is open for
+	away atomic.Bool // an event waits for its response
 
 	mu      sync.Mutex
 	effects []casemate.Effect

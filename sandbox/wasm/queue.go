@@ -142,9 +142,19 @@ func (f *function) lose(w *link) {
 	f.mu.Unlock()
 }
 
-// grow starts one more worker if runs wait, there is room, and none is being started. f.mu is held.
+// grow starts one more worker if runs wait, there is room, and none is being started. Workers that wait for something from
+// outside use no CPU: they take no room, up to mostAway of them. f.mu is held.
 func (f *function) grow() {
-	if f.growing || f.closed != nil || len(f.waiting) == 0 || len(f.all) >= f.max {
+	if f.growing || f.closed != nil || len(f.waiting) == 0 || len(f.all) >= f.max+mostAway {
+		return
+	}
+	here := 0
+	for _, w := range f.all {
+		if !w.outside.away.Load() {
+			here++
+		}
+	}
+	if here >= f.max {
 		return
 	}
 	f.growing = true
