@@ -38,7 +38,8 @@ type Config struct {
 type Egress struct {
 	cfg    Config
 	dials  dialer
-	chunks sync.Pool // of *[chunk]byte, for copying
+	chunks sync.Pool     // of *[chunk]byte, for copying
+	large  chan struct{} // one for each large chunk in use
 
 	mu    sync.Mutex
 	doors map[*Door]bool // nil when closed
@@ -55,6 +56,7 @@ func New(cfg Config) (*Egress, error) {
 		}
 	}
 	e := &Egress{cfg: cfg, doors: map[*Door]bool{}, dials: dialer{resolver: cfg.Resolver, pinned: cfg.Pinned}}
+	e.large = make(chan struct{}, largeChunks)
 	e.chunks.New = func() any { return new([chunk]byte) }
 	e.dials.fill()
 	return e, nil

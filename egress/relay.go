@@ -16,7 +16,10 @@ import (
 )
 
 const (
-	chunk    = peek.MaxHead     // bytes copied at once, and kept back at most
+	chunk       = peek.MaxHead // bytes copied at once, and kept back at most
+	largeChunk  = 256 << 10    // for a download, where reads fill what they have
+	largeChunks = 32           // of a node at once
+
 	headTime = 20 * time.Second // for the rest of a request's head or of a TLS handshake's first message
 	halfTime = 2 * time.Minute  // without a byte, after the other direction has ended
 )
@@ -275,10 +278,17 @@ func (r *relay) refuse(err error) {
 	r.door.refuse(e)
 }
 
-// down copies what comes from outside.
+// down copies what comes from outside. What fills its buffer is a download, and gets one of the node's few large ones.
 func (r *relay) down() error {
-	buf := r.door.egress.chunks.Get().(*[chunk]byte)
-	defer r.door.egress.chunks.Put(buf)
+	e := r.door.egress
+	small := e.chunks.Get().(*[chunk]byte)
+	defer e.chunks.Put(small)
+	buf, large := small[:], false
+	defer func() {
+		if large {
+			<-e.large
+		}
+	}()
 	answered := false
 	defer func() {
 		if !answered {
@@ -286,7 +296,7 @@ func (r *relay) down() error {
 		}
 	}()
 	for {
-		n, err := r.read(r.out, buf[:])
+		n, err := r.read(r.out, buf)
 		if n > 0 {
 			if !answered && r.answer(buf[:n]) {
 				answered = true
@@ -304,6 +314,12 @@ func (r *relay) down() error {
 			return nil
 		case err != nil:
 			return err
+		case n == len(buf) && !large:
+			select {
+			case e.large <- struct{}{}:
+				buf, large = make([]byte, largeChunk), true
+			default: // many download at once: each goes on with what it has
+			}
 		}
 	}
 }
