@@ -158,8 +158,15 @@ func (o *batchOut) Effects() []casemate.Effect {
 }
 
 // batch gives many values. The policy is asked about each one as about GetSecretValue, besides BatchGetSecretValue on all:
-// as on AWS, one that is refused is an entry of Errors and the others are answered.
+// as on AWS, one that is refused is an entry of Errors and the others are answered. Filters tell which secrets there are:
+// who uses them must be allowed to list those.
 func (s *service) batch(ctx context.Context, l *casemate.Launch, in *batchIn) (any, error) {
+	if len(in.Filters) > 0 {
+		if d := s.Judge(l, "secretsmanager:ListSecrets", "*"); d.Verdict != casemate.Allowed {
+			return nil, &casemate.Error{Code: casemate.Forbidden, AWS: "AccessDeniedException", Rule: d.Statement, Hint: d.Hint,
+				Message: "You aren't authorized to list secrets, which filters do."}
+		}
+	}
 	names, next, err := s.batchNames(ctx, in)
 	if err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func newBench(t testing.TB) *bench {
 	}
 	t.Cleanup(func() { _ = b.room.Close() })
 	judge := func(_ *casemate.Launch, action, arn string) casemate.Decision {
-		if b.deny[arn] || action != "secretsmanager:GetSecretValue" {
+		if b.deny[arn] || action != "secretsmanager:GetSecretValue" && (action != "secretsmanager:ListSecrets" || arn != "*") {
 			return casemate.Decision{Hint: "read secret/x"}
 		}
 		return casemate.Decision{Verdict: casemate.Allowed}
@@ -294,6 +294,10 @@ func TestReadingIsNoted(t *testing.T) {
 	text, noted = b.ask(t, "BatchGetSecretValue", `{"Filters":[{"Key":"all","Values":["a","b","c"]}]}`)
 	if fx := noted.Effects(); strings.Count(text, "canary") != 2 || len(fx) != 3 {
 		t.Errorf("%s %+v", text, fx)
+	}
+	b.deny["*"] = true // whoever may not list learns no name by a filter
+	if text, _ = b.ask(t, "BatchGetSecretValue", `{"Filters":[{"Key":"all","Values":["a","b","c"]}]}`); !strings.HasPrefix(text, "AccessDeniedException: ") {
+		t.Error(text)
 	}
 }
 
