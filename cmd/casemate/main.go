@@ -34,11 +34,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errs)
-	err := root.ExecuteContext(ctx)
+	verb, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
-	e := asUsage(err)
+	e := asUsage(err, verb)
 	if a.json {
 		_ = json.NewEncoder(errs).Encode(map[string]any{"error": e.Body("")})
 	} else {
@@ -68,11 +68,31 @@ func said(e *casemate.Error) string {
 
 // asUsage turns what cobra says about flags and verbs into a coded error; those are the only uncoded ones here that the
 // user can mend.
-func asUsage(err error) *casemate.Error {
+func asUsage(err error, verb *cobra.Command) *casemate.Error {
 	if e := casemate.AsError(err); e.Code != casemate.Fault || e.Err != err {
 		return e
 	}
-	return &casemate.Error{Code: casemate.Invalid, Message: err.Error(), Hint: "casemate --help lists the verbs, casemate VERB --help their flags", Err: err}
+	hint := "casemate --help lists the verbs, casemate VERB --help their flags"
+	if verb.HasParent() {
+		hint = verb.UseLine() + "; " + verb.CommandPath() + " --help says more"
+	}
+	return &casemate.Error{Code: casemate.Invalid, Message: err.Error(), Hint: hint, Err: err}
+}
+
+// group makes a verb that only has verbs below it refuse one that is not there; cobra would print the help, and succeed.
+func group(c *cobra.Command) *cobra.Command {
+	c.DisableFlagsInUseLine, c.SuggestionsMinimumDistance = true, 2
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		e := casemate.Errorf(casemate.Invalid, c.CommandPath()+" --help lists what there is", "%s has no verb %q", c.CommandPath(), args[0])
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			e.Hint = "did you mean " + c.CommandPath() + " " + near[0] + "? " + e.Hint
+		}
+		return e
+	}
+	return c
 }
 
 // app is what every verb shares.
@@ -109,7 +129,7 @@ Start here:
 	f.StringVar(&a.keyFile, "key-file", os.Getenv("CASEMATE_KEY_FILE"), "file with an API key: for --url, or to act with its role instead of as operator ($CASEMATE_KEY_FILE)")
 	f.StringVar(&a.ca, "ca", os.Getenv("CASEMATE_CA"), "file with the authority that signed the certificate of --url ($CASEMATE_CA)")
 	root.AddCommand(a.initCommand(), a.upCommand(), a.deployCommand(), a.rollbackCommand(), a.historyCommand(), a.listCommand(),
-		a.invokeCommand(), a.logsCommand(), a.auditCommand(), a.egressCommand(), a.keysCommand(), a.secretCommand(), a.usageCommand(), a.asyncCommand(),
+		a.invokeCommand(), a.logsCommand(), group(a.auditCommand()), group(a.egressCommand()), group(a.keysCommand()), group(a.secretCommand()), a.usageCommand(), group(a.asyncCommand()),
 		a.postureCommand(), a.inspectCommand(), a.topCommand(), a.doctorCommand(), a.versionCommand(), a.manCommand(root))
 	return root
 }

@@ -42,11 +42,19 @@ func (f *secretFlags) add(c *cobra.Command) *cobra.Command {
 	return c
 }
 
+// nameAlone refuses a value as an argument: it stood in the list of processes, and stands in the shell's history.
+func nameAlone(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return casemate.Errorf(casemate.Invalid, "casemate secret set NAME < FILE; if that was the value, take it out of the shell's history", "a value is read from standard input or --file, never from an argument")
+	}
+	return cobra.ExactArgs(1)(cmd, args)
+}
+
 func (a *app) secretSet() *cobra.Command {
 	var f secretFlags
 	var file, description, kind string
 	var exact bool
-	c := &cobra.Command{Use: "set NAME", Short: "Store a value: a new secret, or a new version that becomes the current one", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{Use: "set NAME", Short: "Store a value: a new secret, or a new version that becomes the current one", Args: nameAlone,
 		Long: `Reads the value from standard input, or from --file; never from an argument, where other users and the shell's history
 would see it. One line break at the end of standard input is left out (--exact keeps it). A value that is not UTF-8 is
 stored as binary. The version before stays readable at stage AWSPREVIOUS.`,
