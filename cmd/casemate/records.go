@@ -218,6 +218,9 @@ func recordPage(w io.Writer, e *audit.Entry) {
 	}
 	for _, x := range r.Effects {
 		line("effect", "%s %s: %s %s", x.Kind, x.Target, x.Verdict, x.Reason)
+		if x.Grant != "" {
+			line("", "what would allow it: %s", x.Grant)
+		}
 	}
 	line("outcome", "%s %s", outcome(r), r.Outcome.Detail)
 	if u := r.Usage; u.Wall > 0 {
