@@ -23,6 +23,7 @@ const (
 func abuse() []map[string]string {
 	return []map[string]string{
 		{"attack": "burn", "ms": "1500"},
+		{"attack": "moving threads", "ms": "1500"},
 		{"attack": "fork bomb", "most": "300"},
 		{"attack": "output flood", "bytes": "33554432"},
 		{"attack": "memory", "bytes": "268435456"},

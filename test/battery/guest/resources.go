@@ -26,6 +26,7 @@ func resources() map[string]func(*api, order) answer {
 		"descriptors":      descriptors,
 		"output flood":     outputFlood,
 		"burn":             burn,
+		"moving threads":   moveThreads,
 		"process outlives": outlives,
 		"threads":          threads,
 		"refused calls": func(_ *api, o order) answer {
@@ -207,6 +208,29 @@ func burn(_ *api, o order) answer {
 	}
 	all.Wait()
 	return answer{}
+}
+
+// moveThreads has the kernel move threads from one processor to another as fast as it can: it does so before anything else.
+func moveThreads(_ *api, o order) answer {
+	end := time.Now().Add(time.Duration(o.number("ms")) * time.Millisecond)
+	var refused error
+	var once sync.Once
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			runtime.LockOSThread() // never unlocked: the thread ends with its processors
+			for i := 0; time.Now().Before(end); i++ {
+				var set unix.CPUSet
+				set.Set(i % runtime.NumCPU())
+				if err := unix.SchedSetaffinity(0, &set); err != nil {
+					once.Do(func() { refused = err })
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	return answer{Detail: fmt.Sprint("refused: ", refused)}
 }
 
 // outlives leaves a process behind when the sandbox ends. It ends itself after a while.
