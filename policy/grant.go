@@ -13,7 +13,7 @@ import (
 
 // Grant reads the short form of a statement, as `casemate.yaml` has it: a verb and what it is about, "deny " in front for
 // the opposite. The verbs and their objects are those of Verbs. Place and app complete the ARNs; origin is where the text
-// was written. An unknown verb or a malformed object is an *casemate.Error of code Invalid that lists what is known.
+// was written. An unknown verb or a malformed object is an *casemate.Error of code Invalid that lists the forms of its verb.
 //
 //	call POST /orders, call GET /orders/{id}, call *
 //	invoke price
@@ -47,10 +47,20 @@ func isOdd(r rune) bool { return r < ' ' || r == '$' || r == 0x7f }
 
 // grantError quotes the text: it is the operator's own, from a manifest.
 func grantError(text, format string, args ...any) error {
-	e := casemate.Errorf(casemate.Invalid, "known grants: "+strings.Join(Verbs(), ", "), format, args...)
+	e := casemate.Errorf(casemate.Invalid, "known grants: "+strings.Join(formsLike(text), ", "), format, args...)
 	e.Message = fmt.Sprintf("grant %q: %s", text, e.Message)
 	e.Field = "grants"
 	return e
+}
+
+// formsLike are the forms of the verb that a text begins with; all, when there is no such verb.
+func formsLike(text string) []string {
+	verb, _, _ := strings.Cut(strings.TrimPrefix(text, "deny "), " ")
+	all := Verbs()
+	if same := slices.DeleteFunc(slices.Clone(all), func(form string) bool { return !strings.HasPrefix(form, verb+" ") }); len(same) > 0 {
+		return same
+	}
+	return all
 }
 
 // Verbs lists the forms of grants, for messages and completion.

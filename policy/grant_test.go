@@ -97,7 +97,7 @@ func TestGrantRefuses(t *testing.T) {
 	} {
 		s, err := policy.Grant(casemate.DefaultPlace, "orders", text, "here")
 		var e *casemate.Error
-		if !errors.As(err, &e) || e.Code != casemate.Invalid || !strings.Contains(e.Hint, "connect HOST:PORT") || s.Effect != "" {
+		if !errors.As(err, &e) || e.Code != casemate.Invalid || !strings.HasPrefix(e.Hint, "known grants: ") || strings.HasPrefix(text, "connect") != (e.Hint == "known grants: connect HOST:PORT, connect NETWORK/BITS:PORT") || s.Effect != "" {
 			t.Errorf("%.60q: %+v, %v", text, s, err)
 		}
 	}
