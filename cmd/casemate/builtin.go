@@ -17,6 +17,7 @@ type builtin struct {
 	action string
 	kind   string // kind of resource: "app", "key", "record"...; the event's own Resource is the name in it
 	body   int64  // bytes taken
+	named  bool   // run holds the resource that was decided on against what the question names; else the operation is about all
 	run    func(ctx context.Context, l *casemate.Launch) (any, error)
 }
 
@@ -48,6 +49,9 @@ func (d *directory) Resolve(e *casemate.Event) (*casemate.Match, error) {
 	b, ok := d.builtins[e.Target.Builtin]
 	if !ok || e.Source != casemate.SourceAdmin {
 		return nil, casemate.Errorf(casemate.NotFound, "casemate --help lists the operations", "there is no operation %q", e.Target.Builtin)
+	}
+	if r := e.Resource; !b.named && r != "" && r != "*" { // a decision on one thing would open all of them
+		return nil, casemate.Errorf(casemate.Invalid, "ask without a resource", "%s is not about one %s", e.Target.Builtin, b.kind)
 	}
 	limits := casemate.DefaultLimits()
 	limits.Request, limits.Timeout = b.body, builtinTime
@@ -121,6 +125,12 @@ func question[In any](action, kind string, do func(ctx context.Context, l *casem
 		}
 		return do(ctx, l, in)
 	}}
+}
+
+// named marks a built-in that is about the one thing that its question names.
+func named(b builtin) builtin {
+	b.named = true
+	return b
 }
 
 // stream makes a built-in that writes JSON lines as they come; say hands one out.

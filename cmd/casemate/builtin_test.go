@@ -25,6 +25,10 @@ func TestBuiltinsAreReachedByTheAdminFrontAlone(t *testing.T) {
 	if err != nil || m.Action != "casemate:ListKeys" || m.Resource != "arn:aws:casemate:us-east-1:000000000000:key/*" {
 		t.Errorf("got %+v, %v", m, err)
 	}
+	// Who may see one key only is not shown all of them for naming it.
+	if _, err := d.Resolve(&casemate.Event{Source: casemate.SourceAdmin, Target: casemate.Target{Builtin: "keys.list"}, Resource: "clerk"}); casemate.CodeOf(err) != casemate.Invalid {
+		t.Errorf("a decision on one thing for an operation on all: %v", err)
+	}
 	if _, err := d.Resolve(&casemate.Event{Source: casemate.SourceAdmin, Target: casemate.Target{Builtin: "keys.steal"}}); casemate.CodeOf(err) != casemate.NotFound {
 		t.Errorf("an operation out of nowhere: %v", err)
 	}

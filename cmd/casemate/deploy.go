@@ -48,7 +48,7 @@ func (n *node) deployBuiltins() (map[string]builtin, error) {
 			}})
 	}
 	bundle := func(action string, do func(ctx context.Context, l *casemate.Launch) (any, error)) builtin {
-		return builtin{action: action, kind: "app", body: bundleLimit, run: do}
+		return builtin{action: action, kind: "app", body: bundleLimit, named: true, run: do}
 	}
 	return map[string]builtin{
 		"deploy.plan": bundle("casemate:PlanDeploy", func(ctx context.Context, l *casemate.Launch) (any, error) {
@@ -61,12 +61,12 @@ func (n *node) deployBuiltins() (map[string]builtin, error) {
 			}
 			return out, err
 		}),
-		"deploy.rollback": question("casemate:Rollback", "app", func(ctx context.Context, l *casemate.Launch, q deploy.RollbackRequest) (any, error) {
+		"deploy.rollback": named(question("casemate:Rollback", "app", func(ctx context.Context, l *casemate.Launch, q deploy.RollbackRequest) (any, error) {
 			return under(l, "casemate:Rollback").Rollback(ctx, q, l.Principal.Name())
-		}),
-		"deploy.history": question("casemate:ReadHistory", "app", func(ctx context.Context, l *casemate.Launch, q deploy.HistoryRequest) (any, error) {
+		})),
+		"deploy.history": named(question("casemate:ReadHistory", "app", func(ctx context.Context, l *casemate.Launch, q deploy.HistoryRequest) (any, error) {
 			return under(l, "casemate:ReadHistory").History(ctx, q)
-		}),
+		})),
 	}, nil
 }
 

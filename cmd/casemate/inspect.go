@@ -34,12 +34,12 @@ func (n *node) inspectBuiltins() map[string]builtin {
 	type ask struct {
 		Function string `json:"function"`
 	}
-	return map[string]builtin{"inspect": question("casemate:ReadState", "function", func(_ context.Context, l *casemate.Launch, in ask) (any, error) {
+	return map[string]builtin{"inspect": named(question("casemate:ReadState", "function", func(_ context.Context, l *casemate.Launch, in ask) (any, error) {
 		if err := covers(l, n.judge, "casemate:ReadState", "function", in.Function); err != nil {
 			return nil, err
 		}
 		return n.inspect(in.Function)
-	})}
+	}))}
 }
 
 func (n *node) inspect(function string) (*inspection, error) {

@@ -33,7 +33,7 @@ type madeKey struct {
 
 func keyBuiltins(id *authn.Identity, place casemate.Place, hasRole func(string) bool, may judge) map[string]builtin {
 	return map[string]builtin{
-		"keys.create": question("casemate:CreateKey", "key", func(ctx context.Context, l *casemate.Launch, q keyQuestion) (any, error) {
+		"keys.create": named(question("casemate:CreateKey", "key", func(ctx context.Context, l *casemate.Launch, q keyQuestion) (any, error) {
 			if err := covers(l, may, "casemate:CreateKey", "key", q.Role); err != nil {
 				return nil, err
 			}
@@ -55,11 +55,11 @@ func keyBuiltins(id *authn.Identity, place casemate.Place, hasRole func(string) 
 				return nil, err
 			}
 			return madeKey{Secret: secret, Key: k}, nil
-		}),
+		})),
 		"keys.list": question("casemate:ListKeys", "key", func(context.Context, *casemate.Launch, struct{}) (any, error) {
 			return id.ListKeys(), nil
 		}),
-		"keys.revoke": question("casemate:RevokeKey", "key", func(ctx context.Context, l *casemate.Launch, q idQuestion) (any, error) {
+		"keys.revoke": named(question("casemate:RevokeKey", "key", func(ctx context.Context, l *casemate.Launch, q idQuestion) (any, error) {
 			role := "" // of a key that does not exist: as a name it is no other key's
 			for _, k := range id.ListKeys() {
 				if k.ID == q.ID {
@@ -70,7 +70,7 @@ func keyBuiltins(id *authn.Identity, place casemate.Place, hasRole func(string) 
 				return nil, err
 			}
 			return id.RevokeKey(ctx, q.ID)
-		}),
+		})),
 	}
 }
 
