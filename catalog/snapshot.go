@@ -156,10 +156,11 @@ func (b *builder) names(old *Snapshot, changed []*App) error {
 }
 
 func taken(what, name, app string) error {
+	owner := "the app " + app
 	if app == "" {
-		app = "the platform"
+		owner = "the platform"
 	}
-	return casemate.Errorf(casemate.Conflict, "choose another name", "the %s %s belongs to %s", what, name, app)
+	return casemate.Errorf(casemate.Conflict, "choose another name: on a node every name is one app's", "the %s %s belongs to %s already", what, name, owner)
 }
 
 // paths rebuilds the buckets that the changed apps have, or had, routes in.

@@ -38,7 +38,7 @@ func tenancy(e *casemate.Event, m *casemate.Match, p *casemate.Principal, payloa
 		}
 	case "claim":
 		if p.Kind != casemate.KindToken || p.Claims[where] == "" {
-			return "", "", noTenant("claim "+where, "send a token that has it")
+			return "", "", noTenant("claim "+where, "call a route that takes jwt, with a token that has it; an operator's invoke has no claims")
 		}
 		issuer, _, _ := strings.Cut(p.ID, "|")
 		owner, key = "issuer\x00"+issuer, p.Claims[where]
@@ -62,7 +62,7 @@ func tenancy(e *casemate.Event, m *casemate.Match, p *casemate.Principal, payloa
 func header(e *casemate.Event, name string) (string, error) {
 	if e.Header == nil {
 		if e.Tenant == "" {
-			return "", noTenant("tenant id", "give it with the call")
+			return "", noTenant("tenant id", "give it with the call: casemate invoke --tenant, X-Amz-Tenant-Id of the Lambda API")
 		}
 		return e.Tenant, nil
 	}

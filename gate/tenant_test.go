@@ -16,7 +16,9 @@ type caller struct {
 	body   string
 }
 
-func key(id string) casemate.Principal { return casemate.Principal{Kind: casemate.KindKey, ID: "key/" + id} }
+func key(id string) casemate.Principal {
+	return casemate.Principal{Kind: casemate.KindKey, ID: "key/" + id}
+}
 
 func token(issuer, sub, tid string) casemate.Principal {
 	return casemate.Principal{Kind: casemate.KindToken, ID: "jwt/" + issuer + "|" + sub, Claims: map[string]string{"tid": tid}}
