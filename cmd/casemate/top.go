@@ -90,7 +90,7 @@ var topOrders = map[string]func(a, b *topRow) int{
 func (a *app) topCommand() *cobra.Command {
 	var f topFlags
 	c := &cobra.Command{Use: "top", Short: "Watch sandboxes live: state, isolation, age, memory, CPU, runs, refusals", Args: cobra.NoArgs,
-		Long:    "Shows every sandbox of the node, and shows it again each --every, until q or Ctrl-C. Sorted by CPU; c, m, a, r and f\nsort by CPU, memory, age, runs and refusals. With --json each frame is one line; without a terminal one frame is printed.",
+		Long:    "Shows every sandbox of the node, and shows it again each --every, until q or Ctrl-C. Sorted by CPU; c, m, a, r and f\nsort by CPU, memory, age, runs and refusals. With --json each frame is one line; without a terminal one frame is printed.\nTENANT is the first digits of a digest: who it is stands in no table. A sandbox that waits is nobody's yet.",
 		Example: "  casemate top\n  casemate top --once\n  casemate top --json --every 5s | jq '.sandboxes | length'",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if topOrders[f.sort] == nil {
@@ -182,15 +182,23 @@ func printTop(w io.Writer, now *frame, rows []topRow, order string, height int) 
 	fmt.Fprintf(&b, "%s   %d sandboxes: %d busy, %d idle, %d frozen, %d waiting   %d running   %s   %.2f cores\n\n", now.At.Local().Format("15:04:05"), len(rows),
 		states["busy"], states["idle"], states["frozen"], states["waiting"], now.Running, size(memory), load)
 	t := newTable("FUNCTION", "VERSION", "RUNTIME", "STATE", "ISOLATION", "TENANT", "AGE", "MEMORY", "PEAK", "CPU", "CPU TIME", "RUNS", "REFUSED")
-	for i := range rows {
-		if height > 0 && i >= height-4 {
-			break
-		}
-		r := &rows[i]
+	shown := rows
+	if height > 0 {
+		shown = rows[:min(len(rows), max(0, height-6))]
+	}
+	for i := range shown {
+		r := &shown[i]
 		t.add(or(r.Function, "-"), number(r.Version), string(r.Runtime), r.State, or(string(r.Isolation), "-"), or(r.Partition, "-"), idleFor(now.At, r.Started), size(r.Memory),
 			size(r.Peak), fmt.Sprintf("%.0f%%", 100*r.load), duration(r.CPU), strconv.Itoa(r.Runs), number(r.Refusals))
 	}
 	t.print(&b)
+	if height > 0 {
+		fmt.Fprintf(&b, "\nby %s", order)
+		if more := len(rows) - len(shown); more > 0 {
+			fmt.Fprintf(&b, ", %d more below", more)
+		}
+		b.WriteString("   c cpu  m memory  a age  r runs  f refusals  q quit")
+	}
 	if _, err := w.Write(b.Bytes()); err != nil {
 		return fmt.Errorf("printing: %w", err)
 	}
@@ -259,7 +267,7 @@ func (t *terminal) draw(now *frame, rows []topRow) error {
 		t.now = or(<-t.sort, t.now)
 	}
 	width, height, err := term.GetSize(int(t.out.Fd()))
-	if err != nil {
+	if err != nil || width == 0 || height == 0 { // a terminal without a window, of script(1) or a serial line, says 0
 		width, height = 80, 24
 	}
 	var b bytes.Buffer
@@ -270,7 +278,10 @@ func (t *terminal) draw(now *frame, rows []topRow) error {
 	screen.WriteString("\x1b[H")
 	for line := range bytes.Lines(b.Bytes()) {
 		text := []rune(string(bytes.TrimRight(line, "\n")))
-		screen.WriteString(string(text[:min(len(text), width)]) + "\x1b[K\r\n")
+		screen.WriteString(string(text[:min(len(text), width)]) + "\x1b[K")
+		if line[len(line)-1] == '\n' { // none after the last: it would move the first out of the window
+			screen.WriteString("\r\n")
+		}
 	}
 	screen.WriteString("\x1b[J")
 	if _, err := t.out.Write(screen.Bytes()); err != nil {

@@ -52,7 +52,10 @@ func TestTopSortsAndCutsToTheWindow(t *testing.T) {
 	if text := page("runs", 0); strings.Index(text, "slim") > strings.Index(text, "fat") {
 		t.Error("sorted by runs, the one with one run comes first")
 	}
-	if text := page("runs", 5); strings.Count(text, "\n") != 4 || strings.Contains(text, "fat") {
-		t.Errorf("a window of five lines shows\n%s", text)
+	if text := page("runs", 7); strings.Count(text, "\n") != 5 || !strings.Contains(text, "slim") || strings.Contains(text, "fat") || !strings.Contains(text, "\nby runs, 2 more below   c cpu") {
+		t.Errorf("a window of seven lines shows\n%s", text)
+	}
+	if text := page("runs", 2); strings.Contains(text, "slim") {
+		t.Errorf("a window of two lines shows\n%s", text)
 	}
 }
