@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"casemate"
 	"casemate/internal/casetest/guests"
 )
 
@@ -71,4 +72,24 @@ func cpu() (int64, error) {
 	var t unix.Timespec
 	err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t)
 	return t.Nano(), err
+}
+
+// BenchmarkFetch is an event that makes one exchange with a door that answers at once, beside one that makes none: what
+// the two processes add to going out.
+func BenchmarkFetch(b *testing.B) {
+	for _, c := range []struct {
+		name, event string
+		body        int
+	}{{"none", ask("", 0), 0}, {"small", ask(request, 100), 100}, {"64 KiB", ask(request, 100), 64 << 10}, {"1 MiB", ask(request, 100), 1 << 20}} {
+		b.Run(c.name, func(b *testing.B) {
+			e := &exit{fetch: answering(&casemate.Fetched{Status: 200, Body: make([]byte, c.body)})}
+			d := newBed(b, func(cfg *Config) { cfg.MaxWorkers, cfg.Logs, cfg.Doors = 1, nil, e.doors })
+			v := d.version("fetch", guests.FetchReactor(nil))
+			d.run(v, c.event)
+			b.ReportAllocs()
+			for b.Loop() {
+				d.run(v, c.event)
+			}
+		})
+	}
 }
