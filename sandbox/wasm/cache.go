@@ -273,7 +273,7 @@ func (p *Pool) loadWorker(ctx context.Context, v *casemate.Version, path, dir st
 	}
 	began := time.Now()
 	spec := &Spec{Module: path, Cache: dir, TmpBytes: 1 << 20, AllowWeak: p.cfg.AllowWeak, FileBytes: int64(s.Pages) * wire.PageSize,
-		CPUMillis:   v.Limits.CPU,
+		CPUMillis: v.Limits.CPU,
 		MemoryBytes: int64(s.Pages+s.Snapshot)*wire.PageSize + workerMemory + moduleFactor*v.CodeSize +
 			2*(limits.Request+limits.Response+wire.SendLimit+wire.FetchedLimit)}
 	bound := max(int(limits.Response)+wire.AnswerHeader+wire.DetailLimit, wire.LogChunk, wire.SendLimit) + wire.LengthSize
