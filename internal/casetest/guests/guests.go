@@ -40,6 +40,7 @@ type Module struct {
 	Tables   []byte // whole section body, when not nil
 	Globals  []byte // likewise
 	Segments []Segment
+	Start    int // index of the start function; 0: none
 }
 
 // Segment is more initial data.
@@ -82,6 +83,9 @@ func (g Module) Bytes() []byte {
 		out = append(append(append(out, 6), appendU32(nil, uint32(len(g.Globals)))...), g.Globals...)
 	}
 	out = append(out, section(7, exports)...)
+	if g.Start > 0 {
+		out = append(out, 8, 1, byte(g.Start))
+	}
 	out = append(out, section(10, code)...)
 	var data [][]byte
 	if g.Data != "" {

@@ -177,6 +177,17 @@ func TestNoExchangeWhileItInitialises(t *testing.T) {
 	if r, err := wire.ParseReady(n.next(wire.KindReady)); err != nil || r.Fresh != "" {
 		t.Errorf("%+v, %v", r, err)
 	}
+	// A start function runs again after a trap, between two events.
+	m.Funcs[1].Export, m.Start, m.Funcs[3].Code = "", 1, guests.Code(0x00)
+	n = newNode(t, m.Bytes(), nil)
+	n.next(wire.KindReady)
+	for seq := uint64(1); seq < 4; seq++ {
+		n.event(seq, nil)
+		n.next(wire.KindLog)
+		if a := n.answer(); a.Status != wire.StatusTrap || a.Detail != "unreachable" {
+			t.Errorf("%+v", a)
+		}
+	}
 }
 
 // TestLateExchange: an event whose time is over ends, and never hears what came of its request.
