@@ -16,6 +16,7 @@ import (
 	"casemate"
 	"casemate/audit"
 	"casemate/egress"
+	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/wasm"
 )
@@ -219,13 +220,51 @@ type lesson struct {
 	Assumed  []string `json:"assumed,omitempty"` // grants whose port was never seen, only the question for the name
 }
 
+// execute comes before a program where others have their host.
+const execute = "execute "
+
+// inside are the refusals of what is not a host, in the order of the record: services, secrets, other functions, programs.
+// A target that was allowed as well has its grant by now.
+func inside(list []audit.Entry) (rs []reach) {
+	at := map[[2]string]int{}
+	for i := range list {
+		r := &list[i].Record
+		for _, e := range r.Effects {
+			x := reach{Function: r.Function, Host: e.Target, Reason: e.Reason}
+			switch e.Kind {
+			case casemate.EffectService:
+				action, resource, _ := strings.Cut(e.Target, " ")
+				x.Grant, _ = policy.ShortGrant(action, resource)
+				x.Reason, _, _ = strings.Cut(e.Reason, ":")
+			case casemate.EffectExec:
+				x.Host = execute + e.Target
+			default:
+				continue
+			}
+			key := [2]string{x.Function, x.Host}
+			j, seen := at[key]
+			if !seen {
+				j, rs = len(rs), append(rs, x)
+				at[key] = j
+			}
+			if e.Verdict == casemate.Allowed {
+				rs[j].Connections++
+			} else {
+				rs[j].Refused++
+			}
+		}
+	}
+	return rs
+}
+
 // lessons proposes the fewest grants for what was refused. A question for a name says no port: its 443 is proposed only
 // when no connection to the name on another port is. Addresses are for people to judge: a function that dials one was
-// often made to.
+// often made to. So are programs.
 func lessons(rs []reach) []lesson {
 	byFunction := map[string]*lesson{}
 	for _, r := range rs {
-		if r.Refused == 0 || r.Function == "" {
+		granted := r.Connections > 0 && (r.Grant != "" || strings.HasPrefix(r.Host, execute))
+		if r.Refused == 0 || r.Function == "" || granted {
 			continue
 		}
 		l := byFunction[r.Function]
@@ -235,7 +274,9 @@ func lessons(rs []reach) []lesson {
 		}
 		asked := !strings.Contains(r.Host, ":") // a question for a name
 		switch {
-		case r.Grant == "" || strings.Contains(r.Grant, "/"):
+		case strings.HasPrefix(r.Grant, "connect ") && strings.Contains(r.Grant, "/"):
+			l.Refused = append(l.Refused, r.Host+": "+r.Reason+"; an address is yours to judge")
+		case r.Grant == "":
 			l.Refused = append(l.Refused, r.Host+": "+r.Reason)
 		case asked && slices.ContainsFunc(rs, func(o reach) bool { return o.Function == r.Function && strings.HasPrefix(o.Host, r.Host+":") }):
 		default:
@@ -248,6 +289,9 @@ func lessons(rs []reach) []lesson {
 	var out []lesson
 	for _, name := range slices.Sorted(maps.Keys(byFunction)) {
 		l := byFunction[name]
+		if len(l.Grants)+len(l.Refused) == 0 {
+			continue // granted since
+		}
 		slices.Sort(l.Grants)
 		l.Grants = slices.Compact(l.Grants)
 		out = append(out, *l)
@@ -258,14 +302,14 @@ func lessons(rs []reach) []lesson {
 func (a *app) egressLearn() *cobra.Command {
 	var l lookback
 	c := &cobra.Command{Use: "learn [FUNCTION]", Short: "Propose grants for what functions were refused, to paste into the manifest", Args: cobra.MaximumNArgs(1),
-		Long:    "Reads what functions tried to reach and were refused, and prints the grants that would allow it and no more. Look at\neach before you paste it: a function that was taken over asks for hosts as well.",
+		Long:    "Reads what functions tried to reach and were refused, and prints the grants that would allow it and no more: hosts,\nsecrets, other functions. Look at each before you paste it: a function that was taken over asks as well.",
 		Example: "  casemate egress learn orders --since 10m",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := a.effects(cmd.Context(), &l, args)
 			if err != nil {
 				return err
 			}
-			ls := lessons(reaches(list))
+			ls := lessons(append(reaches(list), inside(list)...))
 			return a.show(ls, func(w io.Writer) { lessonPage(w, ls) })
 		}}
 	l.flags(c)
@@ -279,7 +323,10 @@ func lessonPage(w io.Writer, ls []lesson) {
 	}
 	fmt.Fprintln(w, "functions:")
 	for _, l := range ls {
-		fmt.Fprintf(w, "  %s:\n    grants:\n", printable(l.Function))
+		fmt.Fprintf(w, "  %s:\n", printable(l.Function))
+		if len(l.Grants) > 0 { // a key without a value is an error in the manifest
+			fmt.Fprintln(w, "    grants:")
+		}
 		for _, g := range l.Grants {
 			note := ""
 			if slices.Contains(l.Assumed, g) {

@@ -42,10 +42,30 @@ func TestLessonsAreTheFewest(t *testing.T) {
 	}
 	var page strings.Builder
 	lessonPage(&page, ls)
-	for _, line := range []string{"functions:\n  f:\n    grants:\n      - connect a.example:8443\n      - connect b.example:443 # ", "\n      # not proposed: 10.0.0.1:443: no\n"} {
+	for _, line := range []string{"functions:\n  f:\n    grants:\n      - connect a.example:8443\n      - connect b.example:443 # ", "\n      # not proposed: 10.0.0.1:443: no; an address is yours to judge\n"} {
 		if !strings.Contains(page.String(), line) {
 			t.Errorf("%q is not in %q", line, page.String())
 		}
+	}
+}
+
+// What is no host is refused as well: it is learnt from, until it was allowed.
+func TestLessonsOfWhatIsInside(t *testing.T) {
+	const shop, bank = "secretsmanager:GetSecretValue arn:aws:secretsmanager:us-east-1:000000000000:secret:shop/stripe-PyDGSR", "secretsmanager:GetSecretValue arn:aws:secretsmanager:us-east-1:000000000000:secret:bank-PyDGSR"
+	service := func(target string, v casemate.Verdict) casemate.Effect {
+		return casemate.Effect{Kind: casemate.EffectService, Target: target, Verdict: v, Reason: "Forbidden: f may not"}
+	}
+	list := []audit.Entry{effectsOf("f", service(shop, casemate.Denied), service("lambda:InvokeFunction arn:aws:lambda:us-east-1:000000000000:function:price", casemate.Denied),
+		service(bank, casemate.Denied), service("sqs:SendMessage", casemate.Denied), casemate.Effect{Kind: casemate.EffectExec, Target: "/bin/sh", Reason: "no"}),
+		effectsOf("f", service(shop, casemate.Denied), service(bank, casemate.Allowed)), effectsOf("g", service(bank, casemate.Denied)), effectsOf("g", service(bank, casemate.Allowed))}
+	ls := lessons(inside(list))
+	if len(ls) != 1 || !slices.Equal(ls[0].Grants, []string{"invoke price", "read secret/shop/stripe"}) || !slices.Equal(ls[0].Refused, []string{"sqs:SendMessage: Forbidden", "execute /bin/sh: no"}) {
+		t.Errorf("%+v", ls)
+	}
+	var page strings.Builder
+	lessonPage(&page, lessons(inside(list[:1])[4:]))
+	if want := "functions:\n  f:\n      # not proposed: execute /bin/sh: no\n"; page.String() != want {
+		t.Errorf("%q", page.String())
 	}
 }
 
