@@ -12,7 +12,6 @@ import (
 
 	"casemate"
 	"casemate/catalog"
-	"casemate/sandbox"
 )
 
 // inspection is all that holds for one function now: what it is, who may call it, what it may do, how it is kept apart.
@@ -26,7 +25,7 @@ type inspection struct {
 	May      []casemate.Statement `json:"may"`
 	Boundary []casemate.Statement `json:"boundary,omitempty"`
 	Resource []casemate.Statement `json:"resource_policy,omitempty"`
-	Live     []sandbox.Status     `json:"sandboxes"`
+	Live     []box                `json:"sandboxes"`
 	Missing  []string             `json:"missing_walls,omitempty"`
 }
 
@@ -51,7 +50,7 @@ func (n *node) inspect(function string) (*inspection, error) {
 	app, _ := snap.App(v.App)
 	role := app.Roles[v.Role]
 	out := &inspection{App: v.App, Version: v, Routes: []casemate.Route{}, May: append([]casemate.Statement{}, role.Statements...),
-		Boundary: role.Boundary, Resource: app.Resources[v.ARN], Live: []sandbox.Status{}}
+		Boundary: role.Boundary, Resource: app.Resources[v.ARN], Live: []box{}}
 	for i := range app.Routes {
 		if r := app.Routes[i]; r.Function == function {
 			out.Routes = append(out.Routes, r)
@@ -60,9 +59,9 @@ func (n *node) inspect(function string) (*inspection, error) {
 			}
 		}
 	}
-	for _, s := range n.pool.Snapshot() {
-		if s.Function == function {
-			out.Live = append(out.Live, s)
+	for _, b := range n.boxes() {
+		if b.Function == v.App+"/"+function {
+			out.Live = append(out.Live, b)
 		}
 	}
 	for _, m := range n.walls.Missing() {
@@ -128,13 +127,16 @@ func (x *inspection) page(w io.Writer) {
 		r := &x.Routes[i]
 		line("called by", "%s %s, takes: %s", or(r.Host, "any host"), r.ID, takes(&r.Auth))
 	}
+	if len(x.Routes) == 0 {
+		line("called by", "no route; operators, and roles with the grant \"invoke %s\"", v.Function)
+	}
 	if x.URL != "" {
 		line("url", "https://%s", x.URL)
 	}
 	x.rights(line)
 	for i := range x.Live {
 		s := &x.Live[i]
-		line("sandbox", "%s since %s, %d events", s.State, when(s.Started), s.Events)
+		line("sandbox", "%s, since %s, events: %d", s.State, when(s.Started), s.Runs)
 	}
 }
 
