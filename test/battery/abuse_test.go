@@ -22,6 +22,7 @@ const (
 // abuse is what an unruly function does while its neighbour works. Each is bounded.
 func abuse() []map[string]string {
 	return []map[string]string{
+		{"attack": "nothing"}, // two honest functions that start anew for every event: what the others are to be held against
 		{"attack": "burn", "ms": "1500"},
 		{"attack": "moving threads", "ms": "1500"},
 		{"attack": "fork bomb", "most": "300"},
