@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -102,12 +104,17 @@ func (a *app) keysCreate() *cobra.Command {
 			if q.Name == "" {
 				q.Name = q.Role
 			}
-			if err := a.callOn(cmd.Context(), q.Role, "keys.create", q, &k); err != nil {
+			file, err := keyFile(out)
+			if err != nil {
 				return err
 			}
-			if out != "" {
-				if err := os.WriteFile(out, []byte(k.Secret+"\n"), 0o600); err != nil {
-					return fmt.Errorf("writing the key: %w", err)
+			if err := a.callOn(cmd.Context(), q.Role, "keys.create", q, &k); err != nil {
+				file.abandon()
+				return err
+			}
+			if file != nil {
+				if err := file.write(k.Secret); err != nil {
+					return err
 				}
 				k.Secret = ""
 			}
@@ -127,6 +134,40 @@ func (a *app) keysCreate() *cobra.Command {
 	c.Flags().StringVarP(&out, "out", "o", "", "write the secret to this file (mode 0600) instead of printing it")
 	_ = c.MarkFlagRequired("role")
 	return c
+}
+
+// newKeyFile is made before the key: a secret that cannot be written is lost, and the key is there nevertheless.
+type newKeyFile struct{ f *os.File }
+
+// keyFile makes the file; none without a name. One that is there may be the only copy of another key, or open to others.
+func keyFile(name string) (*newKeyFile, error) {
+	if name == "" {
+		return nil, nil
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil, &casemate.Error{Code: casemate.Conflict, Field: "--out", Message: name + " exists, and nothing is overwritten", Hint: "choose another name, or remove it first", Err: err}
+	case err != nil:
+		return nil, &casemate.Error{Code: casemate.Invalid, Field: "--out", Message: name + " cannot be made", Hint: "name a file in a folder that you may write to", Err: err}
+	}
+	return &newKeyFile{f}, nil
+}
+
+func (k *newKeyFile) write(secret string) error {
+	_, err := k.f.WriteString(secret + "\n")
+	if err := errors.Join(err, k.f.Close()); err != nil {
+		return fmt.Errorf("writing the key: %w", err)
+	}
+	return nil
+}
+
+// abandon takes the empty file away again.
+func (k *newKeyFile) abandon() {
+	if k != nil {
+		_ = k.f.Close() // nothing was written
+		_ = os.Remove(k.f.Name())
+	}
 }
 
 func (a *app) keysList() *cobra.Command {
