@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 )
 
 // handler takes one event as it came and gives the answer as it goes.
@@ -107,15 +106,3 @@ func serve(ctx context.Context, event []byte) (answer []byte, err error) {
 type panicked struct{ cause any }
 
 func (p *panicked) Error() string { return fmt.Sprint(p.cause) }
-
-// document is an error as AWS Lambda's Go runtime reports it: {"errorMessage", "errorType"}.
-func document(err error) []byte {
-	name := reflect.TypeOf(err).String()
-	if t := reflect.TypeOf(err); t.Kind() == reflect.Pointer {
-		name = t.Elem().Name()
-	} else if t.Name() != "" {
-		name = t.Name()
-	}
-	b, _ := json.Marshal(map[string]string{"errorMessage": err.Error(), "errorType": name}) // two texts always encode
-	return b
-}

@@ -2,7 +2,9 @@ package function
 
 import (
 	"context"
+	"encoding/json"
 	"os"
+	"reflect"
 	"runtime"
 	"unsafe"
 )
@@ -40,4 +42,16 @@ func handle(_ unsafe.Pointer, n int32) int64 {
 // Run reads one event from standard input and answers on standard output. Only a module built as a command gets here.
 func Run() {
 	os.Exit(command(os.Stdin, os.Stdout, os.Stderr))
+}
+
+// document is an error as AWS Lambda's Go runtime reports it: {"errorMessage", "errorType"}.
+func document(err error) []byte {
+	name := reflect.TypeOf(err).String()
+	if t := reflect.TypeOf(err); t.Kind() == reflect.Pointer {
+		name = t.Elem().Name()
+	} else if t.Name() != "" {
+		name = t.Name()
+	}
+	b, _ := json.Marshal(map[string]string{"errorMessage": err.Error(), "errorType": name}) // two texts always encode
+	return b
 }

@@ -23,7 +23,6 @@ const void = 0x40
 type instr struct {
 	op, sub byte   // sub after 0xfc
 	imm     int64  // constant, index, or offset of a memory access
-	imm2    int64  // second index
 	labels  []byte // of br_table
 	typ     int    // of a block: index of its type, or -1
 	body    []instr
