@@ -45,11 +45,19 @@ func (p *Pool) gather(ctx context.Context, v *casemate.Version, request string) 
 }
 
 // start gives a version a sandbox, one that waits when there is one, and returns when its program runs; it may not be
-// initialised yet.
-func (p *Pool) start(ctx context.Context, v *casemate.Version, request string) (*instance, error) {
+// initialised yet. l is the event that it is started for, nil when it is made ahead: what it asks for while it initialises
+// is that event's doing, or functions that call each other while they initialise would never be seen to loop.
+func (p *Pool) start(ctx context.Context, v *casemate.Version, l *casemate.Launch) (*instance, error) {
+	request := ""
+	if l != nil {
+		request = l.RequestID
+	}
 	n, err := p.gather(ctx, v, request)
 	if err != nil {
 		return nil, err
+	}
+	if l != nil && n.door != nil {
+		n.door.Begin(l)
 	}
 	if i := p.adopt(ctx, n); i != nil {
 		return i, nil

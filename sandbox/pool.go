@@ -157,11 +157,11 @@ func (p *Pool) lifetime(v *casemate.Version) time.Duration {
 }
 
 // fresh starts a sandbox when the node has room. cold is false when one of its key came back while it waited for room.
-func (p *Pool) fresh(ctx context.Context, v *casemate.Version, key, request string) (i *instance, cold bool, err error) {
+func (p *Pool) fresh(ctx context.Context, l *casemate.Launch, key string) (i *instance, cold bool, err error) {
 	if i, err = p.room(ctx, key); i != nil || err != nil {
 		return i, false, err
 	}
-	if i, err = p.start(ctx, v, request); err != nil {
+	if i, err = p.start(ctx, l.Version, l); err != nil {
 		<-p.slots
 		return nil, true, err
 	}

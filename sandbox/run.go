@@ -101,7 +101,7 @@ func (r *run) do(ctx context.Context) (*casemate.Result, error) {
 // a new process, as Lambda does; what the second one says is the result.
 func (r *run) initialise(ctx context.Context) (*casemate.Result, error) {
 	for attempt := 1; ; attempt++ {
-		inst, cold, err := r.pool.fresh(ctx, r.launch.Version, r.key, r.launch.RequestID)
+		inst, cold, err := r.pool.fresh(ctx, r.launch, r.key)
 		r.cold = cold
 		var entry *entryError
 		switch {

@@ -383,6 +383,37 @@ func TestRequestIsolationSharesNothing(t *testing.T) {
 	}
 }
 
+// beginning is a sealed door that notes whose each beginning is.
+type beginning struct {
+	sealedDoor
+	begun chan string
+}
+
+func (d *beginning) Begin(l *casemate.Launch) {
+	if l == nil {
+		d.begun <- "nobody"
+		return
+	}
+	d.begun <- l.RequestID
+}
+
+// TestInitialisationIsOfTheEventThatAskedForIt: a function that calls itself while it initialises is a loop like any other.
+func TestInitialisationIsOfTheEventThatAskedForIt(t *testing.T) {
+	begun := make(chan string, 8)
+	b := newBench(t, func(c *Config) {
+		c.Doors = func(*casemate.Version, func(casemate.Effect)) (Door, error) { return &beginning{begun: begun}, nil }
+	})
+	v := b.node("index.handler", `exports.handler = async () => 1; throw new Error('no')`)
+	if _, err := b.pool.Run(t.Context(), &casemate.Launch{RequestID: "r", Version: v, Event: &casemate.Event{}, Payload: []byte(`{}`)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"r", "r", "nobody"} { // a start that fails is tried once more
+		if got := <-begun; got != want {
+			t.Errorf("begun for %s, want %s", got, want)
+		}
+	}
+}
+
 func TestWarmSandboxIsReusedAndFrozen(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.FreezeAfter = time.Nanosecond })
 	v := warm(b.node("index.handler", `let n = 0; exports.handler = async (e) => { if (e.fail) throw new Error('x'); return ++n }`))

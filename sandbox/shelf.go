@@ -277,7 +277,7 @@ func (p *Pool) provision(st *standing) {
 		return
 	}
 	v := st.version
-	i, err := p.start(p.ctx, v, "")
+	i, err := p.start(p.ctx, v, nil)
 	if err == nil {
 		p.enlist(i)
 		i.logs.begin("", true)
