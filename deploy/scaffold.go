@@ -33,7 +33,7 @@ func Scaffold(dir, language, name string) error {
 	if err != nil {
 		return fmt.Errorf("reading a template: %w", err)
 	}
-	fill := strings.NewReplacer("@NAME@", appName(name), "@FUNCTION@", strings.TrimRight(string(function), "\n"))
+	fill := strings.NewReplacer("@NAME@", AppName(name), "@FUNCTION@", strings.TrimRight(string(function), "\n"))
 	files := map[string]string{".casemate/casemate.schema.json": string(manifest.Schema())} // for editors
 	for _, folder := range [...]string{"common", language} {
 		if err := readTemplates(folder, fill, files); err != nil {
@@ -87,8 +87,8 @@ func create(name, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// appName makes an app's name of any text.
-func appName(s string) string {
+// AppName makes an app's name of any text: letters in lower case, digits and dashes, at most 40 bytes.
+func AppName(s string) string {
 	s = strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(s), "-"), "-")
 	if s == "" || s[0] < 'a' {
 		s = strings.TrimRight("app-"+s, "-")

@@ -29,7 +29,7 @@ func TestScaffold(t *testing.T) {
 			if m.App != "my-shop" || len(m.Warnings) != 0 {
 				t.Errorf("%s, %v", m.App, m.Warnings)
 			}
-			if build := m.Functions["hello"].Build; build != "" {
+			if build := m.Functions["my-shop"].Build; build != "" {
 				cmd := exec.Command("sh", "-c", build)
 				cmd.Dir = dir // as the command line runs it, in the environment of whoever calls
 				if out, err := cmd.CombinedOutput(); err != nil {
@@ -70,7 +70,7 @@ func TestScaffoldWritesAllOrNothing(t *testing.T) {
 
 func TestAppName(t *testing.T) {
 	for in, want := range map[string]string{"": "app", "shop": "shop", "My Shop!": "my-shop", "42": "app-42", "../..": "app", "Ünï": "n"} {
-		if got := appName(in); got != want {
+		if got := AppName(in); got != want {
 			t.Errorf("%q became %q, not %q", in, got, want)
 		}
 	}

@@ -32,8 +32,8 @@ func (a *app) initCommand() *cobra.Command {
 			}
 			out := map[string]string{"folder": dir, "language": language}
 			return a.show(out, func(w io.Writer) {
-				fmt.Fprintf(w, "wrote %s\nnext: casemate up (in another terminal), then casemate deploy %s\nand:  casemate invoke hello --data @%s\n",
-					filepath.Join(dir, manifest.File), dir, filepath.Join(dir, "event.json"))
+				fmt.Fprintf(w, "wrote %s\nnext: casemate up (in another terminal), then casemate deploy %s\nand:  casemate invoke %s --data @%s\n",
+					filepath.Join(dir, manifest.File), dir, deploy.AppName(filepath.Base(abs)), filepath.Join(dir, "event.json"))
 			})
 		}}
 	c.Flags().StringVar(&language, "language", "go", "go, node, python or wasm")

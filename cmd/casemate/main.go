@@ -118,7 +118,7 @@ Start here:
   casemate init hello --language go    a folder with a function and a commented casemate.yaml
   casemate up                          a node on this machine, state in ./.casemate
   casemate deploy hello                build, plan and deploy it
-  casemate keys create --role caller   a key to call it with`,
+  casemate keys create --role hello-caller   a key to call it with`,
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 	}
