@@ -187,8 +187,13 @@ func (s *Stream) firstLine(data []byte) (int, bool, error) {
 				return 0, false, ErrRequest
 			}
 		case c == '\r' || c == '\n':
-			if s.mode = raw; bytes.Contains(bytes.ToUpper(s.line), []byte("HTTP/")) {
+			switch line := bytes.ToUpper(s.line); {
+			case bytes.Contains(line, []byte("HTTP/")):
 				s.mode = inHead
+			case names(line):
+				return 0, false, ErrRequest
+			default:
+				s.mode = raw
 			}
 			return i, true, nil
 		case white:
@@ -205,6 +210,12 @@ func (s *Stream) firstLine(data []byte) (int, bool, error) {
 		s.line = append(s.line, c)
 	}
 	return len(data), false, nil
+}
+
+// names reports a request of HTTP/0.9 whose target names a host, in capitals: some servers still answer for any of theirs.
+func names(line []byte) bool {
+	words := bytes.Fields(line)
+	return len(words) > 1 && (bytes.HasPrefix(words[1], []byte("HTTP:")) || bytes.HasPrefix(words[1], []byte("HTTPS:")))
 }
 
 // head passes a request's head when it is complete and right. Of the first one the line has passed already.

@@ -85,6 +85,8 @@ func TestStreamRefuses(t *testing.T) {
 		"absolute, backslash":   {"GET http://b.example\\@a.example/ HTTP/1.1\r\n" + host + "\r\n", mismatch},
 		"another scheme":        {"GET ftp://a.example/ HTTP/1.1\r\n" + host + "\r\n", ErrRequest},
 		"no slash":              {"GET b.example/ HTTP/1.1\r\n" + host + "\r\n", ErrRequest},
+		"HTTP/0.9 elsewhere":    {"GET http://b.example/\r\n", ErrRequest},
+		"HTTP/0.9, odd spaces":  {"get \t HTTPS://b.example/ x\n", ErrRequest},
 		"a tunnel":              {"CONNECT a.example:80 HTTP/1.1\r\n" + host + "\r\n", ErrTunnel},
 		"a small tunnel":        {"connect a.example:80 HTTP/1.1\r\n" + host + "\r\n", ErrTunnel},
 		"HTTP/2":                {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ErrPrior},
