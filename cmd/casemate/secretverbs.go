@@ -488,6 +488,7 @@ started with --secret-key file:/path. The value of a secret is renewed with case
 
 func (a *app) secretKeys() *cobra.Command {
 	return &cobra.Command{Use: "keys", Short: "Show which keys are in force, never the keys themselves", Args: cobra.NoArgs,
+		Example: "  casemate secret keys",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var st secret.Status
 			if err := a.call(cmd.Context(), "secret.keys", nil, &st); err != nil {
