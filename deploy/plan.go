@@ -383,16 +383,24 @@ func (c *comparer) function(name string, was, is *catalog.Function) {
 	c.say(KindFunction, "change", subject, sharing[n.Isolation] > sharing[o.Isolation], "version %d instead of %d: %s", n.Number, o.Number, strings.Join(parts, ", "))
 }
 
+// program names one with what fixes its content: a digest, or that of the code that it is in.
+func program(c casemate.Child) string {
+	if c.SHA256 == "" {
+		return c.Path + " of its own code"
+	}
+	return fmt.Sprintf("%s (sha256 %.12s)", c.Path, c.SHA256)
+}
+
 // children says what a function may execute, or may not any more: a permission.
 func (c *comparer) children(subject string, was, is []casemate.Child) {
 	for _, x := range is {
 		if !slices.Contains(was, x) {
-			c.say(KindPermission, "add", subject+" may", true, "execute %s (sha256 %.12s)", x.Path, x.SHA256)
+			c.say(KindPermission, "add", subject+" may", true, "execute %s", program(x))
 		}
 	}
 	for _, x := range was {
 		if !slices.Contains(is, x) {
-			c.say(KindPermission, "remove", subject+" may", false, "execute %s (sha256 %.12s)", x.Path, x.SHA256)
+			c.say(KindPermission, "remove", subject+" may", false, "execute %s", program(x))
 		}
 	}
 }
