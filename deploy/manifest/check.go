@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/netip"
 	"path"
 	"reflect"
 	"slices"
@@ -161,6 +162,11 @@ func (c *checker) sandbox(ptr string, f *Function, family string) {
 	if len(f.Children) > 0 && family == "wasm" {
 		c.bad(ptr+"/children", "leave it out", "WebAssembly has no processes")
 	}
+	for i, text := range f.Grants {
+		if verb, _, _ := strings.Cut(strings.TrimPrefix(text, "deny "), " "); family == "wasm" && verb != "connect" {
+			c.warn(fmt.Sprintf("%s/grants/%d", ptr, i), "leave it out, or write the function for another runtime", "a WebAssembly function reaches hosts alone (connect): it has no way to use this")
+		}
+	}
 	for i, child := range f.Children {
 		at := fmt.Sprintf("%s/children/%d", ptr, i)
 		if slices.ContainsFunc(f.Children[:i], func(o Child) bool { return o.Path == child.Path }) {
@@ -287,7 +293,7 @@ func (c *checker) rights(ptr, what string, grants []string, own, boundary []Stat
 			c.bad(at, casemate.AsError(err).Hint, "%s", casemate.AsError(err).Message)
 			continue
 		}
-		c.wide(at, s, strings.Contains(text, "*"))
+		c.wide(at, s, strings.Contains(text, "*") || isWideNetwork(s))
 		c.leadsNowhere(at, text)
 	}
 	for i, s := range c.statements(ptr+"/statements", what, own, "") {
@@ -340,6 +346,14 @@ func (c *checker) wide(ptr string, s casemate.Statement, open bool) {
 	if open || star(s.Action) || len(s.NotAction) > 0 || slices.Contains(s.Resource, "*") || len(s.NotResource) > 0 {
 		c.warn(ptr, "name the actions and resources that are needed", "a wide grant: it reaches more than one thing")
 	}
+}
+
+// isWideNetwork reports a connect that holds more than one address.
+func isWideNetwork(s casemate.Statement) bool {
+	return slices.ContainsFunc(s.Condition["IpAddress"]["casemate:Address"], func(text string) bool {
+		p, err := netip.ParsePrefix(text)
+		return err == nil && !p.IsSingleIP()
+	})
 }
 
 // Parse reads one statement through the policy room. A statement of a resource policy that names no resource is about

@@ -42,6 +42,16 @@ func TestShippedExampleParses(t *testing.T) {
 	}
 }
 
+// WebAssembly has no way to a service: a grant of one is a right that nobody can use, and a surprise.
+func TestGrantsWithoutUseAreNoticed(t *testing.T) {
+	for text, want := range map[string]int{"runtime: wasm, code: f.wasm": 2, "runtime: nodejs20.x, handler: i.h, code: f": 0} {
+		m, err := Parse(File, []byte("app: a\nfunctions: {f: {"+text+", grants: ['connect a.example:443', read secret/x, invoke g]}}"), setting())
+		if err != nil || len(m.Warnings) != want {
+			t.Errorf("%s: %+v, %v", text, m, err)
+		}
+	}
+}
+
 func TestWideGrantsAreNoticed(t *testing.T) {
 	for text, want := range map[string]int{
 		"roles: {r: {grants: [call *]}}": 1,
@@ -55,6 +65,8 @@ func TestWideGrantsAreNoticed(t *testing.T) {
 		"roles: {r: {statements: [{Effect: Allow, Action: 'lambda:InvokeFunction', Resource: '*'}]}}":                      1,
 		"roles: {r: {statements: [{Effect: Allow, NotAction: 'iam:*', Resource: 'arn:aws:s3:us-east-1:000000000000:x'}]}}": 1,
 		"roles: {r: {statements: [{Effect: Deny, Action: '*', Resource: '*'}]}}":                                           0,
+		"roles: {r: {grants: ['connect 10.0.0.0/8:443']}}":                                                                 1,
+		"roles: {r: {grants: ['connect 10.1.2.3/32:443', 'connect a.example:443']}}":                                       0,
 	} {
 		m, err := Parse(File, []byte("app: a\nfunctions: {f: {runtime: wasm, code: f.wasm}}\n"+text), setting())
 		if err != nil || len(m.Warnings) != want {
