@@ -134,8 +134,8 @@ func isHostGrant(s string) bool {
 	return strings.Contains(name, ".") && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == ""
 }
 
-// named reports whether a resource's name begins with the app's and a character that no app's name has. A shorter name
-// would be a longer app's as well.
+// named reports whether a resource's name is the app's, or begins with it and a character that no app's name has. A shorter
+// name would be a longer app's as well.
 func (d *Deployer) named(a *catalog.App, service, resource string) bool {
 	here := d.cfg.Place.Region + ":" + d.cfg.Place.Account + ":"
 	stem, ok := map[string]string{"secretsmanager": here + "secret:", "ssm": here + "parameter/", "dynamodb": here + "table/",
@@ -145,7 +145,7 @@ func (d *Deployer) named(a *catalog.App, service, resource string) bool {
 		return false
 	}
 	rest, found = strings.CutPrefix(rest, a.Name)
-	return found && rest != "" && strings.ContainsRune("/._", rune(rest[0]))
+	return found && (rest == "" || strings.ContainsRune("/._", rune(rest[0])))
 }
 
 // own reports whether everything that a resource pattern matches is the app's: the pattern begins with the whole of a
