@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"casemate"
@@ -150,13 +151,19 @@ func (d *Deployer) inspect(name string, f *manifest.Function, r *io.SectionReade
 		file := strings.ReplaceAll(f.Handler[:max(0, strings.LastIndexByte(f.Handler, '.'))], ".", "/")
 		wanted = []string{file + ".py", file + "/__init__.py"}
 	}
-	for _, e := range z.File {
-		for _, w := range wanted {
-			if e.Name == w {
-				return nil
-			}
+	if !holds(z, wanted...) {
+		return &casemate.Error{Code: casemate.Invalid, Message: "the code has no " + strings.Join(wanted, " or ") + " at its root",
+			Hint: "correct handler:, or code:"}
+	}
+	for _, c := range f.Children {
+		if own, is := strings.CutPrefix(c.Path, taskDir); is && !holds(z, own) {
+			return &casemate.Error{Code: casemate.Invalid, Message: "it has no " + own + ", which children: names", Hint: "put the program into the folder of the code, or correct children:"}
 		}
 	}
-	return &casemate.Error{Code: casemate.Invalid, Message: "the code has no " + strings.Join(wanted, " or ") + " at its root",
-		Hint: "correct handler:, or code:"}
+	return nil
+}
+
+// holds reports whether a file of one of the names is in z.
+func holds(z *zip.Reader, names ...string) bool {
+	return slices.ContainsFunc(z.File, func(e *zip.File) bool { return slices.Contains(names, e.Name) })
 }

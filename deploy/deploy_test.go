@@ -571,6 +571,21 @@ func TestPlanSaysWhatGetsWider(t *testing.T) {
 }
 
 // Comments and order in the manifest change nothing that a person has to look at.
+// A program that the code does not hold would be found missing by the first event.
+func TestChildrenOfTheCodeAreThere(t *testing.T) {
+	for child, ok := range map[string]bool{"/var/task/index.js": true, "/var/task/tool": false, "/usr/bin/tool": true, "/usr/bin/gone": false} {
+		d, _ := deployer(t)
+		dir := project(t, strings.Replace(shop, "grants: [invoke price]", "children: ["+child+"]", 1))
+		var b bytes.Buffer
+		if _, err := Pack(dir, setting(), Options{}, &b); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Apply(t.Context(), b.Bytes(), "me"); (err == nil) != ok || !ok && casemate.CodeOf(err) != casemate.Invalid {
+			t.Errorf("%s: %v", child, err)
+		}
+	}
+}
+
 func TestPlanIgnoresPlaces(t *testing.T) {
 	d, _ := deployer(t)
 	dir := project(t, shop)

@@ -97,7 +97,11 @@ func (p *Plan) String() string {
 		fmt.Fprintf(&b, "LEFT OUT: function %s and its routes: its runtime is not on this machine\n", f)
 	}
 	for _, w := range p.Warnings {
-		fmt.Fprintf(&b, "warning: %s:%d:%d: %s\n", manifest.File, w.Line, w.Column, w.Message)
+		fmt.Fprintf(&b, "warning: %s:%d:%d: %s", manifest.File, w.Line, w.Column, w.Message)
+		if w.Hint != "" {
+			fmt.Fprintf(&b, " (%s)", w.Hint)
+		}
+		b.WriteByte('\n')
 	}
 	return b.String()
 }
