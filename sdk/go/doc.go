@@ -12,6 +12,10 @@
 //
 //	func price(ctx context.Context, e Event) (Answer, error) { ... }
 //
+// It is part of Casemate's module, which lies in your clone of it. In a module of your own, say where:
+//
+//	go mod edit -require casemate@v0.0.0 -replace casemate=/path/to/casemate && go mod tidy
+//
 // Build it as a module, and it is initialised once and fresh for every event:
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o price.wasm .
