@@ -398,6 +398,10 @@ func (a *app) secretWhoRead() *cobra.Command {
 				return err
 			}
 			return a.show(all, func(w io.Writer) {
+				if len(all) == 0 {
+					fmt.Fprintln(w, "nobody read it, and nobody was refused")
+					return
+				}
 				t := newTable("TIME", "WHO", "ROLE", "VERDICT", "WHAT", "RECORD", "RUN")
 				for _, r := range all {
 					t.add(when(r.At), r.Principal, or(r.Role, "-"), r.Verdict.String(), r.What, r.Record, or(r.Parent, "-"))
