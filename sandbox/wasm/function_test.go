@@ -159,3 +159,41 @@ func held(w *link) int {
 	defer w.mu.Unlock()
 	return len(w.calls)
 }
+
+// TestNodeMakesRoomForOtherFunctions: worker processes are bounded on the whole node; the one that is idle longest makes
+// room, and one that is busy does not.
+func TestNodeMakesRoomForOtherFunctions(t *testing.T) {
+	b := newBed(t, func(c *Config) { c.MaxProcesses, c.MaxWorkers, c.IdleTimeout = 2, 1, time.Hour })
+	run := func(v *casemate.Version) error {
+		_, err := b.Run(context.Background(), b.launch(v, "x"))
+		return err
+	}
+	var versions []*casemate.Version
+	for _, name := range []string{"a", "b", "c", "d"} {
+		versions = append(versions, b.version(name, guests.Echo()))
+	}
+	for range 2 {
+		for _, v := range versions {
+			if err := run(v); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(b.places); n > 2 {
+				t.Fatalf("%d worker processes", n)
+			}
+		}
+	}
+	busy := b.version("busy", guests.Loop())
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { _, err := b.Run(ctx, b.launch(busy, "")); ended <- err }()
+	for _, v := range versions { // one place is taken for good: they take turns in the other
+		if err := run(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	if err := <-ended; casemate.CodeOf(err) != casemate.Unavailable {
+		t.Errorf("the busy one ended with %v", err)
+	}
+}

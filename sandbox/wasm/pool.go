@@ -34,6 +34,7 @@ type Config struct {
 	Clock func() time.Time
 
 	AllowWeak      bool          // start workers although walls are missing
+	MaxProcesses   int           // worker processes of the whole pool; 0: 64
 	MaxWorkers     int           // processes per version, and per tenant where those are kept apart; 0: one per CPU
 	MaxTenants     int           // tenants of a version that have workers at the same time; 0: 32
 	IdleTimeout    time.Duration // an unused worker ends after this; 0: 5 minutes
@@ -48,6 +49,7 @@ type Pool struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup // every goroutine of the pool
 	slots  chan struct{}  // compile steps at once
+	places chan struct{}  // one for each worker process
 	seed   maphash.Seed   // of the names that tenants are shown under
 
 	mu        sync.Mutex
@@ -61,7 +63,7 @@ func NewPool(cfg Config) (*Pool, error) {
 	if cfg.Code == nil || cfg.CacheDir == "" {
 		return nil, errors.New("wasm pool: Code and CacheDir are required")
 	}
-	if cfg.MaxWorkers < 0 || cfg.MaxTenants < 0 || cfg.IdleTimeout < 0 || cfg.CompileTimeout < 0 || cfg.LogBytes < 0 {
+	if cfg.MaxProcesses < 0 || cfg.MaxWorkers < 0 || cfg.MaxTenants < 0 || cfg.IdleTimeout < 0 || cfg.CompileTimeout < 0 || cfg.LogBytes < 0 {
 		return nil, errors.New("wasm pool: a bound is negative")
 	}
 	if err := os.MkdirAll(cfg.CacheDir, 0o711); err != nil {
@@ -77,11 +79,12 @@ func NewPool(cfg Config) (*Pool, error) {
 		cfg.Logs = func(casemate.LogLine) {}
 	}
 	cfg.MaxWorkers = orDefault(cfg.MaxWorkers, runtime.NumCPU())
+	cfg.MaxProcesses = orDefault(cfg.MaxProcesses, 64)
 	cfg.MaxTenants = orDefault(cfg.MaxTenants, 32)
 	cfg.IdleTimeout = orDefault(cfg.IdleTimeout, 5*time.Minute)
 	cfg.CompileTimeout = orDefault(cfg.CompileTimeout, 2*time.Minute)
 	cfg.LogBytes = orDefault(cfg.LogBytes, 256<<10)
-	p := &Pool{cfg: cfg, seed: maphash.MakeSeed(), slots: make(chan struct{}, 1), functions: map[place]*function{}, compiled: map[string]*compilation{}}
+	p := &Pool{cfg: cfg, seed: maphash.MakeSeed(), slots: make(chan struct{}, 1), places: make(chan struct{}, cfg.MaxProcesses), functions: map[place]*function{}, compiled: map[string]*compilation{}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.tasks.Go(p.janitor)
 	return p, nil

@@ -3,6 +3,7 @@ package wasm
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -159,7 +160,7 @@ func (f *function) grow() {
 	}
 	f.growing = true
 	f.pool.tasks.Go(func() {
-		w, err := f.pool.startWorker(f.pool.ctx, f)
+		w, err := f.pool.oneMore(f)
 		f.mu.Lock()
 		f.growing = false
 		if err != nil {
@@ -184,6 +185,70 @@ func (f *function) grow() {
 	})
 }
 
+// roomTime is how long a full pool waits before it looks again for a worker that has nothing to do.
+const roomTime = 20 * time.Millisecond
+
+// oneMore starts a worker when the node has room for its process; the one that is idle longest, of whatever function,
+// makes room. Its place is given back by reap.
+func (p *Pool) oneMore(f *function) (*link, error) {
+	for full := true; full; {
+		select {
+		case p.places <- struct{}{}:
+			full = false
+			continue
+		default:
+		}
+		p.endLongestIdle()
+		select {
+		case p.places <- struct{}{}:
+			full = false
+		case <-time.After(roomTime):
+			if f.abandoned() { // those who waited have given up
+				return nil, errFull
+			}
+		case <-p.ctx.Done():
+			return nil, errClosed
+		}
+	}
+	w, err := p.startWorker(p.ctx, f)
+	if err != nil {
+		<-p.places
+	}
+	return w, err
+}
+
+var errFull = casemate.Errorf(casemate.Exhausted, "send it again in a moment", "the node runs as many WebAssembly workers as it may")
+
+// abandoned reports whether nobody waits for a worker any more.
+func (f *function) abandoned() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.waiting) == 0 || f.closed != nil
+}
+
+// endLongestIdle ends the worker, of all functions, that was not used for longest and has nothing to do.
+func (p *Pool) endLongestIdle() {
+	p.mu.Lock()
+	functions := slices.Collect(maps.Values(p.functions))
+	p.mu.Unlock()
+	var oldest *function
+	var since time.Time
+	for _, f := range functions {
+		f.mu.Lock()
+		for _, w := range f.all {
+			if w.load == 0 && !w.gone && (oldest == nil || w.since.Before(since)) {
+				oldest, since = f, w.since
+			}
+		}
+		f.mu.Unlock()
+	}
+	if oldest != nil {
+		oldest.mu.Lock()
+		oldest.endUnused(func(w *link) bool { return w.since.Equal(since) })
+		oldest.mu.Unlock()
+	}
+}
+
 // says notes why the workers give events fresh instances.
 func (f *function) says(why string) {
 	f.mu.Lock()
@@ -194,6 +259,7 @@ func (f *function) says(why string) {
 // reap waits for the end of a worker's process and frees its place.
 func (f *function) reap(w *link) {
 	w.exit = w.process.Wait()
+	<-f.pool.places
 	f.mu.Lock()
 	w.gone = true
 	f.all = slices.DeleteFunc(f.all, func(o *link) bool { return o == w })
