@@ -180,6 +180,7 @@ type lineage struct {
 	depth         int
 	trace         casemate.Trace
 	nobody        bool // no run is going on
+	ahead         bool // it initialises, and no event has asked for that
 }
 
 func (e *Endpoint) lineage() lineage {
@@ -187,7 +188,7 @@ func (e *Endpoint) lineage() lineage {
 	defer e.mu.Unlock()
 	l := e.launch
 	if l == nil {
-		return lineage{nobody: e.begun, depth: 1, trace: casemate.NewTrace()}
+		return lineage{nobody: e.begun, ahead: !e.begun, depth: 1, trace: casemate.NewTrace()}
 	}
 	from := lineage{parent: l.RequestID, chain: l.RequestID, depth: 1, trace: l.Trace.Child()}
 	if ev := l.Event; ev != nil {

@@ -53,6 +53,14 @@ func operations() map[string]*casemate.Operation {
 	return all
 }
 
+// begun is open in a run.
+func begun(t *testing.T, handle casemate.Handler) *desk {
+	t.Helper()
+	d := open(t, handle)
+	d.Begin(&casemate.Launch{RequestID: "r0"})
+	return d
+}
+
 func open(t *testing.T, handle casemate.Handler) *desk {
 	t.Helper()
 	d := &desk{t: t, client: &http.Client{Transport: &http.Transport{}}}
@@ -219,7 +227,7 @@ func TestErrorsOfOperations(t *testing.T) {
 		{&casemate.Error{Code: casemate.Unavailable, Message: "m"}, "s3", 503, "<Code>ServiceUnavailable<", casemate.Denied},
 		{errors.New("secret detail"), "sts", 500, "<Type>Receiver</Type><Code>InternalFailure<", casemate.Denied},
 	} {
-		d := open(t, func(context.Context, *casemate.Event) (*casemate.Result, error) { return nil, c.err })
+		d := begun(t, func(context.Context, *casemate.Event) (*casemate.Result, error) { return nil, c.err })
 		header, path, body := map[string]string{"X-Amz-Target": "T.Echo", "Content-Type": "application/x-amz-json-1.1"}, "/", "{}"
 		switch c.service {
 		case "lambda":
@@ -239,7 +247,7 @@ func TestErrorsOfOperations(t *testing.T) {
 
 func TestAnswersInTheServicesOwnWords(t *testing.T) {
 	payload := `{"Arn":"a<b","N":1.50,"Yes":true,"No":false,"Gone":null,"List":[{"A":"x"},{"A":"y"}],"Empty":{}}`
-	d := open(t, func(context.Context, *casemate.Event) (*casemate.Result, error) {
+	d := begun(t, func(context.Context, *casemate.Event) (*casemate.Result, error) {
 		return &casemate.Result{Payload: []byte(payload)}, nil
 	})
 	res, text := d.ask("POST", "/", "kms", map[string]string{"X-Amz-Target": "T.Echo", "Content-Type": "application/x-amz-json-1.1"}, `{"Name":"k"}`)
@@ -266,7 +274,7 @@ func TestAnswersInTheServicesOwnWords(t *testing.T) {
 			t.Errorf("effect %d: %+v", i, f)
 		}
 	}
-	d = open(t, func(context.Context, *casemate.Event) (*casemate.Result, error) { return &casemate.Result{}, nil })
+	d = begun(t, func(context.Context, *casemate.Event) (*casemate.Result, error) { return &casemate.Result{}, nil })
 	if _, text := d.ask("POST", "/", "kms", map[string]string{"X-Amz-Target": "T.Echo"}, `{}`); text != "{}" {
 		t.Errorf("an empty answer is %q", text)
 	}
@@ -284,7 +292,7 @@ func TestWhoMayNotCallIsNotToldWhatThereIs(t *testing.T) {
 		func(k casemate.SandboxKey, e *casemate.Event) bool {
 			return k.ID == testKey.ID && e.Action == "lambda:InvokeFunction" && e.Resource == "arn:f"
 		}} {
-		d := open(t, missing)
+		d := begun(t, missing)
 		d.cfg.May = may
 		res, text := d.ask("POST", "/call", "lambda", nil, "{}")
 		if told := strings.Contains(text, "there is no function f"); told != (res.StatusCode == 404) || told != (may != nil && may(testKey, d.events[0])) || !told && res.StatusCode != 403 {
@@ -294,9 +302,22 @@ func TestWhoMayNotCallIsNotToldWhatThereIs(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
-	d := open(t, missing)
+	d := begun(t, missing)
 	if res, text := d.ask("POST", "/", "kms", map[string]string{"X-Amz-Target": "T.Echo"}, `{"Name":"k"}`); res.StatusCode != 400 || !strings.Contains(text, "ResourceNotFoundException") {
 		t.Errorf("an operation's own answer, that the policy allowed: %d %s", res.StatusCode, text)
+	}
+}
+
+// TestNobodyCallsAhead: a sandbox that is kept ready and calls functions while it initialises would be the first of a chain
+// each time, and its calls would have sandboxes made that do the same.
+func TestNobodyCallsAhead(t *testing.T) {
+	d := open(t, func(context.Context, *casemate.Event) (*casemate.Result, error) { return &casemate.Result{}, nil })
+	if res, text := d.ask("POST", "/call", "lambda", nil, "{}"); res.StatusCode != 403 || !strings.Contains(text, "AccessDenied") || len(d.events) != 0 {
+		t.Errorf("ahead: %d %s", res.StatusCode, text)
+	}
+	d.Begin(&casemate.Launch{RequestID: "r1"})
+	if res, text := d.ask("POST", "/call", "lambda", nil, "{}"); res.StatusCode != 200 || len(d.events) != 1 {
+		t.Errorf("in a run: %d %s", res.StatusCode, text)
 	}
 }
 

@@ -168,6 +168,9 @@ func (c *call) plan() error {
 		if err != nil {
 			return err
 		}
+		if own != nil && c.from.ahead { // each would be the first of a chain, and the sandbox that takes it is made ahead, too
+			return casemate.Errorf(casemate.Forbidden, "", "a function that is kept ready calls no other before its first event")
+		}
 		if own != nil {
 			c.direct, e = d, own
 		}
