@@ -316,7 +316,7 @@ func TestNobodyCallsAhead(t *testing.T) {
 		t.Errorf("ahead: %d %s", res.StatusCode, text)
 	}
 	d.Begin(&casemate.Launch{RequestID: "r1"})
-	if res, text := d.ask("POST", "/call", "lambda", nil, "{}"); res.StatusCode != 200 || len(d.events) != 1 {
+	if res, text := d.ask("POST", "/call", "lambda", nil, "{}"); res.StatusCode != 202 || len(d.events) != 1 {
 		t.Errorf("in a run: %d %s", res.StatusCode, text)
 	}
 }
