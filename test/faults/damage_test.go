@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"casemate"
 )
 
 // kinds are the files of a node's folder, by what they are. A file that is of no kind fails the test: somebody has to
@@ -27,6 +29,7 @@ var kinds = []struct {
 	{"signing key", regexp.MustCompile(`^audit/audit\.key$`)},
 	{"copy of the checkpoints", regexp.MustCompile(`^audit/checkpoints\.log$`)},
 	{"table of what is in flight", regexp.MustCompile(`^audit/inflight\.tab$`)},
+	{"key of the secrets' keys", regexp.MustCompile(`^secret/kek\.json$`)},
 	{"tree", regexp.MustCompile(`^audit/tree\.hashes$`)},
 }
 
@@ -75,6 +78,9 @@ func settle(t *testing.T) estate {
 		t.Fatal(err)
 	}
 	s.reader = newKey(t, n, "reader")
+	if err := n.call("secretsmanager.CreateSecret", map[string]string{"Name": "db", "SecretString": "canary"}, nil); err != nil {
+		t.Fatal(err)
+	}
 	var made struct {
 		Secret string
 		Key    struct{ ID string }
@@ -238,6 +244,10 @@ func (s *estate) right(t *testing.T, path string, n *node) {
 		t.Errorf("%s: a good key is answered %d %s", path, a.status, a.body)
 	case a.status != 200:
 		t.Logf("%s: the function answers %d %s", path, a.status, a.body)
+	}
+	var secret struct{ Name string }
+	if err := n.call("secretsmanager.DescribeSecret", map[string]string{"SecretId": "db"}, &secret); casemate.CodeOf(err) == casemate.NotFound || err == nil && secret.Name != "db" {
+		t.Errorf("%s: the secret is not there: %+v, %v", path, secret, err)
 	}
 	out, errs, code := n.run("audit", "verify")
 	if code != 0 {

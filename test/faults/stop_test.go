@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -89,7 +90,7 @@ func TestStopEndsWhatNeverEnds(t *testing.T) {
 		if err := n.call("state", nil, &s); err != nil {
 			t.Fatal(err)
 		}
-		return len(s.Sandboxes) == 1
+		return slices.ContainsFunc(s.Sandboxes, func(x struct{ State string }) bool { return x.State == "busy" })
 	})
 	pid := n.cmd.Process.Pid
 	n.stop()
