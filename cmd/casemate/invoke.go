@@ -19,6 +19,7 @@ type invocation struct {
 	Executed string           `json:"executed_version,omitempty"`
 	Failure  casemate.Failure `json:"failure,omitempty"`
 	Usage    casemate.Usage   `json:"usage"`
+	Refused  int              `json:"refused,omitempty"` // what it tried and was not allowed; the record has all of it
 	Payload  string           `json:"payload"`
 	Tail     string           `json:"log_tail,omitempty"`
 }
@@ -81,12 +82,18 @@ func readAll(r io.Reader) ([]byte, error) {
 
 func (a *app) invoked(res *casemate.Result, tail bool) error {
 	out := invocation{Record: res.Record, Accepted: res.Accepted, Executed: res.Executed, Failure: res.Failure, Usage: res.Usage, Payload: string(res.Payload), Tail: string(res.Tail)}
+	for _, e := range res.Effects {
+		out.Refused += e.Count
+	}
 	err := a.show(out, func(w io.Writer) {
 		switch {
 		case res.Accepted:
 			fmt.Fprintf(w, "queued as %s\n", res.Record)
 		default:
 			fmt.Fprintf(w, "%s\n", forTerminal(w, bytes.TrimRight(res.Payload, "\n")))
+			for _, e := range res.Effects {
+				fmt.Fprintf(a.errs, "%d refused: %s %s; casemate audit show %s says what would allow it\n", e.Count, e.Kind, printable(e.Target), res.Record)
+			}
 			fmt.Fprintf(a.errs, "%s, wall %s, CPU %s, peak %s, record %s\n", temperature(res.Usage), duration(res.Usage.Wall), duration(res.Usage.CPU), size(res.Usage.PeakBytes), res.Record)
 		}
 		if tail {

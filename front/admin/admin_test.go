@@ -279,7 +279,8 @@ func TestStreamEndsWithItsReader(t *testing.T) {
 func TestInvoke(t *testing.T) {
 	var seen *casemate.Event
 	res := &casemate.Result{Payload: []byte(`{"errorMessage":"x"}`), Failure: casemate.FailureHandled, Executed: "3", Record: "rec", Tail: []byte("log\n"),
-		Usage: casemate.Usage{MemoryMB: 128, Cold: true}}
+		Usage: casemate.Usage{MemoryMB: 128, Cold: true}, Effects: []casemate.Effect{{Kind: "connect", Target: "ok", Verdict: casemate.Allowed},
+			{Kind: "exec", Target: "/bin/a b\r\nX-Evil: 1"}, {Kind: "resolve", Target: "x", Count: 2}}}
 	c, _ := node(t, func(_ context.Context, e *casemate.Event) (*casemate.Result, error) {
 		seen = e
 		return res, nil
@@ -293,6 +294,9 @@ func TestInvoke(t *testing.T) {
 	}
 	if string(got.Payload) != string(res.Payload) || got.Failure != res.Failure || got.Executed != "3" || got.Record != "rec" || string(got.Tail) != "log\n" || got.Usage != res.Usage {
 		t.Errorf("result %+v", got)
+	}
+	if e := got.Effects; len(e) != 1 || e[0].Kind != "exec" || e[0].Target != "/bin/a b\r\nX-Evil: 1" || e[0].Count != 3 || e[0].Verdict != casemate.Denied {
+		t.Errorf("effects %+v", e)
 	}
 	res = &casemate.Result{Accepted: true}
 	if got, err = c.Invoke(context.Background(), "orders", Invocation{Async: true}); err != nil || !got.Accepted || got.Record == "" || !seen.Async {

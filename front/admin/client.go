@@ -16,6 +16,7 @@ import (
 	nethttp "net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -200,7 +201,8 @@ type Invocation struct {
 	Tenant  string // tenant id, for functions of isolation tenant
 }
 
-// Invoke invokes a function by name, "name:qualifier" or ARN. A function's own failure is a Result with Failure set.
+// Invoke invokes a function by name, "name:qualifier" or ARN. A function's own failure is a Result with Failure set. Of its
+// effects the Result has one at most: the first that was refused, with the number of all that were.
 func (c *Client) Invoke(ctx context.Context, function string, in Invocation) (*casemate.Result, error) {
 	q := url.Values{}
 	if in.Async {
@@ -234,6 +236,17 @@ func (c *Client) Invoke(ctx context.Context, function string, in Invocation) (*c
 		if err := json.Unmarshal([]byte(cost), &res.Usage); err != nil {
 			return nil, fmt.Errorf("reading the run's usage: %w", err)
 		}
+	}
+	if count, first, ok := strings.Cut(h.Get(headerRefused), " "); ok {
+		e := casemate.Effect{Verdict: casemate.Denied}
+		if e.Count, err = strconv.Atoi(count); err != nil {
+			return nil, fmt.Errorf("reading what the run was refused: %w", err)
+		}
+		if first, err = url.QueryUnescape(first); err != nil {
+			return nil, fmt.Errorf("reading what the run was refused: %w", err)
+		}
+		e.Kind, e.Target, _ = strings.Cut(first, " ")
+		res.Effects = []casemate.Effect{e}
 	}
 	if res.Tail, err = base64.StdEncoding.DecodeString(h.Get(headerTail)); err != nil {
 		return nil, fmt.Errorf("reading the run's log: %w", err)

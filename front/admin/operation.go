@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	nethttp "net/http"
+	"net/url"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -25,6 +26,7 @@ const (
 	headerExecuted = "X-Casemate-Executed" // version that ran
 	headerTail     = "X-Casemate-Tail"     // last 4 KB of the run's log, base64
 	headerCost     = "X-Casemate-Usage"    // casemate.Usage as JSON
+	headerRefused  = "X-Casemate-Refused"  // how often it was refused something, and what first, escaped as in a query
 	headerError    = "X-Casemate-Error"    // trailer of a stream that broke: casemate.ErrorBody
 	typeLines      = "application/x-ndjson"
 	typeJSON       = "application/json"
@@ -225,6 +227,22 @@ func (c *call) describe(res *casemate.Result) {
 	if cost, err := json.Marshal(res.Usage); err == nil {
 		h.Set(headerCost, string(cost))
 	}
+	if first, n := refusals(res.Effects); n > 0 {
+		h.Set(headerRefused, strconv.Itoa(n)+" "+url.QueryEscape(first))
+	}
+}
+
+// refusals counts what a run tried and was not allowed, and gives the first in words.
+func refusals(effects []casemate.Effect) (first string, n int) {
+	for i := range effects {
+		if e := &effects[i]; e.Verdict != casemate.Allowed {
+			if n == 0 {
+				first = e.Kind + " " + e.Target[:min(len(e.Target), 200)]
+			}
+			n += max(e.Count, 1)
+		}
+	}
+	return first, n
 }
 
 func (c *call) write(status int, contentType string, text []byte) {
