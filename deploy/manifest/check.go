@@ -295,6 +295,7 @@ func (c *checker) rights(ptr, what string, grants []string, own, boundary []Stat
 		}
 		c.wide(at, s, strings.Contains(text, "*") || isWideNetwork(s))
 		c.leadsNowhere(at, text)
+		c.provided(at, text)
 	}
 	for i, s := range c.statements(ptr+"/statements", what, own, "") {
 		c.wide(fmt.Sprintf("%s/statements/%d", ptr, i), s, false)
@@ -316,6 +317,16 @@ func (c *checker) leadsNowhere(ptr, text string) {
 		}
 	}
 	c.warn(ptr, meant(object, known), "there is no route %q in this app", object)
+}
+
+// provided warns of a grant on a service that no node has: it says what may be done one day, and allows nothing now.
+func (c *checker) provided(ptr, text string) {
+	_, object, _ := strings.Cut(strings.TrimPrefix(text, "deny "), " ")
+	kind, _, _ := strings.Cut(object, "/")
+	switch kind {
+	case "table", "bucket", "queue", "topic", "bus":
+		c.warn(ptr, "secrets, parameters, functions and hosts are there", "Casemate has no %s service yet: calls to it are refused", kind)
+	}
 }
 
 // statements has the policy room read each statement. For a resource policy, resource is its ARN.
