@@ -230,6 +230,9 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *api.Invoc
 		}
 	} else {
 		i.kill()
+		if fail.kind == casemate.FailureTimeout && err == nil && i.exit.OOM { // it hung at its memory's limit, not at its work
+			fail = i.died(l.RequestID, casemate.FailureExit)
+		}
 		res = r.failed(fail.body, fail.kind, fail.detail)
 	}
 	i.logs.settle()
