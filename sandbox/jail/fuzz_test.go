@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -97,6 +98,7 @@ func TestRandomCallsChangeNothingOutside(t *testing.T) {
 	}
 	before := outside(t)
 	var wg sync.WaitGroup
+	var whole atomic.Int32
 	for range seeds {
 		seed := strconv.FormatUint(rand.Uint64(), 10)
 		wg.Go(func() {
@@ -104,10 +106,11 @@ func TestRandomCallsChangeNothingOutside(t *testing.T) {
 			s.Limits = Limits{MemoryBytes: 1 << 30, Files: 4096}
 			s.OnConnect = func(string, string) bool { return false }
 			out, exit, c := run(t, s)
-			if exit.Code != 0 && exit.Signal == "" { // it may shoot itself
-				t.Errorf("seed %s: %+v %.200s", seed, exit, out)
+			if exit.Code != 0 { // it may shoot itself: unmap its code, close the runtime's descriptors, write over its stacks
+				t.Logf("seed %s: %+v", seed, exit)
 			}
 			if exit.Code == 0 {
+				whole.Add(1)
 				for _, want := range []string{`CapEff:\t0000000000000000`, `CapBnd:\t0000000000000000`, `NoNewPrivs:\t1`, `Seccomp:\t2`} {
 					if !strings.Contains(out, want) {
 						t.Errorf("seed %s: %s is gone: %s", seed, want, out)
@@ -120,6 +123,9 @@ func TestRandomCallsChangeNothingOutside(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	if whole.Load() == 0 {
+		t.Error("none came to its end, so that nobody looked at the walls from inside")
+	}
 	if after := outside(t); after != before {
 		t.Errorf("outside was\n%s\nand is\n%s", before, after)
 	}
