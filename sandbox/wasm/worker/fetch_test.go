@@ -41,12 +41,6 @@ func (n *node) got() (sent int64, read int32, text string) {
 	return int64(binary.LittleEndian.Uint64(a.Payload)), int32(binary.LittleEndian.Uint32(a.Payload[8:])), string(a.Payload[12:])
 }
 
-func (n *node) respond(text string) {
-	n.t.Helper()
-	n.next(wire.KindSend)
-	n.write((&wire.Fetched{Text: []byte(text)}).Frame())
-}
-
 // fetchers are guests that make an exchange, in each way that instances are handled.
 func fetchers(t *testing.T) map[string]*node {
 	all := map[string]*node{}
