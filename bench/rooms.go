@@ -66,7 +66,7 @@ func measureCold(ctx context.Context, o options) ([]Line, error) {
 		}
 		for _, k := range []struct {
 			name string
-			cold.Figure
+			load.Figure
 			bar string
 		}{{"wall", r.Wall, fmt.Sprintf("<= %.2f", bar)}, {"CPU", r.CPU, "-"}} {
 			lines = append(lines, Line{ID: "P6", What: "first answer (" + k.name + ") over the bare runtime's, " + r.Runtime + ", " + what, Figure: k.Ratio, Min: k.Min, Max: k.Max, Unit: "ratio", Bar: k.bar,
@@ -85,7 +85,7 @@ func measureWalls(ctx context.Context, o options) ([]Line, error) {
 	var lines []Line
 	for _, r := range res.Rows {
 		l := Line{ID: "P12", What: "inside the walls over outside (CPU), " + r.Work, Figure: r.CPU.Ratio, Min: r.CPU.Min, Max: r.CPU.Max, Unit: "ratio", Bar: "-", Noisy: r.CPU.Noisy, Control: r.CPU.Control,
-			Detail: fmt.Sprintf("%.2f us against %.2f us a round, opened files watched: %t", r.CPU.Jailed/1000, r.CPU.Plain/1000, res.Seen)}
+			Detail: fmt.Sprintf("%.2f us against %.2f us a round, opened files watched: %t", r.CPU.Subject/1000, r.CPU.Floor/1000, res.Seen)}
 		if r.Limit > 0 {
 			l.Bar, l.Reached = fmt.Sprintf("<= %.2f", r.Limit), r.CPU.Ratio <= r.Limit
 		}
@@ -103,7 +103,7 @@ func measureDoor(ctx context.Context, o options) ([]Line, error) {
 	var lines []Line
 	for _, r := range rows {
 		l := Line{ID: "door", What: "through the door over directly, " + r.What, Figure: r.Ratio, Min: r.Min, Max: r.Max, Unit: "ratio", Bar: "<= 1.30", Reached: r.Ratio <= 1.3, Noisy: r.Noisy, Control: r.Control,
-			Detail: fmt.Sprintf("%.3g against %.3g %s", r.Door, r.Floor, r.Unit)}
+			Detail: fmt.Sprintf("%.3g against %.3g %s", r.Subject, r.Floor, r.Unit)}
 		if r.Unit == "MiB/s" {
 			l.Bar, l.Reached = ">= 0.70", r.Ratio >= 0.7
 		}
@@ -134,7 +134,7 @@ func measureIntake(ctx context.Context, o options) ([]Line, error) {
 		over, raw, control = append(over, last.OverJetStream), append(raw, last.OverRaw), append(control, last.Control)
 	}
 	oj, or, c := load.Median(over), load.Median(raw), load.Median(control)
-	noisy := c.Median < 0.85 || c.Median > 1.18
+	noisy := load.Noisy(c.Median)
 	return []Line{
 		{ID: "P7", What: "durable intake, 256 writers, over sync-always", Figure: oj.Median, Min: oj.Min, Max: oj.Max, Unit: "ratio", Bar: ">= 8", Reached: oj.Median >= 8, Noisy: noisy, Control: c.Median,
 			Detail: fmt.Sprintf("last pass %.0f/s, p50 %s, p99 %s", last.Intake.PerSecond, last.Intake.P50.Round(10*time.Microsecond), last.Intake.P99.Round(10*time.Microsecond))},

@@ -10,14 +10,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
-	"slices"
-	"syscall"
 	"time"
 
 	"casemate"
+	"casemate/bench/load"
 	"casemate/sandbox"
 )
 
@@ -30,22 +28,10 @@ type Result struct {
 
 // Row holds one runtime's figures: wall time to the first byte, and CPU time of everything, the node included.
 type Row struct {
-	Runtime string `json:"runtime"`
-	Pooled  bool   `json:"pooled"` // from a waiting sandbox; else with nothing prepared
-	Wall    Figure `json:"wall"`
-	CPU     Figure `json:"cpu"` // the one to look at on a busy machine
-}
-
-// Figure holds medians over repetitions. Ratios compare starts of one repetition, in the order floor, subject, subject,
-// floor.
-type Figure struct {
-	Floor   float64 `json:"floor_ms"`
-	Subject float64 `json:"subject_ms"`
-	Ratio   float64 `json:"ratio"` // median of the repetitions' ratios
-	Min     float64 `json:"ratio_min"`
-	Max     float64 `json:"ratio_max"`
-	Control float64 `json:"control"` // the floor against itself in the same run
-	Noisy   bool    `json:"noisy"`   // the control is outside 0.85..1.18: Ratio says nothing
+	Runtime string      `json:"runtime"`
+	Pooled  bool        `json:"pooled"` // from a waiting sandbox; else with nothing prepared
+	Wall    load.Figure `json:"wall"`
+	CPU     load.Figure `json:"cpu"` // the one to look at on a busy machine
 }
 
 // cost of one start.
@@ -116,7 +102,7 @@ func measure(ctx context.Context, pool *sandbox.Pool, s subject, found sandbox.I
 		if err := full(ctx, pool); err != nil {
 			return cost{}, err
 		}
-		began, own := time.Now(), ownCPU()
+		began, own := time.Now(), load.OwnCPU()
 		res, err := pool.Run(ctx, &casemate.Launch{Version: v, RequestID: casemate.NewID(), Payload: []byte(`{}`)})
 		took := cost{wall: time.Since(began)}
 		if err == nil && (res.Failure != "" || string(res.Payload) != answer) {
@@ -124,7 +110,7 @@ func measure(ctx context.Context, pool *sandbox.Pool, s subject, found sandbox.I
 		}
 		if err == nil {
 			weak = res.Weak
-			took.cpu = res.Usage.CPU + ownCPU() - own
+			took.cpu = res.Usage.CPU + load.OwnCPU() - own
 		}
 		return took, err
 	}
@@ -164,21 +150,7 @@ func repeat(runtime string, floor, subject func() (cost, error), reps int) (Row,
 		}
 		walls, cpus = append(walls, wall), append(cpus, cpu)
 	}
-	return Row{Runtime: runtime, Wall: figure(walls), CPU: figure(cpus)}, nil
-}
-
-// figure reads repetitions of floor, subject, subject, floor.
-func figure(reps [][4]float64) Figure {
-	var floors, subjects, ratios, controls []float64
-	for _, r := range reps {
-		floors = append(floors, (r[0]+r[3])/2)
-		subjects = append(subjects, (r[1]+r[2])/2)
-		ratios = append(ratios, (r[1]+r[2])/(r[0]+r[3]))
-		controls = append(controls, r[3]/r[0])
-	}
-	control := median(controls)
-	return Figure{Floor: median(floors), Subject: median(subjects), Ratio: median(ratios), Min: slices.Min(ratios),
-		Max: slices.Max(ratios), Control: control, Noisy: math.IsNaN(control) || control < 0.85 || control > 1.18}
+	return Row{Runtime: runtime, Wall: load.ABBA(walls), CPU: load.ABBA(cpus)}, nil
 }
 
 // batch gives the medians of a few starts, in milliseconds.
@@ -192,20 +164,5 @@ func batch(f func() (cost, error)) (wall, cpu float64, err error) {
 		walls = append(walls, float64(c.wall)/float64(time.Millisecond))
 		cpus = append(cpus, float64(c.cpu)/float64(time.Millisecond))
 	}
-	return median(walls), median(cpus), nil
-}
-
-// ownCPU is what this process itself has used: the node's share of a start.
-func ownCPU() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-func median(xs []float64) float64 {
-	xs = slices.Sorted(slices.Values(xs))
-	n := len(xs)
-	return (xs[(n-1)/2] + xs[n/2]) / 2
+	return load.Median(walls).Median, load.Median(cpus).Median, nil
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"casemate/bench/load"
 )
 
 func TestMeasureComparesInOneRun(t *testing.T) {
@@ -27,7 +29,7 @@ func TestRepeatTakesMediansInABBAOrder(t *testing.T) {
 		}
 	}
 	row, err := repeat("x", ms(10), ms(15), 3)
-	if err != nil || row.Wall != (Figure{10, 15, 1.5, 1.5, 1.5, 1, false}) || row.CPU != (Figure{20, 30, 1.5, 1.5, 1.5, 1, false}) {
+	if err != nil || row.Wall != (load.Figure{Floor: 10, Subject: 15, Ratio: 1.5, Min: 1.5, Max: 1.5, Control: 1}) || row.CPU != (load.Figure{Floor: 20, Subject: 30, Ratio: 1.5, Min: 1.5, Max: 1.5, Control: 1}) {
 		t.Errorf("%+v %v", row, err)
 	}
 	n := 0

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/bench/load"
 	"casemate/sandbox"
 )
 
@@ -126,7 +127,7 @@ func (f floorStart) serve(ctx context.Context) (cost, error) {
 	served := make(chan struct{})
 	go func() { srv.Serve(l); close(served) }()
 	defer func() { srv.Close(); <-served }()
-	began, own := time.Now(), ownCPU()
+	began, own := time.Now(), load.OwnCPU()
 	cmd := exec.CommandContext(ctx, f.argv[0])
 	cmd.Env = []string{"AWS_LAMBDA_RUNTIME_API=" + l.Addr().String()}
 	if err := cmd.Start(); err != nil {
@@ -142,7 +143,7 @@ func (f floorStart) serve(ctx context.Context) (cost, error) {
 		if text != answer {
 			return cost{}, fmt.Errorf("the bare function answered %q", text)
 		}
-		return cost{took, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime() + ownCPU() - own}, nil
+		return cost{took, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime() + load.OwnCPU() - own}, nil
 	case <-ctx.Done():
 		return cost{}, errors.Join(ctx.Err(), cmd.Wait())
 	}
@@ -158,7 +159,7 @@ func (f floorStart) start(ctx context.Context) (cost, error) {
 		return cost{}, err
 	}
 	defer l.Close()
-	began, own := time.Now(), ownCPU()
+	began, own := time.Now(), load.OwnCPU()
 	cmd := exec.CommandContext(ctx, f.argv[0], append(f.argv[1:len(f.argv):len(f.argv)], f.socket)...)
 	cmd.Env = []string{}
 	if err := cmd.Start(); err != nil {
@@ -172,7 +173,7 @@ func (f floorStart) start(ctx context.Context) (cost, error) {
 	if line != answer+"\n" {
 		return cost{}, fmt.Errorf("the bare program wrote %q", line)
 	}
-	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime() + ownCPU() - own
+	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime() + load.OwnCPU() - own
 	return cost{took, cpu}, nil
 }
 

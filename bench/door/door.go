@@ -8,31 +8,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
 	"casemate"
+	"casemate/bench/load"
 	"casemate/egress"
 	"casemate/sandbox/jail"
 )
 
-// Row is one measured quantity. Ratios compare parts of one repetition, in the order floor, door, door, floor.
+// Row is one measured quantity; the subject goes through the door.
 type Row struct {
-	What    string  `json:"what"`
-	Unit    string  `json:"unit"`
-	Floor   float64 `json:"floor"` // medians over the repetitions
-	Door    float64 `json:"door"`
-	Ratio   float64 `json:"ratio"`
-	Min     float64 `json:"ratio_min"`
-	Max     float64 `json:"ratio_max"`
-	Control float64 `json:"control"` // the floor against itself in the same run
-	Noisy   bool    `json:"noisy"`   // the control is outside 0.85..1.18: Ratio says nothing
+	What string `json:"what"`
+	Unit string `json:"unit"`
+	load.Figure
 }
 
 // part is one quantity: the client's mode, how often, and on which of the server's two ports.
@@ -114,7 +107,7 @@ func Measure(ctx context.Context, reps int, weak bool) (rows []Row, err error) {
 			}
 			runs = append(runs, r)
 		}
-		rows = append(rows, row(p.what, p.unit, runs))
+		rows = append(rows, Row{p.what, p.unit, load.ABBA(runs)})
 	}
 	return rows, nil
 }
@@ -232,27 +225,4 @@ func serve(child *jail.Child, d *egress.Door, listen []string) error {
 		d.Serve(i, l, nil)
 	}
 	return nil
-}
-
-func row(what, unit string, runs [][4]float64) Row {
-	var floors, doors, ratios, controls []float64
-	for _, r := range runs {
-		floors = append(floors, (r[0]+r[3])/2)
-		doors = append(doors, (r[1]+r[2])/2)
-		ratios = append(ratios, (r[1]+r[2])/(r[0]+r[3]))
-		controls = append(controls, r[3]/r[0])
-	}
-	c := median(controls)
-	return Row{What: what, Unit: unit, Floor: median(floors), Door: median(doors), Ratio: median(ratios), Min: slices.Min(ratios), Max: slices.Max(ratios),
-		Control: c, Noisy: math.IsNaN(c) || c < 0.85 || c > 1.18}
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
-}
-
-// Line is a row for people.
-func (r Row) Line() string {
-	return fmt.Sprintf("%-28s %8.3f %8.3f %-6s ratio %.2f (%.2f..%.2f) control %.2f", r.What, r.Floor, r.Door, r.Unit, r.Ratio, r.Min, r.Max, r.Control)
 }

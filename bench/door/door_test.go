@@ -19,8 +19,8 @@ func TestMeasure(t *testing.T) {
 		t.Fatalf("%d rows", len(rows))
 	}
 	for _, r := range rows {
-		t.Log(r.Line())
-		if r.Floor <= 0 || r.Door <= 0 {
+		t.Logf("%+v", r)
+		if r.Floor <= 0 || r.Subject <= 0 {
 			t.Errorf("%+v", r)
 		}
 	}

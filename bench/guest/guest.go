@@ -13,13 +13,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"casemate"
+	"casemate/bench/load"
 	"casemate/internal/casetest/guests"
 	"casemate/sandbox/wasm"
 )
@@ -47,9 +47,7 @@ type Row struct {
 
 // Ratio is over the repetitions, with its floor against itself in the same run as control.
 type Ratio struct {
-	Median  float64 `json:"median"`
-	Min     float64 `json:"min"`
-	Max     float64 `json:"max"`
+	load.Ratio
 	Control float64 `json:"control"`
 }
 
@@ -173,11 +171,11 @@ func (b *bed) measure(ctx context.Context, name string, module, payload []byte, 
 	}
 	row := Row{Guest: name, Fresh: fresh.middle(), Worker: worker.middle(), Node: node.middle(), Cheaper: fresh.over(worker)}
 	row.Cheaper.Control = fresh.control()
-	row.Noisy = noisy(row.Cheaper.Control)
+	row.Noisy = load.Noisy(row.Cheaper.Control)
 	if plain.reactor {
 		row.Reuse, row.OverReuse = reuse.middle(), worker.over(reuse)
 		row.OverReuse.Control = reuse.control()
-		row.Noisy = row.Noisy || noisy(row.OverReuse.Control)
+		row.Noisy = row.Noisy || load.Noisy(row.OverReuse.Control)
 	}
 	row.Why, _ = b.pool.Rewind(v.ID)
 	return row, nil
@@ -216,10 +214,10 @@ func (s samples) each(f func([2]float64) float64) []float64 {
 
 func mean(v [2]float64) float64 { return (v[0] + v[1]) / 2 }
 
-func (s samples) middle() float64 { return median(s.each(mean)) }
+func (s samples) middle() float64 { return load.Median(s.each(mean)).Median }
 
 func (s samples) control() float64 {
-	return median(s.each(func(v [2]float64) float64 { return v[1] / v[0] }))
+	return load.Median(s.each(func(v [2]float64) float64 { return v[1] / v[0] })).Median
 }
 
 func (s samples) over(floor samples) Ratio {
@@ -227,10 +225,8 @@ func (s samples) over(floor samples) Ratio {
 	for i := range s {
 		ratios[i] = mean(s[i]) / mean(floor[i])
 	}
-	return Ratio{Median: median(ratios), Min: slices.Min(ratios), Max: slices.Max(ratios)}
+	return Ratio{Ratio: load.Median(ratios)}
 }
-
-func noisy(control float64) bool { return control < 0.85 || control > 1.18 }
 
 // repeat calls f for one slice of time and gives the CPU of this process for one call, in microseconds.
 func repeat(f func() error) (float64, error) {
@@ -252,9 +248,4 @@ func cpu() (int64, error) {
 	var t unix.Timespec
 	err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t)
 	return t.Nano(), err
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }

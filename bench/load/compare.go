@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"slices"
 	"time"
 )
 
@@ -42,12 +41,6 @@ func Compare(ctx context.Context, floor, subject Target, conns, reps int, d time
 		subjects = append(subjects, (cpu[1]+cpu[2])/2)
 	}
 	c := Comparison{E: Median(e), R: Median(r), Control: Median(control), FloorCPU: Median(floors).Median, SubjectCPU: Median(subjects).Median}
-	c.Noisy = c.Control.Median < 0.85 || c.Control.Median > 1.18
+	c.Noisy = Noisy(c.Control.Median)
 	return c, nil
-}
-
-// Median gives the middle of some figures, with their spread. There must be at least one.
-func Median(v []float64) Ratio {
-	v = slices.Sorted(slices.Values(v))
-	return Ratio{Median: v[len(v)/2], Min: v[0], Max: v[len(v)-1]}
 }

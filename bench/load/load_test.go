@@ -51,3 +51,13 @@ func TestStatReadsNamesWithSpaces(t *testing.T) {
 		t.Error("nonsense was read")
 	}
 }
+
+func TestABBA(t *testing.T) {
+	f := ABBA([][4]float64{{100, 110, 130, 100}, {100, 100, 100, 100}, {100, 200, 200, 100}})
+	if f.Ratio != 1.2 || f.Min != 1 || f.Max != 2 || f.Noisy || f.Control != 1 {
+		t.Errorf("%+v", f)
+	}
+	if f = ABBA([][4]float64{{100, 100, 100, 200}}); !f.Noisy {
+		t.Errorf("%+v", f)
+	}
+}

@@ -9,15 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"syscall"
-	"time"
 
+	"casemate/bench/load"
 	"casemate/sandbox/jail"
 )
 
@@ -30,21 +27,10 @@ type Result struct {
 
 // Row holds one kind of work.
 type Row struct {
-	Work  string  `json:"work"`
-	Limit float64 `json:"limit,omitempty"` // the promise; 0: a part of the mix, for the picture
-	CPU   Figure  `json:"cpu"`             // of the program and of the node
-	Wall  Figure  `json:"wall"`
-}
-
-// Figure holds medians over repetitions: plain and jailed time of one round of work, in nanoseconds, and their ratio.
-type Figure struct {
-	Plain   float64 `json:"plain_ns"`
-	Jailed  float64 `json:"jailed_ns"`
-	Ratio   float64 `json:"ratio"` // median of the repetitions' ratios
-	Min     float64 `json:"ratio_min"`
-	Max     float64 `json:"ratio_max"`
-	Control float64 `json:"control"` // plain against itself
-	Noisy   bool    `json:"noisy"`   // the control is outside 0.85..1.18: Ratio says nothing
+	Work  string      `json:"work"`
+	Limit float64     `json:"limit,omitempty"` // the promise; 0: a part of the mix, for the picture
+	CPU   load.Figure `json:"cpu"`             // of the program and of the node
+	Wall  load.Figure `json:"wall"`
 }
 
 // works are what is measured, with the rounds of one part: 20 to 40 ms each.
@@ -111,7 +97,7 @@ func prepare(ctx context.Context, dir string) error {
 }
 
 // measure takes the repetitions of one work and their medians.
-func measure(ctx context.Context, plain, jailed *runner, child *jail.Child, work string, rounds, reps int) (cpu, wall Figure, err error) {
+func measure(ctx context.Context, plain, jailed *runner, child *jail.Child, work string, rounds, reps int) (cpu, wall load.Figure, err error) {
 	var cpus, walls [][4]float64
 	for rep := range reps + 1 { // the first one warms up
 		var c, w [4]float64
@@ -128,27 +114,7 @@ func measure(ctx context.Context, plain, jailed *runner, child *jail.Child, work
 			cpus, walls = append(cpus, c), append(walls, w)
 		}
 	}
-	return figure(cpus), figure(walls), nil
-}
-
-// figure reads repetitions of plain, jailed, jailed, plain.
-func figure(reps [][4]float64) Figure {
-	var plains, jaileds, ratios, controls []float64
-	for _, r := range reps {
-		plains = append(plains, (r[0]+r[3])/2)
-		jaileds = append(jaileds, (r[1]+r[2])/2)
-		ratios = append(ratios, (r[1]+r[2])/(r[0]+r[3]))
-		controls = append(controls, r[3]/r[0])
-	}
-	control := median(controls)
-	return Figure{Plain: median(plains), Jailed: median(jaileds), Ratio: median(ratios), Min: slices.Min(ratios), Max: slices.Max(ratios),
-		Control: control, Noisy: math.IsNaN(control) || control < 0.85 || control > 1.18}
-}
-
-func median(xs []float64) float64 {
-	xs = slices.Sorted(slices.Values(xs))
-	n := len(xs)
-	return (xs[(n-1)/2] + xs[n/2]) / 2
+	return load.ABBA(cpus), load.ABBA(walls), nil
 }
 
 // runner is the program, up and waiting for work.
@@ -165,7 +131,7 @@ func (r *runner) close() {
 
 // part lets the program do some rounds and gives the nanoseconds of one: CPU of the program and of this process, and wall.
 func (r *runner) part(work string, rounds int) (cpu, wall float64, err error) {
-	own := ownCPU()
+	own := load.OwnCPU()
 	if _, err = fmt.Fprintln(r.tell, work, rounds); err != nil {
 		return 0, 0, err
 	}
@@ -176,15 +142,6 @@ func (r *runner) part(work string, rounds int) (cpu, wall float64, err error) {
 	if _, err = fmt.Sscan(line, &cpu, &wall); err != nil {
 		return 0, 0, fmt.Errorf("the program said %q", strings.TrimSpace(line))
 	}
-	cpu += float64(ownCPU() - own)
+	cpu += float64(load.OwnCPU() - own)
 	return cpu / float64(rounds), wall / float64(rounds), nil
-}
-
-// ownCPU is what this process has used: the node's share.
-func ownCPU() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -17,19 +17,9 @@ func TestRun(t *testing.T) {
 		t.Fatalf("%d rows", len(res.Rows))
 	}
 	for _, r := range res.Rows {
-		if r.CPU.Plain <= 0 || r.CPU.Jailed <= 0 || r.Wall.Ratio <= 0 {
+		if r.CPU.Floor <= 0 || r.CPU.Subject <= 0 || r.Wall.Ratio <= 0 {
 			t.Errorf("%+v", r)
 		}
-		t.Logf("%-9s cpu %.3f (%.3f..%.3f) control %.3f, %.0f ns plain; wall %.3f control %.3f", r.Work, r.CPU.Ratio, r.CPU.Min, r.CPU.Max, r.CPU.Control, r.CPU.Plain, r.Wall.Ratio, r.Wall.Control)
-	}
-}
-
-func TestFigure(t *testing.T) {
-	f := figure([][4]float64{{100, 110, 130, 100}, {100, 100, 100, 100}, {100, 200, 200, 100}})
-	if f.Ratio != 1.2 || f.Min != 1 || f.Max != 2 || f.Noisy || f.Control != 1 {
-		t.Errorf("%+v", f)
-	}
-	if f = figure([][4]float64{{100, 100, 100, 200}}); !f.Noisy {
-		t.Errorf("%+v", f)
+		t.Logf("%-9s cpu %.3f (%.3f..%.3f) control %.3f, %.0f ns plain; wall %.3f control %.3f", r.Work, r.CPU.Ratio, r.CPU.Min, r.CPU.Max, r.CPU.Control, r.CPU.Floor, r.Wall.Ratio, r.Wall.Control)
 	}
 }
