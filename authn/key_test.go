@@ -135,12 +135,13 @@ func TestWrongKeysAreAllRefusedAlike(t *testing.T) {
 		b[i] = alphabet[(strings.IndexByte(alphabet, b[i])+1)%62]
 		return string(b)
 	}
+	last := keyLen - sumLen - 1 // the last digit of the random part
 	bad := map[string]string{
 		"unknown id":            unknown,
 		"revoked":               revoked,
 		"expired at its second": expired,
 		"prefix guessed":        forge(secret[:len(secret)-secretLen-sumLen] + strings.Repeat("0", secretLen)),
-		"last digit guessed":    forge(secret[:keyLen-sumLen-1] + "0"),
+		"last digit guessed":    forge(flipped(last)[:last+1]),
 		"other key's secret":    forge(secret[:14] + unknown[14:keyLen-sumLen]),
 		"id only":               secret[:13],
 		"empty":                 "",
