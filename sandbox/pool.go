@@ -327,13 +327,6 @@ func (p *Pool) Drop(versionID string) {
 	}
 }
 
-// Keep undoes Drop for sandboxes that are still busy: the version came back.
-func (p *Pool) Keep(versionID string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.mark(versionID, false)
-}
-
 // mark says of a version's sandboxes whether they end after their run. The caller holds the lock.
 func (p *Pool) mark(versionID string, stale bool) {
 	for i := range p.live {

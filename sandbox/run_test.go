@@ -510,7 +510,7 @@ func TestDropReachesBusySandboxes(t *testing.T) {
 	b.pool.mu.Lock()
 	b.pool.mark(v.ID, true)
 	b.pool.mu.Unlock()
-	b.pool.Keep(v.ID)
+	b.pool.Prepare(v)
 	b.want(v, `{}`, `2`)
 	b.want(v, `{}`, `3`)
 }

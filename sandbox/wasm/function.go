@@ -65,15 +65,6 @@ func (p *Pool) enter(l *casemate.Launch) (*function, error) {
 	return f, err
 }
 
-// function finds or makes the queue of a version whose tenants are not kept apart.
-func (p *Pool) function(v *casemate.Version) (*function, error) {
-	if err := fits(v); err != nil {
-		return nil, err
-	}
-	f, _, err := p.find(place{version: v.ID}, v, false)
-	return f, err
-}
-
 // find finds or makes a queue, and gives the one that had to go for it, which the caller closes.
 func (p *Pool) find(at place, v *casemate.Version, run bool) (f, old *function, err error) {
 	p.mu.Lock()

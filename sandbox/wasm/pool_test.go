@@ -573,3 +573,12 @@ func TestWaitIsNotTheFunctionsTime(t *testing.T) {
 		t.Fatalf("got %+v, %v", r, err)
 	}
 }
+
+// function finds or makes the queue of a version whose tenants are not kept apart.
+func (p *Pool) function(v *casemate.Version) (*function, error) {
+	if err := fits(v); err != nil {
+		return nil, err
+	}
+	f, _, err := p.find(place{version: v.ID}, v, false)
+	return f, err
+}

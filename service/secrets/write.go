@@ -192,11 +192,16 @@ func (s *service) create(ctx context.Context, _ *casemate.Launch, name string, i
 	if err != nil {
 		return nil, err
 	}
+	return s.wrote(name, &in.content), nil
+}
+
+// wrote is the answer to a creation or an update: with the version, when there was a value for one.
+func (s *service) wrote(name string, c *content) written {
 	out := written{ARN: ARN(s.Place, name), Name: name}
-	if in.given() {
-		out.VersionID = in.ClientRequestToken
+	if c.given() {
+		out.VersionID = c.ClientRequestToken
 	}
-	return out, nil
+	return out
 }
 
 // again takes a creation that was retried for what it is.
@@ -305,11 +310,7 @@ func (s *service) update(ctx context.Context, _ *casemate.Launch, name string, i
 	if err != nil {
 		return nil, err
 	}
-	out := written{ARN: ARN(s.Place, name), Name: name}
-	if in.given() {
-		out.VersionID = in.ClientRequestToken
-	}
-	return out, nil
+	return s.wrote(name, &in.content), nil
 }
 
 type stageIn struct {
