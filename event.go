@@ -2,6 +2,7 @@ package casemate
 
 import (
 	"io"
+	"iter"
 	"strings"
 	"time"
 )
@@ -52,15 +53,22 @@ const (
 	CredentialPeer   CredentialKind = "peer"   // uid of a unix-socket peer, as the kernel says it
 	CredentialSigned CredentialKind = "signed" // an AWS signature with a sandbox's own key
 	CredentialRun    CredentialKind = "run"    // an event the node itself continues (async); never made from outside bytes
+
+	CredentialCertificate CredentialKind = "certificate" // TLS client certificate
+	CredentialAccess      CredentialKind = "sigv4"       // an AWS signature with an access key or session that this platform issued
+	CredentialWebhook     CredentialKind = "webhook"     // a sender's signature over the body
+	CredentialAuthorizer  CredentialKind = "authorizer"  // whatever the route's Lambda authorizer reads
+	CredentialSession     CredentialKind = "session"     // an operator who signed in
 )
 
 // Credential is what the caller sent, not verified yet. It never prints its secret.
 type Credential struct {
 	Kind   CredentialKind
-	Secret string     // key or token
+	Secret string     // key, token or session
 	UID    uint32     // CredentialPeer only
 	As     *Principal // CredentialRun only: who the accepted event belonged to
-	Signed *Signed    // CredentialSigned only
+	Signed *Signed    // CredentialSigned and CredentialAccess only
+	Chain  [][]byte   // client certificate as TLS took it, in DER, the leaf first; set beside any kind, not verified yet
 }
 
 // String hides the secret.
@@ -110,5 +118,12 @@ type Event struct {
 	ClientContext string // decoded JSON, Lambda's X-Amz-Client-Context
 	Tenant        string // tenant id as the caller gave it: Lambda's X-Amz-Tenant-Id
 	// Header gives the values of a header of the request, by its name in any case; nil where there are no headers.
-	Header func(name string) []string
+	Header  func(name string) []string
+	Headers iter.Seq2[string, string] // every header line, names in any case; nil where there are none
+	Query   string                    // as sent, still encoded, without "?"
+	// Fields are values of the event beside path, query, headers and body that somebody outside chose: an object's key, a
+	// topic, a message's attributes.
+	Fields []Field
+	// Decode reads a function's result as an answer that contracts and leak checks understand; nil: only its bytes are known.
+	Decode func(r *Result) (*Answer, error)
 }

@@ -12,6 +12,13 @@ const (
 	KindToken PrincipalKind = "token"
 	KindPeer  PrincipalKind = "peer"     // operator on the node's own machine
 	KindRun   PrincipalKind = "function" // a function run
+
+	KindCertificate PrincipalKind = "certificate" // TLS client certificate
+	KindAccess      PrincipalKind = "user"        // access key of a user
+	KindSession     PrincipalKind = "session"     // assumed role
+	KindWebhook     PrincipalKind = "webhook"
+	KindAuthorizer  PrincipalKind = "authorizer" // whom a Lambda authorizer named
+	KindOperator    PrincipalKind = "operator"   // a person who signed in
 )
 
 // Principal is who is calling, verified. It is handed on as an argument, never in a context.
@@ -26,6 +33,12 @@ type Principal struct {
 	Claims  map[string]string `json:"claims,omitempty"` // jwt:<claim>, strings only
 	Scopes  []string          `json:"scopes,omitempty"` // OAuth scopes of a token
 	Expires time.Time         `json:"expires,omitzero"`
+
+	Plan    string            `json:"plan,omitempty"`    // usage plan that bounds it, by name
+	Context map[string]string `json:"context,omitempty"` // what a Lambda authorizer said of it, for the function
+	// Body, when not nil, must accept the body as it was sent: until then nobody is who this says. The gate asks it before
+	// anything parses the body.
+	Body func(raw []byte) error `json:"-"`
 }
 
 // Known reports whether somebody was verified at all.

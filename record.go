@@ -56,6 +56,11 @@ type Record struct {
 	Effects []Effect `json:"effects,omitempty"`
 	Walls   []string `json:"walls,omitempty"`
 	Weak    []string `json:"weak,omitempty"`
+	Notes   []string `json:"notes,omitempty"` // what the shield noted and let pass
+	Held    Money    `json:"held,omitempty"`  // the most that it could have cost, held back before it began
+	Cost    Money    `json:"cost,omitempty"`  // what it did cost, by the price book Book
+	Book    string   `json:"book,omitempty"`  // digest of the price book
+	Key     string   `json:"key,omitempty"`   // id of the API key that was used
 	Usage   Usage    `json:"usage"`
 	Outcome Outcome  `json:"outcome"`
 }

@@ -132,12 +132,6 @@ type Route struct {
 	URL      bool   `json:"url,omitempty"`      // a function URL rather than a declared route
 }
 
-// Contract checks bodies. It is compiled once and safe for concurrent use.
-type Contract interface {
-	// Check refuses a body with an *Error of code Invalid or TooLarge that names the JSON pointer and the rule.
-	Check(contentType string, body []byte) error
-}
-
 // Match is what the catalog found for an event: one consistent snapshot of everything later stages need.
 type Match struct {
 	Version  *Version

@@ -73,11 +73,16 @@ func New(ctx context.Context, cfg Config) (*Identity, error) {
 	return id, nil
 }
 
-// Verify says whose credential c is. No credential is nobody: the zero Principal. A credential that does not hold, for
+// Verify says whose event e is; m is the route it came by, or nil.
+func (id *Identity) Verify(ctx context.Context, e *casemate.Event, _ *casemate.Match) (*casemate.Principal, error) {
+	return id.Credential(ctx, e.Credential)
+}
+
+// Credential says whose credential c is. No credential is nobody: the zero Principal. A credential that does not hold, for
 // whatever reason, is one and the same Unauthenticated error; its cause is for the operator alone. Unavailable means
 // that the issuer's key set cannot be read at present. The principal belongs to the caller but for its maps and slices,
 // which are shared and must not be changed.
-func (id *Identity) Verify(ctx context.Context, c casemate.Credential) (*casemate.Principal, error) {
+func (id *Identity) Credential(ctx context.Context, c casemate.Credential) (*casemate.Principal, error) {
 	switch c.Kind {
 	case casemate.CredentialNone:
 		if c.Secret == "" && c.As == nil {

@@ -62,7 +62,7 @@ func createKey(t *testing.T, id *Identity, q KeyRequest) (string, Key) {
 }
 
 func byKey(id *Identity, secret string) (*casemate.Principal, error) {
-	return id.Verify(context.Background(), casemate.Credential{Kind: casemate.CredentialKey, Secret: secret})
+	return id.Credential(context.Background(), casemate.Credential{Kind: casemate.CredentialKey, Secret: secret})
 }
 
 // mustRefuse wants the one refusal that every bad credential gets.
@@ -167,7 +167,7 @@ func TestWrongKeysAreAllRefusedAlike(t *testing.T) {
 	if _, err := byKey(id, secret); err != nil {
 		t.Errorf("the good key: %v", err)
 	}
-	p, err := id.Verify(t.Context(), casemate.Credential{Kind: casemate.CredentialBearer, Secret: secret})
+	p, err := id.Credential(t.Context(), casemate.Credential{Kind: casemate.CredentialBearer, Secret: secret})
 	mustRefuse(t, "key sent as a token", p, err)
 }
 
@@ -314,7 +314,7 @@ func TestOtherCredentials(t *testing.T) {
 		{"unknown kind", casemate.Credential{Kind: "basic", Secret: "admin:admin"}, ""},
 		{"key kind in capitals", casemate.Credential{Kind: "KEY", As: who}, ""},
 	} {
-		p, err := id.Verify(t.Context(), c.c)
+		p, err := id.Credential(t.Context(), c.c)
 		if c.want == "" {
 			mustRefuse(t, c.name, p, err)
 		} else if err != nil || p.Name() != c.want {
@@ -360,18 +360,18 @@ func BenchmarkKey(b *testing.B) {
 func TestRevokingTakesAlongWhatIsQueued(t *testing.T) {
 	id := identity(t, newClock(), store.Memory(newClock().Now))
 	secret, k := createKey(t, id, KeyRequest{})
-	who, err := id.Verify(t.Context(), casemate.Credential{Kind: casemate.CredentialKey, Secret: secret})
+	who, err := id.Credential(t.Context(), casemate.Credential{Kind: casemate.CredentialKey, Secret: secret})
 	if err != nil {
 		t.Fatal(err)
 	}
 	queued := casemate.Credential{Kind: casemate.CredentialRun, As: who}
-	if p, err := id.Verify(t.Context(), queued); err != nil || p != who {
+	if p, err := id.Credential(t.Context(), queued); err != nil || p != who {
 		t.Fatalf("%v, %v", p, err)
 	}
 	if _, err := id.RevokeKey(t.Context(), k.ID); err != nil {
 		t.Fatal(err)
 	}
-	if p, err := id.Verify(t.Context(), queued); casemate.CodeOf(err) != casemate.Unauthenticated || p != nil {
+	if p, err := id.Credential(t.Context(), queued); casemate.CodeOf(err) != casemate.Unauthenticated || p != nil {
 		t.Errorf("a revoked key goes on: %v, %v", p, err)
 	}
 	token := &casemate.Principal{Kind: casemate.KindToken, ID: "jwt/https://id.example|sub|x", Role: "r"}
@@ -380,13 +380,13 @@ func TestRevokingTakesAlongWhatIsQueued(t *testing.T) {
 		t.Fatal(err)
 	}
 	queued.As = token
-	if _, err := id.Verify(t.Context(), queued); err != nil {
+	if _, err := id.Credential(t.Context(), queued); err != nil {
 		t.Error(err)
 	}
 	if err := id.SetIssuers(nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := id.Verify(t.Context(), queued); casemate.CodeOf(err) != casemate.Unauthenticated {
+	if _, err := id.Credential(t.Context(), queued); casemate.CodeOf(err) != casemate.Unauthenticated {
 		t.Errorf("a token of an issuer that was taken away goes on: %v", err)
 	}
 }

@@ -116,7 +116,7 @@ func (b *box) sign(t rapid.TB, method, target, service string, header map[string
 }
 
 func (b *box) verify(t rapid.TB, s *casemate.Signed) (*casemate.Principal, error) {
-	return b.id.Verify(context.Background(), casemate.Credential{Kind: casemate.CredentialSigned, Signed: s})
+	return b.id.Credential(context.Background(), casemate.Credential{Kind: casemate.CredentialSigned, Signed: s})
 }
 
 func TestSandboxSignatureGivesTheFunction(t *testing.T) {
@@ -325,7 +325,7 @@ func TestSignedCredentialHoldsNothingElse(t *testing.T) {
 		{Kind: casemate.CredentialSigned}, {Kind: casemate.CredentialSigned, Secret: "x", Signed: s},
 		{Kind: casemate.CredentialSigned, As: &casemate.Principal{}, Signed: s},
 	} {
-		if p, err := b.id.Verify(t.Context(), c); err == nil || p != nil {
+		if p, err := b.id.Credential(t.Context(), c); err == nil || p != nil {
 			t.Errorf("%v: %+v", c, p)
 		}
 	}

@@ -26,7 +26,8 @@ func (d *stand) Decide(*casemate.AccessRequest) casemate.Decision { return casem
 
 type paper struct{ doc, pointer, name string }
 
-func (paper) Check(string, []byte) error { return nil }
+func (paper) Check(*casemate.Exchange) ([]casemate.Field, error) { return nil, nil }
+func (paper) Answer(*casemate.Answer) error                      { return nil }
 
 func config(s store.Store) Config {
 	return Config{Store: s, Place: casemate.DefaultPlace,

@@ -170,7 +170,7 @@ func TestDeployServes(t *testing.T) {
 	if err != nil || m.Version.Function != "orders" || m.Contract == nil || m.Route.Rate.Burst != 20 || m.Version.Limits.Timeout != 3*time.Second {
 		t.Fatalf("%+v, %v", m, err)
 	}
-	if err := m.Contract.Check("application/json", []byte(`{"x":1}`)); err == nil {
+	if _, err := m.Contract.Check(&casemate.Exchange{ContentType: "application/json", Body: []byte(`{"x":1}`)}); err == nil {
 		t.Error("the contract is open")
 	}
 	req := &casemate.AccessRequest{Principal: &casemate.Principal{Kind: casemate.KindKey, ID: "k", Account: casemate.DefaultPlace.Account, Role: "clerk"}, Action: m.Action, Resource: m.Resource,

@@ -15,8 +15,12 @@ type admitted struct {
 	match     *casemate.Match
 	principal *casemate.Principal
 	room      casemate.Reservation
-	payload   []byte // what the function will receive
-	tenant    string // whose event it is, where the function keeps tenants apart
+	money     casemate.Hold
+	held      bool                                 // money was asked for, and has to be settled
+	step      func(ctx context.Context, done bool) // of a flow, to be told what came of it; nil: none was taken
+	ran, ok   bool                                 // it was started; it answered without a failure
+	payload   []byte                               // what the function will receive
+	tenant    string                               // whose event it is, where the function keeps tenants apart
 	partition string
 }
 
@@ -26,23 +30,7 @@ func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted
 	if err := g.knock(e); err != nil {
 		return admitted{}, s.refuse(casemate.PointRoom, err)
 	}
-	p, err := g.c.Identity.Verify(ctx, e.Credential)
-	if err != nil {
-		return admitted{}, s.refuse(casemate.PointWho, err)
-	}
-	s.rec.Principal, s.rec.Role = p.Name(), p.Role
-	if err := ofRun(e); err != nil {
-		return admitted{}, s.refuse(casemate.PointWho, err)
-	}
-	if (e.Target.Function != "" || e.Target.Builtin != "") && !p.Known() { // before the look-up: who is nobody does not learn which functions exist
-		return admitted{}, s.refuse(casemate.PointWho, unauthenticated("this call needs a credential", "send an API key or a token"))
-	}
-	m, err := g.c.Catalog.Resolve(e)
-	if err != nil {
-		return admitted{}, s.refuse(casemate.PointWho, err)
-	}
-	s.matched(m)
-	open, err := g.accepts(e, m, p)
+	m, p, open, err := g.who(ctx, e, s)
 	if err != nil {
 		return admitted{}, s.refuse(casemate.PointWho, err)
 	}
@@ -57,17 +45,98 @@ func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted
 	if a.room, err = g.c.Quota.Reserve(g.c.Clock(), demand(e, m, p)); err != nil {
 		return admitted{}, s.refuse(casemate.PointRoom, err)
 	}
-	s.point(casemate.PointRoom, casemate.Allowed, "")
-	if a.payload, err = g.form(e, m, p); err != nil {
-		g.c.Quota.Settle(g.c.Clock(), a.room)
-		return admitted{}, s.refuse(casemate.PointForm, err)
+	if err := g.form(ctx, &a, s); err != nil {
+		g.settle(ctx, &a, s)
+		return admitted{}, err
 	}
-	if a.tenant, a.partition, err = tenancy(e, m, p, a.payload); err != nil {
-		g.c.Quota.Settle(g.c.Clock(), a.room)
-		return admitted{}, s.refuse(casemate.PointForm, err)
-	}
-	s.point(casemate.PointForm, casemate.Allowed, formReason(m))
 	return a, nil
+}
+
+// who says who is calling and what. An event that came by a route has its credential looked at in the light of that
+// route; for the others the look-up comes after, so that who is nobody does not learn which functions exist.
+func (g *Gate) who(ctx context.Context, e *casemate.Event, s *story) (m *casemate.Match, p *casemate.Principal, open *casemate.Exception, err error) {
+	routed := e.Target.Function == "" && e.Target.Builtin == ""
+	if routed {
+		if m, err = g.c.Catalog.Resolve(e); err != nil {
+			return nil, nil, nil, err
+		}
+		s.matched(m)
+	}
+	if p, err = g.c.Identity.Verify(ctx, e, m); err != nil {
+		return nil, nil, nil, err
+	}
+	s.rec.Principal, s.rec.Role = p.Name(), p.Role
+	if err := ofRun(e); err != nil {
+		return nil, nil, nil, err
+	}
+	if !routed {
+		if !p.Known() {
+			return nil, nil, nil, unauthenticated("this call needs a credential", "send an API key or a token")
+		}
+		if m, err = g.c.Catalog.Resolve(e); err != nil {
+			return nil, nil, nil, err
+		}
+		s.matched(m)
+	}
+	open, err = g.accepts(e, m, p)
+	return m, p, open, err
+}
+
+// form is what comes after the policy and the room: the money, the body, whose sandbox.
+func (g *Gate) form(ctx context.Context, a *admitted, s *story) (err error) {
+	if err := g.hold(ctx, a, s); err != nil {
+		return s.refuse(casemate.PointRoom, err)
+	}
+	s.point(casemate.PointRoom, casemate.Allowed, "")
+	if a.payload, err = g.body(a, s); err != nil {
+		return err
+	}
+	if a.tenant, a.partition, err = tenancy(a.event, a.match, a.principal, a.payload); err != nil {
+		return s.refuse(casemate.PointForm, err)
+	}
+	if g.c.Flow != nil && a.match.Route != nil && !a.event.DryRun && a.event.Credential.Kind != casemate.CredentialRun {
+		if a.step, err = g.c.Flow(ctx, g.c.Clock(), a.match, a.event, a.principal, a.payload); err != nil {
+			return s.refuse(casemate.PointForm, err)
+		}
+	}
+	s.point(casemate.PointForm, casemate.Allowed, formReason(a.match))
+	return nil
+}
+
+// hold has the most that the event can cost held back.
+func (g *Gate) hold(ctx context.Context, a *admitted, s *story) (err error) {
+	if g.c.Purse == nil || a.event.DryRun {
+		return nil
+	}
+	e, m := a.event, a.match
+	sp := &casemate.Spend{Event: s.rec.ID, Chain: e.Chain, Depth: e.Depth, Principal: a.principal.Name(), Key: s.rec.Key, Tags: a.principal.Tags,
+		Request: bodyLimit(m), Queue: e.Async}
+	if e.Size >= 0 && e.Body != nil {
+		sp.Request = min(sp.Request, e.Size)
+	}
+	if v := m.Version; v != nil {
+		sp.Account, sp.App, sp.Function, sp.Version = v.Account, v.App, v.ARN, v
+		if v.Runtime.Family() == "builtin" {
+			sp.Function, sp.Operation, sp.Version = "", e.Target.Builtin, nil
+		}
+	}
+	a.money, err = g.c.Purse.Hold(ctx, g.c.Clock(), sp)
+	a.held = err == nil
+	s.rec.Held = a.money.Amount
+	return err
+}
+
+// settle gives back the room and what is left of the money. It is called once for every admitted event.
+func (g *Gate) settle(ctx context.Context, a *admitted, s *story) {
+	g.c.Quota.Settle(g.c.Clock(), a.room)
+	if a.held {
+		a.held = false
+		s.rec.Cost, s.rec.Book = g.c.Purse.Settle(context.WithoutCancel(ctx), g.c.Clock(), a.money, &s.rec, a.ran)
+	}
+	if a.step != nil {
+		a.step(context.WithoutCancel(ctx), a.ok)
+		a.step = nil
+	}
 }
 
 // roomy refuses to start functions while the node is out of room for what they would leave. Operations of the platform go
@@ -197,24 +266,35 @@ func formReason(m *casemate.Match) string {
 	return m.Route.Contract
 }
 
-// form reads the body to its bound, has it checked and turns it into what the function receives. What was checked and
-// encoded when it was accepted is not encoded twice.
-func (g *Gate) form(e *casemate.Event, m *casemate.Match, p *casemate.Principal) ([]byte, error) {
+// body reads the body to its bound, has its sender's signature and its form checked, and turns it into what the function
+// receives. What was checked and encoded when it was accepted is not encoded twice.
+func (g *Gate) body(a *admitted, s *story) ([]byte, error) {
+	e, m, p := a.event, a.match, a.principal
 	if e.Credential.Kind == casemate.CredentialRun {
 		return e.Payload, nil
 	}
 	raw, err := readBody(e, bodyLimit(m))
 	if err != nil {
-		return nil, err
+		return nil, s.refuse(casemate.PointForm, err)
 	}
-	body, err := g.c.Clean(m, e, raw)
+	if p.Body != nil {
+		if err := p.Body(raw); err != nil {
+			return nil, s.refuse(casemate.PointWho, err)
+		}
+	}
+	clean, err := g.c.Clean(m, e, raw)
+	s.rec.Notes = clean.Notes
 	if err != nil {
-		return nil, err
+		return nil, s.refuse(casemate.PointForm, err)
 	}
 	if e.Encode == nil {
-		return body, nil
+		return clean.Body, nil
 	}
-	return e.Encode(m, p, body)
+	body, err := e.Encode(m, p, clean.Body)
+	if err != nil {
+		return nil, s.refuse(casemate.PointForm, err)
+	}
+	return body, nil
 }
 
 func bodyLimit(m *casemate.Match) int64 {

@@ -71,7 +71,7 @@ const (
 )
 
 // enqueue stores an admitted event durably; the caller's 202 comes after.
-func (g *Gate) enqueue(ctx context.Context, a admitted, s *story) (*casemate.Result, error) {
+func (g *Gate) enqueue(ctx context.Context, a *admitted, s *story) (*casemate.Result, error) {
 	if g.c.Queue == nil {
 		return nil, &casemate.Error{Code: casemate.Unavailable, Message: "this node takes no asynchronous events"}
 	}

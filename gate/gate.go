@@ -16,9 +16,10 @@ import (
 	"casemate"
 )
 
-// Identity turns a credential into a principal. No credential gives a principal that is nobody, and no error.
+// Identity turns an event's credential into a principal. No credential gives a principal that is nobody, and no error. m is
+// the route that the event came by, or nil: some credentials mean something on their own route alone.
 type Identity interface {
-	Verify(ctx context.Context, c casemate.Credential) (*casemate.Principal, error)
+	Verify(ctx context.Context, e *casemate.Event, m *casemate.Match) (*casemate.Principal, error)
 }
 
 // Catalog finds what an event asks for, in one consistent snapshot.
@@ -32,22 +33,39 @@ type Quota interface {
 	Settle(now time.Time, r casemate.Reservation)
 }
 
+// Purse holds money back for the most that an event can cost, and takes what it did cost. A Hold that fails means: refuse.
+type Purse interface {
+	Hold(ctx context.Context, now time.Time, s *casemate.Spend) (casemate.Hold, error)
+	// Settle is called once for every Hold, whatever came of it; ran is false when nothing was started. What it gives is
+	// the cost, and the digest of the price book that it was reckoned by.
+	Settle(ctx context.Context, now time.Time, h casemate.Hold, r *casemate.Record, ran bool) (cost casemate.Money, book string)
+}
+
 // Ledger opens a record before anything is decided and closes it exactly once. A Begin that fails means: refuse.
 type Ledger interface {
 	Begin(r *casemate.Record) error
 	End(ctx context.Context, r *casemate.Record, w casemate.Wait) error
 }
 
-// Config is everything the corridor is made of. All fields but Room, Queue, Dead, Observe and Log are needed.
+// Config is everything the corridor is made of. All fields but those that say what nil means are needed.
 type Config struct {
 	Identity Identity
 	Catalog  Catalog
 	Quota    Quota
-	Clean    func(m *casemate.Match, e *casemate.Event, raw []byte) ([]byte, error) // shield, inbound
+	Clean    func(m *casemate.Match, e *casemate.Event, raw []byte) (casemate.Cleaned, error) // shield, inbound
 	Run      casemate.Runner
 	Ledger   Ledger
 	Clock    func() time.Time
-	Log      *slog.Logger
+	Log      *slog.Logger // nil: nothing is logged
+
+	Purse Purse // nil: nothing has a price
+	// Leave is the shield, outbound: it may change r.Answer or r.Payload, and refuses what must not leave. nil: all leaves.
+	Leave func(m *casemate.Match, e *casemate.Event, p *casemate.Principal, r *casemate.Result) error
+	// Flow takes a step of a declared order of calls, or refuses it; done tells whether the step came to something. nil: no
+	// order is declared.
+	Flow func(ctx context.Context, now time.Time, m *casemate.Match, e *casemate.Event, p *casemate.Principal, payload []byte) (done func(ctx context.Context, ok bool), err error)
+	// Kept gives an answer that was kept for an equal event, or has run give one. nil: every event runs.
+	Kept func(ctx context.Context, now time.Time, m *casemate.Match, e *casemate.Event, p *casemate.Principal, payload []byte, run func(context.Context) (*casemate.Result, error)) (*casemate.Result, error)
 
 	Room    func() error                                  // nil: there is always room; an error refuses new runs, while looks at the node go on
 	Queue   Queue                                         // nil: asynchronous events are refused
@@ -104,14 +122,14 @@ func (g *Gate) Handle(ctx context.Context, e *casemate.Event) (res *casemate.Res
 	if err != nil {
 		return nil, err
 	}
-	defer func() { g.c.Quota.Settle(g.c.Clock(), a.room) }()
+	defer g.settle(ctx, &a, s)
 	switch {
 	case e.DryRun:
 		return &casemate.Result{Match: a.match, Principal: a.principal}, nil
 	case e.Async:
-		return g.enqueue(ctx, a, s)
+		return g.enqueue(ctx, &a, s)
 	}
-	return g.run(ctx, a, s)
+	return g.serve(ctx, &a, s)
 }
 
 // wait says how far a record must have come before its caller is answered: acts on the platform itself and accepted

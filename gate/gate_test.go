@@ -39,9 +39,9 @@ func (r *rig) ask(what string) {
 	r.asked = append(r.asked, what)
 }
 
-func (r *rig) Verify(_ context.Context, c casemate.Credential) (*casemate.Principal, error) {
+func (r *rig) Verify(_ context.Context, e *casemate.Event, _ *casemate.Match) (*casemate.Principal, error) {
 	r.ask("who")
-	return r.who(c)
+	return r.who(e.Credential)
 }
 func (r *rig) Resolve(e *casemate.Event) (*casemate.Match, error) { r.ask("what"); return r.find(e) }
 func (r *rig) Reserve(_ time.Time, d casemate.Demand) (casemate.Reservation, error) {
@@ -83,7 +83,11 @@ func newRig() *rig {
 func (r *rig) gate(t *testing.T, q *memQueue) *Gate {
 	t.Helper()
 	c := Config{Identity: r, Catalog: r, Quota: r, Ledger: r, Clock: func() time.Time { return r.now },
-		Clean: func(_ *casemate.Match, _ *casemate.Event, b []byte) ([]byte, error) { r.ask("form"); return r.clean(b) },
+		Clean: func(_ *casemate.Match, _ *casemate.Event, b []byte) (casemate.Cleaned, error) {
+			r.ask("form")
+			b, err := r.clean(b)
+			return casemate.Cleaned{Body: b}, err
+		},
 		Run: func(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
 			r.ask("run")
 			return r.runner(ctx, l)
@@ -109,7 +113,7 @@ func TestGoodEventPassesInOrder(t *testing.T) {
 	if err != nil || string(res.Payload) != "got hi" {
 		t.Fatalf("got %v, %v", res, err)
 	}
-	if got := strings.Join(r.asked, " "); got != "room who what may room form run" {
+	if got := strings.Join(r.asked, " "); got != "room what who may room form run" {
 		t.Errorf("asked %q", got)
 	}
 	rec := r.closed[0]
@@ -140,17 +144,17 @@ func TestEveryWayOutClosesTheRecord(t *testing.T) {
 			r.who = func(casemate.Credential) (*casemate.Principal, error) {
 				return nil, casemate.Errorf(casemate.Unauthenticated, "", "no")
 			}
-		}, casemate.Unauthenticated, "room who", "refused"},
+		}, casemate.Unauthenticated, "room what who", "refused"},
 		"unknown route": {func(r *rig, _ *casemate.Event) {
 			r.find = func(*casemate.Event) (*casemate.Match, error) {
 				return nil, casemate.Errorf(casemate.NotFound, "", "no")
 			}
-		}, casemate.NotFound, "room who what", "refused"},
+		}, casemate.NotFound, "room what", "refused"},
 		"nobody": {func(r *rig, _ *casemate.Event) {
 			r.who = func(casemate.Credential) (*casemate.Principal, error) { return &casemate.Principal{}, nil }
-		}, casemate.Unauthenticated, "room who what", "refused"},
-		"wrong kind of credential": {func(_ *rig, e *casemate.Event) { e.Credential.Kind = casemate.CredentialBearer }, casemate.Unauthenticated, "room who what", "refused"},
-		"policy":                   {func(r *rig, _ *casemate.Event) { r.decision = casemate.Decision{} }, casemate.Forbidden, "room who what may", "refused"},
+		}, casemate.Unauthenticated, "room what who", "refused"},
+		"wrong kind of credential": {func(_ *rig, e *casemate.Event) { e.Credential.Kind = casemate.CredentialBearer }, casemate.Unauthenticated, "room what who", "refused"},
+		"policy":                   {func(r *rig, _ *casemate.Event) { r.decision = casemate.Decision{} }, casemate.Forbidden, "room what who may", "refused"},
 		"room": {func(r *rig, _ *casemate.Event) {
 			r.reserve = func(d casemate.Demand) error {
 				if d.Principal != "" {
@@ -158,19 +162,19 @@ func TestEveryWayOutClosesTheRecord(t *testing.T) {
 				}
 				return nil
 			}
-		}, casemate.Exhausted, "room who what may room", "refused"},
+		}, casemate.Exhausted, "room what who may room", "refused"},
 		"form": {func(r *rig, _ *casemate.Event) {
 			r.clean = func([]byte) ([]byte, error) { return nil, casemate.Errorf(casemate.Invalid, "", "no") }
-		}, casemate.Invalid, "room who what may room form", "refused"},
-		"declared too large": {func(_ *rig, e *casemate.Event) { e.Size = 7 << 20 }, casemate.TooLarge, "room who what may room", "refused"},
+		}, casemate.Invalid, "room what who may room form", "refused"},
+		"declared too large": {func(_ *rig, e *casemate.Event) { e.Size = 7 << 20 }, casemate.TooLarge, "room what who may room", "refused"},
 		"grows too large": {func(_ *rig, e *casemate.Event) {
 			e.Size, e.Body = -1, io.LimitReader(zeros{}, 7<<20)
-		}, casemate.TooLarge, "room who what may room", "refused"},
-		"half sent":   {func(_ *rig, e *casemate.Event) { e.Size = 10 }, casemate.Invalid, "room who what may room", "refused"},
-		"runner":      {func(r *rig, _ *casemate.Event) { r.runner = failing(errors.New("boom")) }, casemate.Fault, "room who what may room form run", "failed"},
-		"panic":       {func(r *rig, _ *casemate.Event) { r.runner = panicking }, casemate.Fault, "room who what may room form run", "failed"},
+		}, casemate.TooLarge, "room what who may room", "refused"},
+		"half sent":   {func(_ *rig, e *casemate.Event) { e.Size = 10 }, casemate.Invalid, "room what who may room", "refused"},
+		"runner":      {func(r *rig, _ *casemate.Event) { r.runner = failing(errors.New("boom")) }, casemate.Fault, "room what who may room form run", "failed"},
+		"panic":       {func(r *rig, _ *casemate.Event) { r.runner = panicking }, casemate.Fault, "room what who may room form run", "failed"},
 		"no record":   {func(r *rig, _ *casemate.Event) { r.begin = errors.New("full") }, casemate.Unavailable, "", ""},
-		"lost record": {func(r *rig, _ *casemate.Event) { r.end = errors.New("full") }, casemate.Unavailable, "room who what may room form run", "answered"},
+		"lost record": {func(r *rig, _ *casemate.Event) { r.end = errors.New("full") }, casemate.Unavailable, "room what who may room form run", "answered"},
 		"no policy loaded": {func(r *rig, _ *casemate.Event) {
 			find := r.find
 			r.find = func(e *casemate.Event) (*casemate.Match, error) {
@@ -178,7 +182,7 @@ func TestEveryWayOutClosesTheRecord(t *testing.T) {
 				m.Policy = nil
 				return m, err
 			}
-		}, casemate.Forbidden, "room who what", "refused"},
+		}, casemate.Forbidden, "room what who", "refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, e := newRig(), event()

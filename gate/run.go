@@ -6,8 +6,27 @@ import (
 	"casemate"
 )
 
+// serve answers an admitted event: with an answer that was kept for it, or by a run.
+func (g *Gate) serve(ctx context.Context, a *admitted, s *story) (*casemate.Result, error) {
+	run := func(ctx context.Context) (*casemate.Result, error) { return g.run(ctx, a, s) }
+	var res *casemate.Result
+	var err error
+	if g.c.Kept != nil && a.match.Route != nil {
+		res, err = g.c.Kept(ctx, g.c.Clock(), a.match, a.event, a.principal, a.payload, run)
+	} else {
+		res, err = run(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.ok = res.Failure == casemate.FailureNone && (res.Answer == nil || res.Answer.Status < 400)
+	mine := *res // a kept answer is everybody's
+	mine.Match, mine.Principal = a.match, a.principal
+	return &mine, nil
+}
+
 // run starts the function. It takes the proof of admission and nothing else.
-func (g *Gate) run(ctx context.Context, a admitted, s *story) (*casemate.Result, error) {
+func (g *Gate) run(ctx context.Context, a *admitted, s *story) (*casemate.Result, error) {
 	v, now := a.match.Version, g.c.Clock()
 	// A cold start does not eat the function's own time, as on AWS: the deadline allows for both, and the sandbox holds
 	// the run itself to its timeout from the moment that the function gets the event.
@@ -22,6 +41,7 @@ func (g *Gate) run(ctx context.Context, a admitted, s *story) (*casemate.Result,
 		ARN: v.ARN, Payload: a.payload, Deadline: now.Add(limits.InitTimeout + limits.Timeout), Trace: a.event.Trace,
 		ClientContext: a.event.ClientContext, Tenant: a.tenant, Partition: a.partition}
 	s.point(casemate.PointStart, casemate.Allowed, string(v.Runtime))
+	a.ran = true
 	res, err := g.c.Run(ctx, l)
 	if g.cut.Load() && (err != nil || res.Failure == casemate.FailureExit || res.Failure == casemate.FailureInit) {
 		err = &casemate.Error{Code: casemate.Unavailable, Message: "the node stopped this run, because it is stopping itself", Hint: "send it again in a moment", Retry: 5, Err: err}
@@ -31,7 +51,26 @@ func (g *Gate) run(ctx context.Context, a admitted, s *story) (*casemate.Result,
 	}
 	res.Usage.In = int64(len(a.payload))
 	res.Usage.Out = int64(len(res.Payload))
-	res.Match, res.Principal = a.match, a.principal
 	s.ran(res)
+	if err := g.leave(a, s, res); err != nil {
+		return nil, err
+	}
 	return res, nil
+}
+
+// leave reads what the function answered in the terms of its front, and has the shield look at it.
+func (g *Gate) leave(a *admitted, s *story, res *casemate.Result) (err error) {
+	if a.event.Decode != nil && res.Failure == casemate.FailureNone {
+		if res.Answer, err = a.event.Decode(res); err != nil {
+			return s.refuse(casemate.PointOut, &casemate.Error{Code: casemate.FunctionFailed, Message: "the function answered with something that is no response",
+				Hint: "the record says what is wrong with it", Err: err})
+		}
+	}
+	if g.c.Leave == nil {
+		return nil
+	}
+	if err := g.c.Leave(a.match, a.event, a.principal, res); err != nil {
+		return s.refuse(casemate.PointOut, err)
+	}
+	return nil
 }

@@ -109,11 +109,11 @@ func (s *story) outcome(now time.Time, res *casemate.Result, err error) {
 		if s.said != "" {
 			o.Detail = s.said
 		}
-		if e.Err != nil && e.Code == casemate.Fault {
-			o.Detail = e.Err.Error()
-		}
-		if e.Code == casemate.Fault {
+		if e.Code == casemate.Fault || e.Code == casemate.FunctionFailed {
 			o.Status = "failed"
+			if e.Err != nil {
+				o.Detail = e.Err.Error()
+			}
 		}
 	case res.Accepted:
 		o.OK, o.Status = true, "queued"

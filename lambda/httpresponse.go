@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"casemate"
 )
 
 // Bodies that callers of AWS know by heart.
@@ -28,23 +30,11 @@ const TypeStreamed = "application/vnd.awslambda.http-integration-response"
 // maxResponseHeader bounds names and values of all headers and cookies together, in bytes: API Gateway's bound.
 const maxResponseHeader = 10240
 
-// HTTPHeader is one header line of a response.
-type HTTPHeader struct{ Name, Value string }
-
-// HTTPResponse is what a function wants its caller to get. Header names are lower case, sorted, at most one line each;
-// cookies become Set-Cookie lines. Nothing in it can break or lie about framing.
-type HTTPResponse struct {
-	Status  int // 200..599
-	Header  []HTTPHeader
-	Cookies []string
-	Body    []byte
-}
-
 // DecodeHTTP reads a function's answer as API Gateway and function URLs do: an object with statusCode is a response;
 // any other JSON is a 200 whose body is that JSON, a string without its quotes. An error means 502: its text is for the
 // operator and quotes nothing that the function returned. Headers that are the platform's are dropped; one that would
 // break the response is an error.
-func DecodeHTTP(contentType string, payload []byte) (*HTTPResponse, error) {
+func DecodeHTTP(contentType string, payload []byte) (*casemate.Answer, error) {
 	if media, _, _ := strings.Cut(contentType, ";"); strings.EqualFold(strings.TrimSpace(media), TypeStreamed) {
 		return decodeStreamed(payload)
 	}
@@ -67,8 +57,8 @@ func DecodeHTTP(contentType string, payload []byte) (*HTTPResponse, error) {
 	return inferred(payload), nil
 }
 
-func inferred(body []byte) *HTTPResponse {
-	return &HTTPResponse{Status: 200, Header: []HTTPHeader{{"content-type", "application/json"}}, Body: body}
+func inferred(body []byte) *casemate.Answer {
+	return &casemate.Answer{Status: 200, Header: []casemate.HeaderLine{{Name: "content-type", Value: "application/json"}}, Body: body}
 }
 
 // parts are the members of a response object, raw; nil where one is missing or null.
@@ -103,15 +93,15 @@ func readParts(object []byte) (p parts, err error) {
 }
 
 // response reads the parts of a response that came whole; err is what went wrong on the way to them.
-func (p parts) response(err error) (*HTTPResponse, error) {
+func (p parts) response(err error) (*casemate.Answer, error) {
 	if err != nil {
 		return nil, errors.New("reading the response: a member's name is not a valid string")
 	}
-	r := &HTTPResponse{}
+	r := &casemate.Answer{}
 	if r.Status, err = statusOf(p.status); err != nil {
 		return nil, err
 	}
-	if err = r.readHeaders(p); err != nil {
+	if err = readHeaders(r, p); err != nil {
 		return nil, err
 	}
 	if p.body != nil {
@@ -137,7 +127,7 @@ func (p parts) response(err error) (*HTTPResponse, error) {
 }
 
 // decodeStreamed splits a buffered streaming response; without a status in the prelude it is 200.
-func decodeStreamed(payload []byte) (*HTTPResponse, error) {
+func decodeStreamed(payload []byte) (*casemate.Answer, error) {
 	prelude, body, found := bytes.Cut(payload, make([]byte, 8))
 	if !found {
 		return nil, errors.New("reading the response: the prelude does not end")
@@ -150,13 +140,13 @@ func decodeStreamed(payload []byte) (*HTTPResponse, error) {
 	if err != nil {
 		return nil, errors.New("reading the response: the prelude is not a JSON object")
 	}
-	r := &HTTPResponse{Status: 200, Body: body}
+	r := &casemate.Answer{Status: 200, Body: body}
 	if p.status != nil {
 		if r.Status, err = statusOf(p.status); err != nil {
 			return nil, err
 		}
 	}
-	if err := r.readHeaders(p); err != nil {
+	if err := readHeaders(r, p); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -172,7 +162,7 @@ func statusOf(raw []byte) (int, error) {
 	return int(status), nil
 }
 
-func (r *HTTPResponse) readHeaders(p parts) error {
+func readHeaders(r *casemate.Answer, p parts) error {
 	if p.cookies != nil {
 		err := elements(p.cookies, func(raw []byte) error {
 			cookie, err := unquote(raw)
@@ -185,22 +175,22 @@ func (r *HTTPResponse) readHeaders(p parts) error {
 	}
 	if p.multi != nil {
 		err := members(p.multi, func(name string, list []byte) error {
-			return elements(list, func(raw []byte) error { return r.add(name, raw) })
+			return elements(list, func(raw []byte) error { return addHeader(r, name, raw) })
 		})
 		if err != nil {
 			return fmt.Errorf("reading the response: multiValueHeaders: %w", err)
 		}
 	}
 	if p.headers != nil {
-		if err := members(p.headers, r.add); err != nil {
+		if err := members(p.headers, func(name string, raw []byte) error { return addHeader(r, name, raw) }); err != nil {
 			return fmt.Errorf("reading the response: headers: %w", err)
 		}
 	}
-	return r.settle()
+	return settleHeaders(r)
 }
 
-// add takes one header. Strings, numbers and booleans are values; null is none.
-func (r *HTTPResponse) add(name string, raw []byte) error {
+// addHeader takes one header. Strings, numbers and booleans are values; null is none.
+func addHeader(r *casemate.Answer, name string, raw []byte) error {
 	if !headerName(name) {
 		return errors.New("a name is not a token")
 	}
@@ -220,14 +210,14 @@ func (r *HTTPResponse) add(name string, raw []byte) error {
 	if name = strings.ToLower(name); name == "set-cookie" {
 		r.Cookies = append(r.Cookies, value)
 	} else if !dropResponse(name) {
-		r.Header = append(r.Header, HTTPHeader{name, value})
+		r.Header = append(r.Header, casemate.HeaderLine{Name: name, Value: value})
 	}
 	return nil
 }
 
-// settle sorts and joins the lines, and checks every value and the total size.
-func (r *HTTPResponse) settle() error {
-	slices.SortStableFunc(r.Header, func(a, b HTTPHeader) int { return strings.Compare(a.Name, b.Name) })
+// settleHeaders sorts and joins the lines, and checks every value and the total size.
+func settleHeaders(r *casemate.Answer) error {
+	slices.SortStableFunc(r.Header, func(a, b casemate.HeaderLine) int { return strings.Compare(a.Name, b.Name) })
 	size, out := 0, r.Header[:0]
 	for _, h := range r.Header {
 		size += len(h.Name) + len(h.Value)

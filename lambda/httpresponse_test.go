@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"casemate"
 )
 
 // show writes a response on one line, so that a table can name it.
-func show(r *HTTPResponse) string {
+func show(r *casemate.Answer) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d", r.Status)
 	for _, h := range r.Header {

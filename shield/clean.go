@@ -10,24 +10,24 @@ import (
 // well-formed within the default bounds where it is JSON, and true to the contract of the match, when it has one. What
 // invokes a function by name must be JSON, as Lambda wants it. The result is the body that the function receives, or
 // the bytes that e.Encode starts from.
-func Clean(m *casemate.Match, e *casemate.Event, raw []byte) ([]byte, error) {
+func Clean(m *casemate.Match, e *casemate.Event, raw []byte) (casemate.Cleaned, error) {
 	if m == nil || m.Version == nil {
-		return nil, &casemate.Error{Code: casemate.Fault, Message: "there is nothing to run", Hint: "give the request id to the operator"}
+		return casemate.Cleaned{}, &casemate.Error{Code: casemate.Fault, Message: "there is nothing to run", Hint: "give the request id to the operator"}
 	}
 	body, err := Decode(e.ContentEncoding, raw, Limit(m))
 	if err != nil {
-		return nil, err
+		return casemate.Cleaned{}, err
 	}
 	switch {
 	case m.Contract != nil:
-		err = m.Contract.Check(e.ContentType, body)
+		_, err = m.Contract.Check(&casemate.Exchange{Params: m.Params, Query: e.Query, Header: e.Header, Headers: e.Headers, ContentType: e.ContentType, Body: body})
 	case len(body) > 0 && (isJSON(e.ContentType) || m.Route == nil && e.Target.Function != ""):
 		err = Scan(body, Bounds{})
 	}
 	if err != nil {
-		return nil, err
+		return casemate.Cleaned{}, err
 	}
-	return body, nil
+	return casemate.Cleaned{Body: body}, nil
 }
 
 // Limit is how many bytes a body may have, before and after decoding: the route's bound, within the function's.

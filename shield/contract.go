@@ -107,7 +107,14 @@ func assemble(closed, plain any, top map[string]any) (*jsonschema.Schema, error)
 }
 
 // Check implements casemate.Contract for bodies of type application/json. It includes Scan with the default bounds.
-func (c *contract) Check(contentType string, body []byte) error {
+func (c *contract) Check(x *casemate.Exchange) ([]casemate.Field, error) {
+	return nil, c.body(x.ContentType, x.Body)
+}
+
+// Answer implements casemate.Contract.
+func (c *contract) Answer(*casemate.Answer) error { return nil }
+
+func (c *contract) body(contentType string, body []byte) error {
 	if len(body) == 0 && c.optional {
 		return nil
 	}

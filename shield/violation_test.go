@@ -24,7 +24,7 @@ func TestDeepestPlaceIsNamed(t *testing.T) {
 		`{"items":[{"price":0}],"n":1}`:         "/items/0/price: unknown member",
 		`{"n":1}`:                               "/items: required",
 	} {
-		err := c.Check("application/json", []byte(body))
+		err := check(c, "application/json", []byte(body))
 		if err == nil || !strings.HasSuffix(err.Error(), want) || strings.Count(err.Error(), ";") != strings.Count(want, ";") {
 			t.Errorf("%s: %v, want %s", body, err, want)
 		}

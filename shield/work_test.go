@@ -53,7 +53,7 @@ func TestContractWorkIsBounded(t *testing.T) {
 			if k.hard != c.hard {
 				t.Errorf("hard: %t", k.hard)
 			}
-			err = k.Check("application/json", []byte(c.body))
+			err = check(k, "application/json", []byte(c.body))
 			if (err == nil) != (c.code == casemate.Fault) || err != nil && casemate.CodeOf(err) != c.code {
 				t.Errorf("got %v", err)
 			}

@@ -52,7 +52,7 @@ func newWorld(t testing.TB) *world {
 		ops[o.ID()] = o
 	}
 	handle := func(ctx context.Context, e *casemate.Event) (*casemate.Result, error) {
-		p, err := w.identity.Verify(ctx, e.Credential)
+		p, err := w.identity.Credential(ctx, e.Credential)
 		if err != nil {
 			return nil, err
 		}

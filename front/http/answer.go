@@ -120,6 +120,11 @@ func (x *exchange) refuse(err error) {
 	case nethttp.StatusTooManyRequests, nethttp.StatusServiceUnavailable:
 		h.Set("Retry-After", strconv.Itoa(max(e.Retry, 1)))
 	}
+	if e.Code == casemate.FunctionFailed { // why a function failed is for its operator
+		x.s.c.Log.Warn("function answered with something that does not leave", slog.String("request", x.id), slog.Any("error", err), slog.Any("cause", e.Err))
+		x.write(status, typeJSON, []byte(lambda.BodyInternal))
+		return
+	}
 	if x.source == casemate.SourceURL && e.Code == casemate.Forbidden {
 		x.write(status, typeJSON, []byte(lambda.BodyURLForbidden))
 		return
@@ -145,10 +150,9 @@ func (x *exchange) answer(res *casemate.Result) {
 		x.write(nethttp.StatusBadGateway, typeJSON, []byte(lambda.BodyInternal))
 		return
 	}
-	resp, err := lambda.DecodeHTTP(res.ContentType, res.Payload)
-	if err != nil {
-		x.s.c.Log.Warn("function answered with something that is no HTTP response", slog.String("request", x.id), slog.Any("error", err))
-		x.write(nethttp.StatusBadGateway, typeJSON, []byte(lambda.BodyInternal))
+	resp := res.Answer
+	if resp == nil {
+		x.refuse(errors.New("the handler gave no answer"))
 		return
 	}
 	h := x.w.Header()

@@ -282,7 +282,7 @@ func TestRunOutlivesTheBodyDeadline(t *testing.T) {
 			return nil, ctx.Err()
 		case <-timer.C:
 			close(release)
-			return &casemate.Result{Payload: []byte(`"done"`)}, nil
+			return &casemate.Result{Answer: &casemate.Answer{Status: 200, Body: []byte("done")}}, nil
 		}
 	}})
 	resp, body := raw(t, addr, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n01234")
@@ -297,7 +297,7 @@ func TestShutdownLetsRunningExchangesFinish(t *testing.T) {
 	s, err := New(Config{Listen: []Listener{{Addr: "127.0.0.1:0"}}, Handler: func(context.Context, *casemate.Event) (*casemate.Result, error) {
 		close(entered)
 		<-release
-		return &casemate.Result{Payload: []byte(`"finished"`)}, nil
+		return &casemate.Result{Answer: &casemate.Answer{Status: 200, Body: []byte("finished")}}, nil
 	}})
 	if err != nil {
 		t.Fatal(err)

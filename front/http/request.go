@@ -1,6 +1,7 @@
 package http
 
 import (
+	"iter"
 	"net"
 	nethttp "net/http"
 	"net/netip"
@@ -208,7 +209,12 @@ func (s *Server) event(r *nethttp.Request, x *exchange) (*casemate.Event, error)
 	if id := r.Header["X-Amz-Tenant-Id"]; len(id) == 1 {
 		e.Tenant = id[0]
 	}
-	e.Header = r.Header.Values
+	e.Header, e.Query, e.Headers, e.Decode = r.Header.Values, t.query, lines(r.Header), decode
+	if r.TLS != nil {
+		for _, c := range r.TLS.PeerCertificates {
+			e.Credential.Chain = append(e.Credential.Chain, c.Raw)
+		}
+	}
 	e.Context["aws:sourceip"] = []string{e.SourceIP}
 	if e.UserAgent != "" {
 		e.Context["aws:useragent"] = []string{e.UserAgent}
@@ -222,6 +228,24 @@ func (s *Server) event(r *nethttp.Request, x *exchange) (*casemate.Event, error)
 	}
 	e.Encode = encoder(r, t, e, x.secure)
 	return e, nil
+}
+
+// lines is every header line of a request.
+func lines(h nethttp.Header) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for name, values := range h {
+			for _, v := range values {
+				if !yield(name, v) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// decode reads what a function answered as an HTTP response.
+func decode(res *casemate.Result) (*casemate.Answer, error) {
+	return lambda.DecodeHTTP(res.ContentType, res.Payload)
 }
 
 // encoder writes the function's event once the corridor knows who calls what.
