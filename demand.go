@@ -29,4 +29,9 @@ type Issuer struct {
 	RoleClaim  string            `json:"role_claim,omitempty"`
 	Roles      map[string]string `json:"roles,omitempty"` // value of the claim -> role; absent value: no role
 	Role       string            `json:"role,omitempty"`  // role of every token when there is no RoleClaim
+
+	Discover bool     `json:"discover,omitempty"` // the key set is where the issuer's OpenID configuration says, instead of KeySet and KeySetURL
+	Scopes   []string `json:"scopes,omitempty"`   // every token must have all of these
+	Clients  []string `json:"clients,omitempty"`  // when set, azp or client_id must name one of these
+	Tokens   string   `json:"tokens,omitempty"`   // access (the default): no ID token that can be told; at+jwt: RFC 9068 and nothing else; id: ID tokens
 }

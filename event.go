@@ -17,6 +17,8 @@ const (
 	SourceAdmin Source = "admin" // the CLI's and the console's API
 	SourceAsync Source = "async" // the durable queue, running an event accepted before
 	SourceRun   Source = "run"   // a function, calling a service or another function through its door
+
+	SourceAuthorizer Source = "authorizer" // the node itself, asking a Lambda authorizer about another event
 )
 
 // Target is what an event asks for, as the front heard it: not yet known to exist. Exactly one of the three forms is set.

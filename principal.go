@@ -39,6 +39,9 @@ type Principal struct {
 	// Body, when not nil, must accept the body as it was sent: until then nobody is who this says. The gate asks it before
 	// anything parses the body.
 	Body func(raw []byte) error `json:"-"`
+	// Done, when not nil, is told once what came of the event after Body accepted it: ok says that it was taken and did not
+	// fail, so that the same message is not to come again.
+	Done func(ok bool) `json:"-"`
 }
 
 // Known reports whether somebody was verified at all.

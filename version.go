@@ -115,6 +115,11 @@ func (x *Exception) Live(now time.Time) bool {
 type Auth struct {
 	Kinds []CredentialKind `json:"kinds,omitempty"`
 	Open  *Exception       `json:"open,omitempty"` // anonymous callers while it lives
+
+	Audience   []string    `json:"audience,omitempty"`   // a token must be for one of these, when there are any
+	Scopes     []string    `json:"scopes,omitempty"`     // a token must have all of these; "a or b" is one that either satisfies
+	Webhook    *Webhook    `json:"webhook,omitempty"`    // set exactly when CredentialWebhook is among Kinds
+	Authorizer *Authorizer `json:"authorizer,omitempty"` // set exactly when CredentialAuthorizer is among Kinds
 }
 
 // Route leads an HTTP request to a function.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/netip"
+	"slices"
 
 	"casemate"
 )
@@ -18,6 +19,7 @@ type admitted struct {
 	money     casemate.Hold
 	held      bool                                 // money was asked for, and has to be settled
 	step      func(ctx context.Context, done bool) // of a flow, to be told what came of it; nil: none was taken
+	proven    bool                                 // the principal's Body accepted it
 	ran, ok   bool                                 // it was started; it answered without a failure
 	payload   []byte                               // what the function will receive
 	tenant    string                               // whose event it is, where the function keeps tenants apart
@@ -133,6 +135,10 @@ func (g *Gate) settle(ctx context.Context, a *admitted, s *story) {
 		a.held = false
 		s.rec.Cost, s.rec.Book = g.c.Purse.Settle(context.WithoutCancel(ctx), g.c.Clock(), a.money, &s.rec, a.ran)
 	}
+	if a.proven && a.principal.Done != nil {
+		a.proven = false
+		a.principal.Done(a.ok)
+	}
 	if a.step != nil {
 		a.step(context.WithoutCancel(ctx), a.ok)
 		a.step = nil
@@ -151,7 +157,7 @@ func (g *Gate) roomy(m *casemate.Match) error {
 // knock is the rate of one source address, taken before its credential costs anything. Operators on the node's own
 // socket and events that were accepted before have no address.
 func (g *Gate) knock(e *casemate.Event) error {
-	if e.SourceIP == "" {
+	if e.SourceIP == "" || e.Source == casemate.SourceAuthorizer { // it knocked with the event that is asked about
 		return nil
 	}
 	_, err := g.c.Quota.Reserve(g.c.Clock(), casemate.Demand{Source: network(e.SourceIP), SourceRate: g.c.Source})
@@ -201,10 +207,15 @@ func (g *Gate) accepts(e *casemate.Event, m *casemate.Match, p *casemate.Princip
 	if e.Credential.Kind == casemate.CredentialRun {
 		return nil, nil // it came in by this route, with a credential the route takes, when it was accepted
 	}
-	for _, k := range auth.Kinds {
-		if k == e.Credential.Kind {
-			return nil, nil
-		}
+	kind := e.Credential.Kind
+	switch p.Kind { // what proves these is not one header, and who it proves was found by the route
+	case casemate.KindWebhook:
+		kind = casemate.CredentialWebhook
+	case casemate.KindAuthorizer:
+		kind = casemate.CredentialAuthorizer
+	}
+	if slices.Contains(auth.Kinds, kind) {
+		return nil, nil
 	}
 	if auth.Open.Live(g.c.Clock()) {
 		return auth.Open, nil
@@ -243,8 +254,11 @@ func (g *Gate) may(e *casemate.Event, m *casemate.Match, p *casemate.Principal, 
 
 func demand(e *casemate.Event, m *casemate.Match, p *casemate.Principal) casemate.Demand {
 	d := casemate.Demand{Principal: p.ID}
-	if d.Principal == "" {
+	switch {
+	case d.Principal == "":
 		d.Principal = "anonymous@" + network(e.SourceIP)
+	case p.Body != nil, e.Source == casemate.SourceAuthorizer: // not proven yet: a forger uses up its own rate alone
+		d.Principal += "@" + network(e.SourceIP)
 	}
 	if r := m.Route; r != nil {
 		d.Route, d.RouteRate = r.App+" "+r.ID, r.Rate
@@ -281,6 +295,7 @@ func (g *Gate) body(a *admitted, s *story) ([]byte, error) {
 		if err := p.Body(raw); err != nil {
 			return nil, s.refuse(casemate.PointWho, err)
 		}
+		a.proven = true
 	}
 	clean, err := g.c.Clean(m, e, raw)
 	s.rec.Notes = clean.Notes

@@ -95,6 +95,7 @@ func (g *Gate) enqueue(ctx context.Context, a *admitted, s *story) (*casemate.Re
 	if err := g.c.Queue.Put(ctx, e.ID, data); err != nil {
 		return nil, fmt.Errorf("queueing: %w", err)
 	}
+	a.ok = true
 	return &casemate.Result{Accepted: true, Match: a.match, Principal: a.principal}, nil
 }
 
