@@ -86,15 +86,16 @@ type Result struct {
 	Detail      string // operator's reading of the failure; never sent to a caller
 	Usage       Usage
 	Effects     []Effect
-	Walls       []string   // the walls that held: "userns", "seccomp", ...
-	Weak        []string   // the walls that were missing and waived by --allow-weak-sandbox
-	Tail        []byte     // last 4 KB of the run's log
-	Executed    string     // "3" or "$LATEST"
-	Accepted    bool       // async: queued durably, not run yet
-	Answer      *Answer    // the payload as Event.Decode read it and the shield let it go; set by the gate
-	Record      string     // id of the record; set by the gate
-	Match       *Match     // set by the gate
-	Principal   *Principal // set by the gate
+	Walls       []string    // the walls that held: "userns", "seccomp", ...
+	Weak        []string    // the walls that were missing and waived by --allow-weak-sandbox
+	Tail        []byte      // last 4 KB of the run's log
+	Executed    string      // "3" or "$LATEST"
+	Accepted    bool        // async: queued durably, not run yet
+	Answer      *Answer     // the payload as Event.Decode read it and the shield let it go; set by the gate
+	Record      string      // id of the record; set by the gate
+	Match       *Match      // set by the gate
+	Principal   *Principal  // set by the gate
+	Room        Reservation // set by the gate: what is left to its caller
 }
 
 // LogLine is one line a function wrote, attributed to its run.

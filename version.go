@@ -60,6 +60,10 @@ type Limits struct {
 	Output      int64         `json:"output,omitempty"`      // bytes that one run may write to its log; the rest is counted and dropped
 	Connections int           `json:"connections,omitempty"` // to the outside, of one sandbox at once
 	Traffic     int64         `json:"traffic,omitempty"`     // bytes to and from the outside, of one run
+
+	Reserved *int  `json:"reserved,omitempty"` // runs at once set aside for it, and the most it gets; 0: it does not run; nil: none
+	Day      int64 `json:"day,omitempty"`      // runs in a calendar day, in UTC; 0: no quota
+	Month    int64 `json:"month,omitempty"`    // likewise in a calendar month
 }
 
 // DefaultLimits are in force where a manifest says nothing. Payload bounds are AWS Lambda's.
@@ -135,6 +139,7 @@ type Route struct {
 	Request  int64  `json:"request"`            // body bytes; 0: the function's bound
 	Contract string `json:"contract,omitempty"` // digest of the contract document in force, with its pointer
 	URL      bool   `json:"url,omitempty"`      // a function URL rather than a declared route
+	Total    Limit  `json:"total,omitzero"`     // over all callers
 }
 
 // Match is what the catalog found for an event: one consistent snapshot of everything later stages need.
