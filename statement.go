@@ -44,6 +44,8 @@ type AccessRequest struct {
 	Account   string // the account that owns the resource
 	Now       time.Time
 	Context   map[string][]string // condition keys in lower case; the Decider adds those of the principal and of the request itself
+	Params    map[string]string   // path:<name>: parameters of the route that the request came by, decoded
+	Route     string              // ARN of that route with {name} for its parameters; a resource policy stands under it
 }
 
 // Verdict of a check. The zero value refuses.

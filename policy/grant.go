@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"casemate"
+	"casemate/policy/condition"
 )
 
 // Grant reads the short form of a statement, as `casemate.yaml` has it: a verb and what it is about, "deny " in front for
@@ -21,6 +22,10 @@ import (
 //	send queue/jobs, publish topic/news
 //	connect api.stripe.com:443, connect *.example.com:443, connect 10.0.0.0/8:5432, connect [fd00::/8]:5432
 //	admin Deploy
+//
+// Where a name is, call, read, write, send, receive and publish take a variable as a whole segment, which stands for a value
+// of the caller: read table/orders/${jwt:sub}/*, call GET /orders/${jwt:sub}. A value is one name, whatever it holds; without
+// one the grant allows nothing, and a deny denies every name.
 func Grant(place casemate.Place, app, text, origin string) (casemate.Statement, error) {
 	effect, rest := casemate.Allow, text
 	if after, ok := strings.CutPrefix(rest, "deny "); ok {
@@ -29,8 +34,8 @@ func Grant(place casemate.Place, app, text, origin string) (casemate.Statement, 
 	verb, object, _ := strings.Cut(rest, " ")
 	s := casemate.Statement{Effect: effect, Origin: strings.TrimSpace(fmt.Sprintf("%s grant %q", origin, text))}
 	if len(text) > maxName || object != strings.TrimSpace(object) || !utf8.ValidString(text) ||
-		strings.ContainsFunc(text, isOdd) {
-		return casemate.Statement{}, grantError(text, "one space goes between the words, and no $ or control character anywhere")
+		strings.ContainsFunc(withoutVariables(text), isOdd) {
+		return casemate.Statement{}, grantError(text, "one space goes between the words, and no control character anywhere; a $ begins a variable, as ${jwt:sub}")
 	}
 	g := granter{place: place, app: app}
 	if err := g.fill(&s, verb, object); err != nil {
@@ -42,8 +47,47 @@ func Grant(place casemate.Place, app, text, origin string) (casemate.Statement, 
 	return s, nil
 }
 
-// isOdd reports what no grant may hold: control characters and the start of a variable.
+// isOdd reports what no grant may hold outside of a variable: control characters, a dollar sign.
 func isOdd(r rune) bool { return r < ' ' || r == '$' || r == 0x7f }
+
+// isVariable reports a whole segment that is one variable with no default: ${jwt:sub}, ${aws:username}, ${aws:PrincipalTag/team}.
+func isVariable(s string) bool {
+	p, err := condition.Parse(s, true)
+	return err == nil && p.Variable() && !strings.ContainsAny(s, ", ")
+}
+
+// splitName cuts at slashes, but not at those in a variable's own name: ${aws:PrincipalTag/team}.
+func splitName(text string) (segments []string) {
+	from, inside := 0, false
+	for i := 0; i < len(text); i++ {
+		switch {
+		case strings.HasPrefix(text[i:], "${"):
+			inside = true
+		case text[i] == '}':
+			inside = false
+		case text[i] == '/' && !inside:
+			segments, from = append(segments, text[from:i]), i+1
+		}
+	}
+	return append(segments, text[from:])
+}
+
+// withoutVariables is a grant's text with an x for every variable in it, so that the rest can be looked at.
+func withoutVariables(text string) string {
+	for from := 0; ; {
+		i := strings.Index(text[from:], "${")
+		if i < 0 {
+			return text
+		}
+		i += from
+		end := strings.IndexByte(text[i:], '}')
+		if end < 0 || !isVariable(text[i:i+end+1]) {
+			return text
+		}
+		text = text[:i] + "x" + text[i+end+1:]
+		from = i + 1
+	}
+}
 
 // grantError quotes the text: it is the operator's own, from a manifest.
 func grantError(text, format string, args ...any) error {
@@ -134,7 +178,7 @@ func (g granter) call(s *casemate.Statement, object string) error {
 // pathPattern turns a route's path into a glob. A star also matches slashes, so a path with {name} comes with the glob of
 // what is too long for it: {id} is one segment and no more. {name+} at the end is any number of them.
 func pathPattern(path string) (glob, beyond string, err error) {
-	segments := strings.Split(path, "/")
+	segments := splitName(path)
 	if segments[0] != "" || len(segments) < 2 {
 		return "", "", fmt.Errorf("the path %q does not start with a slash", path)
 	}
@@ -142,6 +186,7 @@ func pathPattern(path string) (glob, beyond string, err error) {
 	params, greedy := 0, false
 	for i, seg := range segments {
 		switch {
+		case isVariable(seg):
 		case seg == "*" || strings.HasPrefix(seg, "{") && strings.HasSuffix(seg, "+}") && isName(seg[1:len(seg)-2], "-_."):
 			if i != len(segments)-1 {
 				return "", "", fmt.Errorf("%s takes the rest of the path: it goes last", seg)
@@ -151,7 +196,7 @@ func pathPattern(path string) (glob, beyond string, err error) {
 			segments[i] = "*"
 			params++
 		case strings.ContainsAny(seg, "*?{} "):
-			return "", "", fmt.Errorf("the segment %q is neither plain text nor {name} nor a last {name+}", seg)
+			return "", "", fmt.Errorf("the segment %q is neither plain text nor {name} nor ${variable} nor a last {name+}", seg)
 		case seg == "." || seg == "..":
 			return "", "", fmt.Errorf("the path %q climbs", path)
 		}
@@ -315,6 +360,17 @@ func resourceVerbs() []resourceVerb {
 	}
 }
 
+// isPath reports a name in segments, each plain text or one variable; the last may be a star below a variable, for all that
+// is that caller's.
+func isPath(name string) bool {
+	segments := splitName(name)
+	if last := len(segments) - 1; last > 0 && segments[last] == "*" && slices.ContainsFunc(segments, isVariable) {
+		segments = segments[:last]
+	}
+	return !slices.ContainsFunc(segments, func(s string) bool { return !isVariable(s) && (s == ".." || s != "" && !isName(s, "-_.")) }) && name != "" &&
+		(isName(segments[0], "-_.") || isVariable(segments[0]) || segments[0] == "" && len(segments) > 1)
+}
+
 // resource grants a verb of the table on one named thing, or with * on all of the kind.
 func (g granter) resource(s *casemate.Statement, verb, object string) error {
 	kind, name, ok := strings.Cut(object, "/")
@@ -331,7 +387,7 @@ func (g granter) resource(s *casemate.Statement, verb, object string) error {
 		if above, below := strings.CutSuffix(name, "/*"); below && kind == "parameter" {
 			names, name = []string{above, name}, above // a hierarchy is read by its own name (GetParametersByPath)
 		}
-		if !ok || name != "*" && (!isName(name, "-_./") || slices.Contains(strings.Split(name, "/"), "..")) {
+		if !ok || name != "*" && !isPath(name) {
 			return fmt.Errorf("%q is no name of a %s", name, kind)
 		}
 		s.Action = r.actions

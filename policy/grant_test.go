@@ -88,7 +88,9 @@ func TestGrantRefuses(t *testing.T) {
 	for _, text := range []string{
 		"", " ", "call", "call ", "call  POST /orders", "call POST", "call POST orders", "call post /orders", "call POST /orders ", " call *", "call P* /x",
 		"call GET /a*", "call GET /{a}b", "call GET /{a", "call GET /{}", "call GET /{a+}/b", "call GET /{a}/{b+}", "call GET /a/../b", "call GET /a?b",
-		"call GET /${jwt:sub}", "call GET /\x1b", "call GET /\xff", "Call *", "invoke", "invoke a/b", "invoke price:3", "invoke p*", "read", "read table",
+		"call GET /${jwt:sub", "call GET /a${jwt:sub}", "call GET /${jwt:sub, 'x'}", "call GET /${*}", "call ${jwt:sub} /a", "call GET /${jwt:a b}", "call GET /$x",
+		"invoke ${jwt:sub}", "connect ${jwt:sub}:443", "admin ${jwt:sub}", "read table/orders/${jwt:sub", "read table/orders/x${jwt:sub}", "read table/${jwt:sub}/../x", "read table/orders/*", "read table/*/${jwt:sub}",
+		"call GET /\x1b", "call GET /\xff", "Call *", "invoke", "invoke a/b", "invoke price:3", "invoke p*", "read", "read table",
 		"read table/", "read tables/x", "read table/a*", "read table/a b", "read queue/x", "send topic/x", "publish news", "read bucket/../x", "delete table/x",
 		"connect stripe.com", "connect stripe.com:", "connect stripe.com:0", "connect stripe.com:65536", "connect stripe.com:0443", "connect stripe.com:+1", "connect :443",
 		"connect *:443", "connect a.*.com:443", "connect [::1]:443", "connect -a.com:443", "connect a..com:443", "connect a.com.:443", "connect 10.1.2.3:443", "connect 0x7f.1:443", "connect *.1:443", "connect *.com:443",
@@ -169,4 +171,58 @@ func TestInvokeGrantOpensURL(t *testing.T) {
 	arn := casemate.DefaultPlace.FunctionARN("price")
 	decides(t, "invoke price", [][2]string{{"lambda:InvokeFunctionUrl", arn}, {"lambda:InvokeFunction", arn}}, casemate.Allowed)
 	decides(t, "invoke price", [][2]string{{"lambda:InvokeFunctionUrl", arn + "s"}, {"lambda:DeleteFunction", arn}}, casemate.Denied)
+}
+
+// What one customer's grant allows that customer, and nobody else, whatever the customer is called.
+func TestGrantWithVariables(t *testing.T) {
+	place := casemate.DefaultPlace
+	route := func(path string) string { return place.RouteARN("orders", "GET", path) }
+	const db, s3 = "arn:aws:dynamodb:us-east-1:000000000000:table/", "arn:aws:s3:::"
+	for _, c := range []struct {
+		grant, sub, action, resource string
+		want                         casemate.Verdict
+	}{
+		{"call GET /orders/${jwt:sub}", "ada", "execute-api:Invoke", route("/orders/ada"), casemate.Allowed},
+		{"call GET /orders/${jwt:sub}", "ada", "execute-api:Invoke", route("/orders/bob"), casemate.Denied},
+		{"call GET /orders/${jwt:sub}", "*", "execute-api:Invoke", route("/orders/bob"), casemate.Denied},
+		{"call GET /orders/${jwt:sub}", "bob/x", "execute-api:Invoke", route("/orders/bob/x"), casemate.Denied},
+		{"call GET /orders/${jwt:sub}", "", "execute-api:Invoke", route("/orders/"), casemate.Denied},
+		{"call GET /orders/${jwt:sub}/items/{item}", "ada", "execute-api:Invoke", route("/orders/ada/items/7"), casemate.Allowed},
+		{"call GET /orders/${jwt:sub}/items/{item}", "ada", "execute-api:Invoke", route("/orders/bob/items/7"), casemate.Denied},
+		{"call GET /orders/${jwt:sub}/items/{item}", "ada", "execute-api:Invoke", route("/orders/ada/items/7/8"), casemate.Denied},
+		{"call ANY /orders/${jwt:sub}/{rest+}", "ada", "execute-api:Invoke", route("/orders/ada/items/7"), casemate.Allowed},
+		{"call ANY /orders/${jwt:sub}/{rest+}", "ad", "execute-api:Invoke", route("/orders/ada/items/7"), casemate.Denied},
+		{"read table/orders/${jwt:sub}/*", "ada", "dynamodb:GetItem", db + "orders/ada/7", casemate.Allowed},
+		{"read table/orders/${jwt:sub}/*", "ada", "dynamodb:GetItem", db + "orders/bob/7", casemate.Denied},
+		{"read table/orders/${jwt:sub}/*", "ada", "dynamodb:GetItem", db + "orders/ada", casemate.Denied},
+		{"read table/orders/${jwt:sub}/*", "ada", "dynamodb:PutItem", db + "orders/ada/7", casemate.Denied},
+		{"read table/orders/${jwt:sub}/*", "bob/vip", "dynamodb:GetItem", db + "orders/bob/vip/7", casemate.Denied},
+		{"write bucket/photos/${jwt:sub}", "ada", "s3:PutObject", s3 + "photos/ada/1.jpg", casemate.Allowed},
+		{"write bucket/photos/${jwt:sub}", "?da", "s3:PutObject", s3 + "photos/ada/1.jpg", casemate.Denied},
+		{"read secret/${aws:PrincipalTag/team}/db", "ada", "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:us-east-1:000000000000:secret:blue/db-a1B2c3", casemate.Allowed},
+		{"read secret/${aws:PrincipalTag/team}/db", "ada", "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:us-east-1:000000000000:secret:red/db-a1B2c3", casemate.Denied},
+	} {
+		p := clerk()
+		p.Kind, p.Claims, p.Tags = casemate.KindToken, map[string]string{"sub": c.sub}, map[string]string{"team": "blue"}
+		s, err := policy.Grant(place, "orders", c.grant, "here")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := mustCompile(t, roles("clerk", s)).Decide(ask(p, c.action, c.resource)); d.Verdict != c.want {
+			t.Errorf("%s, sub %q, %s: %+v", c.grant, c.sub, c.resource, d)
+		}
+	}
+	// Without the claim the grant allows nothing; the deny denies everybody's.
+	for _, text := range []string{"call GET /orders/${jwt:sub}", "deny call GET /orders/${jwt:sub}"} {
+		s, err := policy.Grant(place, "orders", text, "here")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := clerk()
+		p.Claims = nil
+		if d := mustCompile(t, roles("clerk", s, allow("execute-api:*", route("/none")))).Decide(ask(p, "execute-api:Invoke", route("/orders/ada"))); d.Verdict != casemate.Denied ||
+			(d.Layer == "identity") != strings.HasPrefix(text, "deny") {
+			t.Errorf("%s: %+v", text, d)
+		}
+	}
 }

@@ -113,8 +113,10 @@ func segments(path string) []string {
 	return strings.Split(path[1:], "/")
 }
 
-// Canonical brings a raw request path to the one form that is matched, decided on and recorded: escapes of unreserved
-// characters decoded, all others in upper case (RFC 3986 section 6.2.2). An escaped slash stays inside its segment.
+// Canonical brings a raw request path to the one form that is matched, decided on and recorded: escapes of what may stand in
+// a segment as it is decoded (pchar, RFC 3986 section 3.3), all others escaped, in upper case (section 6.2.2). So what a function
+// gets as one parameter is one path here: "/users/a%40b" is not a way round a Deny on "/users/a@b". An escaped slash stays
+// inside its segment.
 // Empty and dot segments, backslashes, control characters and bytes that are not UTF-8 are refused in any spelling,
 // because the function behind might read them as another path than the policy did. A trailing slash stays.
 func Canonical(path string) (string, error) {
@@ -161,6 +163,8 @@ func unescape(path string) (string, string) {
 			plain = false
 		case c >= 0x80:
 			return "", "has bytes that must be escaped"
+		case c != '/' && !inSegment(c):
+			plain = false
 		}
 	}
 	if plain {
@@ -169,8 +173,12 @@ func unescape(path string) (string, string) {
 	b := make([]byte, 0, len(path))
 	for i := 0; i < len(path); i++ {
 		c := path[i]
-		if c != '%' {
+		switch {
+		case c == '/' || inSegment(c):
 			b = append(b, c)
+			continue
+		case c != '%': // RFC 3986 has it escaped; who sends it bare means the same
+			b = append(b, '%', "0123456789ABCDEF"[c>>4], "0123456789ABCDEF"[c&15])
 			continue
 		}
 		if i+2 >= len(path) || unhex(path[i+1]) < 0 || unhex(path[i+2]) < 0 {
@@ -181,7 +189,7 @@ func unescape(path string) (string, string) {
 		switch {
 		case c < ' ' || c == 0x7f:
 			return "", "has a control character"
-		case unreserved(c):
+		case inSegment(c):
 			b = append(b, c)
 		default:
 			b = append(b, '%', "0123456789ABCDEF"[c>>4], "0123456789ABCDEF"[c&15])
@@ -200,8 +208,9 @@ func unhex(c byte) int {
 	return -1
 }
 
-func unreserved(c byte) bool {
-	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c == '-' || c == '.' || c == '_' || c == '~'
+// inSegment reports pchar, what a segment may hold unescaped.
+func inSegment(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || strings.IndexByte("-._~!$&'()*+,;=:@", c) >= 0
 }
 
 // Params gives the parameters of a canonical path that matched a pattern, decoded segment by segment; nil when the

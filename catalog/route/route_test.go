@@ -42,7 +42,8 @@ func TestGHSA_vchh_r53j_8mpw_ReservedPaths(t *testing.T) {
 
 func TestCanonical(t *testing.T) {
 	for in, want := range map[string]string{"/": "/", "/a/b": "/a/b", "/a/": "/a/", "/%61%2d": "/a-", "/a%2fb": "/a%2Fb", "/%e2%82%ac": "/%E2%82%AC",
-		"/a+b,c;d=e": "/a+b,c;d=e", "/%2Ecasemate": "/.casemate", "/%5c": "/%5C", "/...": "/..."} {
+		"/a+b,c;d=e": "/a+b,c;d=e", "/%2Ecasemate": "/.casemate", "/...": "/...", "/a%40b%2B%3a%2A": "/a@b+:*", "/a@b": "/a@b",
+		"/{x}|": "/%7Bx%7D%7C", "/%7bx%7D%7c": "/%7Bx%7D%7C", "/%5c": "/%5C"} {
 		if got, err := Canonical(in); err != nil || got != want {
 			t.Errorf("%s: %q, %v", in, got, err)
 		}

@@ -33,6 +33,7 @@ type ARNPattern struct {
 	head    [5]Pattern // used when fixed is empty
 	tail    Pattern
 	dynamic bool
+	at      where // of variables in the last part
 }
 
 // ParseARN reads "*" or a pattern of six parts. The error is the end of a sentence that starts with the text.
@@ -59,7 +60,10 @@ func ParseARN(text string) (ARNPattern, error) {
 	if !a.head[0].plain || a.head[0].text != "arn" {
 		return ARNPattern{}, fmt.Errorf(`does not start with "arn:"`)
 	}
-	a.tail = patternOf(es)
+	a.tail, a.at = patternOf(es), inName
+	if a.head[2].plain && a.head[2].text == "execute-api" {
+		a.at = inPath
+	}
 	a.dynamic = a.dynamic || a.tail.dynamic
 	if plain {
 		for i := range a.head {
@@ -111,12 +115,12 @@ func (a *ARNPattern) Match(e *Env, s string) (ok, resolved bool) {
 	}
 	if a.fixed != "" {
 		if !strings.HasPrefix(s, a.fixed) {
-			return false, !a.dynamic || e.resolvable(a.tail.elements)
+			return false, !a.dynamic || e.resolvable(a.tail.elements, a.at)
 		}
-		return a.tail.Match(e, s[len(a.fixed):])
+		return a.tail.match(e, s[len(a.fixed):], a.at)
 	}
 	parts, isARN := SplitARN(s)
-	ok, resolved = a.tail.Match(e, parts.Tail)
+	ok, resolved = a.tail.match(e, parts.Tail, a.at)
 	for i := range a.head {
 		fits, known := a.head[i].Match(e, parts.Head[i])
 		ok, resolved = ok && fits, resolved && known

@@ -100,7 +100,7 @@ func (c *Condition) String() string { return c.operator + " on " + c.name }
 // Holds evaluates the condition. Anything in it that cannot be evaluated makes the whole of it Unknown.
 func (c *Condition) Holds(e *Env) Outcome {
 	for i := range c.test.patterns {
-		if !e.resolvable(c.test.patterns[i].elements) {
+		if !e.resolvable(c.test.patterns[i].elements, inText) {
 			return Unknown
 		}
 	}

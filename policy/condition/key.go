@@ -25,7 +25,9 @@ const (
 	keyEpochTime
 	keyResource
 	keyResourceAccount
-	keyAddress // of a host that is an IP address, not a name
+	keyAddress  // of a host that is an IP address, not a name
+	keyPath     // name: the parameter of the route, exact case
+	keyUserName // of a user with an ARN of its own; roles and functions have none
 )
 
 // key is a condition key. Keys that the Decider derives are never read from the request's context, so that no front can
@@ -67,12 +69,17 @@ func newKey(text string) (key, error) {
 		return key{kind: keyResource}, nil
 	case "casemate:address":
 		return key{kind: keyAddress}, nil
+	case "aws:username":
+		return key{kind: keyUserName}, nil
 	}
 	if name, ok := strings.CutPrefix(lower, "aws:principaltag/"); ok {
 		return key{keyPrincipalTag, name}, nil
 	}
 	if strings.HasPrefix(lower, "jwt:") {
 		return key{keyClaim, text[len("jwt:"):]}, nil
+	}
+	if strings.HasPrefix(lower, "path:") {
+		return key{keyPath, text[len("path:"):]}, nil
 	}
 	return key{keyContext, lower}, nil
 }
@@ -111,6 +118,11 @@ func (e *Env) lookup(k key) ([]string, error) {
 	case keyClaim:
 		v, ok := p.Claims[k.name]
 		return e.present(v, ok), nil
+	case keyPath:
+		v, ok := e.Request.Params[k.name]
+		return e.present(v, ok), nil
+	case keyUserName:
+		return e.single(userName(p.ARN)), nil
 	case keyPrincipalTag:
 		return e.tag(k.name)
 	}
@@ -134,6 +146,16 @@ func address(resource string) string {
 		return ""
 	}
 	return at.Addr().Unmap().String()
+}
+
+// userName is the last part of a user's ARN, as aws:username has it; "" for everybody else.
+func userName(arn string) string {
+	a, ok := SplitARN(arn)
+	path, is := strings.CutPrefix(a.Tail, "user/")
+	if !ok || !is || a.Head[2] != "iam" {
+		return ""
+	}
+	return path[strings.LastIndexByte(path, '/')+1:]
 }
 
 // single treats an empty text as missing: the zero value of a field is not a value.
@@ -163,13 +185,22 @@ func (e *Env) tag(name string) ([]string, error) {
 	return found, nil
 }
 
+// where a variable stands says what its value may be there.
+type where uint8
+
+const (
+	inText where = iota // of a condition: any text
+	inName              // the last part of an ARN: a value with a slash would reach into what is below another name
+	inPath              // the path in an ARN of execute-api: a value is one segment, spelled as paths are
+)
+
 // resolve replaces the variables of es by their values, as literals. The result is valid until the next resolve. A
 // variable that stays, and the false that goes with it, means that it has no single non-empty value and no fallback.
-func (e *Env) resolve(es []element) ([]element, bool) {
+func (e *Env) resolve(es []element, at where) ([]element, bool) {
 	out, resolved := e.scratch[:0], true
 	for _, el := range es {
 		if el.kind == variable {
-			v, ok := e.value(el)
+			v, ok := e.value(el, at)
 			if ok {
 				el = element{text: v}
 			}
@@ -182,10 +213,10 @@ func (e *Env) resolve(es []element) ([]element, bool) {
 }
 
 // resolvable is resolve without the result.
-func (e *Env) resolvable(es []element) bool {
+func (e *Env) resolvable(es []element, at where) bool {
 	for _, el := range es {
 		if el.kind == variable {
-			if _, ok := e.value(el); !ok {
+			if _, ok := e.value(el, at); !ok {
 				return false
 			}
 		}
@@ -193,14 +224,48 @@ func (e *Env) resolvable(es []element) bool {
 	return true
 }
 
-// value is what a variable stands for. An empty value would turn home/${jwt:sub}* into everybody's home, so it is none.
-func (e *Env) value(el element) (string, bool) {
+// value is what a variable stands for. An empty value would turn home/${jwt:sub}* into everybody's home, so it is none;
+// so is one that does not fit where it stands.
+func (e *Env) value(el element, at where) (string, bool) {
 	vs, err := e.lookup(el.key)
 	if err != nil || len(vs) > 1 {
 		return "", false
 	}
+	v, ok := el.text, el.fallback
 	if len(vs) == 1 && vs[0] != "" {
-		return vs[0], true
+		v, ok = vs[0], true
 	}
-	return el.text, el.fallback
+	switch {
+	case at == inName && strings.IndexByte(v, '/') >= 0:
+		return "", false
+	case at == inPath:
+		return segment(v), ok
+	}
+	return v, ok
+}
+
+// segment spells v as one segment of a path in the canonical form of package route: what RFC 3986 lets stand in a segment
+// (pchar) stands there, all else is escaped. So a value never begins a segment of its own, and every spelling of a request
+// is the same.
+func segment(v string) string {
+	plain := true
+	for i := 0; i < len(v); i++ {
+		plain = plain && isSegmentByte(v[i])
+	}
+	if plain {
+		return v
+	}
+	b := make([]byte, 0, 3*len(v))
+	for i := 0; i < len(v); i++ {
+		if c := v[i]; isSegmentByte(c) {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', "0123456789ABCDEF"[c>>4], "0123456789ABCDEF"[c&15])
+		}
+	}
+	return string(b)
+}
+
+func isSegmentByte(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || strings.IndexByte("-._~!$&'()*+,;=:@", c) >= 0
 }

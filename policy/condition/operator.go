@@ -120,7 +120,7 @@ func textTest(values []string, wild bool, fits func(*Pattern, *Env, string) (ok,
 
 // matchFold compares whole strings under Unicode case folding, variables put in first.
 func (p *Pattern) matchFold(e *Env, s string) (ok, resolved bool) {
-	es, resolved := e.resolve(p.elements)
+	es, resolved := e.resolve(p.elements, inText)
 	var b strings.Builder
 	for _, el := range es {
 		b.WriteString(el.text)

@@ -62,15 +62,20 @@ func patternOf(es []element) Pattern {
 // Literal gives the text of a pattern without wildcards and variables.
 func (p *Pattern) Literal() (string, bool) { return p.text, p.plain }
 
+// Variable reports a pattern that is one variable and nothing else.
+func (p *Pattern) Variable() bool { return len(p.elements) == 1 && p.elements[0].kind == variable }
+
 // Match compares the whole of s. Resolved is false when a variable had no value; ok then tells whether some value fits.
-func (p *Pattern) Match(e *Env, s string) (ok, resolved bool) {
+func (p *Pattern) Match(e *Env, s string) (ok, resolved bool) { return p.match(e, s, inText) }
+
+func (p *Pattern) match(e *Env, s string, at where) (ok, resolved bool) {
 	if p.plain {
 		return p.text == s, true
 	}
 	if !p.dynamic {
 		return match(p.elements, s), true
 	}
-	es, resolved := e.resolve(p.elements)
+	es, resolved := e.resolve(p.elements, at)
 	return match(es, s), resolved
 }
 

@@ -131,3 +131,58 @@ func TestVariablesAreText(t *testing.T) {
 		}
 	}
 }
+
+// A variable's value is a name and nothing else: no wildcard, no way into another segment, in whatever spelling.
+func TestVariablesInARNsAreOneName(t *testing.T) {
+	const table, path = "arn:aws:dynamodb:us-east-1:000000000000:table/orders/", "arn:aws:execute-api:us-east-1:000000000000:shop/$default/GET/orders/"
+	for _, c := range []struct {
+		pattern, sub, resource string
+		ok, resolved           bool
+	}{
+		{table + "${jwt:sub}/*", "ada", table + "ada/7", true, true},
+		{table + "${jwt:sub}/*", "ada", table + "bob/7", false, true},
+		{table + "${jwt:sub}/*", "*", table + "bob/7", false, true},
+		{table + "${jwt:sub}/*", "a?a", table + "ada/7", false, true},
+		{table + "${jwt:sub}/*", "bob/private", table + "bob/private/7", true, false},
+		{table + "${jwt:sub}", "ada b", table + "ada b", true, true},
+		{table + "${jwt:sub}/*", "", table + "/7", true, false},
+		{path + "${jwt:sub}", "ada", path + "ada", true, true},
+		{path + "${jwt:sub}", "ada", path + "bob", false, true},
+		{path + "${jwt:sub}", "*", path + "bob", false, true},
+		{path + "${jwt:sub}", "*", path + "*", true, true},
+		{path + "${jwt:sub}", "ada@example.com", path + "ada@example.com", true, true},
+		{path + "${jwt:sub}", "auth0|7", path + "auth0%7C7", true, true},
+		{path + "${jwt:sub}", "bob/7", path + "bob/7", false, true},
+		{path + "${jwt:sub}", "bob/7", path + "bob%2F7", true, true},
+		{path + "${jwt:sub}", "bob%2F7", path + "bob%2F7", false, true},
+		{path + "${jwt:sub}/items/*", "é", path + "%C3%A9/items/1", true, true},
+	} {
+		a, err := ParseARN(c.pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &Env{Request: &casemate.AccessRequest{}, Principal: &casemate.Principal{Claims: map[string]string{"sub": c.sub}}}
+		if ok, resolved := a.Match(e, c.resource); ok != c.ok || resolved != c.resolved {
+			t.Errorf("%s with sub %q on %s: %t, %t", c.pattern, c.sub, c.resource, ok, resolved)
+		}
+	}
+}
+
+func TestKeysOfPathAndUser(t *testing.T) {
+	e := &Env{Request: &casemate.AccessRequest{Params: map[string]string{"id": "7", "Empty": ""}, Context: map[string][]string{"path:id": {"8"}, "aws:username": {"root"}}},
+		Principal: &casemate.Principal{ARN: "arn:aws:iam::000000000000:user/sales/ann"}}
+	for text, want := range map[string]string{"${path:id}": "7", "${PATH:id}": "7", "${aws:username}": "ann", "${aws:UserName}": "ann", "${path:Id}": "", "${path:Empty}": ""} {
+		p, err := Parse(text, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok, resolved := p.Match(e, want); resolved != (want != "") || want != "" && !ok {
+			t.Errorf("%s: %t, %t", text, ok, resolved)
+		}
+	}
+	for _, arn := range []string{"arn:aws:iam::000000000000:role/ann", "arn:aws:sts::000000000000:user/ann", "user/ann", ""} {
+		if got := userName(arn); got != "" {
+			t.Errorf("%q names user %q", arn, got)
+		}
+	}
+}
