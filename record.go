@@ -61,8 +61,20 @@ type Record struct {
 	Cost    Money    `json:"cost,omitempty"`  // what it did cost, by the price book Book
 	Book    string   `json:"book,omitempty"`  // digest of the price book
 	Key     string   `json:"key,omitempty"`   // id of the API key that was used
+	Facts   []Fact   `json:"facts,omitempty"` // values that the decision depended on
+
+	ObjectAction string `json:"object_action,omitempty"` // Match.ObjectAction
+	Object       string `json:"object,omitempty"`        // Match.Object
+
 	Usage   Usage    `json:"usage"`
 	Outcome Outcome  `json:"outcome"`
+}
+
+// Fact is a condition key that the policies in force refer to, with the values that it had for one event; none means that
+// the request did not have it. Keys are spelled as policies spell them: "jwt:sub", "aws:sourceip".
+type Fact struct {
+	Key    string   `json:"key"`
+	Values []string `json:"values,omitempty"`
 }
 
 // Outcome is how an event ended.

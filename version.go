@@ -139,6 +139,8 @@ type Route struct {
 	Request  int64  `json:"request"`            // body bytes; 0: the function's bound
 	Contract string `json:"contract,omitempty"` // digest of the contract document in force, with its pointer
 	URL      bool   `json:"url,omitempty"`      // a function URL rather than a declared route
+
+	Object *Object `json:"object,omitempty"` // what a request is about, to be decided on as well; nil: the route alone
 	Total    Limit  `json:"total,omitzero"`     // over all callers
 }
 
@@ -152,4 +154,8 @@ type Match struct {
 	Policy   Decider
 	Contract Contract // nil: the body has no contract
 	Revision string   // of the catalog snapshot
+
+	Pattern      string // ARN of the route with {name} for its parameters; empty when there is no route
+	ObjectAction string // what the policy has to allow as well, when the route says which object a request is about
+	Object       string
 }

@@ -93,6 +93,19 @@ func (s *Snapshot) byRoute(e *casemate.Event) (*casemate.Match, error) {
 	}
 	m.Params = route.Params(r.Path, path)
 	m.Action, m.Resource = "execute-api:Invoke", s.place.RouteARN(r.App, method, path)
+	if a := s.apps[r.App]; a != nil && len(a.Resources) > 0 {
+		m.Pattern = s.place.RouteARN(r.App, r.Method, r.Path)
+	}
+	if r.Object == nil {
+		return m, nil
+	}
+	// Decoded it would be a name below another one, and perhaps somebody else's.
+	if strings.Contains(path, "%2F") {
+		return nil, casemate.Errorf(casemate.Invalid, "send a name without a slash", "the path names an object with an escaped slash")
+	}
+	if m.ObjectAction, m.Object, err = r.Object.Of(method, m.Params); err != nil {
+		return nil, err
+	}
 	return m, nil
 }
 

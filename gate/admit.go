@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"slices"
 
 	"casemate"
 )
@@ -237,19 +238,55 @@ func (g *Gate) may(e *casemate.Event, m *casemate.Match, p *casemate.Principal, 
 	if m.Version != nil {
 		account = m.Version.Account
 	}
-	d := m.Policy.Decide(&casemate.AccessRequest{Principal: p, Action: m.Action, Resource: m.Resource, Account: account,
-		Now: g.c.Clock(), Context: e.Context})
+	q := &casemate.AccessRequest{Principal: p, Action: m.Action, Resource: m.Resource, Account: account, Now: g.c.Clock(), Context: e.Context,
+		Params: m.Params, Route: m.Pattern}
+	if w, ok := m.Policy.(witness); ok {
+		s.rec.Facts = w.Facts(q)
+	}
+	d := m.Policy.Decide(q)
 	if d.Verdict != casemate.Allowed && d.Layer == "default" && open != nil {
 		d = casemate.Decision{Verdict: casemate.Allowed, Layer: "exception", Statement: "auth: none",
 			Reason: "open until " + open.Expires.UTC().Format("2006-01-02") + ": " + open.Reason}
 	}
 	s.rec.Decision = d
 	if d.Verdict != casemate.Allowed {
-		return s.refuse(casemate.PointMay, &casemate.Error{Code: casemate.Forbidden,
-			Message: p.Name() + " may not " + m.Action + " on " + m.Resource, Rule: d.Statement, Hint: d.Hint})
+		return s.refuse(casemate.PointMay, forbidden(q, d))
 	}
-	s.point(casemate.PointMay, casemate.Allowed, d.Statement)
+	by := d.Statement
+	if m.Object != "" { // an exception opens the route, never the objects behind it
+		q.Action, q.Resource, q.Route = m.ObjectAction, m.Object, ""
+		if w, ok := m.Policy.(witness); ok {
+			s.rec.Facts = join(s.rec.Facts, w.Facts(q))
+		}
+		if d = m.Policy.Decide(q); d.Verdict != casemate.Allowed {
+			s.rec.Decision = d
+			return s.refuse(casemate.PointMay, forbidden(q, d))
+		}
+		by += ", " + d.Statement
+	}
+	s.point(casemate.PointMay, casemate.Allowed, by)
 	return nil
+}
+
+// witness is a Decider that tells what a decision depends on beside the action and the resource, for the record. It gives
+// nothing where no policy in force has a condition or a variable.
+type witness interface {
+	Facts(r *casemate.AccessRequest) []casemate.Fact
+}
+
+// join adds the facts of b whose keys a does not have.
+func join(a, b []casemate.Fact) []casemate.Fact {
+	n := len(a)
+	for i := range b {
+		if !slices.ContainsFunc(a[:n], func(f casemate.Fact) bool { return f.Key == b[i].Key }) {
+			a = append(a, b[i])
+		}
+	}
+	return a
+}
+
+func forbidden(q *casemate.AccessRequest, d casemate.Decision) error {
+	return &casemate.Error{Code: casemate.Forbidden, Message: q.Principal.Name() + " may not " + q.Action + " on " + q.Resource, Rule: d.Statement, Hint: d.Hint}
 }
 
 func demand(e *casemate.Event, m *casemate.Match, p *casemate.Principal) casemate.Demand {

@@ -73,6 +73,7 @@ func said(name string, e *casemate.Error) string {
 
 func (s *story) matched(m *casemate.Match) {
 	s.rec.Action, s.rec.Resource, s.rec.Policy = m.Action, m.Resource, m.Revision
+	s.rec.ObjectAction, s.rec.Object = m.ObjectAction, m.Object
 	if r := m.Route; r != nil {
 		s.rec.Route, s.rec.Contract = r.ID, r.Contract
 	}

@@ -55,6 +55,9 @@ func Append(b []byte, r *casemate.Record) []byte {
 	e.nonzero("cost", int64(r.Cost))
 	e.some("book", r.Book)
 	e.some("key", r.Key)
+	e.facts(r.Facts)
+	e.some("object_action", r.ObjectAction)
+	e.some("object", r.Object)
 	e.usage(r.Usage)
 	e.outcome(r.Outcome)
 	return append(e.b, '}')
@@ -183,6 +186,21 @@ func (e *encoder) effect(f *casemate.Effect, first bool) {
 	e.nonzero("in_bytes", f.In)
 	e.nonzero("out_bytes", f.Out)
 	e.b = append(e.b, '}')
+}
+
+func (e *encoder) facts(fs []casemate.Fact) {
+	if len(fs) == 0 {
+		return
+	}
+	e.key("facts")
+	e.b = append(e.b, '[')
+	for i := range fs {
+		e.open(i == 0)
+		e.text("key", fs[i].Key)
+		e.list("values", fs[i].Values)
+		e.b = append(e.b, '}')
+	}
+	e.b = append(e.b, ']')
 }
 
 func (e *encoder) usage(u casemate.Usage) {
