@@ -66,8 +66,8 @@ type Record struct {
 	ObjectAction string `json:"object_action,omitempty"` // Match.ObjectAction
 	Object       string `json:"object,omitempty"`        // Match.Object
 
-	Usage   Usage    `json:"usage"`
-	Outcome Outcome  `json:"outcome"`
+	Usage   Usage   `json:"usage"`
+	Outcome Outcome `json:"outcome"`
 }
 
 // Fact is a condition key that the policies in force refer to, with the values that it had for one event; none means that

@@ -141,7 +141,7 @@ type Route struct {
 	URL      bool   `json:"url,omitempty"`      // a function URL rather than a declared route
 
 	Object *Object `json:"object,omitempty"` // what a request is about, to be decided on as well; nil: the route alone
-	Total    Limit  `json:"total,omitzero"`     // over all callers
+	Total  Limit   `json:"total,omitzero"`   // over all callers
 }
 
 // Match is what the catalog found for an event: one consistent snapshot of everything later stages need.
