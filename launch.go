@@ -44,7 +44,9 @@ type Usage struct {
 	In        int64         `json:"in_bytes"`
 	Out       int64         `json:"out_bytes"`
 	Cold      bool          `json:"cold"`
-	Fuel      int64         `json:"fuel,omitempty"` // WebAssembly: instructions executed, exactly
+	Fuel      int64         `json:"fuel,omitempty"`           // WebAssembly: instructions executed, exactly
+	Sent      int64         `json:"sent_bytes,omitempty"`     // to the outside, over all connections
+	Received  int64         `json:"received_bytes,omitempty"` // from there
 }
 
 // The kinds of effects.

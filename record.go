@@ -61,6 +61,7 @@ type Record struct {
 	Cost    Money    `json:"cost,omitempty"`  // what it did cost, by the price book Book
 	Book    string   `json:"book,omitempty"`  // digest of the price book
 	Key     string   `json:"key,omitempty"`   // id of the API key that was used
+	Tags    []string `json:"tags,omitempty"`  // "team=web": cost allocation tags, sorted
 	Facts   []Fact   `json:"facts,omitempty"` // values that the decision depended on
 
 	ObjectAction string `json:"object_action,omitempty"` // Match.ObjectAction

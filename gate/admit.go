@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"casemate"
 )
@@ -47,10 +48,16 @@ func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted
 	if a.room, err = g.c.Quota.Reserve(g.c.Clock(), demand(e, m, p)); err != nil {
 		return admitted{}, s.refuse(casemate.PointRoom, err)
 	}
+	in := false
+	defer func() { // a check that panics holds nothing either
+		if !in {
+			g.settle(ctx, &a, s)
+		}
+	}()
 	if err := g.form(ctx, &a, s); err != nil {
-		g.settle(ctx, &a, s)
 		return admitted{}, err
 	}
+	in = true
 	return a, nil
 }
 
@@ -105,34 +112,41 @@ func (g *Gate) form(ctx context.Context, a *admitted, s *story) (err error) {
 	return nil
 }
 
-// hold has the most that the event can cost held back.
+// hold has the most that the event can cost held back, and where a budget covers it, the opened record say so.
 func (g *Gate) hold(ctx context.Context, a *admitted, s *story) (err error) {
 	if g.c.Purse == nil || a.event.DryRun {
 		return nil
 	}
-	e, m := a.event, a.match
-	sp := &casemate.Spend{Event: s.rec.ID, Chain: e.Chain, Depth: e.Depth, Principal: a.principal.Name(), Key: s.rec.Key, Tags: a.principal.Tags,
-		Request: bodyLimit(m), Queue: e.Async}
-	if e.Size >= 0 && e.Body != nil {
-		sp.Request = min(sp.Request, e.Size)
+	e, m, p := a.event, a.match, a.principal
+	if s.rec.Key == "" && p.Kind == casemate.KindKey {
+		s.rec.Key = strings.TrimPrefix(p.ID, "key/")
 	}
+	s.spend = casemate.Spend{Event: s.rec.ID, Opened: s.rec.Opened, Chain: e.Chain, Root: e.Chain == e.ID && e.Source != casemate.SourceAsync, Source: e.Source,
+		Principal: p.Name(), Role: p.Role, Key: s.rec.Key, Queue: e.Async}
 	if v := m.Version; v != nil {
-		sp.Account, sp.App, sp.Function, sp.Version = v.Account, v.App, v.ARN, v
+		s.spend.Account, s.spend.App, s.spend.Function, s.spend.Version = v.Account, v.App, v.Function, v
 		if v.Runtime.Family() == "builtin" {
-			sp.Function, sp.Operation, sp.Version = "", e.Target.Builtin, nil
+			s.spend.Function, s.spend.Operation, s.spend.Version = "", e.Target.Builtin, nil
 		}
 	}
-	a.money, err = g.c.Purse.Hold(ctx, g.c.Clock(), sp)
-	a.held = err == nil
-	s.rec.Held = a.money.Amount
-	return err
+	if a.money, err = g.c.Purse.Hold(ctx, g.c.Clock(), &s.spend); err != nil {
+		return err
+	}
+	a.held = true
+	s.rec.Held, s.rec.Book, s.rec.Tags = a.money.Amount, a.money.Book, a.money.Tags
+	if a.money.Keep && g.c.Keep != nil {
+		if err := g.c.Keep(&s.rec); err != nil {
+			return unavailable("what this event may cost cannot be recorded", err)
+		}
+	}
+	return nil
 }
 
 // settle gives back the room and what is left of the money. It is called once for every admitted event.
 func (g *Gate) settle(ctx context.Context, a *admitted, s *story) {
 	g.c.Quota.Settle(g.c.Clock(), a.room)
 	if a.held {
-		a.held = false
+		a.held, a.money.Done = false, a.ok
 		s.rec.Cost, s.rec.Book = g.c.Purse.Settle(context.WithoutCancel(ctx), g.c.Clock(), a.money, &s.rec, a.ran)
 	}
 	if a.proven && a.principal.Done != nil {

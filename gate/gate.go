@@ -59,6 +59,8 @@ type Config struct {
 	Log      *slog.Logger // nil: nothing is logged
 
 	Purse Purse // nil: nothing has a price
+	// Keep has the opened record survive a kill -9 as it is now, with what was held for it. nil: it is forgotten then.
+	Keep func(r *casemate.Record) error
 	// Leave is the shield, outbound: it may change r.Answer or r.Payload, and refuses what must not leave. nil: all leaves.
 	Leave func(m *casemate.Match, e *casemate.Event, p *casemate.Principal, r *casemate.Result) error
 	// Flow takes a step of a declared order of calls, or refuses it; done tells whether the step came to something. nil: no

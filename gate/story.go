@@ -15,6 +15,7 @@ type story struct {
 	clock func() time.Time
 	mark  time.Time // when the last point was passed
 	said  string    // of the last refusal
+	spend casemate.Spend
 }
 
 // open starts the record of e before anything about it is decided.
@@ -87,8 +88,12 @@ func (s *story) ran(res *casemate.Result) {
 	s.rec.Effects, s.rec.Walls, s.rec.Weak, s.rec.Usage = res.Effects, res.Walls, res.Weak, res.Usage
 	verdict, refused := casemate.Allowed, 0
 	for i := range res.Effects {
-		if res.Effects[i].Verdict != casemate.Allowed {
+		x := &res.Effects[i]
+		if x.Verdict != casemate.Allowed {
 			verdict, refused = casemate.Denied, refused+1
+		} else if x.Kind == casemate.EffectConnect {
+			s.rec.Usage.Sent += max(x.Out, 0)
+			s.rec.Usage.Received += max(x.In, 0)
 		}
 	}
 	if len(res.Effects) > 0 {

@@ -55,6 +55,7 @@ func Append(b []byte, r *casemate.Record) []byte {
 	e.nonzero("cost", int64(r.Cost))
 	e.some("book", r.Book)
 	e.some("key", r.Key)
+	e.list("tags", r.Tags)
 	e.facts(r.Facts)
 	e.some("object_action", r.ObjectAction)
 	e.some("object", r.Object)
@@ -215,6 +216,8 @@ func (e *encoder) usage(u casemate.Usage) {
 	e.number("out_bytes", u.Out)
 	e.flag("cold", u.Cold)
 	e.nonzero("fuel", u.Fuel)
+	e.nonzero("sent_bytes", u.Sent)
+	e.nonzero("received_bytes", u.Received)
 	e.b = append(e.b, '}')
 }
 
