@@ -145,6 +145,7 @@ func (c *Catalog) Load(ctx context.Context, digest string) (*App, error) {
 	if err := json.Unmarshal(data, a); err != nil {
 		return nil, fmt.Errorf("reading an app: %w", err)
 	}
+	a.share()
 	return a, nil
 }
 
