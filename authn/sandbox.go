@@ -11,8 +11,12 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/authn/sigv4"
 	"casemate/internal/walls"
 )
+
+// sigSkew is how far the clocks of a sandbox and its node, which are one, may be apart.
+const sigSkew = 5 * time.Minute
 
 // runPrincipal begins the ids of functions that call services.
 const runPrincipal = "function/"
@@ -80,12 +84,12 @@ func (b *sandboxes) verify(s *casemate.Signed, now time.Time) (*casemate.Princip
 	if s == nil {
 		return nil, errors.New("a signed credential without its request")
 	}
-	g, err := readSignature(s)
+	g, err := sigv4.Read(s)
 	if err != nil {
 		return nil, err
 	}
 	b.mu.RLock()
-	k, owner := b.keys[s.Sandbox], b.owner[g.keyID]
+	k, owner := b.keys[s.Sandbox], b.owner[g.KeyID]
 	b.mu.RUnlock()
 	if !walls.Up {
 		k, owner = b.whosever(owner), s.Sandbox
@@ -94,27 +98,52 @@ func (b *sandboxes) verify(s *casemate.Signed, now time.Time) (*casemate.Princip
 	case k == nil:
 		return nil, errors.New("the sandbox has ended")
 	case owner != "" && owner != s.Sandbox:
-		return nil, errors.New("the key is another sandbox's: " + g.keyID)
+		return nil, errors.New("the key is another sandbox's: " + g.KeyID)
 	case owner == "":
-		return nil, fmt.Errorf("no sandbox has the key %.40q", g.keyID)
+		return nil, fmt.Errorf("no sandbox has the key %.40q", g.KeyID)
+	case g.Presigned:
+		return nil, plainly("signatures in the query are not taken here", "send the signature as a header")
+	case len(s.Header["content-type"]) > 0 && !g.Covers("content-type"):
+		return nil, errors.New("the content type is not signed")
 	case !now.Before(k.Expires):
 		return nil, errors.New("the sandbox's key has expired")
-	case now.Sub(g.at) > sigSkew || g.at.Sub(now) > sigSkew:
+	case now.Sub(g.At) > sigSkew || g.At.Sub(now) > sigSkew:
 		return nil, plainly("the signature is not of now", "set the clock right and sign each request anew")
-	case g.region != b.place.Region && !(g.region == "us-east-1" && slices.Contains(globals, g.service)):
+	case g.Region != b.place.Region && !(g.Region == "us-east-1" && slices.Contains(globals, g.Service)):
 		return nil, plainly("the request is signed for another region", "this is "+b.place.Region)
 	}
-	token, err := single(s, headerToken)
-	if err != nil || subtle.ConstantTimeCompare([]byte(token), []byte(k.Token)) != 1 {
+	if subtle.ConstantTimeCompare([]byte(g.Token), []byte(k.Token)) != 1 {
 		return nil, errors.New("the session token is not the sandbox's")
 	}
-	want, err := g.sum(s, k.Secret)
+	hash, err := payload(g, s)
 	if err != nil {
 		return nil, err
 	}
-	if subtle.ConstantTimeCompare(want, g.mac[:]) != 1 {
-		return nil, errors.New("the signature is not of this request")
+	if err := g.Verify(s, sigv4.Key(k.Secret, g.Day, g.Region, g.Service), hash); err != nil {
+		return nil, err
 	}
 	p := k.Principal
 	return &p, nil
+}
+
+// payload is the hash that a signature is over. A body that was read must be the one that was signed.
+func payload(g *sigv4.Signature, s *casemate.Signed) (string, error) {
+	switch {
+	case g.Claimed == "" && s.Payload == "":
+		return "", errors.New("nobody said what the body's hash is")
+	case g.Claimed == "" || g.Claimed == s.Payload:
+		return s.Payload, nil
+	case s.Payload == "":
+		return g.Claimed, nil // nothing will read the body
+	case g.Streamed():
+		return "", plainly("bodies that are signed in chunks are not taken here", "send the body in one piece, with its SHA-256")
+	case g.Claimed == sigv4.Unsigned:
+		return "", plainly("the body must be signed here", "send its SHA-256 as x-amz-content-sha256")
+	}
+	return "", errors.New("the body is not the one that was signed")
+}
+
+// plainly is a refusal whose reason the caller may know: it tells nothing about any key.
+func plainly(message, hint string) error {
+	return &casemate.Error{Code: casemate.Unauthenticated, Message: message, Hint: hint}
 }

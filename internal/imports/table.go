@@ -33,6 +33,7 @@ var Rooms = []Room{
 	{Path: "shield/leak", Tier: 0, Ceiling: 700, Pure: true, Only: []string{""}},
 	{Path: "shield", Tier: 1, Ceiling: 2500, Pure: true},
 	{Path: "lambda", Tier: 1, Ceiling: 1800, Pure: true},
+	{Path: "authn/sigv4", Tier: 0, Ceiling: 450, Pure: true, Only: []string{""}},
 	{Path: "authn", Tier: 1, Ceiling: 1800},
 	{Path: "catalog", Tier: 1, Ceiling: 900, Only: []string{"", "store", "catalog/route"}},
 	{Path: "catalog/route", Tier: 0, Ceiling: 500, Pure: true, Only: []string{""}},
