@@ -16,6 +16,7 @@ const (
 	SourceURL   Source = "url"   // a function URL
 	SourceAdmin Source = "admin" // the CLI's and the console's API
 	SourceAsync Source = "async" // the durable queue, running an event accepted before
+	SourceAWS   Source = "aws"   // AWS's services, called by a client outside
 	SourceRun   Source = "run"   // a function, calling a service or another function through its door
 
 	SourceAuthorizer Source = "authorizer" // the node itself, asking a Lambda authorizer about another event

@@ -15,6 +15,9 @@ type Operation struct {
 	// Resource reads the ARN that the request is about from its JSON body. It is pure, and all that tells which resource
 	// the policy decides on: Run must not touch another one. An error is an *Error with the service's code in AWS.
 	Resource func(place Place, body []byte) (arn string, err error)
+	// Context gives condition keys, in lower case, that stand in the request itself: sts:RoleSessionName. nil: there are none.
+	Context func(body []byte) map[string][]string
+	Trusted bool // the resource's own policy has to name the caller, whatever the caller's may allow: a role's trust policy
 	// Run does it. l.Payload is the body that Resource read. What it returns is encoded as JSON; nil is an empty answer.
 	// When it is a Noted, what it notes goes into the record.
 	Run func(ctx context.Context, l *Launch) (any, error)

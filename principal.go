@@ -34,6 +34,10 @@ type Principal struct {
 	Scopes  []string          `json:"scopes,omitempty"` // OAuth scopes of a token
 	Expires time.Time         `json:"expires,omitzero"`
 
+	Origin         string    `json:"origin,omitempty"`          // what it was verified by, where that can be taken away alone: "access/AKIA...", "session/ASIA..."
+	Issued         time.Time `json:"issued,omitzero"`           // sessions: when it was assumed
+	SourceIdentity string    `json:"source_identity,omitempty"` // sessions: aws:SourceIdentity, handed on when one assumes another
+
 	Plan    string            `json:"plan,omitempty"`    // usage plan that bounds it, by name
 	Context map[string]string `json:"context,omitempty"` // what a Lambda authorizer said of it, for the function
 	// Body, when not nil, must accept the body as it was sent: until then nobody is who this says. The gate asks it before
