@@ -1,6 +1,7 @@
 package shield
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -32,6 +33,17 @@ $defs:
       quantity: {type: integer, minimum: 1, maximum: 100}
       note: {type: string}
 `
+
+const order = `{"id":"b0b1f7c2-5a53-4a0e-9d3b-0c0f5be0a001","customer":"c-1001","items":[{"sku":"tea-42","quantity":2,"note":"gift"},{"sku":"cup-7","quantity":1}],"paid":true}`
+
+func coded(t *testing.T, err error) *casemate.Error {
+	t.Helper()
+	var e *casemate.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("error %v has no code", err)
+	}
+	return e
+}
 
 // check holds a body to a contract.
 func check(c casemate.Contract, contentType string, body []byte) error {
@@ -211,8 +223,8 @@ func TestContractDocumentsRefused(t *testing.T) {
 		"typo in a ref":    {`{"$ref":"#/$defs/a","$defs":{"a":{"minimun":3}}}`, "minimun"},
 		"unknown format":   {`{"format":"credit-card"}`, "credit-card"},
 		"nullable":         {`{"nullable":true}`, "nullable"},
-		"old draft":        {`{"$schema":"http://json-schema.org/draft-07/schema#"}`, "$schema"},
-		"old openapi":      {`{"openapi":"3.0.3","paths":{}}`, "3.1"},
+		"old draft":        {`{"$schema":"http://json-schema.org/draft-04/schema#"}`, "$schema"},
+		"next openapi":     {`{"openapi":"3.2.0","paths":{}}`, "3.1"},
 		"swagger":          {`{"swagger":"2.0"}`, "3.1"},
 		"lookahead":        {`{"pattern":"(?=x)y"}`, "compiling"},
 		"bad type":         {`{"type":"strin"}`, "compiling"},
@@ -268,7 +280,7 @@ func TestContractErrorHoldsNoValue(t *testing.T) {
 	if strings.Contains(all, "hunter2") || strings.Contains(all, "424242") {
 		t.Fatal(all)
 	}
-	if !strings.Contains(e.Message, "and 2 more") || strings.Count(e.Message, "; ") != maxViolations {
+	if !strings.Contains(e.Message, "and 2 more") || strings.Count(e.Message, "; ") != 10 {
 		t.Fatal(e.Message)
 	}
 }

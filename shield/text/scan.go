@@ -1,4 +1,4 @@
-package shield
+package text
 
 import (
 	"bytes"
@@ -183,7 +183,7 @@ func (s *scanner) member(f *frame) error {
 		return err
 	}
 	if escaped {
-		raw = unquote(raw)
+		raw = Unquote(raw)
 	}
 	if s.known(f, raw) {
 		s.names = append(s.names, raw)
@@ -308,8 +308,8 @@ func hex4(b []byte) (rune, bool) {
 	return r, true
 }
 
-// unquote decodes the escapes of a string that text has accepted.
-func unquote(raw []byte) []byte {
+// Unquote decodes the escapes of a string that text has accepted.
+func Unquote(raw []byte) []byte {
 	var v string
 	if json.Unmarshal(append(append([]byte{'"'}, raw...), '"'), &v) != nil {
 		return raw
@@ -401,7 +401,7 @@ func (s *scanner) pointer() string {
 			toks = append(toks, string(s.names[end-1]))
 		}
 	}
-	return pointerOf(toks)
+	return Pointer(toks)
 }
 
 // Bounds of a pointer in an error.
@@ -410,8 +410,8 @@ const (
 	maxPointerToken  = 48
 )
 
-// pointerOf writes a JSON pointer (RFC 6901) that is safe to print: long ones are cut, control characters replaced.
-func pointerOf(toks []string) string {
+// Pointer writes a JSON pointer (RFC 6901) that is safe to print: long ones are cut, control characters replaced.
+func Pointer(toks []string) string {
 	var b strings.Builder
 	for i, t := range toks {
 		if i == maxPointerTokens {

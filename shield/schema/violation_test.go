@@ -1,4 +1,4 @@
-package shield
+package schema
 
 import (
 	"strings"
@@ -11,7 +11,7 @@ import (
 func TestDeepestPlaceIsNamed(t *testing.T) {
 	doc := `{"$ref":"#/$defs/o","$defs":{"o":{"type":"object","required":["items"],"properties":{"items":{"type":"array","minItems":1,
 "items":{"$ref":"#/$defs/i"}},"n":{"type":"integer"}}},"i":{"type":"object","properties":{"sku":{"type":"string"}}}}}`
-	c, err := Compile([]byte(doc), "", "test")
+	c, err := compiled(doc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func TestDeepestPlaceIsNamed(t *testing.T) {
 		`{"items":[{"price":0}],"n":1}`:         "/items/0/price: unknown member",
 		`{"n":1}`:                               "/items: required",
 	} {
-		err := check(c, "application/json", []byte(body))
+		_, err := c.JSON(Body(), "test", []byte(body))
 		if err == nil || !strings.HasSuffix(err.Error(), want) || strings.Count(err.Error(), ";") != strings.Count(want, ";") {
 			t.Errorf("%s: %v, want %s", body, err, want)
 		}

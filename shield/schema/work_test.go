@@ -1,4 +1,4 @@
-package shield
+package schema
 
 import (
 	"fmt"
@@ -46,14 +46,14 @@ func TestContractWorkIsBounded(t *testing.T) {
 		{"list", `{"type":"array","items":{"type":"object","properties":{"a":{"type":"integer"}}}}`, `[{"a":1},{"a":2}]`, false, casemate.Fault},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			k, err := compile([]byte(c.doc), "", c.name)
+			k, err := compiled(c.doc)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if k.hard != c.hard {
 				t.Errorf("hard: %t", k.hard)
 			}
-			err = check(k, "application/json", []byte(c.body))
+			_, err = k.JSON(Body(), c.name, []byte(c.body))
 			if (err == nil) != (c.code == casemate.Fault) || err != nil && casemate.CodeOf(err) != c.code {
 				t.Errorf("got %v", err)
 			}

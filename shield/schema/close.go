@@ -1,6 +1,7 @@
-package shield
+package schema
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -13,11 +14,12 @@ import (
 type position uint8
 
 const (
-	nowhere  position = iota // not a schema
-	child                    // to a part of the value: its own place, closed on its own
-	inPlace                  // to the value itself: closed together with what holds it
-	reversed                 // to decide something: never closed, or the decision would change
-	shelf                    // to nothing until referred to
+	nowhere   position = iota // not a schema
+	child                     // to a part of the value: its own place, closed on its own
+	inPlace                   // to the value itself: closed together with what holds it
+	reversed                  // to decide something: never closed, or the decision would change
+	shelf                     // to nothing until referred to
+	outermost                 // to the value that is checked
 )
 
 type shape uint8
@@ -48,16 +50,19 @@ func keywords() map[string]keyword {
 	for _, k := range strings.Fields(`$ref $comment type enum const multipleOf maximum exclusiveMaximum minimum
 		exclusiveMinimum maxLength minLength pattern maxItems minItems uniqueItems maxContains minContains maxProperties
 		minProperties required dependentRequired format contentEncoding contentMediaType title description default
-		deprecated readOnly writeOnly examples example discriminator xml externalDocs`) {
+		deprecated readOnly writeOnly summary examples example discriminator xml externalDocs`) {
 		m[k] = keyword{}
 	}
 	return m
 }
 
-// closer walks the schemas that a contract reaches and closes every object that names properties. Closing happens at
-// the outermost schema of a place, with unevaluatedProperties, so that allOf and $ref still compose.
+// closer walks the schemas that are compiled and closes every object that names properties. Closing happens at the
+// outermost schema of a place, with unevaluatedProperties, so that allOf and $ref still compose.
 type closer struct {
-	closed, plain any
+	doc           *Document
+	dialect       Dialect
+	side          Side
+	closed, plain map[string]any
 	done          map[string]bool // places visited, by tree and pointer
 	linked        map[string]int  // how many $refs of the closed tree lead to a place
 	lonely        map[string]int  // how many of them stand alone at a place of their own
@@ -65,37 +70,38 @@ type closer struct {
 	words         map[string]keyword
 }
 
-// root visits the schema at ptr and gives the schema to compile.
-func (c *closer) root(ptr string) (map[string]any, error) {
-	c.words = keywords()
-	s, ok := find(c.closed, ptr)
-	if !ok {
-		return nil, fmt.Errorf("there is nothing at %q", ptr)
+// roots visits the schemas at ptrs and gives the schemas to compile.
+func (c *closer) roots(ptrs []string) ([]map[string]any, error) {
+	for _, tree := range [...]map[string]any{c.closed, c.plain} {
+		delete(tree, "$schema") // the caller has read it
+		delete(tree, "$id")     // references must stay inside, so the document needs no name
+		delete(tree, "id")
 	}
-	if doc, ok := s.(map[string]any); ok && ptr == "" {
-		for _, tree := range [...]map[string]any{doc, c.plain.(map[string]any)} {
-			if d, ok := tree["$schema"]; ok && d != dialect {
-				return nil, fmt.Errorf("$schema is not %s", dialect)
-			}
-			delete(tree, "$schema")
-			delete(tree, "$id") // references must stay inside, so the document needs no name
+	tops := make([]map[string]any, len(ptrs))
+	for i, ptr := range ptrs {
+		s, ok := find(c.closed, ptr)
+		if !ok {
+			return nil, fmt.Errorf("there is nothing at %q", ptr)
 		}
+		if err := c.schema(s, ptr, outermost); err != nil {
+			return nil, err
+		}
+		tops[i] = map[string]any{"$ref": closedURL + "#" + fragment(ptr)}
 	}
-	if err := c.schema(s, ptr, inPlace); err != nil {
-		return nil, err
-	}
-	top := map[string]any{"$ref": closedURL + "#" + fragment(ptr)}
-	if m, ok := s.(map[string]any); ok && c.open(m) {
-		if c.linked[ptr] == c.lonely[ptr] {
-			c.later = append(c.later, m)
-		} else {
-			top["unevaluatedProperties"] = false
+	for i, ptr := range ptrs {
+		s, _ := find(c.closed, ptr)
+		if m, ok := s.(map[string]any); ok && c.open(m) {
+			if c.linked[ptr] == c.lonely[ptr] {
+				c.later = append(c.later, m)
+			} else {
+				tops[i]["unevaluatedProperties"] = false
+			}
 		}
 	}
 	for _, m := range c.later {
 		c.shut(m)
 	}
-	return top, nil
+	return tops, nil
 }
 
 // alone reports whether a schema is a reference and nothing else that checks.
@@ -104,13 +110,20 @@ func alone(s map[string]any) bool {
 		return false
 	}
 	for word := range s {
-		switch word {
-		case "$ref", "title", "description", "$comment", "default", "deprecated", "readOnly", "writeOnly", "example", "examples":
-		default:
+		if word != "$ref" && !annotation(word) {
 			return false
 		}
 	}
 	return true
+}
+
+// annotation reports whether a keyword says something and checks nothing.
+func annotation(word string) bool {
+	switch word {
+	case "title", "description", "summary", "$comment", "default", "deprecated", "readOnly", "writeOnly", "example", "examples", "xml", "externalDocs":
+		return true
+	}
+	return false
 }
 
 // open reports whether a schema names properties and says nothing about others.
@@ -182,7 +195,7 @@ func (c *closer) schema(s any, ptr string, at position) error {
 		if _, ok := s.(bool); ok {
 			return nil
 		}
-		return fmt.Errorf("%s is not a schema", place(ptr))
+		return fmt.Errorf("%s is not a schema", c.doc.Place(ptr))
 	}
 	key, other := "closed"+ptr, "reversed"+ptr
 	switch at {
@@ -192,13 +205,19 @@ func (c *closer) schema(s any, ptr string, at position) error {
 		key, other = "plain"+ptr, ""
 	}
 	if other != "" && c.done[other] {
-		return fmt.Errorf("%s decides something and is referred to as well: move it to $defs", place(ptr))
+		return fmt.Errorf("%s decides something and is referred to as well: move it to $defs", c.doc.Place(ptr))
 	}
 	if !c.done[key] {
 		c.done[key] = true
+		if err := c.prepare(m, ptr, at); err != nil {
+			return err
+		}
 		if err := c.parts(m, ptr, at); err != nil {
 			return err
 		}
+	}
+	if (at == child || at == outermost) && based(m) {
+		return fmt.Errorf("%s: a discriminator needs oneOf or anyOf beside it, which names the forms", c.doc.Place(ptr))
 	}
 	if at == child && c.open(m) {
 		c.later = append(c.later, m) // once it is known what else refers to it
@@ -214,11 +233,11 @@ func (c *closer) parts(m map[string]any, ptr string, at position) error {
 		case strings.HasPrefix(word, "x-"):
 			continue
 		case word == "nullable":
-			return fmt.Errorf(`%s: nullable is OpenAPI 3.0: write type: [string, "null"]`, place(ptr))
+			return fmt.Errorf(`%s: nullable is OpenAPI 3.0: write type: [string, "null"]`, c.doc.Place(ptr))
 		case !known:
-			return fmt.Errorf("%s: the keyword %q is not taken: it would check nothing", place(ptr), word)
+			return fmt.Errorf("%s: the keyword %q is not taken: it would check nothing", c.doc.Place(ptr), word)
 		case word == "format" && !knownFormat(sub):
-			return fmt.Errorf("%s: the format %v is not known: it would check nothing", place(ptr), sub)
+			return fmt.Errorf("%s: the format %v is not known: it would check nothing", c.doc.Place(ptr), sub)
 		case word == "$ref":
 			if err := c.follow(m, sub, ptr, at); err != nil {
 				return err
@@ -238,8 +257,11 @@ func (c *closer) parts(m map[string]any, ptr string, at position) error {
 			}
 			return c.schema(s, p, next)
 		})
+		if errors.Is(err, errShape) {
+			return fmt.Errorf("%s: %s is not what the keyword takes", c.doc.Place(ptr), word)
+		}
 		if err != nil {
-			return fmt.Errorf("%s/%s: %w", place(ptr), word, err)
+			return err
 		}
 	}
 	return nil
@@ -250,26 +272,31 @@ func (c *closer) follow(m map[string]any, ref any, ptr string, at position) erro
 	text, _ := ref.(string)
 	to, err := target(text)
 	if err != nil {
-		return fmt.Errorf("%s: %w", place(ptr), err)
+		return fmt.Errorf("%s: %w", c.doc.Place(ptr), err)
 	}
-	tree, next := c.closed, inPlace
+	tree, next := any(c.closed), inPlace
 	if at == reversed || at == shelf {
-		tree, next = c.plain, shelf
+		tree, next = any(c.plain), shelf
 	}
 	s, ok := find(tree, to)
 	if !ok {
-		return fmt.Errorf("%s: $ref %q leads to nothing", place(ptr), text)
+		return fmt.Errorf("%s: $ref %q leads to nothing", c.doc.Place(ptr), text)
 	}
 	if at == reversed {
 		m["$ref"] = plainURL + "#" + fragment(to)
 	} else if at != shelf {
 		c.linked[to]++
-		if at == child && alone(m) {
+		if (at == child || at == outermost) && alone(m) {
+			if base, ok := s.(map[string]any); ok && based(base) {
+				return fmt.Errorf("%s: a discriminator needs oneOf or anyOf beside it, which names the forms", c.doc.Place(to))
+			}
 			c.lonely[to]++
 		}
 	}
 	return c.schema(s, to, next)
 }
+
+var errShape = errors.New("not what the keyword takes")
 
 // each calls f for every schema that a keyword holds, with its token below the keyword.
 func each(sub any, as shape, f func(s any, tok string) error) error {
@@ -300,7 +327,7 @@ func each(sub any, as shape, f func(s any, tok string) error) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("this is not what the keyword takes")
+	return errShape
 }
 
 // target reads a $ref as a JSON pointer into the same document.

@@ -1,4 +1,4 @@
-package shield
+package text
 
 import (
 	"bytes"
@@ -153,7 +153,7 @@ func agree(t failer, body []byte) {
 		if err := dec.Decode(&want); err != nil {
 			t.Fatalf("%q: %v", body, err)
 		}
-		if got := build(body); !reflect.DeepEqual(got, want) {
+		if got := Build(body); !reflect.DeepEqual(got, want) {
 			t.Fatalf("%q was built as %#v, not %#v", body, got, want)
 		}
 		return

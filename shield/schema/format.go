@@ -1,4 +1,4 @@
-package shield
+package schema
 
 import (
 	"encoding/base64"

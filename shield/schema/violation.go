@@ -1,4 +1,4 @@
-package shield
+package schema
 
 import (
 	"encoding/json"
@@ -13,6 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 
 	"casemate"
+	"casemate/shield/text"
 )
 
 // maxViolations bounds what one body can make us say.
@@ -21,11 +22,11 @@ const maxViolations = 10
 // violation is one broken rule: where, which, and what to do. The rule is the contract's text, never the caller's.
 type violation struct{ field, rule, hint string }
 
-// violation turns the library's error, whose texts hold the caller's values, into ours.
-func (c *contract) violation(err error) error {
+// violated turns the library's error, whose texts hold the caller's values, into ours.
+func violated(p Place, contract string, err error) error {
 	var ve *jsonschema.ValidationError
 	if !errors.As(err, &ve) {
-		return fmt.Errorf("checking the body: %w", err)
+		return fmt.Errorf("checking %s: %w", p.What, err)
 	}
 	var all []violation
 	collect(ve, &all)
@@ -37,18 +38,18 @@ func (c *contract) violation(err error) error {
 		all = []violation{{"", "contract", "compare the body with the contract"}}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "the body breaks its contract %s", c.name)
+	fmt.Fprintf(&b, "%s breaks its contract %s", p.What, contract)
 	for i, v := range all[:min(len(all), maxViolations)] {
 		sep := "; "
 		if i == 0 {
 			sep = ": "
 		}
-		fmt.Fprintf(&b, "%s%s: %s", sep, orRoot(v.field), v.rule)
+		fmt.Fprintf(&b, "%s%s: %s", sep, orRoot(p, v.field), v.rule)
 	}
 	if more := len(all) - maxViolations; more > 0 {
 		fmt.Fprintf(&b, "; and %d more", more)
 	}
-	return &casemate.Error{Code: casemate.Invalid, Field: all[0].field, Rule: all[0].rule, Message: b.String(), Hint: all[0].hint}
+	return &casemate.Error{Code: casemate.Invalid, Field: p.Name + all[0].field, Rule: all[0].rule, Message: b.String(), Hint: all[0].hint}
 }
 
 const unknownMember = "unknown member"
@@ -75,16 +76,16 @@ func withoutEchoes(all []violation) []violation {
 
 func parent(ptr string) string { return ptr[:max(strings.LastIndexByte(ptr, '/'), 0)] }
 
-func orRoot(ptr string) string {
-	if ptr == "" {
+func orRoot(p Place, ptr string) string {
+	if ptr == "" && p.Name == "" {
 		return "body"
 	}
-	return ptr
+	return p.Name + ptr
 }
 
 func collect(e *jsonschema.ValidationError, all *[]violation) {
 	at := func(more ...string) string {
-		return pointerOf(append(append([]string{}, e.InstanceLocation...), more...))
+		return text.Pointer(append(append([]string{}, e.InstanceLocation...), more...))
 	}
 	add := func(field, rule, hint string) { *all = append(*all, violation{field, rule, hint}) }
 	switch k := e.ErrorKind.(type) {

@@ -1,13 +1,13 @@
-package shield
+package text
 
 import (
 	"encoding/json"
 	"strings"
 )
 
-// build makes the value of a JSON text that Scan has accepted: map[string]any, []any, string, json.Number, bool and nil.
+// Build makes the value of a JSON text that Scan has accepted: map[string]any, []any, string, json.Number, bool and nil.
 // It checks nothing again, so it must see nothing else. Texts without escapes share the memory of body.
-func build(body []byte) any {
+func Build(body []byte) any {
 	b := &assembler{s: string(body)}
 	return b.value()
 }
@@ -102,7 +102,7 @@ func (b *assembler) text() string {
 	raw := b.s[start:min(b.i, len(b.s))]
 	b.i++
 	if escaped {
-		return string(unquote([]byte(raw)))
+		return string(Unquote([]byte(raw)))
 	}
 	return raw
 }

@@ -1,4 +1,4 @@
-package shield
+package schema
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"casemate"
+	"casemate/shield/text"
 )
 
 // A schema may look at one part of a body along many ways: each anyOf of two that lead on doubles them, and one that
@@ -73,7 +74,7 @@ func (w *ways) parts(s *jsonschema.Schema, depth int) int {
 // hard reports whether bodies exist that the schema would take too long for.
 func hard(s *jsonschema.Schema) bool {
 	w := &ways{known: map[wayKey]int{}, open: map[*jsonschema.Schema]bool{}}
-	return w.most(s, DefaultBounds().Depth) > easyWays
+	return w.most(s, text.DefaultBounds().Depth) > easyWays
 }
 
 // beside hands out the schemas that s applies to the same value.

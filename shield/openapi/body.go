@@ -1,0 +1,57 @@
+package openapi
+
+import (
+	"mime"
+	"strings"
+
+	"casemate"
+	"casemate/shield/schema"
+)
+
+// Bare is a contract of JSON bodies alone.
+type Bare struct {
+	name   string
+	schema *schema.Schema
+	spared bool // an empty body is taken
+}
+
+// Body makes the contract of JSON bodies by the schema at ptr. Path and query are not in it: all of them is free.
+func Body(doc *schema.Document, dialect schema.Dialect, ptr, name string) (*Bare, error) {
+	s, err := doc.Compile(dialect, schema.Request, ptr)
+	if err != nil {
+		return nil, err
+	}
+	return &Bare{name: name, schema: s[0]}, nil
+}
+
+// Check implements casemate.Contract.
+func (b *Bare) Check(x *casemate.Exchange) ([]casemate.Field, error) {
+	if len(x.Body) == 0 && b.spared {
+		return nil, nil
+	}
+	if err := isJSON(x.ContentType); err != nil {
+		return nil, err
+	}
+	return b.schema.JSON(schema.Body(), b.name, x.Body)
+}
+
+// Answer implements casemate.Contract: answers are not in it.
+func (b *Bare) Answer(*casemate.Answer) error { return nil }
+
+func isJSON(contentType string) error {
+	e := &casemate.Error{Code: casemate.Invalid, Field: "Content-Type", Rule: "application/json",
+		Hint: "send Content-Type: application/json"}
+	if contentType == "" {
+		e.Message = "the request names no content type"
+		return e
+	}
+	if contentType == "application/json" {
+		return nil
+	}
+	kind, params, err := mime.ParseMediaType(contentType)
+	if charset := params["charset"]; err != nil || kind != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
+		e.Message = "the content type is not the one of the contract"
+		return e
+	}
+	return nil
+}
