@@ -120,10 +120,15 @@ type Auth struct {
 	Kinds []CredentialKind `json:"kinds,omitempty"`
 	Open  *Exception       `json:"open,omitempty"` // anonymous callers while it lives
 
-	Audience   []string    `json:"audience,omitempty"`   // a token must be for one of these, when there are any
-	Scopes     []string    `json:"scopes,omitempty"`     // a token must have all of these; "a or b" is one that either satisfies
+	Token      *TokenRule  `json:"token,omitempty"`      // what a token must say besides
 	Webhook    *Webhook    `json:"webhook,omitempty"`    // set exactly when CredentialWebhook is among Kinds
 	Authorizer *Authorizer `json:"authorizer,omitempty"` // set exactly when CredentialAuthorizer is among Kinds
+}
+
+// TokenRule is what a route asks of tokens beyond what their issuer's entry does.
+type TokenRule struct {
+	Audience []string `json:"audience,omitempty"` // one of these, when there are any
+	Scopes   []string `json:"scopes,omitempty"`   // all of these; "a or b" is one that either satisfies
 }
 
 // Route leads an HTTP request to a function.

@@ -148,6 +148,10 @@ func (a *App) checkRoute(place casemate.Place, r *casemate.Route) error {
 	if len(r.Auth.Kinds) == 0 && r.Auth.Open == nil {
 		return casemate.Errorf(casemate.Invalid, "auth: [key]", "route %s says nothing about credentials", r.ID)
 	}
+	if w, x := r.Auth.Webhook, r.Auth.Authorizer; (w != nil) != slices.Contains(r.Auth.Kinds, casemate.CredentialWebhook) ||
+		(x != nil) != slices.Contains(r.Auth.Kinds, casemate.CredentialAuthorizer) || w != nil && w.App != a.Name || x != nil && (x.App != a.Name || a.Functions[x.Function] == nil) {
+		return casemate.Errorf(casemate.Invalid, "deploy the app again", "route %s takes a sender or an authorizer that is not there", r.ID)
+	}
 	if r.URL {
 		if r.Host != URLID(place.FunctionARN(r.Function)) {
 			return casemate.Errorf(casemate.Invalid, "deploy the app again", "the URL of %s is not its own", r.Function)

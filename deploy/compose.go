@@ -200,18 +200,6 @@ func fill[T comparable](to *T, said T) {
 	}
 }
 
-func authOf(a manifest.RouteAuth) casemate.Auth {
-	out := casemate.Auth{Open: a.None}
-	for _, k := range a.Kinds {
-		kind := casemate.CredentialKey
-		if k == "jwt" {
-			kind = casemate.CredentialBearer
-		}
-		out.Kinds = append(out.Kinds, kind)
-	}
-	return out
-}
-
 // routes adds the routes and function URLs of the functions that are there.
 func (d *Deployer) routes(out *draft, b *bundle, found *manifest.Problems) {
 	m := b.manifest
@@ -221,7 +209,7 @@ func (d *Deployer) routes(out *draft, b *bundle, found *manifest.Problems) {
 		if err != nil || out.app.Functions[r.Function] == nil {
 			continue // refused before, or left out
 		}
-		x := casemate.Route{ID: key, App: m.App, Host: r.Host, Method: method, Path: path, Function: r.Function, Auth: authOf(r.Auth),
+		x := casemate.Route{ID: key, App: m.App, Host: r.Host, Method: method, Path: path, Function: r.Function, Auth: authOf(m, r.Auth, r),
 			Rate: r.Rate.Rate, Request: int64(r.MaxBody)}
 		if c := r.Contract; c != nil {
 			doc, where := b.files[c.File], c.Operation+c.Pointer
@@ -239,7 +227,7 @@ func (d *Deployer) routes(out *draft, b *bundle, found *manifest.Problems) {
 	for _, name := range slices.Sorted(maps.Keys(out.app.Functions)) {
 		if u := m.Functions[name].URL; u != nil {
 			out.app.Routes = append(out.app.Routes, casemate.Route{ID: "$default", App: m.App, Host: catalog.URLID(d.cfg.Place.FunctionARN(name)), Method: "ANY",
-				Path: "$default", Function: name, Auth: authOf(u.Auth), Rate: u.Rate.Rate, Request: int64(u.MaxBody), URL: true})
+				Path: "$default", Function: name, Auth: authOf(m, u.Auth, nil), Rate: u.Rate.Rate, Request: int64(u.MaxBody), URL: true})
 		}
 	}
 }
@@ -275,6 +263,7 @@ func (d *Deployer) rights(a *catalog.App, m *manifest.Manifest) (err error) {
 	for name, r := range m.Roles {
 		a.Roles[name] = role("/roles/"+manifest.Escape(name), "role "+name, r.Grants, r.Statements, r.Boundary)
 	}
+	askers(a, m, d.cfg.Place)
 	a.Guardrails = list(m.Guardrails, "guardrail", "")
 	for name, s := range m.Resources {
 		fn := name[len("function/"):]
@@ -294,7 +283,7 @@ func (d *Deployer) rights(a *catalog.App, m *manifest.Manifest) (err error) {
 func (d *Deployer) issuers(a *catalog.App, b *bundle, found *manifest.Problems) {
 	for n, i := range b.manifest.Auth.JWT {
 		x := casemate.Issuer{App: a.Name, Issuer: i.Issuer, Audience: i.Audience, KeySetURL: i.Keys.URL, Algorithms: i.Algorithms,
-			RoleClaim: i.RoleClaim, Roles: i.Roles, Role: i.Role}
+			RoleClaim: i.RoleClaim, Roles: i.Roles, Role: i.Role, Discover: i.Keys == (manifest.Keys{}), Scopes: i.Scopes, Clients: i.Clients, Tokens: i.Tokens}
 		if i.Keys.File != "" {
 			x.KeySet = string(b.files[i.Keys.File])
 		}

@@ -279,6 +279,7 @@ func (c *comparer) routes(current, next *catalog.App) {
 			c.say(KindRoute, "change", k, false, "leads to %s instead of %s", is.Function, was.Function)
 		}
 		c.auth(k, was.Auth, is.Auth)
+		c.asked(k, was.Auth, is.Auth)
 		if was.Contract != is.Contract {
 			c.contract(k, was.Contract, is.Contract)
 		}

@@ -71,7 +71,8 @@ func (d *Deployer) within(a *catalog.App, s *casemate.Statement) bool {
 		return false
 	}
 	for _, action := range s.Action {
-		if action = strings.ToLower(action); !strings.HasPrefix(action, "execute-api:") && !strings.HasPrefix(action, "lambda:invoke") {
+		action = strings.ToLower(action)
+		if !strings.HasPrefix(action, "execute-api:") && !strings.HasPrefix(action, "lambda:invoke") && !strings.EqualFold(action, ActionAuthorize) {
 			return false
 		}
 	}

@@ -92,6 +92,7 @@ func (c *checker) all() {
 		c.function("/functions/"+Escape(name), name, c.Functions[name])
 	}
 	c.routes()
+	c.senders()
 	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
 		r, ptr := c.Roles[name], "/roles/"+Escape(name)
 		c.rights(ptr, "role "+name, r.Grants, r.Statements, r.Boundary)
@@ -136,7 +137,7 @@ func (c *checker) function(ptr, name string, f *Function) {
 	c.rights(ptr, "function "+name, f.Grants, f.Statements, f.Boundary)
 	c.sandbox(ptr, f, family)
 	if f.URL != nil {
-		c.auth(ptr+"/url/auth", f.URL.Auth)
+		c.auth(ptr+"/url/auth", f.URL.Auth, true)
 		c.room(ptr+"/url/max_body", f.URL.MaxBody, f)
 	}
 }
@@ -215,8 +216,9 @@ func (c *checker) room(ptr string, body Size, f *Function) {
 	}
 }
 
-func (c *checker) auth(ptr string, a RouteAuth) {
+func (c *checker) auth(ptr string, a RouteAuth, url bool) {
 	for i, k := range a.Kinds {
+		c.takes(ptr, a.Kinds, k, url)
 		if slices.Index(a.Kinds, k) < i {
 			c.bad(ptr, "", "%s stands here twice", k)
 		}
@@ -254,7 +256,8 @@ func (c *checker) routes() {
 		if f == nil && r.Function != "" {
 			c.bad(ptr+"/function", meant(r.Function, slices.Sorted(maps.Keys(c.Functions))), "there is no function %q in this app", r.Function)
 		}
-		c.auth(ptr+"/auth", r.Auth)
+		c.auth(ptr+"/auth", r.Auth, false)
+		c.tokens(ptr, r)
 		c.room(ptr+"/max_body", r.MaxBody, f)
 		if r.Contract != nil {
 			c.file(ptr+"/contract/file", r.Contract.File)
@@ -267,8 +270,12 @@ func (c *checker) routes() {
 
 func (c *checker) issuer(ptr string, i *Issuer) {
 	c.file(ptr+"/keys/file", i.Keys.File)
-	if (i.Keys.File == "") == (i.Keys.URL == "") {
-		c.bad(ptr+"/keys", "keys: {file: jwks.json} or keys: {url: https://...}", "give exactly one of file and url")
+	c.scopes(ptr+"/scopes", i.Scopes)
+	switch {
+	case i.Keys.File != "" && i.Keys.URL != "":
+		c.bad(ptr+"/keys", "keys: {file: jwks.json} or keys: {url: https://...}", "give one of file and url")
+	case i.Keys.File == "" && i.Keys.URL == "" && !matches(issuerLike, i.Issuer):
+		c.bad(ptr, "keys: {file: jwks.json} or keys: {url: https://...}", "its keys can only be looked up where the issuer is an https address")
 	}
 	if (i.RoleClaim == "") == (i.Role == "") || (i.RoleClaim == "") != (len(i.Roles) == 0) {
 		c.bad(ptr, "role_claim with roles, or role for every token", "give role_claim and roles, or role, not both")

@@ -237,7 +237,7 @@ func (a *RouteAuth) decode(d *decoder, n *yaml.Node, ptr string) {
 	const hint = "auth: [key, jwt], or auth: {none: {reason: \"why everybody may\", expires: 2027-01-31}}"
 	switch n.Kind {
 	case yaml.SequenceNode:
-		d.items(n, reflect.ValueOf(&a.Kinds).Elem(), `one:"key jwt"`, ptr)
+		d.items(n, reflect.ValueOf(&a.Kinds).Elem(), credentials, ptr)
 	case yaml.MappingNode:
 		var open struct {
 			None struct {

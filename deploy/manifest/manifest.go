@@ -18,13 +18,15 @@ const File = "casemate.yaml"
 // file, `doc` the description, `need` marks what must be there, `min` and `max` are inclusive bounds in the field's own
 // notation, `like` is a regular expression, `one` an enumeration.
 type Manifest struct {
-	App        string                 `key:"app" need:"" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Name of the app; functions and roles belong to it."`
-	Functions  map[string]*Function   `key:"functions" need:"" like:"^[A-Za-z0-9_-]{1,64}$" doc:"The functions, by name. Names are unique on a node."`
-	Routes     map[string]*Route      `key:"routes" doc:"HTTP routes by route key: \"POST /orders/{id}\", \"ANY /files/{path+}\" or \"$default\"."`
-	Roles      map[string]*Role       `key:"roles" like:"^[A-Za-z0-9_-]{1,64}$" doc:"Roles of callers: what the holder of a key or token may do."`
-	Auth       Auth                   `key:"auth" doc:"Who may vouch for callers."`
-	Guardrails []Statement            `key:"guardrails" doc:"Deny statements that no role and no resource policy can override, on the whole node."`
-	Resources  map[string][]Statement `key:"resources" like:"^function/[A-Za-z0-9_-]{1,64}$" doc:"Resource policies by \"function/<name>\"."`
+	App         string                 `key:"app" need:"" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Name of the app; functions and roles belong to it."`
+	Functions   map[string]*Function   `key:"functions" need:"" like:"^[A-Za-z0-9_-]{1,64}$" doc:"The functions, by name. Names are unique on a node."`
+	Routes      map[string]*Route      `key:"routes" doc:"HTTP routes by route key: \"POST /orders/{id}\", \"ANY /files/{path+}\" or \"$default\"."`
+	Roles       map[string]*Role       `key:"roles" like:"^[A-Za-z0-9_-]{1,64}$" doc:"Roles of callers: what the holder of a key or token may do."`
+	Auth        Auth                   `key:"auth" doc:"Who may vouch for callers."`
+	Webhooks    map[string]*Webhook    `key:"webhooks" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Senders of signed requests, by name. A route takes one as webhook:<name>."`
+	Authorizers map[string]*Authorizer `key:"authorizers" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Functions that say who a caller is, by name. A route takes one as authorizer:<name>."`
+	Guardrails  []Statement            `key:"guardrails" doc:"Deny statements that no role and no resource policy can override, on the whole node."`
+	Resources   map[string][]Statement `key:"resources" like:"^function/[A-Za-z0-9_-]{1,64}$" doc:"Resource policies by \"function/<name>\"."`
 
 	Warnings []Problem // doubtful, not wrong: open routes, wide grants
 
@@ -82,7 +84,9 @@ type Async struct {
 // Route leads requests to a function.
 type Route struct {
 	Function string    `key:"function" need:"" doc:"Name of the function."`
-	Auth     RouteAuth `key:"auth" need:"" doc:"Credentials that the route takes: [key, jwt], or none with a reason and an end."`
+	Auth     RouteAuth `key:"auth" need:"" doc:"Credentials that the route takes: [key, jwt, webhook:<name>, authorizer:<name>], or none with a reason and an end."`
+	Scopes   []string  `key:"scopes" doc:"Scopes that a token must have, all of them; \"orders:write or orders:admin\" is one that either satisfies."`
+	Audience []string  `key:"audience" doc:"A token must be for one of these, besides what its issuer's audience says."`
 	Contract *Contract `key:"contract" doc:"Contract of the body."`
 	Host     string    `key:"host" like:"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$" doc:"Only for this host name (default any)."`
 	Rate     Rate      `key:"rate" doc:"Requests a second of one caller: \"10/s burst 20\"."`
@@ -112,20 +116,23 @@ type Auth struct {
 type Issuer struct {
 	Issuer     string            `key:"issuer" need:"" doc:"Exact value of the iss claim."`
 	Audience   []string          `key:"audience" need:"" doc:"Values of the aud claim, one of which must be there."`
-	Keys       Keys              `key:"keys" need:"" doc:"Where the public keys are."`
+	Keys       Keys              `key:"keys" doc:"Where the public keys are (default: where the issuer's OpenID configuration says)."`
 	Algorithms []string          `key:"algorithms" need:"" one:"RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA" doc:"Signature algorithms taken; nothing else is."`
 	RoleClaim  string            `key:"role_claim" doc:"Claim that names the role."`
 	Roles      map[string]string `key:"roles" doc:"Value of role_claim to role. Other values get no role."`
 	Role       string            `key:"role" doc:"Role of every token of this issuer, when there is no role_claim."`
+	Scopes     []string          `key:"scopes" doc:"Scopes that every token must have."`
+	Clients    []string          `key:"clients" doc:"Values of azp or client_id, one of which must be there (default any)."`
+	Tokens     string            `key:"tokens" one:"access at+jwt id" doc:"access: no ID token that can be told as one (default). at+jwt: access tokens of RFC 9068 alone. id: ID tokens."`
 }
 
-// Keys is exactly one of a JWKS file and a JWKS address.
+// Keys is at most one of a JWKS file and a JWKS address; neither: the issuer's OpenID configuration says where they are.
 type Keys struct {
 	File string `key:"file" doc:"JWKS document, relative to the manifest."`
-	URL  string `key:"url" like:"^https://[^\\s]+$" doc:"JWKS address, https only."`
+	URL  string `key:"url" like:"^(https://|http://(127\\.0\\.0\\.1|\\[::1\\]|localhost)[:/])[^\\s]+$" doc:"JWKS address: https, or http on loopback."`
 }
 
-// RouteAuth says which credentials a route takes: a list of key and jwt, or none with a reason and an end. The zero
+// RouteAuth says which credentials a route takes: a list of key, jwt, webhook:<name> and authorizer:<name>, or none with a reason and an end. The zero
 // RouteAuth takes none and lets nobody in; a manifest has to say one or the other.
 type RouteAuth struct {
 	Kinds []string

@@ -44,13 +44,16 @@ func schemaOf(t reflect.Type, tag reflect.StructTag) object {
 		return with(out, object{"type": "string", "pattern": `^[0-9]{1,3}(\.[0-9]{1,2})?$`})
 	case reflect.TypeFor[Child]():
 		return with(out, object{"type": "string", "pattern": `^/[^\s]+( sha256:[0-9a-f]{64})?$`})
+	case reflect.TypeFor[OneOrMore]():
+		one := object{"type": "string", "pattern": secretLike}
+		return with(out, object{"oneOf": []any{one, object{"type": "array", "minItems": 1, "maxItems": 8, "items": one}}})
 	case reflect.TypeFor[Rate]():
 		return with(out, object{"type": "string", "pattern": rateLike})
 	case reflect.TypeFor[Statement]():
 		return with(out, object{"type": "object", "required": []string{"Effect"}})
 	case reflect.TypeFor[RouteAuth]():
 		return with(out, object{"oneOf": []any{
-			object{"type": "array", "minItems": 1, "items": object{"enum": []string{"key", "jwt"}}},
+			object{"type": "array", "minItems": 1, "items": object{"type": "string", "pattern": kindLike}},
 			object{"type": "object", "required": []string{"none"}, "additionalProperties": false, "properties": object{"none": object{
 				"type": "object", "required": []string{"reason", "expires"}, "additionalProperties": false, "properties": object{
 					"reason":  object{"type": "string", "minLength": 3, "description": "why anybody may call this"},
@@ -68,7 +71,7 @@ func schemaOf(t reflect.Type, tag reflect.StructTag) object {
 		}
 		return with(out, object{"type": "object", "propertyNames": object{"pattern": like}, "additionalProperties": values})
 	case reflect.Slice:
-		items := schemaOf(t.Elem(), reflect.StructTag(`one:"`+tag.Get("one")+`"`))
+		items := schemaOf(t.Elem(), reflect.StructTag(`one:"`+tag.Get("one")+`" like:`+strconv.Quote(tag.Get("like"))))
 		return with(out, object{"type": "array", "minItems": 1, "items": items})
 	case reflect.Int:
 		low, _ := strconv.Atoi(tag.Get("min"))

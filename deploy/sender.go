@@ -1,0 +1,112 @@
+package deploy
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"casemate"
+	"casemate/catalog"
+	"casemate/deploy/manifest"
+)
+
+// authOf is what a route or function URL asks of its callers; r is nil for a URL. The sender or authorizer that it names
+// goes into the route itself: whoever has the route has all that its callers are held against.
+func authOf(m *manifest.Manifest, a manifest.RouteAuth, r *manifest.Route) casemate.Auth {
+	out := casemate.Auth{Open: a.None}
+	if r != nil && len(r.Scopes)+len(r.Audience) > 0 {
+		out.Token = &casemate.TokenRule{Audience: r.Audience, Scopes: r.Scopes}
+	}
+	for _, k := range a.Kinds {
+		what, name, _ := manifest.Sender(k)
+		switch what {
+		case "key":
+			out.Kinds = append(out.Kinds, casemate.CredentialKey)
+		case "jwt":
+			out.Kinds = append(out.Kinds, casemate.CredentialBearer)
+		case "webhook":
+			out.Kinds, out.Webhook = append(out.Kinds, casemate.CredentialWebhook), webhook(m, name)
+		case "authorizer":
+			out.Kinds, out.Authorizer = append(out.Kinds, casemate.CredentialAuthorizer), authorizer(m, name)
+		}
+	}
+	return out
+}
+
+// tolerance is how far a signed time may be from now: five minutes, as every named scheme has it.
+const tolerance = 5 * time.Minute
+
+func webhook(m *manifest.Manifest, name string) *casemate.Webhook {
+	w := m.Webhooks[name]
+	x := &casemate.Webhook{App: m.App, Name: name, Scheme: w.Scheme, Role: w.Role, Tolerance: tolerance}
+	fill(&x.Tolerance, time.Duration(w.Tolerance))
+	for _, s := range w.Secret {
+		x.Secrets = append(x.Secrets, strings.TrimPrefix(s, "secret/"))
+	}
+	if w.Scheme == "hmac" {
+		x.HMAC = &casemate.HMACScheme{Header: w.Header, Prefix: w.Prefix, Encoding: "hex", Algorithm: "sha256", Timestamp: w.Timestamp, Signed: "{body}"}
+		if w.Timestamp != "" {
+			x.HMAC.Signed = "{timestamp}.{body}"
+		}
+		fill(&x.HMAC.Encoding, w.Encoding)
+		fill(&x.HMAC.Algorithm, w.Algorithm)
+		fill(&x.HMAC.Signed, w.Signed)
+	}
+	return x
+}
+
+func authorizer(m *manifest.Manifest, name string) *casemate.Authorizer {
+	a := m.Authorizers[name]
+	x := &casemate.Authorizer{App: m.App, Name: name, Function: a.Function, Type: "request", Format: "1.0", Role: a.Role}
+	fill(&x.Type, a.Type)
+	fill(&x.Format, a.Format)
+	x.TTL, _ = a.Life() // checked with the manifest; what does not parse is not remembered
+	for _, s := range a.Identity {
+		in, of, _ := strings.Cut(s, " ")
+		x.Identity = append(x.Identity, casemate.IdentitySource{In: in, Name: of})
+	}
+	if len(x.Identity) == 0 {
+		x.Identity = []casemate.IdentitySource{{In: "header", Name: "authorization"}}
+	}
+	return x
+}
+
+// ActionAuthorize is what asking a Lambda authorizer is to the policy: an act of its own on the function, which the node
+// is allowed for the authorizer's sake and nobody needs a grant for.
+const ActionAuthorize = "casemate:Authorize"
+
+// askers adds the roles that authorizers are asked with: each may ask its one function.
+func askers(a *catalog.App, m *manifest.Manifest, place casemate.Place) {
+	for name, x := range m.Authorizers {
+		if a.Functions[x.Function] == nil {
+			continue // left out
+		}
+		a.Roles[(&casemate.Authorizer{App: m.App, Name: name}).ID()] = catalog.Role{Statements: []casemate.Statement{{Effect: casemate.Allow,
+			Action: []string{ActionAuthorize}, Resource: []string{place.FunctionARN(x.Function)}, Origin: m.Origin(m.At("/authorizers/"+manifest.Escape(name)), "authorizer "+name)}}}
+	}
+}
+
+// asked tells what a route newly asks of tokens, which sender it takes and whom it asks. Every change of a sender or an
+// authorizer can let somebody in.
+func (c *comparer) asked(k string, was, is casemate.Auth) {
+	var old, fresh casemate.TokenRule
+	if was.Token != nil {
+		old = *was.Token
+	}
+	if is.Token != nil {
+		fresh = *is.Token
+	}
+	if textOf(old) != textOf(fresh) && slices.Contains(is.Kinds, casemate.CredentialBearer) {
+		gone := func(was, is []string) bool {
+			return slices.ContainsFunc(was, func(s string) bool { return !slices.Contains(is, s) })
+		}
+		wider := gone(old.Scopes, fresh.Scopes) || len(old.Audience) > 0 && (len(fresh.Audience) == 0 || gone(fresh.Audience, old.Audience))
+		c.say(KindPermission, "change", k, wider, "a token needs scopes [%s], audience [%s]", strings.Join(fresh.Scopes, ", "), strings.Join(fresh.Audience, ", "))
+	}
+	if w := is.Webhook; w != nil && textOf(w) != textOf(was.Webhook) {
+		c.say(KindPermission, "change", k, true, "takes webhook %s: %s, signed with %s, as role %s", w.Name, w.Scheme, strings.Join(w.Secrets, ", "), w.Role)
+	}
+	if x := is.Authorizer; x != nil && textOf(x) != textOf(was.Authorizer) {
+		c.say(KindPermission, "change", k, true, "asks function %s who is calling, as role %s, and remembers it %s", x.Function, x.Role, x.TTL)
+	}
+}
