@@ -30,7 +30,7 @@ type admitted struct {
 // admit asks, cheapest and least trusting question first: how often from there, who, what, may they, is there room, is
 // it well formed. The body is not read before all but the last said yes.
 func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted, error) {
-	if err := g.knock(e); err != nil {
+	if err := g.knock(ctx, e); err != nil {
 		return admitted{}, s.refuse(casemate.PointRoom, err)
 	}
 	m, p, open, err := g.who(ctx, e, s)
@@ -45,7 +45,11 @@ func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted
 	if err := g.roomy(m); err != nil {
 		return admitted{}, s.refuse(casemate.PointRoom, err)
 	}
-	if a.room, err = g.c.Quota.Reserve(g.c.Clock(), demand(e, m, p)); err != nil {
+	d, err := g.demand(e, m, p)
+	if err != nil {
+		return admitted{}, s.refuse(casemate.PointRoom, err)
+	}
+	if a.room, err = g.c.Quota.Reserve(ctx, g.c.Clock(), d); err != nil {
 		return admitted{}, s.refuse(casemate.PointRoom, err)
 	}
 	in := false
@@ -170,11 +174,20 @@ func (g *Gate) roomy(m *casemate.Match) error {
 
 // knock is the rate of one source address, taken before its credential costs anything. Operators on the node's own
 // socket and events that were accepted before have no address.
-func (g *Gate) knock(e *casemate.Event) error {
+func (g *Gate) knock(ctx context.Context, e *casemate.Event) error {
 	if e.SourceIP == "" || e.Source == casemate.SourceAuthorizer { // it knocked with the event that is asked about
 		return nil
 	}
-	_, err := g.c.Quota.Reserve(g.c.Clock(), casemate.Demand{Source: network(e.SourceIP), SourceRate: g.c.Source})
+	d := casemate.Demand{Source: e.SourceIP, SourceRate: g.c.Source}
+	if a, err := netip.ParseAddr(e.SourceIP); err == nil {
+		a = a.Unmap().WithZone("")
+		bits := g.c.Block.IPv4
+		if a.Is6() {
+			d.Source, bits = network(e.SourceIP), g.c.Block.IPv6
+		}
+		d.Block, _ = a.Prefix(min(bits, a.BitLen())) // the bits fit
+	}
+	_, err := g.c.Quota.Reserve(ctx, g.c.Clock(), d)
 	return err
 }
 
@@ -302,25 +315,35 @@ func forbidden(q *casemate.AccessRequest, d casemate.Decision) error {
 	return &casemate.Error{Code: casemate.Forbidden, Message: q.Principal.Name() + " may not " + q.Action + " on " + q.Resource, Rule: d.Statement, Hint: d.Hint}
 }
 
-func demand(e *casemate.Event, m *casemate.Match, p *casemate.Principal) casemate.Demand {
-	d := casemate.Demand{Principal: p.ID}
-	switch {
-	case d.Principal == "":
+// demand is what an event counts against, beside its source: its caller's plan, the route, the function and its account.
+func (g *Gate) demand(e *casemate.Event, m *casemate.Match, p *casemate.Principal) (d casemate.Demand, err error) {
+	d = casemate.Demand{Principal: p.ID}
+	if d.Principal == "" {
 		d.Principal = "anonymous@" + network(e.SourceIP)
-	case p.Body != nil, e.Source == casemate.SourceAuthorizer: // not proven yet: a forger uses up its own rate alone
-		d.Principal += "@" + network(e.SourceIP)
+	}
+	if g.c.Plan != nil && p.Known() && e.Credential.Kind != casemate.CredentialRun { // what was accepted before counted then
+		if d.Plan, err = g.c.Plan(p); err != nil {
+			return d, err
+		}
 	}
 	if r := m.Route; r != nil {
-		d.Route, d.RouteRate = r.App+" "+r.ID, r.Rate
+		d.Route, d.RouteRate, d.RouteID, d.Total = r.App+" "+r.ID, r.Rate, r.ID, r.Total
+		if d.Plan != nil && d.Plan.App != r.App {
+			d.RouteID = "" // its overrides are for routes of its own app
+		}
 	}
 	if e.Source == casemate.SourceRun && e.Target.Builtin != "" {
 		d.Route = "services" // all of them together, per function, at the default rate
 	}
 	// Accepting work takes no room to run; running it later does. Built-ins are bounded by their body and their time.
-	if v := m.Version; v != nil && v.Runtime.Family() != "builtin" && !e.Async {
-		d.Function, d.FunctionRate, d.Concurrency = v.ARN, v.Limits.Rate, v.Limits.Concurrency
+	if v := m.Version; v != nil && v.Runtime.Family() != "builtin" {
+		d.Account = v.Account
+		if !e.Async {
+			d.Function, d.FunctionRate, d.Concurrency = v.ARN, v.Limits.Rate, v.Limits.Concurrency
+			d.Reserved, d.Quota = v.Limits.Reserved, casemate.Limit{Day: v.Limits.Day, Month: v.Limits.Month}
+		}
 	}
-	return d
+	return d, nil
 }
 
 func formReason(m *casemate.Match) string {

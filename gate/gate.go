@@ -27,9 +27,10 @@ type Catalog interface {
 	Resolve(e *casemate.Event) (*casemate.Match, error)
 }
 
-// Quota gives room and takes it back. Reserve takes from every bucket or from none.
+// Quota gives room and takes it back. Reserve takes from every bucket or from none; it may wait for a short time, no longer
+// than ctx.
 type Quota interface {
-	Reserve(now time.Time, d casemate.Demand) (casemate.Reservation, error)
+	Reserve(ctx context.Context, now time.Time, d casemate.Demand) (casemate.Reservation, error)
 	Settle(now time.Time, r casemate.Reservation)
 }
 
@@ -59,6 +60,9 @@ type Config struct {
 	Log      *slog.Logger // nil: nothing is logged
 
 	Purse Purse // nil: nothing has a price
+	// Plan is the usage plan of a principal, nil for none; an error when the one that is named does not exist. nil: nobody
+	// has one.
+	Plan func(p *casemate.Principal) (*casemate.Plan, error)
 	// Keep has the opened record survive a kill -9 as it is now, with what was held for it. nil: it is forgotten then.
 	Keep func(r *casemate.Record) error
 	// Leave is the shield, outbound: it may change r.Answer or r.Payload, and refuses what must not leave. nil: all leaves.
@@ -75,8 +79,12 @@ type Config struct {
 	Observe []func(r *casemate.Record)                    // told of every closed record: meter, telemetry
 	Wait    casemate.Wait                                 // how far the record of a synchronous invoke must be; the zero value is durable
 	Source  casemate.Rate                                 // per source address, before anything else is looked at
+	Block   Bits                                          // of the network around it; the zero value is /24 and /48
 	Workers int                                           // asynchronous events run at once; default 8
 }
+
+// Bits is how much of an address names the network that one owner may have all of.
+type Bits struct{ IPv4, IPv6 int }
 
 // Gate is the corridor, open. Its Handle is a casemate.Handler.
 type Gate struct {
@@ -102,6 +110,12 @@ func New(c Config) (*Gate, error) {
 	}
 	if c.Workers <= 0 {
 		c.Workers = 8
+	}
+	if c.Block.IPv4 <= 0 {
+		c.Block.IPv4 = 24
+	}
+	if c.Block.IPv6 <= 0 {
+		c.Block.IPv6 = 48
 	}
 	return &Gate{c: c, throttles: map[string]int{}}, nil
 }

@@ -44,7 +44,7 @@ func (r *rig) Verify(_ context.Context, e *casemate.Event, _ *casemate.Match) (*
 	return r.who(e.Credential)
 }
 func (r *rig) Resolve(e *casemate.Event) (*casemate.Match, error) { r.ask("what"); return r.find(e) }
-func (r *rig) Reserve(_ time.Time, d casemate.Demand) (casemate.Reservation, error) {
+func (r *rig) Reserve(_ context.Context, _ time.Time, d casemate.Demand) (casemate.Reservation, error) {
 	r.ask("room")
 	if err := r.reserve(d); err != nil {
 		return casemate.Reservation{}, err

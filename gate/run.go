@@ -21,7 +21,7 @@ func (g *Gate) serve(ctx context.Context, a *admitted, s *story) (*casemate.Resu
 	}
 	a.ok = res.Failure == casemate.FailureNone && (res.Answer == nil || res.Answer.Status < 400)
 	mine := *res // a kept answer is everybody's
-	mine.Match, mine.Principal = a.match, a.principal
+	mine.Match, mine.Principal, mine.Room = a.match, a.principal, a.room
 	return &mine, nil
 }
 

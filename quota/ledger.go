@@ -2,6 +2,7 @@ package quota
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,25 +13,56 @@ import (
 
 // Config bounds a node. A zero or negative field means its default, never "unlimited".
 type Config struct {
-	NodeConcurrency int           // runs at once on the node; 256
-	SourceRate      casemate.Rate // of each source address; the default rate of casemate.DefaultLimits
-	MaxKeys         int           // buckets kept of each kind, rounded to 16s; 65,536, about 150 bytes each
+	NodeConcurrency int            // runs at once on the node; 256
+	SourceRate      casemate.Rate  // of each source address; the default rate of casemate.DefaultLimits
+	BlockRate       casemate.Rate  // of each network around them; eight times SourceRate
+	Account         casemate.Limit // of each account; a zero field sets none
+	MaxKeys         int            // buckets kept of each kind, rounded to 16s; 65,536, about 150 bytes each
+	// Low is told that shares of quotas are wanted; it must not block. nil: quotas are counted in memory alone, and start
+	// anew with the process.
+	Low func()
 }
 
 const (
 	defaultNodeConcurrency = 256
 	defaultMaxKeys         = 1 << 16
+	blockTimes             = 8
 )
 
 // Ledger is the state of one node. It is safe for concurrent use.
 type Ledger struct {
-	config                      Config
-	sources, callers, functions table
-	start                       sync.Once
-	epoch                       time.Time
-	latest                      atomic.Int64 // the furthest time seen, in nanoseconds after epoch
-	running                     atomic.Int64
-	tickets                     atomic.Uint64
+	config  Config
+	kinds   [kinds]table
+	counts  counts
+	start   sync.Once
+	epoch   time.Time
+	latest  atomic.Int64 // the furthest time seen, in nanoseconds after epoch
+	running atomic.Int64
+	tickets atomic.Uint64
+	grants  [shards]grants
+
+	mu       sync.Mutex // of what is below; taken after every other lock
+	rest     places     // of all runs but those of functions with places of their own
+	reserved map[string]int
+	aside    atomic.Int64 // sum of reserved
+}
+
+// The kinds of keys, in the order of their locks. The function's is last: it holds places.
+const (
+	kindSource = iota
+	kindBlock
+	kindCaller // a principal over everything
+	kindShare  // a principal on a route
+	kindRoute  // a route over all principals
+	kindAccount
+	kindFunction
+	kinds
+)
+
+// grants are the runs in flight by ticket.
+type grants struct {
+	sync.Mutex
+	of map[uint64]*grant
 }
 
 // New makes a ledger with every bucket full.
@@ -44,12 +76,36 @@ func New(c Config) *Ledger {
 	if !valid(c.SourceRate) {
 		c.SourceRate = casemate.DefaultLimits().Rate
 	}
-	l := &Ledger{config: c}
-	for _, t := range [...]*table{&l.sources, &l.callers, &l.functions} {
-		t.init(c.MaxKeys)
+	if !valid(c.BlockRate) {
+		c.BlockRate = casemate.Rate{PerSecond: blockTimes * c.SourceRate.PerSecond, Burst: blockTimes * c.SourceRate.Burst}
+	}
+	l := &Ledger{config: c, counts: counts{of: map[Subject]*Count{}, wanted: map[Subject]bool{}, max: maxCounts, low: c.Low}}
+	for i := range l.kinds {
+		l.kinds[i].init(c.MaxKeys)
+	}
+	for i := range l.grants {
+		l.grants[i].of = map[uint64]*grant{}
 	}
 	return l
 }
+
+// Carve sets places of the node aside for functions by ARN, as AWS Lambda's reserved concurrency does
+// (https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html): nobody else gets them, and these functions
+// get no others. It takes the place of what was set aside before; runs in flight keep the place that they have.
+func (l *Ledger) Carve(reserved map[string]int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reserved = maps.Clone(reserved)
+	sum := 0
+	for _, n := range reserved {
+		sum += n
+	}
+	l.aside.Store(int64(sum))
+}
+
+// left is how many places are everybody's. There is always one: what is set aside cannot shut everybody else out. The
+// caller holds mu.
+func (l *Ledger) left() int { return max(l.config.NodeConcurrency-int(l.aside.Load()), 1) }
 
 // maxTime keeps the arithmetic of buckets from overflowing, should the first time seen be the zero one: 73 years.
 const maxTime = int64(1) << 61
@@ -70,119 +126,15 @@ func (l *Ledger) clock(now time.Time) int64 {
 	}
 }
 
-// claim is one bucket that a demand wants a token of, locked.
-type claim struct {
-	what, name string // "route", "POST /orders"
-	bucket     *bucket
-	lock       *sync.Mutex
-	cell       cell
-}
-
-// Reserve takes everything that d asks for, or nothing at all. Counted are the source, the principal on the route
-// (callers without a name share one bucket of the route) and the function, each when it is named; a demand with a
-// Function also takes a place among the runs of the function and of the node, to be given back by Settle. The refusal is
-// an *casemate.Error of code Exhausted with the Rule, a Hint and in Retry the whole seconds, at least 1, until it is worth
-// trying again.
-func (l *Ledger) Reserve(now time.Time, d casemate.Demand) (casemate.Reservation, error) {
-	t := l.clock(now)
-	var room [3]claim
-	claims := l.claims(room[:0], t, d)
-	defer func() {
-		for i := range claims {
-			claims[i].lock.Unlock()
-		}
-	}()
-	if err := exhausted(claims, t); err != nil {
-		return casemate.Reservation{}, err
-	}
-	var r casemate.Reservation
-	if d.Function != "" {
-		var err error
-		if r, err = l.place(claims[len(claims)-1].bucket, d); err != nil {
-			return casemate.Reservation{}, err
-		}
-	}
-	for i := range claims {
-		c := &claims[i]
-		c.bucket.full = c.cell.take(c.bucket.full, t)
-	}
-	return r, nil
-}
-
-// claims locks the buckets of d, in the one order that all demands share; the function's is last.
-func (l *Ledger) claims(cs []claim, t int64, d casemate.Demand) []claim {
-	standard := casemate.DefaultLimits().Rate
-	if d.Source != "" {
-		b, lock := l.sources.hold(l.sources.key(d.Source, ""), t)
-		cs = append(cs, claim{"source", d.Source, b, lock, newCell(d.SourceRate, l.config.SourceRate)})
-	}
-	if d.Route != "" {
-		b, lock := l.callers.hold(l.callers.key(d.Principal, d.Route), t)
-		cs = append(cs, claim{"route", d.Route, b, lock, newCell(d.RouteRate, standard)})
-	}
-	if d.Function != "" {
-		b, lock := l.functions.hold(l.functions.key(d.Function, ""), t)
-		cs = append(cs, claim{"function", name(d.Function), b, lock, newCell(d.FunctionRate, standard)})
-	}
-	return cs
-}
-
-// exhausted is the refusal of the bucket that takes longest to give a token, or nil.
-func exhausted(claims []claim, t int64) error {
-	var worst *claim
-	var wait int64
-	for i := range claims {
-		if w := claims[i].cell.wait(claims[i].bucket.full, t); w > wait {
-			worst, wait = &claims[i], w
-		}
-	}
-	if worst == nil {
-		return nil
-	}
-	seconds := int((wait + int64(time.Second) - 1) / int64(time.Second))
-	return refusal("rate of "+worst.what+" "+worst.name, seconds,
-		fmt.Sprintf("slow down, or ask the operator for a higher rate of the %s", worst.what))
-}
-
-// place takes a run of the function and of the node, or neither. The function's bucket is locked.
-func (l *Ledger) place(b *bucket, d casemate.Demand) (casemate.Reservation, error) {
-	most := d.Concurrency
-	if most <= 0 {
-		most = casemate.DefaultLimits().Concurrency
-	}
-	if len(b.tickets) >= most {
-		return casemate.Reservation{}, refusal("concurrency of function "+name(d.Function), 1,
-			"try again when a run has ended, or raise the concurrency of the function")
-	}
-	for {
-		n := l.running.Load()
-		if n >= int64(l.config.NodeConcurrency) {
-			return casemate.Reservation{}, refusal("concurrency of the node", 1,
-				"try again when a run has ended, or raise the concurrency of the node")
-		}
-		if l.running.CompareAndSwap(n, n+1) {
-			break
-		}
-	}
-	if b.tickets == nil {
-		b.tickets = map[uint64]struct{}{}
-	}
-	r := casemate.Reservation{Function: d.Function, Ticket: l.tickets.Add(1)}
-	b.tickets[r.Ticket] = struct{}{}
-	return r, nil
-}
-
-// Settle gives back the run that r holds. The zero Reservation, one settled before and one of another ledger hold
-// nothing, and change nothing. Tokens are spent whatever came of the run.
-func (l *Ledger) Settle(_ time.Time, r casemate.Reservation) {
-	if r.Ticket == 0 || !l.functions.drop(l.functions.key(r.Function, ""), r.Ticket) {
-		return
-	}
-	l.running.Add(-1)
-}
-
 // Running counts the runs in flight on the node.
 func (l *Ledger) Running() int { return int(l.running.Load()) }
+
+// Shut reports how long a source has to wait for its next request, without counting one: 0 when it need not. It is what a
+// front asks before it reads anything.
+func (l *Ledger) Shut(now time.Time, source string) time.Duration {
+	k := &l.kinds[kindSource]
+	return time.Duration(max(k.spent(k.key(source, ""), newCell(l.config.SourceRate, l.config.SourceRate), l.clock(now)), 0))
+}
 
 // name is what follows function: in an ARN, or the whole of what is none.
 func name(function string) string {
@@ -194,6 +146,31 @@ func name(function string) string {
 
 func refusal(rule string, seconds int, hint string) error {
 	e := casemate.Errorf(casemate.Exhausted, hint, "too many requests: the %s is used up", rule)
-	e.Rule, e.Retry = rule, seconds
+	e.Rule, e.Retry = rule, max(seconds, 1)
 	return e
+}
+
+// exhausted is the refusal of the bucket that takes longest to give a token, or of the first whose runs are all taken, or
+// nil.
+func exhausted(claims []claim, t int64) error {
+	var worst *claim
+	var wait int64
+	for i := range claims {
+		c := &claims[i]
+		if c.cell.every > 0 {
+			if w := c.cell.wait(c.bucket.full, t); w > wait {
+				worst, wait = c, w
+			}
+		}
+	}
+	if worst != nil {
+		seconds := int((wait + int64(time.Second) - 1) / int64(time.Second))
+		return refusal("rate of "+worst.what(), seconds, fmt.Sprintf("slow down, or ask the operator for a higher rate of the %s", worst.kind()))
+	}
+	for i := range claims {
+		if c := &claims[i]; c.most > 0 && c.bucket.running >= c.most {
+			return refusal("concurrency of "+c.what(), 1, fmt.Sprintf("try again when a run has ended, or ask the operator for a higher concurrency of the %s", c.kind()))
+		}
+	}
+	return nil
 }

@@ -97,3 +97,13 @@ func (c cell) wait(full, now int64) int64 { return max(full, now) + c.every - c.
 
 // take is the new full time.
 func (c cell) take(full, now int64) int64 { return max(full, now) + c.every }
+
+// allowance is the bucket in the terms of the RateLimit header fields.
+func (c cell) allowance(name string, full, now int64) casemate.Allowance {
+	left := (c.depth - max(full-now, 0)) / c.every
+	next := 0
+	if left == 0 {
+		next = int((c.every + 1e9 - 1) / 1e9)
+	}
+	return casemate.Allowance{Name: name, Quota: c.depth / c.every, Left: left, Window: int((c.depth + 1e9 - 1) / 1e9), Next: next}
+}

@@ -2,20 +2,22 @@ package quota
 
 import (
 	"hash/maphash"
+	"net/netip"
 	"sync"
 )
 
 // bucket is what is known of one key.
 type bucket struct {
-	full    int64               // when the bucket is full again, in ledger time
-	tickets map[uint64]struct{} // runs in flight; functions only
+	full    int64  // when the bucket is full again, in ledger time
+	running int    // runs that count against a concurrency of this key
+	places  places // functions only
 }
 
 // idle reports whether forgetting the bucket loses nothing.
-func (b *bucket) idle(now int64) bool { return b.full <= now && len(b.tickets) == 0 }
+func (b *bucket) idle(now int64) bool { return b.full <= now && b.running == 0 && b.places.empty() }
 
 // key is a name in 128 bits of a hash with a seed of this process: a fixed size whatever a caller sends, and no way to
-// aim at another's bucket.
+// aim at another's bucket. The zero key is nobody's.
 type key [2]uint64
 
 const shards = 16
@@ -60,9 +62,22 @@ func (t *table) key(a, b string) key {
 	return k
 }
 
+func (t *table) prefix(p netip.Prefix) key {
+	a := p.Addr().As16()
+	var k key
+	for i := range k {
+		var h maphash.Hash
+		h.SetSeed(t.seeds[i])
+		h.Write(a[:])
+		h.WriteByte(byte(p.Bits()))
+		k[i] = h.Sum64()
+	}
+	return k
+}
+
 // hold locks and gives the bucket of k. A new key takes the place of an idle one when the shard is full; when none is
 // found, it shares one bucket with all others in its position: a flood of new keys waits for itself.
-// The lock is held when it returns.
+// The lock is held when it returns. A bucket with runs stays where it is until they are settled.
 func (t *table) hold(k key, now int64) (*bucket, *sync.Mutex) {
 	s := &t.shards[k[0]%shards]
 	s.Lock()
@@ -74,25 +89,15 @@ func (t *table) hold(k key, now int64) (*bucket, *sync.Mutex) {
 	return &t.shared.bucket, &t.shared.Mutex
 }
 
-// drop forgets a ticket wherever it is: a key that shared may have its own bucket by now.
-func (t *table) drop(k key, ticket uint64) bool {
+// spent reports whether the bucket of k has no token at now, and how long until it has. A key that is not known has.
+func (t *table) spent(k key, c cell, now int64) int64 {
 	s := &t.shards[k[0]%shards]
 	s.Lock()
-	b := s.buckets[k]
-	found := b != nil && b.drop(ticket)
-	s.Unlock()
-	if found {
-		return true
+	defer s.Unlock()
+	if b := s.buckets[k]; b != nil {
+		return c.wait(b.full, now)
 	}
-	t.shared.Lock()
-	defer t.shared.Unlock()
-	return t.shared.drop(ticket)
-}
-
-func (b *bucket) drop(ticket uint64) bool {
-	_, found := b.tickets[ticket]
-	delete(b.tickets, ticket)
-	return found
+	return 0
 }
 
 // probes bounds the search for an idle bucket, so that a flood costs each request a constant.

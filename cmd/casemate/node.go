@@ -26,7 +26,7 @@ import (
 	"casemate/journal"
 	"casemate/meter"
 	"casemate/policy"
-	"casemate/quota"
+	"casemate/quota/share"
 	"casemate/sandbox"
 	"casemate/sandbox/jail"
 	"casemate/sandbox/wasm"
@@ -51,6 +51,9 @@ type nodeConfig struct {
 	AllowWeak   bool
 	Wait        casemate.Wait
 	SourceRate  casemate.Rate
+	BlockRate   casemate.Rate  // of the network around a source; zero: eight times SourceRate
+	Block       gate.Bits      // what that network is
+	Account     casemate.Limit // of each account
 	Concurrency int
 	Resolve     map[string]netip.AddrPort // "name:port" to where it is, for functions' connections: --resolve
 	StopGrace   time.Duration             // what runs longer, when the node is told to stop, is ended
@@ -69,7 +72,7 @@ type node struct {
 	secrets   *secret.Room
 	meter     atomic.Pointer[meter.Meter]
 	catalog   *catalog.Catalog
-	quota     *quota.Ledger
+	quota     *share.Room
 	pool      *sandbox.Pool
 	wasm      *wasm.Pool // the pool closes it
 	code      *code.Cache
@@ -95,7 +98,7 @@ func openNode(ctx context.Context, cfg nodeConfig) (*node, error) {
 	}{
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
 		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the meter", n.openMeter}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
-		{"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate},
+		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate},
 		{"opening the admin API", n.openAdmin}, {"opening HTTP", n.openHTTP},
 	} {
 		if err := step.open(ctx); err != nil {
@@ -186,6 +189,7 @@ func (n *node) openCatalog(ctx context.Context) (err error) {
 				n.cfg.Log.Error("issuers not set: no token is taken", "err", err)
 				_ = n.identity.SetIssuers(nil) // the ones before may be those that were to go; none cannot fail
 			}
+			n.carve(s)
 			n.retire(s)
 		}})
 	return err
@@ -237,7 +241,6 @@ func (n *node) openTelemetry(ctx context.Context) (err error) {
 }
 
 func (n *node) openGate(ctx context.Context) (err error) {
-	n.quota = quota.New(quota.Config{NodeConcurrency: n.cfg.Concurrency, SourceRate: n.cfg.SourceRate})
 	work, err := n.store.Queue("async")
 	if err != nil {
 		return err
@@ -267,7 +270,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 			return n.pool.Run(ctx, l)
 		},
 		Room:  n.store.Room,
-		Queue: asyncQueue{work}, Dead: deadLetters{dead}.put, Wait: n.cfg.Wait, Source: n.cfg.SourceRate,
+		Queue: asyncQueue{work}, Dead: deadLetters{dead}.put, Wait: n.cfg.Wait, Source: n.cfg.SourceRate, Block: n.cfg.Block,
 		Observe: []func(*casemate.Record){n.telemetry.Record}})
 	if err != nil {
 		return err
