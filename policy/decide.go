@@ -90,7 +90,7 @@ func (s *Set) layers(e *env) (*[5]layer, casemate.Decision) {
 		{LayerBoundary, "the boundary", nil},
 		{LayerSession, "the scope of the credential", nil},
 		{LayerIdentity, "the role", nil},
-		{LayerResource, "the policy of the resource", s.resources[e.Request.Resource]},
+		{LayerResource, "the policy of the resource", s.policyOf(e)},
 	}
 	// Nobody has no role, whatever the struct says: a role counts only behind a verified identity.
 	if e.known && e.Principal.Role != "" {
@@ -116,7 +116,7 @@ func (s *Set) layers(e *env) (*[5]layer, casemate.Decision) {
 // platform, have no role of their own: for them the resource alone speaks.
 func grant(e *env, identity, resource *layer) casemate.Decision {
 	var byRole, byResource *statement
-	same := e.known && e.Principal.Account != "" && e.Principal.Account == e.Request.Account
+	same := e.same()
 	selfless := !e.known || strings.HasPrefix(e.Principal.ID, servicePrefix)
 	if identity.table != nil {
 		byRole = identity.table.find(e, casemate.Allow)

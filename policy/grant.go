@@ -316,7 +316,8 @@ func isName(s, others string) bool {
 	return s != ""
 }
 
-// admin grants operations of the platform, on all that is the platform's. Outside hosts are not: connect grants those.
+// admin grants operations of the platform, on all that is the platform's. Outside hosts are not, nor objects of apps: connect,
+// read and write grant those.
 func (g granter) admin(s *casemate.Statement, operation string) error {
 	if !isName(operation, "-_.*") || strings.EqualFold(operation, "connect") {
 		return fmt.Errorf("%q is no operation, like Deploy, CreateKey, List* or *", operation)
@@ -324,7 +325,7 @@ func (g granter) admin(s *casemate.Statement, operation string) error {
 	s.Action = []string{"casemate:" + operation}
 	all := "arn:aws:casemate:" + g.place.Region + ":" + g.place.Account + ":"
 	s.Resource = []string{all + "*"}
-	s.Condition = map[string]map[string][]string{"StringNotLike": {"casemate:Resource": {all + "host/*"}}}
+	s.Condition = map[string]map[string][]string{"StringNotLike": {"casemate:Resource": {all + "host/*", all + "object/*"}}}
 	return nil
 }
 
@@ -356,6 +357,8 @@ func resourceVerbs() []resourceVerb {
 		{"receive", "queue", []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility",
 			"sqs:GetQueueUrl", "sqs:GetQueueAttributes"}, []string{"sqs:R:A:NAME"}},
 		{"publish", "topic", []string{"sns:Publish"}, []string{"sns:R:A:NAME"}},
+		{"read", "object", []string{"casemate:ReadObject"}, []string{"casemate:R:A:object/NAME"}},
+		{"write", "object", []string{"casemate:WriteObject"}, []string{"casemate:R:A:object/NAME"}},
 		{"publish", "bus", []string{"events:PutEvents"}, []string{"events:R:A:event-bus/NAME"}},
 	}
 }

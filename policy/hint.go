@@ -64,6 +64,9 @@ func shortText(action, written string, a condition.ARN) (text, app string) {
 			return "connect " + networkOf(host), ""
 		}
 		_, operation, _ := strings.Cut(written, ":")
+		if name, ok := strings.CutPrefix(a.Tail, "object/"); ok && strings.HasSuffix(action, "object") {
+			return strings.TrimSuffix(action[len("casemate:"):], "object") + " object/" + name, ""
+		}
 		return "admin " + operation, ""
 	}
 	for _, r := range resourceVerbs() {

@@ -5,12 +5,14 @@ import (
 	"slices"
 
 	"casemate"
+	"casemate/policy/condition"
 )
 
 // table is one list of statements with an index per effect. It is immutable once built.
 type table struct {
 	statements  []statement
 	deny, allow index
+	keys        *condition.Keys // that the statements depend on; nil: none
 }
 
 // index finds the statements that may match an action, then among them those that may match a resource.
@@ -34,6 +36,13 @@ const walked = 16
 // newTable builds both indexes.
 func newTable(statements []statement) *table {
 	t := &table{statements: statements}
+	var keys condition.Keys
+	for i := range statements {
+		keys.Join(statements[i].keys())
+	}
+	if len(keys.Names()) > 0 {
+		t.keys = &keys
+	}
 	for i := range statements {
 		x := &t.allow
 		if statements[i].effect == casemate.Deny {

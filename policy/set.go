@@ -15,6 +15,8 @@ type Set struct {
 	roles      map[string]*role
 	resources  map[string]*table
 	guardrails *table // nil: none is set
+
+	conditional bool // some statement depends on what a request brings along, or some resource has a policy
 }
 
 type role struct {
@@ -45,12 +47,19 @@ func Compile(p casemate.Policies) (*Set, error) {
 			s.roles[name] = &role{boundary: t}
 		}
 	}
+	s.conditional = len(s.resources) > 0
+	for _, tables := range [...]map[string]*table{identity, boundary} {
+		for _, t := range tables {
+			s.conditional = s.conditional || t.keys != nil
+		}
+	}
 	if len(p.Guardrails) > 0 {
 		s.guardrails, err = compileTable(p.Guardrails, identityKind, "Guardrails", "guardrail")
 	}
 	if err != nil {
 		return nil, err
 	}
+	s.conditional = s.conditional || s.guardrails != nil && s.guardrails.keys != nil
 	return s, nil
 }
 
