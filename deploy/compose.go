@@ -211,6 +211,11 @@ func (d *Deployer) routes(out *draft, b *bundle, found *manifest.Problems) {
 		}
 		x := casemate.Route{ID: key, App: m.App, Host: r.Host, Method: method, Path: path, Function: r.Function, Auth: authOf(m, r.Auth, r),
 			Rate: r.Rate.Rate, Request: int64(r.MaxBody)}
+		if r.Resource != "" {
+			if x.Object, _, err = policy.Object(d.cfg.Place, r.Resource); err != nil {
+				continue // refused before
+			}
+		}
 		if c := r.Contract; c != nil {
 			doc, where := b.files[c.File], c.Operation+c.Pointer
 			if _, err := shield.Compile(doc, where, c.File); err != nil {

@@ -259,6 +259,7 @@ func (c *checker) routes() {
 		c.auth(ptr+"/auth", r.Auth, false)
 		c.tokens(ptr, r)
 		c.room(ptr+"/max_body", r.MaxBody, f)
+		c.object(ptr+"/resource", p, r)
 		if r.Contract != nil {
 			c.file(ptr+"/contract/file", r.Contract.File)
 			if r.Contract.Operation != "" && r.Contract.Pointer != "" {

@@ -91,6 +91,7 @@ type Route struct {
 	Host     string    `key:"host" like:"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$" doc:"Only for this host name (default any)."`
 	Rate     Rate      `key:"rate" doc:"Requests a second of one caller: \"10/s burst 20\"."`
 	MaxBody  Size      `key:"max_body" min:"1" max:"6MB" doc:"Largest request body, after decoding (default: the function's)."`
+	Resource string    `key:"resource" doc:"Object that a request is about, which its caller's role must be allowed to read (GET, HEAD, OPTIONS) or write: \"table/orders/${path:id}\"."`
 }
 
 // Contract names the schema of a body.
