@@ -23,6 +23,7 @@ type App struct {
 	Functions  map[string]*Function            `json:"functions"`
 	Routes     []casemate.Route                `json:"routes,omitempty"` // function URLs included
 	Roles      map[string]Role                 `json:"roles,omitempty"`  // execution roles included, see ExecutionRole
+	Plans      map[string]*casemate.Plan       `json:"plans,omitempty"`
 	Guardrails []casemate.Statement            `json:"guardrails,omitempty"`
 	Resources  map[string][]casemate.Statement `json:"resources,omitempty"` // by ARN
 	Issuers    []casemate.Issuer               `json:"issuers,omitempty"`
@@ -52,6 +53,7 @@ func (f *Function) Number(n int) *casemate.Version {
 type Role struct {
 	Statements []casemate.Statement `json:"statements,omitempty"`
 	Boundary   []casemate.Statement `json:"boundary,omitempty"`
+	Plan       string               `json:"plan,omitempty"` // usage plan of holders that have none of their own
 }
 
 // share has equal texts of an app that was read stand in memory once: with 100,000 functions it is hundreds of bytes each.
@@ -138,7 +140,7 @@ func (a *App) check(place casemate.Place) error {
 			return bad("a guardrail of an app can only deny")
 		}
 	}
-	return nil
+	return a.checkLimits()
 }
 
 func (a *App) checkRoute(place casemate.Place, r *casemate.Route) error {

@@ -23,6 +23,7 @@ type Snapshot struct {
 	apps      map[string]*App
 	functions *table[*owned]
 	roles     *table[string] // role to app
+	plans     map[string]*casemate.Plan
 	urls      *table[*casemate.Route]
 	routes    *table[*route.Bucket]
 	contracts map[string]map[string]casemate.Contract // by app and Route.Contract
@@ -104,6 +105,9 @@ func (b *builder) next(old *Snapshot, changed []*App, heads map[string]head) err
 		b.apps[a.Name] = a
 	}
 	if err := b.names(old, changed); err != nil {
+		return err
+	}
+	if err := b.plan(old, changed); err != nil {
 		return err
 	}
 	if err := b.paths(old, changed); err != nil {

@@ -59,6 +59,7 @@ func (d *Deployer) compose(b *bundle, current *catalog.App) (*draft, error) {
 			return nil, err
 		}
 	}
+	d.reserve(out, m, found)
 	d.routes(out, b, found)
 	if err := d.rights(out.app, m); err != nil {
 		return nil, err
@@ -174,6 +175,10 @@ func version(m *manifest.Manifest, name string, place casemate.Place) *casemate.
 	fill(&l.Concurrency, f.Concurrency)
 	fill(&l.Request, int64(f.MaxBody))
 	fill(&l.Rate, f.Rate.Rate)
+	fill(&l.Reserved, f.Reserved)
+	if f.Quota != nil {
+		l.Day, l.Month = int64(f.Quota.Day), int64(f.Quota.Month)
+	}
 	fill(&l.Lifetime, time.Duration(f.Lifetime))
 	fill(&l.Events, f.MaxEvents)
 	fill(&l.Output, int64(f.Output))
@@ -210,7 +215,7 @@ func (d *Deployer) routes(out *draft, b *bundle, found *manifest.Problems) {
 			continue // refused before, or left out
 		}
 		x := casemate.Route{ID: key, App: m.App, Host: r.Host, Method: method, Path: path, Function: r.Function, Auth: authOf(m, r.Auth, r),
-			Rate: r.Rate.Rate, Request: int64(r.MaxBody)}
+			Rate: r.Rate.Rate, Request: int64(r.MaxBody), Total: limitOf(r.Total)}
 		if r.Resource != "" {
 			if x.Object, _, err = policy.Object(d.cfg.Place, r.Resource); err != nil {
 				continue // refused before
@@ -266,9 +271,12 @@ func (d *Deployer) rights(a *catalog.App, m *manifest.Manifest) (err error) {
 		a.Roles[catalog.ExecutionRole(name)] = role("/functions/"+manifest.Escape(name), "function "+name, f.Grants, f.Statements, f.Boundary)
 	}
 	for name, r := range m.Roles {
-		a.Roles[name] = role("/roles/"+manifest.Escape(name), "role "+name, r.Grants, r.Statements, r.Boundary)
+		held := role("/roles/"+manifest.Escape(name), "role "+name, r.Grants, r.Statements, r.Boundary)
+		held.Plan = r.Plan
+		a.Roles[name] = held
 	}
 	askers(a, m, d.cfg.Place)
+	a.Plans = plans(m)
 	a.Guardrails = list(m.Guardrails, "guardrail", "")
 	for name, s := range m.Resources {
 		fn := name[len("function/"):]
@@ -288,7 +296,7 @@ func (d *Deployer) rights(a *catalog.App, m *manifest.Manifest) (err error) {
 func (d *Deployer) issuers(a *catalog.App, b *bundle, found *manifest.Problems) {
 	for n, i := range b.manifest.Auth.JWT {
 		x := casemate.Issuer{App: a.Name, Issuer: i.Issuer, Audience: i.Audience, KeySetURL: i.Keys.URL, Algorithms: i.Algorithms,
-			RoleClaim: i.RoleClaim, Roles: i.Roles, Role: i.Role, Discover: i.Keys == (manifest.Keys{}), Scopes: i.Scopes, Clients: i.Clients, Tokens: i.Tokens}
+			RoleClaim: i.RoleClaim, Roles: i.Roles, Role: i.Role, Plan: i.Plan, Discover: i.Keys == (manifest.Keys{}), Scopes: i.Scopes, Clients: i.Clients, Tokens: i.Tokens}
 		if i.Keys.File != "" {
 			x.KeySet = string(b.files[i.Keys.File])
 		}

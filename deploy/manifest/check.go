@@ -92,6 +92,7 @@ func (c *checker) all() {
 		c.function("/functions/"+Escape(name), name, c.Functions[name])
 	}
 	c.routes()
+	c.limits()
 	c.senders()
 	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
 		r, ptr := c.Roles[name], "/roles/"+Escape(name)

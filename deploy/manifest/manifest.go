@@ -25,6 +25,7 @@ type Manifest struct {
 	Auth        Auth                   `key:"auth" doc:"Who may vouch for callers."`
 	Webhooks    map[string]*Webhook    `key:"webhooks" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Senders of signed requests, by name. A route takes one as webhook:<name>."`
 	Authorizers map[string]*Authorizer `key:"authorizers" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Functions that say who a caller is, by name. A route takes one as authorizer:<name>."`
+	Plans       map[string]*Plan       `key:"plans" like:"^[A-Za-z0-9_-]{1,64}$" doc:"Usage plans, by name: rates and quotas that keys, roles and issuers name."`
 	Guardrails  []Statement            `key:"guardrails" doc:"Deny statements that no role and no resource policy can override, on the whole node."`
 	Resources   map[string][]Statement `key:"resources" like:"^function/[A-Za-z0-9_-]{1,64}$" doc:"Resource policies by \"function/<name>\"."`
 
@@ -46,6 +47,8 @@ type Function struct {
 	CPU         Cores             `key:"cpu" doc:"Processor time: \"0.5\" is half a core, \"2\" are two (default a fair share of what there is)."`
 	Tmp         Size              `key:"tmp" min:"1MB" max:"10240MB" doc:"Size of /tmp (default 512MB)."`
 	Concurrency int               `key:"concurrency" min:"1" max:"1000" doc:"Runs at once (default 50)."`
+	Reserved    *int              `key:"reserved_concurrency" min:"0" max:"1000" doc:"Runs at once set aside on the node: nobody else gets them, and the function gets no more. 0 stops the function."`
+	Quota       *Quota            `key:"quota" doc:"Runs in a day and a month."`
 	Rate        Rate              `key:"rate" doc:"Runs a second: \"100/s burst 200\" (default 1000/s burst 2000)."`
 	MaxBody     Size              `key:"max_body" min:"1" max:"6MB" doc:"Largest request body, after decoding (default 6MB)."`
 	Isolation   string            `key:"isolation" one:"request tenant warm" doc:"request: a fresh sandbox for every event (default). tenant: reused for one tenant alone. warm: reused as AWS does it."`
@@ -90,6 +93,7 @@ type Route struct {
 	Contract *Contract `key:"contract" doc:"Contract of the body."`
 	Host     string    `key:"host" like:"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$" doc:"Only for this host name (default any)."`
 	Rate     Rate      `key:"rate" doc:"Requests a second of one caller: \"10/s burst 20\"."`
+	Total    *Room     `key:"total" doc:"Limits over all callers of the route together."`
 	MaxBody  Size      `key:"max_body" min:"1" max:"6MB" doc:"Largest request body, after decoding (default: the function's)."`
 	Resource string    `key:"resource" doc:"Object that a request is about, which its caller's role must be allowed to read (GET, HEAD, OPTIONS) or write: \"table/orders/${path:id}\"."`
 }
@@ -106,6 +110,7 @@ type Role struct {
 	Grants     []string    `key:"grants" doc:"Short form: \"invoke POST /orders\"."`
 	Statements []Statement `key:"statements" doc:"IAM statements."`
 	Boundary   []Statement `key:"boundary" doc:"IAM statements that must allow as well."`
+	Plan       string      `key:"plan" doc:"Usage plan of holders that have none of their own."`
 }
 
 // Auth lists the issuers whose tokens are taken.
@@ -122,6 +127,7 @@ type Issuer struct {
 	RoleClaim  string            `key:"role_claim" doc:"Claim that names the role."`
 	Roles      map[string]string `key:"roles" doc:"Value of role_claim to role. Other values get no role."`
 	Role       string            `key:"role" doc:"Role of every token of this issuer, when there is no role_claim."`
+	Plan       string            `key:"plan" doc:"Usage plan of every token of this issuer."`
 	Scopes     []string          `key:"scopes" doc:"Scopes that every token must have."`
 	Clients    []string          `key:"clients" doc:"Values of azp or client_id, one of which must be there (default any)."`
 	Tokens     string            `key:"tokens" one:"access at+jwt id" doc:"access: no ID token that can be told as one (default). at+jwt: access tokens of RFC 9068 alone. id: ID tokens."`
