@@ -12,6 +12,7 @@ type Spend struct {
 	Opened    time.Time // Record.Opened: the day and month that it counts in
 	Chain     string    // of the first event of the causal chain
 	Root      bool      // it is that first event, at its first attempt
+	Depth     int       // Event.Depth
 	Source    Source
 	Account   string
 	App       string

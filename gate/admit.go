@@ -125,7 +125,7 @@ func (g *Gate) hold(ctx context.Context, a *admitted, s *story) (err error) {
 	if s.rec.Key == "" && p.Kind == casemate.KindKey {
 		s.rec.Key = strings.TrimPrefix(p.ID, "key/")
 	}
-	s.spend = casemate.Spend{Event: s.rec.ID, Opened: s.rec.Opened, Chain: e.Chain, Root: e.Chain == e.ID && e.Source != casemate.SourceAsync, Source: e.Source,
+	s.spend = casemate.Spend{Event: s.rec.ID, Opened: s.rec.Opened, Chain: e.Chain, Root: e.Chain == e.ID && e.Source != casemate.SourceAsync, Depth: e.Depth, Source: e.Source,
 		Principal: p.Name(), Role: p.Role, Key: s.rec.Key, Queue: e.Async}
 	if v := m.Version; v != nil {
 		s.spend.Account, s.spend.App, s.spend.Function, s.spend.Version = v.Account, v.App, v.Function, v

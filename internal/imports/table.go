@@ -66,7 +66,7 @@ var Rooms = []Room{
 	{Path: "audit/entry", Tier: 0, Ceiling: 500, Pure: true, Only: []string{""}},
 	{Path: "audit/proof", Tier: 0, Ceiling: 600, Pure: true, Only: []string{}},
 	{Path: "meter", Tier: 1, Ceiling: 600},
-	{Path: "meter/price", Tier: 0, Ceiling: 650, Pure: true, Only: []string{""}},
+	{Path: "meter/price", Tier: 0, Ceiling: 750, Pure: true, Only: []string{""}},
 	{Path: "journal", Tier: 1, Ceiling: 450, Only: []string{""}},
 	{Path: "telemetry", Tier: 1, Ceiling: 900},
 	{Path: "sandbox/jail", Tier: 0, Ceiling: 2000, Only: []string{"sandbox/jail/stage", "sandbox/jail/cgroup", "sandbox/jail/calls", "sandbox/jail/program", "sandbox/jail/opened", "internal/walls"}},
