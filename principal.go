@@ -36,6 +36,7 @@ type Principal struct {
 
 	Origin         string    `json:"origin,omitempty"`          // what it was verified by, where that can be taken away alone: "access/AKIA...", "session/ASIA..."
 	Issued         time.Time `json:"issued,omitzero"`           // sessions: when it was assumed
+	Transitive     []string  `json:"transitive,omitempty"`      // sessions: keys of Tags that sessions which it assumes keep
 	SourceIdentity string    `json:"source_identity,omitempty"` // sessions: aws:SourceIdentity, handed on when one assumes another
 
 	Plan    string            `json:"plan,omitempty"`    // usage plan that bounds it, by name

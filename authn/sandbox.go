@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -68,9 +67,6 @@ func random(n int) string {
 	return base64.StdEncoding.EncodeToString(b)
 }
 
-// globals are the services that sign for us-east-1 wherever they are called from.
-var globals = []string{"budgets", "ce", "cloudfront", "globalaccelerator", "health", "iam", "organizations", "route53", "sts", "support"}
-
 // whosever is the key of any sandbox, in a build without walls.
 func (b *sandboxes) whosever(sandbox string) *casemate.SandboxKey {
 	b.mu.RLock()
@@ -107,15 +103,14 @@ func (b *sandboxes) verify(s *casemate.Signed, now time.Time) (*casemate.Princip
 		return nil, errors.New("the content type is not signed")
 	case !now.Before(k.Expires):
 		return nil, errors.New("the sandbox's key has expired")
-	case now.Sub(g.At) > sigSkew || g.At.Sub(now) > sigSkew:
-		return nil, plainly("the signature is not of now", "set the clock right and sign each request anew")
-	case g.Region != b.place.Region && !(g.Region == "us-east-1" && slices.Contains(globals, g.Service)):
-		return nil, plainly("the request is signed for another region", "this is "+b.place.Region)
+	}
+	if err := errors.Join(g.Current(now, sigSkew), g.For(b.place.Region)); err != nil {
+		return nil, err
 	}
 	if subtle.ConstantTimeCompare([]byte(g.Token), []byte(k.Token)) != 1 {
 		return nil, errors.New("the session token is not the sandbox's")
 	}
-	hash, err := payload(g, s)
+	hash, err := g.Body(s)
 	if err != nil {
 		return nil, err
 	}
@@ -124,23 +119,6 @@ func (b *sandboxes) verify(s *casemate.Signed, now time.Time) (*casemate.Princip
 	}
 	p := k.Principal
 	return &p, nil
-}
-
-// payload is the hash that a signature is over. A body that was read must be the one that was signed.
-func payload(g *sigv4.Signature, s *casemate.Signed) (string, error) {
-	switch {
-	case g.Claimed == "" && s.Payload == "":
-		return "", errors.New("nobody said what the body's hash is")
-	case g.Claimed == "" || g.Claimed == s.Payload:
-		return s.Payload, nil
-	case s.Payload == "":
-		return g.Claimed, nil // nothing will read the body
-	case g.Streamed():
-		return "", plainly("bodies that are signed in chunks are not taken here", "send the body in one piece, with its SHA-256")
-	case g.Claimed == sigv4.Unsigned:
-		return "", plainly("the body must be signed here", "send its SHA-256 as x-amz-content-sha256")
-	}
-	return "", errors.New("the body is not the one that was signed")
 }
 
 // plainly is a refusal whose reason the caller may know: it tells nothing about any key.

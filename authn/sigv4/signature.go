@@ -316,3 +316,48 @@ func (g *Signature) scope() string {
 func plainly(aws, message, hint string) error {
 	return &casemate.Error{Code: casemate.Unauthenticated, AWS: aws, Message: message, Hint: hint}
 }
+
+// Body gives the hash that the signature is over, of a request whose body was read before, or never will be: it must be
+// the one that was signed.
+func (g *Signature) Body(s *casemate.Signed) (string, error) {
+	switch {
+	case g.Claimed == "" && s.Payload == "":
+		return "", errors.New("nobody said what the body's hash is")
+	case g.Claimed == "" || g.Claimed == s.Payload:
+		return s.Payload, nil
+	case s.Payload == "":
+		return g.Claimed, nil // nothing will read the body
+	case g.Streamed():
+		return "", plainly("", "bodies that are signed in chunks are not taken here", "send the body in one piece, with its SHA-256")
+	case g.Claimed == Unsigned:
+		return "", plainly("", "the body must be signed here", "send its SHA-256 as "+headerPayload)
+	}
+	return "", errors.New("the body is not the one that was signed")
+}
+
+// For checks that the signature is of this region. Some services sign for us-east-1 wherever they are called from.
+func (g *Signature) For(region string) error {
+	if g.Region == region || g.Region == "us-east-1" && global(g.Service) {
+		return nil
+	}
+	return plainly("", "the request is signed for another region", "this is "+region)
+}
+
+func global(service string) bool {
+	switch service {
+	case "budgets", "ce", "cloudfront", "globalaccelerator", "health", "iam", "organizations", "route53", "sts", "support":
+		return true
+	}
+	return false
+}
+
+// Current checks that a signature is of now: made within skew of it, or in a query that has not expired.
+func (g *Signature) Current(now time.Time, skew time.Duration) error {
+	switch {
+	case g.At.Sub(now) > skew, !g.Presigned && now.Sub(g.At) > skew:
+		return plainly("RequestTimeTooSkewed", "the signature is not of now", "set the clock right and sign each request anew")
+	case g.Presigned && now.Sub(g.At) >= g.Expires:
+		return plainly("AccessDenied", "the signature in the query has expired", "sign the request anew")
+	}
+	return nil
+}
