@@ -16,6 +16,7 @@ import (
 	"casemate"
 	"casemate/audit"
 	"casemate/authn"
+	"casemate/authn/webhook"
 	"casemate/catalog"
 	"casemate/catalog/code"
 	"casemate/egress"
@@ -70,6 +71,7 @@ type node struct {
 	audit     *audit.Log
 	identity  *authn.Identity
 	secrets   *secret.Room
+	webhooks  *webhook.Room
 	meter     atomic.Pointer[meter.Meter]
 	catalog   *catalog.Catalog
 	quota     *share.Room
@@ -97,7 +99,7 @@ func openNode(ctx context.Context, cfg nodeConfig) (*node, error) {
 		open func(context.Context) error
 	}{
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
-		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the meter", n.openMeter}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
+		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the webhooks", n.openSenders}, {"opening the meter", n.openMeter}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
 		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate},
 		{"opening the admin API", n.openAdmin}, {"opening HTTP", n.openHTTP},
 	} {
@@ -262,7 +264,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 			dir.builtins[name] = b
 		}
 	}
-	n.gate, err = gate.New(gate.Config{Identity: n.identity, Catalog: dir, Quota: n.quota, Clean: shield.Clean, Ledger: n.audit, Clock: time.Now, Log: n.cfg.Log,
+	n.gate, err = gate.New(gate.Config{Identity: &authn.Routed{Identity: n.identity, Webhooks: n.webhooks}, Catalog: dir, Quota: n.quota, Clean: shield.Clean, Ledger: n.audit, Clock: time.Now, Log: n.cfg.Log,
 		Run: func(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
 			if l.Version.Runtime == "builtin" {
 				return dir.run(ctx, l)

@@ -1,0 +1,67 @@
+package authn
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"casemate"
+)
+
+// Webhooks verifies what senders signed.
+type Webhooks interface {
+	// Sent reports whether e carries a signature of w's kind at all.
+	Sent(w *casemate.Webhook, e *casemate.Event) bool
+	Verify(ctx context.Context, e *casemate.Event, w *casemate.Webhook) (*casemate.Principal, error)
+}
+
+// Authorizers asks functions who is calling.
+type Authorizers interface {
+	Verify(ctx context.Context, e *casemate.Event, m *casemate.Match, a *casemate.Authorizer) (*casemate.Principal, error)
+}
+
+// Routed is an Identity that looks at what only a route makes sense of, too: a sender's signature, and whatever an
+// authorizer reads. A nil field refuses those.
+type Routed struct {
+	*Identity
+	Webhooks    Webhooks
+	Authorizers Authorizers
+}
+
+// Verify says whose event e is. A credential of a kind that the route takes is looked at as what it is, and by nobody else
+// when it does not hold; anything else is for the route's sender or authorizer, when it has one: for the sender where
+// there are both and its signature was sent.
+func (r *Routed) Verify(ctx context.Context, e *casemate.Event, m *casemate.Match) (*casemate.Principal, error) {
+	if m == nil || m.Route == nil {
+		return r.Identity.Verify(ctx, e, m)
+	}
+	a := &m.Route.Auth
+	switch kind := e.Credential.Kind; {
+	case kind == casemate.CredentialRun:
+		if err := still(a, e.Credential.As); err != nil {
+			return refused(nil, err)
+		}
+	case kind != casemate.CredentialAuthorizer && slices.Contains(a.Kinds, kind):
+	case a.Webhook != nil && r.Webhooks != nil && (a.Authorizer == nil || r.Webhooks.Sent(a.Webhook, e)):
+		return refused(r.Webhooks.Verify(ctx, e, a.Webhook))
+	case a.Authorizer != nil && r.Authorizers != nil:
+		return refused(r.Authorizers.Verify(ctx, e, m, a.Authorizer))
+	}
+	return r.Identity.Verify(ctx, e, m)
+}
+
+// still looks at the route again when an event that was accepted by it is run: a sender or an authorizer that was taken
+// away takes along what is queued in its name.
+func still(a *casemate.Auth, p *casemate.Principal) error {
+	switch {
+	case p == nil:
+	case p.Kind == casemate.KindWebhook && (a.Webhook == nil || a.Webhook.ID() != p.ID):
+		return errors.New("the webhook that queued the event is not taken any more")
+	case p.Kind == casemate.KindAuthorizer && (a.Authorizer == nil || p.Tags[authorizerTag] != a.Authorizer.ID()):
+		return errors.New("the authorizer of who queued the event is not asked any more")
+	}
+	return nil
+}
+
+// authorizerTag is the tag that names who vouched for a principal.
+const authorizerTag = "authorizer"

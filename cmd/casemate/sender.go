@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"casemate"
+	"casemate/authn/webhook"
+	"casemate/secret"
+)
+
+// openSenders opens what verifies the requests of webhooks.
+func (n *node) openSenders(ctx context.Context) (err error) {
+	n.webhooks, err = webhook.Open(ctx, webhook.Config{Store: n.store, Secrets: hookSecrets{n.secrets, n.cfg.Place.Account}, Place: n.cfg.Place, Clock: time.Now, Log: n.cfg.Log})
+	if err != nil {
+		return err
+	}
+	n.onClose(n.webhooks.Close)
+	return nil
+}
+
+// hookSecrets opens what senders sign with, from the secret room.
+type hookSecrets struct {
+	room    *secret.Room
+	account string
+}
+
+// rotationGrace is how long the value before the current one is taken after a rotation, as senders need it to change over;
+// Stripe has the same (https://docs.stripe.com/webhooks#roll-endpoint-secrets).
+const rotationGrace = 24 * time.Hour
+
+// Open implements webhook.Secrets.
+func (s hookSecrets) Open(ctx context.Context, name string, use func(values [][]byte)) error {
+	it, err := s.room.Get(ctx, secret.ID{Account: s.account, Kind: secret.KindSecret, Name: name})
+	if err != nil {
+		return err
+	}
+	now, before := it.Staged("AWSCURRENT"), it.Staged("AWSPREVIOUS")
+	if now == nil || !it.Marked.IsZero() {
+		return casemate.Errorf(casemate.NotFound, "casemate secret set "+name, "the secret %s has no current value, or is to be deleted", name)
+	}
+	versions := []string{now.ID}
+	if before != nil && before.ID != now.ID && time.Since(now.Created) < rotationGrace {
+		versions = append(versions, before.ID)
+	}
+	var values [][]byte
+	for _, v := range versions {
+		text, err := s.room.Reveal(ctx, it, v)
+		if err != nil {
+			return fmt.Errorf("opening secret %s: %w", name, err)
+		}
+		defer text.Wipe()
+		values = append(values, text.Expose())
+	}
+	s.room.Touch(ctx, it)
+	use(values)
+	return nil
+}
