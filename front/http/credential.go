@@ -13,7 +13,8 @@ const (
 )
 
 // credential takes what the caller proves itself with: "Authorization: Bearer <token or key>" or "x-api-key: <key>".
-// Sent twice, it must be the same. Nothing is verified here, and nothing is taken from the URL, where logs would keep it.
+// Sent twice, it must be the same. An Authorization header of another kind is for the route's authorizer, if it has one, and
+// proves nothing anywhere else. Nothing is verified here, and nothing is taken from the URL, where logs would keep it.
 func credential(h nethttp.Header) (casemate.Credential, error) {
 	auth, keys := h["Authorization"], h["X-Api-Key"]
 	if len(auth) > 1 || len(keys) > 1 {
@@ -23,13 +24,16 @@ func credential(h nethttp.Header) (casemate.Credential, error) {
 	if len(auth) == 1 {
 		scheme, secret, _ := strings.Cut(auth[0], " ")
 		secret = strings.TrimSpace(secret)
-		if !strings.EqualFold(scheme, "Bearer") || !visible(secret) {
+		switch {
+		case !strings.EqualFold(scheme, "Bearer"):
+			c = casemate.Credential{Kind: casemate.CredentialAuthorizer}
+		case !visible(secret):
 			return c, &casemate.Error{Code: casemate.Unauthenticated, Field: "authorization", Message: "the Authorization header is not a bearer credential",
 				Hint: "send Authorization: Bearer <token or key>"}
-		}
-		c = casemate.Credential{Kind: casemate.CredentialBearer, Secret: secret}
-		if strings.HasPrefix(secret, keyPrefix) {
-			c.Kind = casemate.CredentialKey
+		case strings.HasPrefix(secret, keyPrefix):
+			c = casemate.Credential{Kind: casemate.CredentialKey, Secret: secret}
+		default:
+			c = casemate.Credential{Kind: casemate.CredentialBearer, Secret: secret}
 		}
 	}
 	if len(keys) == 1 {
@@ -37,7 +41,7 @@ func credential(h nethttp.Header) (casemate.Credential, error) {
 		if !visible(key) {
 			return c, &casemate.Error{Code: casemate.Unauthenticated, Field: "x-api-key", Message: "x-api-key is empty or malformed", Hint: "send a key as casemate keys create printed it"}
 		}
-		if c.Kind != casemate.CredentialNone && c.Secret != key {
+		if c.Kind != casemate.CredentialNone && c.Kind != casemate.CredentialAuthorizer && c.Secret != key {
 			return casemate.Credential{}, badRequest("x-api-key", "Authorization and x-api-key say different things", "send one of them")
 		}
 		c = casemate.Credential{Kind: casemate.CredentialKey, Secret: key}
