@@ -39,6 +39,7 @@ type Key struct {
 	ID       string               `json:"id"` // "ck_" and ten characters
 	Name     string               `json:"name"`
 	Role     string               `json:"role"`
+	Plan     string               `json:"plan,omitempty"` // usage plan that bounds it
 	Scope    []casemate.Statement `json:"scope,omitempty"`
 	By       string               `json:"by,omitempty"`     // principal that made it
 	Reason   string               `json:"reason,omitempty"` // why it may live longer than MaxTTL
@@ -56,6 +57,7 @@ func (k *Key) Live(now time.Time) bool { return k.Revoked.IsZero() && now.Before
 type KeyRequest struct {
 	Name   string
 	Role   string
+	Plan   string // usage plan; empty: that of the role, or none
 	Scope  []casemate.Statement
 	TTL    time.Duration // 0: DefaultTTL; more than MaxTTL needs a Reason
 	Reason string
@@ -135,7 +137,7 @@ func (r *ring) load(ctx context.Context) error {
 func (r *ring) know(k Key, revision uint64) *knownKey {
 	return &knownKey{Key: k, revision: revision, principal: casemate.Principal{
 		Kind: casemate.KindKey, ID: keyPrincipal + k.ID, ARN: "arn:aws:iam::" + r.place.Account + ":user/" + k.ID,
-		Account: r.place.Account, Role: k.Role, Scope: k.Scope, Expires: k.Expires,
+		Account: r.place.Account, Role: k.Role, Plan: k.Plan, Scope: k.Scope, Expires: k.Expires,
 	}}
 }
 
@@ -182,7 +184,7 @@ func (r *ring) create(ctx context.Context, q KeyRequest, now time.Time) (string,
 	}
 	id, secret := newSecret()
 	hash := digest(secret)
-	k := Key{ID: id, Name: q.Name, Role: q.Role, Scope: q.Scope, By: q.By, Reason: q.Reason,
+	k := Key{ID: id, Name: q.Name, Role: q.Role, Plan: q.Plan, Scope: q.Scope, By: q.By, Reason: q.Reason,
 		Created: now.UTC().Truncate(time.Second), Expires: now.Add(q.TTL).UTC().Truncate(time.Second)}
 	value, err := json.Marshal(storedKey{Key: k, Hash: hex.EncodeToString(hash[:])})
 	if err != nil {
@@ -211,6 +213,8 @@ func (q *KeyRequest) check() error {
 		return bad("name", "say what the key is for", "a key needs a name of 1 to 64 printable characters")
 	case !printable(q.Role, 64) || strings.ContainsAny(q.Role, " /*?"):
 		return bad("role", "name a role of the manifest", "a key needs a role")
+	case q.Plan != "" && !printable(q.Plan, 64):
+		return bad("plan", "name a plan of the manifest", "not a plan")
 	case q.Scope != nil && len(q.Scope) == 0:
 		return bad("scope", "leave the scope out, or add a statement", "a scope without statements allows nothing")
 	case q.TTL < 0 || q.TTL != 0 && q.TTL < time.Minute:

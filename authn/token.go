@@ -196,7 +196,7 @@ func (t *trust) principal(is *issuer, tok *token, expires time.Time) (*casemate.
 		return nil, errors.New("token has no usable subject")
 	}
 	p := &casemate.Principal{
-		Kind: casemate.KindToken, ID: tokenPrincipal + tok.iss + "|" + sub, Account: t.cfg.Place.Account, Role: is.Role,
+		Kind: casemate.KindToken, ID: tokenPrincipal + tok.iss + "|" + sub, Account: t.cfg.Place.Account, Role: is.Role, Plan: is.Plan,
 		ARN:    "arn:aws:iam::" + t.cfg.Place.Account + ":oidc/" + url.PathEscape(tok.iss) + "/" + url.PathEscape(sub),
 		Claims: tok.claims.text, Scopes: tok.claims.scopes(), Expires: expires,
 	}

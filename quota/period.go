@@ -36,13 +36,25 @@ type Span struct {
 // Count is what one subject used of its quotas.
 type Count struct {
 	Subject
-	Day   Span `json:"day,omitzero"`
-	Month Span `json:"month,omitzero"`
+	Plan  string `json:"plan,omitempty"` // that set the quota last
+	Day   Span   `json:"day,omitzero"`
+	Month Span   `json:"month,omitzero"`
 }
 
 // Past reports whether no quota of c is in a period that lasts at now.
 func (c *Count) Past(now time.Time) bool {
-	return c.Month.Period < month(now) && c.Day.Period < day(now)
+	return c.Month.Period < monthOf(now) && c.Day.Period < dayOf(now)
+}
+
+// At gives the periods that last at now.
+func (c *Count) At(now time.Time) (day, month Span) {
+	if day = c.Day; day.Period < dayOf(now) {
+		day.Used, day.Upto = 0, 0
+	}
+	if month = c.Month; month.Period < monthOf(now) {
+		month.Used, month.Upto = 0, 0
+	}
+	return day, month
 }
 
 // ErrShare says that an event has to wait until the next share of a quota is stored: store Wanted, call Granted, and
@@ -75,7 +87,7 @@ type claimed struct {
 	limit casemate.Limit
 }
 
-func day(now time.Time) int64 {
+func dayOf(now time.Time) int64 {
 	s := now.Unix()
 	d := s / 86400
 	if s%86400 < 0 {
@@ -84,7 +96,7 @@ func day(now time.Time) int64 {
 	return d
 }
 
-func month(now time.Time) int64 {
+func monthOf(now time.Time) int64 {
 	y, m, _ := now.UTC().Date()
 	return int64(y)*12 + int64(m) - 1
 }
@@ -127,7 +139,7 @@ func (c *counts) check(all []claimed, now time.Time) error {
 			period, most int64
 			word         string
 			ends         func(time.Time) time.Time
-		}{{&x.count.Day, day(now), x.limit.Day, "daily", nextDay}, {&x.count.Month, month(now), x.limit.Month, "monthly", nextMonth}} {
+		}{{&x.count.Day, dayOf(now), x.limit.Day, "daily", NextDay}, {&x.count.Month, monthOf(now), x.limit.Month, "monthly", NextMonth}} {
 			if q.most <= 0 {
 				continue
 			}
@@ -152,12 +164,14 @@ func used(word, what string, now, ends time.Time, most int64) error {
 		fmt.Sprintf("%d are let in until %s UTC; ask the operator for more, or for another plan", most, ends.Format("2006-01-02 15:04")))
 }
 
-func nextDay(now time.Time) time.Time {
+// NextDay is when the day of now ends, in UTC.
+func NextDay(now time.Time) time.Time {
 	y, m, d := now.UTC().Date()
 	return time.Date(y, m, d+1, 0, 0, 0, 0, time.UTC)
 }
 
-func nextMonth(now time.Time) time.Time {
+// NextMonth is when the month of now ends, in UTC.
+func NextMonth(now time.Time) time.Time {
 	y, m, _ := now.UTC().Date()
 	return time.Date(y, m+1, 1, 0, 0, 0, 0, time.UTC)
 }

@@ -372,6 +372,9 @@ func (l *Ledger) count(now time.Time, d *casemate.Demand, place func() error) (l
 		if s.Kind == ofCaller {
 			what = "plan " + d.Plan.Name
 		}
+		if s.Kind == ofCaller || s.Caller != "" {
+			got.Plan = d.Plan.Name
+		}
 		all = append(all, claimed{what, got, s.limit})
 	}
 	if err := c.check(all, now); err != nil {
@@ -384,10 +387,10 @@ func (l *Ledger) count(now time.Time, d *casemate.Demand, place func() error) (l
 	if subjects[0].Kind == ofCaller {
 		p := d.Plan
 		if p.Day > 0 {
-			left[1] = casemate.Allowance{Name: p.Name + "-day", Quota: p.Day, Left: p.Day - all[0].count.Day.Used, Window: 86400, Next: int(nextDay(now).Sub(now) / time.Second)}
+			left[1] = casemate.Allowance{Name: p.Name + "-day", Quota: p.Day, Left: p.Day - all[0].count.Day.Used, Window: 86400, Next: int(NextDay(now).Sub(now) / time.Second)}
 		}
 		if p.Month > 0 {
-			left[2] = casemate.Allowance{Name: p.Name + "-month", Quota: p.Month, Left: p.Month - all[0].count.Month.Used, Window: 30 * 86400, Next: int(nextMonth(now).Sub(now) / time.Second)}
+			left[2] = casemate.Allowance{Name: p.Name + "-month", Quota: p.Month, Left: p.Month - all[0].count.Month.Used, Window: 30 * 86400, Next: int(NextMonth(now).Sub(now) / time.Second)}
 		}
 	}
 	return left, nil

@@ -21,6 +21,7 @@ import (
 type keyQuestion struct {
 	Name   string   `json:"name"`
 	Role   string   `json:"role"`
+	Plan   string   `json:"plan,omitempty"` // usage plan; empty: that of the role, if it has one
 	App    string   `json:"app,omitempty"`
 	Grants []string `json:"grants,omitempty"` // narrows what the role may; short form
 	TTL    string   `json:"ttl,omitempty"`
@@ -33,7 +34,7 @@ type madeKey struct {
 	Key    authn.Key `json:"key"`
 }
 
-func keyBuiltins(id *authn.Identity, place casemate.Place, hasRole func(string) bool, may judge) map[string]builtin {
+func keyBuiltins(id *authn.Identity, place casemate.Place, hasRole, hasPlan func(string) bool, may judge) map[string]builtin {
 	return map[string]builtin{
 		"keys.create": named(question("casemate:CreateKey", "key", func(ctx context.Context, l *casemate.Launch, q keyQuestion) (any, error) {
 			if err := covers(l, may, "casemate:CreateKey", "key", q.Role); err != nil {
@@ -42,7 +43,10 @@ func keyBuiltins(id *authn.Identity, place casemate.Place, hasRole func(string) 
 			if !hasRole(q.Role) {
 				return nil, &casemate.Error{Code: casemate.NotFound, Field: "role", Message: fmt.Sprintf("there is no role %q", q.Role), Hint: "declare it under roles: in casemate.yaml and deploy, or use operator"}
 			}
-			r := authn.KeyRequest{Name: q.Name, Role: q.Role, Reason: q.Reason, By: l.Principal.Name()}
+			if q.Plan != "" && !hasPlan(q.Plan) {
+				return nil, &casemate.Error{Code: casemate.NotFound, Field: "plan", Message: fmt.Sprintf("there is no usage plan %q", q.Plan), Hint: "declare it under plans: in casemate.yaml and deploy; casemate plans lists them"}
+			}
+			r := authn.KeyRequest{Name: q.Name, Role: q.Role, Plan: q.Plan, Reason: q.Reason, By: l.Principal.Name()}
 			var err error
 			if r.Scope, err = scope(place, q); err != nil {
 				return nil, err
@@ -127,6 +131,7 @@ func (a *app) keysCreate() *cobra.Command {
 		}}
 	c.Flags().StringVar(&q.Role, "role", "", "role whose grants the key holds (required)")
 	c.Flags().StringVar(&q.Name, "name", "", "name for lists and records (default: the role)")
+	c.Flags().StringVar(&q.Plan, "plan", "", "usage plan that bounds the key: its rate, concurrency, daily and monthly quota (default: the role's, if it names one)")
 	c.Flags().StringVar(&q.App, "app", "", "app that --grant speaks of")
 	c.Flags().StringArrayVar(&q.Grants, "grant", nil, "narrow the key to this, in short form; may be repeated")
 	c.Flags().StringVar(&q.TTL, "ttl", "", "lifetime: 24h, 720h (default 90 days)")
@@ -178,10 +183,10 @@ func (a *app) keysList() *cobra.Command {
 				return err
 			}
 			return a.show(keys, func(w io.Writer) {
-				t := newTable("ID", "NAME", "ROLE", "SCOPE", "EXPIRES", "LAST USED", "STATE", "BY")
+				t := newTable("ID", "NAME", "ROLE", "PLAN", "SCOPE", "EXPIRES", "LAST USED", "STATE", "BY")
 				for i := range keys {
 					k := &keys[i]
-					t.add(k.ID, k.Name, k.Role, scopeText(k.Scope), when(k.Expires), when(k.LastUsed), keyState(k), or(k.By, "-"))
+					t.add(k.ID, k.Name, k.Role, or(k.Plan, "-"), scopeText(k.Scope), when(k.Expires), when(k.LastUsed), keyState(k), or(k.By, "-"))
 				}
 				t.print(w)
 			})

@@ -257,8 +257,9 @@ func (n *node) openGate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.inspectBuiltins(), n.topBuiltins(), deploys,
-		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) }, n.judge),
+	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.inspectBuiltins(), n.topBuiltins(), n.planBuiltins(), deploys,
+		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) },
+			func(p string) bool { return n.catalog.Snapshot().HasPlan(p) }, n.judge),
 		usageBuiltins(n.meter.Load()), asyncBuiltins(work, dead)} {
 		for name, b := range m {
 			dir.builtins[name] = b
@@ -271,7 +272,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 			}
 			return n.pool.Run(ctx, l)
 		},
-		Room:  n.store.Room,
+		Room: n.store.Room, Plan: func(p *casemate.Principal) (*casemate.Plan, error) { return n.catalog.Snapshot().Plan(p) },
 		Queue: asyncQueue{work}, Dead: deadLetters{dead}.put, Wait: n.cfg.Wait, Source: n.cfg.SourceRate, Block: n.cfg.Block,
 		Observe: []func(*casemate.Record){n.telemetry.Record}})
 	if err != nil {

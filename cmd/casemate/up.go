@@ -37,6 +37,7 @@ type upFlags struct {
 	concurrency                           int
 	secretKeys                            []string
 	resolve                               []string
+	limits                                limitFlags
 }
 
 func (a *app) upCommand() *cobra.Command {
@@ -65,6 +66,7 @@ within --stop-grace, queued ones stay queued.`,
 	fl.StringVar(&f.account, "account", casemate.DefaultPlace.Account, "account in ARNs: twelve digits")
 	fl.StringVar(&f.wait, "audit-wait", "written", "how far a synchronous call's record must be before the answer: written or durable")
 	fl.StringVar(&f.rate, "source-rate", "1000/s burst 2000", "requests of one source address")
+	f.limits.add(fl)
 	fl.IntVar(&f.concurrency, "concurrency", 256, "runs at once on the whole node")
 	fl.DurationVar(&f.grace, "stop-grace", 20*time.Second, "time that running functions get to end when the node is told to stop")
 	fl.StringArrayVar(&f.secretKeys, "secret-key", nil, "where the key that opens the secrets' keys is: file:/path (mode 0600), env:NAME (wiped once read) or fd:N; repeat it for keys that only open what they wrapped before; default: one in the node's folder")
@@ -119,6 +121,9 @@ func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
 	}
 	if cfg.SourceRate, err = quota.ParseRate(f.rate); err != nil {
 		return bad("source-rate", err.Error(), `"1000/s burst 2000"`)
+	}
+	if err = f.limits.read(&cfg); err != nil {
+		return nodeConfig{}, err
 	}
 	if cfg.Resolve, err = parseResolve(f.resolve); err != nil {
 		return nodeConfig{}, err

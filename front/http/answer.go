@@ -119,6 +119,9 @@ func (x *exchange) refuse(err error) {
 		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	case nethttp.StatusTooManyRequests, nethttp.StatusServiceUnavailable:
 		h.Set("Retry-After", strconv.Itoa(max(e.Retry, 1)))
+		if status == nethttp.StatusTooManyRequests {
+			h["Ratelimit"] = []string{spentLimit(e)}
+		}
 	}
 	if e.Code == casemate.FunctionFailed { // why a function failed is for its operator
 		x.s.c.Log.Warn("function answered with something that does not leave", slog.String("request", x.id), slog.Any("error", err), slog.Any("cause", e.Err))
@@ -156,6 +159,7 @@ func (x *exchange) answer(res *casemate.Result) {
 		return
 	}
 	h := x.w.Header()
+	allowances(h, &res.Room)
 	for _, line := range resp.Header {
 		h[nethttp.CanonicalHeaderKey(line.Name)] = []string{line.Value}
 	}
