@@ -53,7 +53,8 @@ func (f *Function) Number(n int) *casemate.Version {
 type Role struct {
 	Statements []casemate.Statement `json:"statements,omitempty"`
 	Boundary   []casemate.Statement `json:"boundary,omitempty"`
-	Plan       string               `json:"plan,omitempty"` // usage plan of holders that have none of their own
+	Trust      []casemate.Statement `json:"trust,omitempty"` // who may assume it; none: nobody
+	Plan       string               `json:"plan,omitempty"`  // usage plan of holders that have none of their own
 }
 
 // share has equal texts of an app that was read stand in memory once: with 100,000 functions it is hundreds of bytes each.

@@ -275,6 +275,9 @@ func (b *builder) policy(old *Snapshot, changed []*App) error {
 			if len(r.Boundary) > 0 {
 				p.Boundary[role] = r.Boundary
 			}
+			if len(r.Trust) > 0 {
+				p.Resource[b.place.RoleARN(role)] = r.Trust
+			}
 		}
 		maps.Copy(p.Resource, a.Resources)
 		p.Guardrails = append(p.Guardrails, a.Guardrails...)

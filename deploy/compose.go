@@ -272,7 +272,7 @@ func (d *Deployer) rights(a *catalog.App, m *manifest.Manifest) (err error) {
 	}
 	for name, r := range m.Roles {
 		held := role("/roles/"+manifest.Escape(name), "role "+name, r.Grants, r.Statements, r.Boundary)
-		held.Plan = r.Plan
+		held.Plan, held.Trust = r.Plan, list(r.Trust, "trust of role "+name, d.cfg.Place.RoleARN(name))
 		a.Roles[name] = held
 	}
 	askers(a, m, d.cfg.Place)

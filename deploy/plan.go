@@ -135,6 +135,7 @@ func compare(current, next *catalog.App) *Plan {
 			c.say(KindPermission, "add", subject, false, "gets a boundary")
 		}
 		c.statements(subject+" within its boundary", was.Boundary, is.Boundary)
+		c.statements("trust of "+subject, was.Trust, is.Trust)
 	}
 	c.statements("guardrail of every app", current.Guardrails, next.Guardrails)
 	for _, arn := range union(current.Resources, next.Resources) {

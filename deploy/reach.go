@@ -37,6 +37,9 @@ func (d *Deployer) beyond(current, next *catalog.App) []string {
 		if fn, ok := strings.CutPrefix(name, catalog.ExecutionRole("")); ok {
 			who, within = "function "+fn, d.withinFunction
 		}
+		if d.lends(current.Roles[name], next.Roles[name], func(s *casemate.Statement) bool { return within(next, s) }) {
+			what = append(what, "trust of "+who)
+		}
 		had := known(current.Roles[name].Statements)
 		free := len(current.Roles[name].Boundary) > 0 && !same(current.Roles[name].Boundary, next.Roles[name].Boundary) ||
 			!denies(current.Roles[name].Statements, next.Roles[name].Statements)

@@ -24,6 +24,10 @@ func authOf(m *manifest.Manifest, a manifest.RouteAuth, r *manifest.Route) casem
 			out.Kinds = append(out.Kinds, casemate.CredentialKey)
 		case "jwt":
 			out.Kinds = append(out.Kinds, casemate.CredentialBearer)
+		case "sigv4", "AWS_IAM":
+			if !slices.Contains(out.Kinds, casemate.CredentialAccess) {
+				out.Kinds = append(out.Kinds, casemate.CredentialAccess)
+			}
 		case "webhook":
 			out.Kinds, out.Webhook = append(out.Kinds, casemate.CredentialWebhook), webhook(m, name)
 		case "authorizer":

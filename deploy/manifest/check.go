@@ -97,6 +97,7 @@ func (c *checker) all() {
 	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
 		r, ptr := c.Roles[name], "/roles/"+Escape(name)
 		c.rights(ptr, "role "+name, r.Grants, r.Statements, r.Boundary)
+		c.trust(ptr+"/trust", name, r.Trust)
 	}
 	for i := range c.Auth.JWT {
 		c.issuer(fmt.Sprintf("/auth/jwt/%d", i), &c.Auth.JWT[i])

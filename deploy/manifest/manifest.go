@@ -110,6 +110,7 @@ type Role struct {
 	Grants     []string    `key:"grants" doc:"Short form: \"invoke POST /orders\"."`
 	Statements []Statement `key:"statements" doc:"IAM statements."`
 	Boundary   []Statement `key:"boundary" doc:"IAM statements that must allow as well."`
+	Trust      []Statement `key:"trust" doc:"Who may assume the role: IAM statements with a Principal. Without one, nobody may."`
 	Plan       string      `key:"plan" doc:"Usage plan of holders that have none of their own."`
 }
 

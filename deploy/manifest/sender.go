@@ -40,8 +40,8 @@ type Authorizer struct {
 // secretLike is a secret by its short name, as a grant has it; credentials is the tag of an item of a route's auth list.
 const (
 	secretLike  = `^secret/[A-Za-z0-9/_+=.@-]{1,512}$`
-	kindLike    = `^(key|jwt|(webhook|authorizer):[a-z][a-z0-9-]{0,62})$`
-	credentials = `like:"` + kindLike + `" doc:"key, jwt, webhook:<name> or authorizer:<name>"`
+	kindLike    = `^(key|jwt|sigv4|AWS_IAM|(webhook|authorizer):[a-z][a-z0-9-]{0,62})$`
+	credentials = `like:"` + kindLike + `" doc:"key, jwt, sigv4 (also AWS_IAM), webhook:<name> or authorizer:<name>"`
 	issuerLike  = `^(https://|http://(127\.0\.0\.1|\[::1\]|localhost)([:/]|$))[^\s?#]*$`
 )
 
