@@ -50,7 +50,8 @@ func (n *node) deployBuiltins() (map[string]builtin, error) {
 	bundle := func(action string, do func(ctx context.Context, l *casemate.Launch) (any, error)) builtin {
 		return builtin{action: action, kind: "app", body: bundleLimit, named: true, run: do}
 	}
-	return map[string]builtin{
+	all := n.policyBuiltins(d)
+	maps.Copy(all, map[string]builtin{
 		"deploy.plan": bundle("casemate:PlanDeploy", func(ctx context.Context, l *casemate.Launch) (any, error) {
 			return under(l, "casemate:PlanDeploy").Plan(ctx, l.Payload)
 		}),
@@ -67,7 +68,8 @@ func (n *node) deployBuiltins() (map[string]builtin, error) {
 		"deploy.history": named(question("casemate:ReadHistory", "app", func(ctx context.Context, l *casemate.Launch, q deploy.HistoryRequest) (any, error) {
 			return under(l, "casemate:ReadHistory").History(ctx, q)
 		})),
-	}, nil
+	})
+	return all, nil
 }
 
 // installed says whether a runtime can run here.

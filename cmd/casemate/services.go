@@ -11,6 +11,7 @@ import (
 	"casemate/egress"
 	"casemate/egress/extension"
 	"casemate/egress/service"
+	"casemate/policy"
 	"casemate/service/lambda"
 	"casemate/service/sts"
 )
@@ -69,6 +70,14 @@ func (o open) Decide(r *casemate.AccessRequest) casemate.Decision {
 		return casemate.Decision{Verdict: casemate.Allowed, Layer: "default", Statement: "open", Reason: "the service asks for no permission"}
 	}
 	return d
+}
+
+// Facts are those of the policy that it asks.
+func (o open) Facts(r *casemate.AccessRequest) []casemate.Fact {
+	if s, ok := o.Decider.(*policy.Set); ok {
+		return s.Facts(r)
+	}
+	return nil
 }
 
 // operations are those of every service that the platform has, by ID.

@@ -56,38 +56,39 @@ func ask(r *casemate.Record, account string) Question {
 	}
 	for _, f := range r.Facts {
 		q.facts[f.Key] = true
-		q.put(f)
+		Put(&q.Request, f)
 	}
 	return q
 }
 
-// put gives the request the values of a fact.
-func (q *Question) put(f casemate.Fact) {
-	p, one := q.Request.Principal, ""
+// Put gives a request the values of a condition key, wherever the Decider looks for them. r has a principal and maps.
+func Put(r *casemate.AccessRequest, f casemate.Fact) {
+	p, one := r.Principal, ""
 	if len(f.Values) > 0 {
 		one = f.Values[0]
 	}
 	kind, name, _ := strings.Cut(f.Key, ":")
+	lower := strings.ToLower(f.Key)
 	switch {
 	case kind == "jwt" && len(f.Values) > 0:
 		p.Claims[name] = one
 	case kind == "path" && len(f.Values) > 0:
-		q.Request.Params[name] = one
-	case strings.HasPrefix(f.Key, "aws:principaltag/"):
+		r.Params[name] = one
+	case strings.HasPrefix(lower, "aws:principaltag/"):
 		if len(f.Values) > 0 {
-			p.Tags[strings.TrimPrefix(f.Key, "aws:principaltag/")] = one
+			p.Tags[lower[len("aws:principaltag/"):]] = one
 		}
-	case f.Key == "aws:principalarn":
+	case lower == "aws:principalarn":
 		p.ARN = one
-	case f.Key == policy.FactAccount:
+	case lower == policy.FactAccount:
 		p.Account = one
-	case f.Key == "casemate:principalkind":
+	case lower == "casemate:principalkind":
 		p.Kind = casemate.PrincipalKind(one)
-	case f.Key == "casemate:scopes":
+	case lower == "casemate:scopes":
 		p.Scopes = f.Values
-	case f.Key == "aws:username", f.Key == policy.FactScope, kind == "jwt", kind == "path":
+	case lower == "aws:username", lower == policy.FactScope, kind == "jwt", kind == "path":
 	default:
-		q.Request.Context[f.Key] = f.Values
+		r.Context[strings.ToLower(f.Key)] = f.Values
 	}
 }
 
