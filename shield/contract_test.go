@@ -47,7 +47,7 @@ func coded(t *testing.T, err error) *casemate.Error {
 
 // check holds a body to a contract.
 func check(c casemate.Contract, contentType string, body []byte) error {
-	_, err := c.Check(&casemate.Exchange{ContentType: contentType, Body: body})
+	_, err := c.Check(&casemate.Exchange{Params: map[string]string{"id": "1"}, ContentType: contentType, Body: body})
 	return err
 }
 
@@ -170,6 +170,7 @@ openapi: 3.1.0
 info: {title: orders, version: "1"}
 paths:
   /orders/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: string}}]
     post:
       requestBody: {$ref: "#/components/requestBodies/order"}
       responses: {200: {description: ok}}
@@ -202,7 +203,7 @@ func TestContractOpenAPI(t *testing.T) {
 	if err := check(must(t, api, "PATCH /orders/{id}"), "", nil); err != nil {
 		t.Errorf("an optional body is missing: %v", err)
 	}
-	for _, where := range []string{"", "GET /orders/{id}", "POST /nothing", "orders", "/components/schemas/Nothing"} {
+	for _, where := range []string{"", "PUT /orders/{id}", "POST /nothing", "orders", "/components/schemas/Nothing"} {
 		if _, err := Compile([]byte(api), where, "api"); err == nil || casemate.CodeOf(err) != casemate.Invalid {
 			t.Errorf("%q: %v", where, err)
 		}

@@ -12,7 +12,6 @@ import (
 type Bare struct {
 	name   string
 	schema *schema.Schema
-	spared bool // an empty body is taken
 }
 
 // Body makes the contract of JSON bodies by the schema at ptr. Path and query are not in it: all of them is free.
@@ -26,13 +25,36 @@ func Body(doc *schema.Document, dialect schema.Dialect, ptr, name string) (*Bare
 
 // Check implements casemate.Contract.
 func (b *Bare) Check(x *casemate.Exchange) ([]casemate.Field, error) {
-	if len(x.Body) == 0 && b.spared {
-		return nil, nil
-	}
 	if err := isJSON(x.ContentType); err != nil {
 		return nil, err
 	}
-	return b.schema.JSON(schema.Body(), b.name, x.Body)
+	free, err := b.schema.JSON(schema.Body(), b.name, x.Body)
+	if err != nil {
+		return nil, err
+	}
+	return append(Loose(x), free...), nil
+}
+
+// Loose is what is free in the path and in the query where no contract speaks of them. A query that is not well encoded is
+// one value, as it is.
+func Loose(x *casemate.Exchange) (free []casemate.Field) {
+	for name, value := range x.Params {
+		free = append(free, casemate.Field{In: "path", Name: name, Value: []byte(value)})
+	}
+	c := checker{x: x}
+	pairs, err := c.pairs()
+	if err != nil {
+		return append(free, casemate.Field{In: "query", Value: []byte(x.Query)})
+	}
+	for _, p := range pairs {
+		value, ok := unescape(p.raw)
+		if !ok {
+			value = p.raw
+		}
+		name := printable(p.name)
+		free = append(free, casemate.Field{In: "query", Name: name, Value: []byte(p.name)}, casemate.Field{In: "query", Name: name, Value: []byte(value)})
+	}
+	return free
 }
 
 // Answer implements casemate.Contract: answers are not in it.

@@ -1,6 +1,9 @@
 package schema
 
 import (
+	"encoding/json"
+	"strconv"
+
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"casemate"
@@ -40,8 +43,26 @@ func (s *Schema) JSON(p Place, contract string, data []byte) ([]casemate.Field, 
 	return s.Value(p, contract, text.Build(data))
 }
 
+// Any takes every JSON text within the default bounds of text.Scan. All of it is free.
+func Any(p Place, data []byte) ([]casemate.Field, error) {
+	if err := text.Scan(data, text.Bounds{}); err != nil {
+		return nil, err
+	}
+	w := walker{b: data, in: p.In, any: node{maxProps: -1, maxItems: -1, maxLen: -1}}
+	w.value(&w.any)
+	return w.free, nil
+}
+
 // Value holds a value of Plain's types to the schema, and gives the texts in it that the schema leaves free.
 func (s *Schema) Value(p Place, contract string, v any) ([]casemate.Field, error) {
+	if s.fast != nil {
+		if ok, closed := s.fast.scalar(v); ok {
+			if closed {
+				return nil, nil
+			}
+			return []casemate.Field{{In: p.In, Name: p.Name, Value: []byte(v.(string))}}, nil
+		}
+	}
 	if s.hard {
 		if err := within(s.lib, v); err != nil {
 			return nil, err
@@ -53,4 +74,21 @@ func (s *Schema) Value(p Place, contract string, v any) ([]casemate.Field, error
 	g := gatherer{in: p.In, name: p.Name, plain: p.Plain}
 	g.value([]*jsonschema.Schema{s.lib}, v)
 	return g.free, nil
+}
+
+// scalar reports whether the node takes a text, a number or a word, and whether nothing of it is free. What is none of these
+// it does not take.
+func (n *node) scalar(v any) (ok, closed bool) {
+	if n.never {
+		return false, false
+	}
+	switch v := v.(type) {
+	case string:
+		return n.of(isText) && n.text([]byte(v)), n.closed
+	case json.Number:
+		return n.number([]byte(v)), true
+	case bool:
+		return n.of(isBool) && n.word(strconv.FormatBool(v)), true
+	}
+	return false, false
 }
