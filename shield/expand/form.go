@@ -5,9 +5,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"mime/quotedprintable"
+	"slices"
 	"strings"
 )
 
@@ -114,8 +116,8 @@ func (x *Expander) part(p *multipart.Part, data []byte) error {
 			return err
 		}
 	}
-	for _, head := range p.Header {
-		for _, line := range head {
+	for _, key := range slices.Sorted(maps.Keys(p.Header)) {
+		for _, line := range p.Header[key] {
 			if err := x.header(line); err != nil {
 				return err
 			}
@@ -141,9 +143,9 @@ func (x *Expander) header(line string) error {
 	if err != nil { // broken on purpose: all of it may be read as a name
 		return x.value([]byte(line), File)
 	}
-	for key, value := range params {
+	for _, key := range slices.Sorted(maps.Keys(params)) {
 		if strings.HasPrefix(key, "filename") {
-			if err := x.value([]byte(value), File); err != nil {
+			if err := x.value([]byte(params[key]), File); err != nil {
 				return err
 			}
 		}

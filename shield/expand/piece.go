@@ -19,12 +19,13 @@ const (
 	Bytes             // no text: images, archives, serialised objects
 )
 
-// Piece is one value of an event after decoding. It is only good until the function that it was given to returns.
+// Piece is one value of an event after decoding. It is only good until the function that it was given to returns; its
+// Value stays as it is.
 type Piece struct {
 	In    string // as casemate.Field says it
 	Kind  Kind
 	Depth int    // decodings that led here
-	Value []byte // not to be changed or kept
+	Value []byte // not to be changed
 	Above []byte // of a Name: the name of the member that holds its object; nil at the top
 	Has   Trait  // which classes of bytes the value holds
 	Odd   bool   // of a Name: its value is an object or array, where text is usual
@@ -87,4 +88,14 @@ func printable(b *strings.Builder, s string, most int) {
 		}
 		b.WriteRune(r)
 	}
+}
+
+// Last is the name nearest to the piece: of its member, of its parameter, or of the field itself.
+func (p *Piece) Last() string {
+	for i := len(p.path) - 1; i >= 0; i-- {
+		if p.path[i].name != nil {
+			return string(p.path[i].name)
+		}
+	}
+	return p.top
 }

@@ -1,0 +1,87 @@
+package detect
+
+import (
+	"bytes"
+	"strings"
+
+	"casemate/shield/expand"
+)
+
+// line looks for line ends that add a header, a mail recipient or an entry of a log where one line is due.
+func (l *look) line() {
+	v := l.Value
+	i := bytes.IndexAny(v, "\r\n")
+	if i < 0 || i > 512 || len(v) > 16<<10 {
+		return
+	}
+	first, rest := v[:i], bytes.TrimLeft(v[i:], "\r\n")
+	single := l.In != "body" || l.Kind != expand.Text || oneLine(l.Last())
+	if bytes.Contains(first, []byte("HTTP/")) || header(first) != 0 || logLike(first) { // it is what it looks like: a request, a mail, a log
+		if l.In == "body" {
+			return
+		}
+	}
+	switch kind := header(rest); {
+	case kind == framing && (single || len(first) < 128), kind != 0 && single:
+		l.hit("header-injection", Line, Sure)
+	case single && logLike(rest):
+		l.hit("log-injection", Line, Sure)
+	case logLike(rest) && len(first) < 64 && bytes.Count(v, []byte("\n")) < 3 && len(first) > 0:
+		l.hit("log-injection", Line, Sure)
+	case l.In == "header" || l.In == "cookie" || l.In == "key" || l.In == "topic" || l.Kind == expand.File:
+		l.hit("line-break", Line, Sure)
+	}
+}
+
+// oneLine reports whether a field of this name holds one line wherever it is used.
+func oneLine(name string) bool {
+	switch strings.ToLower(name) {
+	case "email", "e-mail", "from", "to", "cc", "bcc", "subject", "username", "user", "login", "filename", "reply_to", "replyto", "host", "location", "url", "redirect", "user-agent", "useragent", "name":
+		return true
+	}
+	return false
+}
+
+const (
+	framing byte = 1 + iota // changes an answer
+	field                   // of a mail or a request
+)
+
+// header reports whether v begins with a header line that means something to an answer or a mail.
+func header(v []byte) byte {
+	colon := bytes.IndexByte(v[:min(len(v), 40)], ':')
+	if bytes.HasPrefix(v, []byte("HTTP/1.")) || bytes.HasPrefix(v, []byte("HTTP/2 ")) {
+		return framing
+	}
+	if colon < 2 {
+		return 0
+	}
+	switch strings.ToLower(string(bytes.TrimSpace(v[:colon]))) {
+	case "set-cookie", "content-length", "transfer-encoding", "x-xss-protection", "access-control-allow-origin", "refresh", "bcc":
+		return framing
+	case "location", "content-type", "host", "cc", "to", "subject", "from", "mime-version", "x-forwarded-for", "cookie", "authorization", "content-disposition", "x-injected":
+		return field
+	}
+	if bytes.HasPrefix(bytes.ToLower(v), []byte("x-")) && bytes.IndexAny(v[:colon], " \t") < 0 {
+		return field
+	}
+	return 0
+}
+
+// logLike reports whether v begins as an entry of a log does: a time, a level, an address with its dashes.
+func logLike(v []byte) bool {
+	v = bytes.TrimLeft(v, "[ \t")
+	if len(v) < 12 {
+		return false
+	}
+	digits := func(s []byte) bool { return len(bytes.Trim(s, "0123456789")) == 0 }
+	if digits(v[:4]) && (v[4] == '-' || v[4] == '/') && digits(v[5:7]) && (v[7] == '-' || v[7] == '/') {
+		return len(v) > 18
+	}
+	for _, level := range [...]string{"INFO", "WARN", "ERROR", "DEBUG", "FATAL", "CRITICAL", "NOTICE", "TRACE"} {
+		if rest, ok := bytes.CutPrefix(v, []byte(level)); ok && len(rest) > 0 && bytes.IndexByte([]byte(":] -"), rest[0]) >= 0 {
+			return true
+		}
+	}
+	return bytes.Contains(v[:min(len(v), 40)], []byte(" - - ["))
+}
