@@ -10,12 +10,14 @@ import (
 	"strings"
 )
 
-// Rule is one SecRule, SecAction or SecMarker. A SecAction has no operator, a SecMarker nothing but its Marker.
+// Rule is one SecRule, SecAction or SecMarker. A SecAction has no operator, a SecMarker nothing but its Marker. One with
+// Update set is a SecRuleUpdateTargetById: its Targets are to be left out of the rule with that id.
 type Rule struct {
 	ID         int
 	Phase      int
 	Line       int
 	Marker     string
+	Update     int
 	Targets    []Target
 	Op         Operator
 	Transforms []string
@@ -25,6 +27,7 @@ type Rule struct {
 	Sets       []Set
 	Controls   []Control
 	SkipAfter  string
+	Skip       int // rules of the same phase to pass over
 	Capture    bool
 	MultiMatch bool
 	Disrupt    string // pass, block, deny, drop, allow; "" is pass
@@ -119,12 +122,31 @@ func (p *parser) directive(line int, s string) error {
 	case "secmarker":
 		p.rules = append(p.rules, &Rule{Line: line, Marker: strings.Trim(rest, `"'`)})
 		return nil
+	case "secruleupdatetargetbyid":
+		return p.update(line, rest)
 	case "seccomponentsignature", "secdefaultaction", "secruleengine", "secrequestbodyaccess", "secrequestbodylimit", "secrequestbodyinmemorylimit",
 		"secrequestbodylimitaction", "secrequestbodyjsondepthlimit", "secresponsebodyaccess", "secresponsebodymimetype", "secresponsebodylimit",
 		"secresponsebodylimitaction", "secdatadir", "secauditengine", "secauditlogrelevantstatus", "secauditlogparts", "secauditlogtype", "secauditlogformat":
 		return nil
 	}
 	return fmt.Errorf("unknown directive %q", word)
+}
+
+// update reads "942420 "!REQUEST_COOKIES:name"": only what takes targets away.
+func (p *parser) update(line int, s string) error {
+	id, targets, _ := strings.Cut(s, " ")
+	n, err := strconv.Atoi(id)
+	if err != nil {
+		return err
+	}
+	targets = strings.Trim(strings.TrimSpace(targets), `"`)
+	less, ok := strings.CutPrefix(targets, "!")
+	if !ok {
+		return fmt.Errorf("an update that adds targets")
+	}
+	all, err := parseTargets(less)
+	p.rules = append(p.rules, &Rule{Line: line, Update: n, Targets: all})
+	return err
 }
 
 // add takes a rule's actions and puts it in its place: at the end, or at the end of the chain that waits for it.
@@ -302,6 +324,8 @@ func (r *Rule) action(name, value string) (err error) {
 		err = r.control(value)
 	case "skipafter":
 		r.SkipAfter = value
+	case "skip":
+		r.Skip, err = strconv.Atoi(value)
 	case "capture":
 		r.Capture = true
 	case "multimatch":
