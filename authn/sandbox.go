@@ -125,3 +125,12 @@ func (b *sandboxes) verify(s *casemate.Signed, now time.Time) (*casemate.Princip
 func plainly(message, hint string) error {
 	return &casemate.Error{Code: casemate.Unauthenticated, Message: message, Hint: hint}
 }
+
+// HasSandbox reports whether a sandbox's key is still good.
+func (id *Identity) HasSandbox(sandbox string) bool {
+	b := id.sandboxes
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	k := b.keys[sandbox]
+	return k != nil && id.cfg.Clock().Before(k.Expires)
+}

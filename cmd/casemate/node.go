@@ -16,6 +16,7 @@ import (
 	"casemate"
 	"casemate/audit"
 	"casemate/authn"
+	"casemate/authn/access"
 	"casemate/authn/webhook"
 	"casemate/catalog"
 	"casemate/catalog/code"
@@ -71,6 +72,8 @@ type node struct {
 	audit     *audit.Log
 	identity  *authn.Identity
 	secrets   *secret.Room
+	access    *access.Room
+	roles     map[string]bool // in force; the catalog's swaps alone touch it
 	webhooks  *webhook.Room
 	meter     atomic.Pointer[meter.Meter]
 	catalog   *catalog.Catalog
@@ -99,7 +102,7 @@ func openNode(ctx context.Context, cfg nodeConfig) (*node, error) {
 		open func(context.Context) error
 	}{
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
-		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the webhooks", n.openSenders}, {"opening the meter", n.openMeter}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
+		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the access keys", n.openAccess}, {"opening the webhooks", n.openSenders}, {"opening the meter", n.openMeter}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
 		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate},
 		{"opening the admin API", n.openAdmin}, {"opening HTTP", n.openHTTP},
 	} {
@@ -191,6 +194,7 @@ func (n *node) openCatalog(ctx context.Context) (err error) {
 				n.cfg.Log.Error("issuers not set: no token is taken", "err", err)
 				_ = n.identity.SetIssuers(nil) // the ones before may be those that were to go; none cannot fail
 			}
+			n.cutRoles(s)
 			n.carve(s)
 			n.retire(s)
 		}})
@@ -257,7 +261,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.inspectBuiltins(), n.topBuiltins(), n.planBuiltins(), deploys,
+	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.accessBuiltins(), n.inspectBuiltins(), n.topBuiltins(), n.planBuiltins(), deploys,
 		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) },
 			func(p string) bool { return n.catalog.Snapshot().HasPlan(p) }, n.judge),
 		usageBuiltins(n.meter.Load()), asyncBuiltins(work, dead)} {
@@ -265,7 +269,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 			dir.builtins[name] = b
 		}
 	}
-	n.gate, err = gate.New(gate.Config{Identity: &authn.Routed{Identity: n.identity, Webhooks: n.webhooks}, Catalog: dir, Quota: n.quota, Clean: shield.Clean, Ledger: n.audit, Clock: time.Now, Log: n.cfg.Log,
+	n.gate, err = gate.New(gate.Config{Identity: accessed{&authn.Routed{Identity: n.identity, Webhooks: n.webhooks}, n.access}, Catalog: dir, Quota: n.quota, Clean: shield.Clean, Ledger: n.audit, Clock: time.Now, Log: n.cfg.Log,
 		Run: func(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
 			if l.Version.Runtime == "builtin" {
 				return dir.run(ctx, l)

@@ -43,6 +43,7 @@ func (n *node) posture(now time.Time) []finding {
 		fs = append(fs, finding{"high", "weak", "sealing of the audit log", t, "look at the node's log; free disk space"})
 	}
 	fs = append(fs, n.secretPosture(now)...)
+	fs = append(fs, n.accessPosture(now)...)
 	fs = append(fs, n.pinnedPosture()...)
 	snap := n.catalog.Snapshot()
 	for _, name := range snap.Apps() {

@@ -96,8 +96,7 @@ func (s *Server) checkHeaders(h nethttp.Header) error {
 			return badRequest(strings.ToLower(name), "the header was sent twice", "send it once")
 		}
 	}
-	switch strings.ToLower(h.Get("Content-Encoding")) {
-	case "", "identity", "gzip", "deflate":
+	if understood(strings.ToLower(h.Get("Content-Encoding")), h.Get("X-Amz-Content-Sha256")) {
 		return nil
 	}
 	return refuse(nethttp.StatusUnsupportedMediaType, "content-encoding", "this content encoding is not understood", "use gzip, deflate or none")
@@ -194,7 +193,7 @@ func (s *Server) event(r *nethttp.Request, x *exchange) (*casemate.Event, error)
 	if strings.HasSuffix(t.host, s.c.Domain) {
 		x.source = casemate.SourceURL
 	}
-	cred, err := credential(r.Header)
+	cred, err := proof(r, t)
 	if err != nil {
 		return nil, err
 	}
