@@ -6,11 +6,27 @@ import (
 	"casemate"
 )
 
-// Clean turns the bytes of a request into the body that may go on: decoded within the bound of its route and function,
-// well-formed within the default bounds where it is JSON, and true to the contract of the match, when it has one. What
-// invokes a function by name must be JSON, as Lambda wants it. The result is the body that the function receives, or
-// the bytes that e.Encode starts from.
+// Judge decides on an event by what it holds: fields are the values that no contract closes, decoded to the bottom, found is
+// what the detectors saw in them, over an error where the event holds more than can be looked at. What it gives are notes
+// for the record, and an error that refuses the event.
+type Judge func(m *casemate.Match, e *casemate.Event, fields []casemate.Field, found []Found, over error) (notes []string, err error)
+
+// Cleaner is the shield, inbound. The zero Cleaner has no rule set: it refuses what the detectors are sure of, and what is
+// too much to look at.
+type Cleaner struct {
+	Judge Judge // nil: as the zero Cleaner
+}
+
+// Clean is the zero Cleaner's.
 func Clean(m *casemate.Match, e *casemate.Event, raw []byte) (casemate.Cleaned, error) {
+	return Cleaner{}.Clean(m, e, raw)
+}
+
+// Clean turns the bytes of a request into the body that may go on: decoded within the bound of its route and function,
+// well-formed within the default bounds where it is JSON, true to the contract of the match, when it has one, and free of
+// attacks. What invokes a function by name must be JSON, as Lambda wants it. The result is the body that the function
+// receives, or the bytes that e.Encode starts from.
+func (c Cleaner) Clean(m *casemate.Match, e *casemate.Event, raw []byte) (casemate.Cleaned, error) {
 	if m == nil || m.Version == nil {
 		return casemate.Cleaned{}, &casemate.Error{Code: casemate.Fault, Message: "there is nothing to run", Hint: "give the request id to the operator"}
 	}
@@ -18,16 +34,36 @@ func Clean(m *casemate.Match, e *casemate.Event, raw []byte) (casemate.Cleaned, 
 	if err != nil {
 		return casemate.Cleaned{}, err
 	}
+	var free []casemate.Field
 	switch {
 	case m.Contract != nil:
-		_, err = m.Contract.Check(&casemate.Exchange{Params: m.Params, Query: e.Query, Header: e.Header, Headers: e.Headers, ContentType: e.ContentType, Body: body})
+		free, err = m.Contract.Check(&casemate.Exchange{Params: m.Params, Query: e.Query, Header: e.Header, Headers: e.Headers, ContentType: e.ContentType, Body: body})
 	case len(body) > 0 && (isJSON(e.ContentType) || m.Route == nil && e.Target.Function != ""):
 		err = Scan(body, Bounds{})
 	}
 	if err != nil {
 		return casemate.Cleaned{}, err
 	}
-	return casemate.Cleaned{Body: body}, nil
+	notes, err := c.judge(m, e, body, free)
+	if err != nil {
+		return casemate.Cleaned{Notes: notes}, err
+	}
+	return casemate.Cleaned{Body: body, Notes: notes}, nil
+}
+
+// judge has what is free looked at. The platform's own operations read their bodies strictly, and are for operators.
+func (c Cleaner) judge(m *casemate.Match, e *casemate.Event, body []byte, free []casemate.Field) ([]string, error) {
+	if m.Version.Runtime.Family() == "builtin" {
+		return nil, nil
+	}
+	fields, found, over := pieces(m, e, body, free, m.Contract != nil, c.Judge != nil)
+	if c.Judge != nil {
+		return c.Judge(m, e, fields, found, over)
+	}
+	if over != nil {
+		return nil, over
+	}
+	return nil, hostile(found)
 }
 
 // Limit is how many bytes a body may have, before and after decoding: the route's bound, within the function's.

@@ -1,0 +1,177 @@
+package shield
+
+import (
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"casemate"
+	"casemate/shield/detect"
+	"casemate/shield/expand"
+)
+
+// Found is a structure that a detector found, and where.
+type Found struct {
+	detect.Finding
+	In, Where string
+}
+
+// stream takes an event apart and has every piece looked at by the detectors.
+type stream struct {
+	x      *expand.Expander
+	keep   bool // pieces are wanted as fields
+	fields []casemate.Field
+	found  []Found
+	room   []detect.Finding
+}
+
+// pieces gives what somebody outside wrote into an event and no contract closes, decoded to the bottom, and what the
+// detectors found in it. keep asks for the fields; without them plain events cost next to nothing. free are the values of the
+// body that its contract leaves free; contracted says that there is one. An error says that the event holds more than can
+// be looked at.
+func pieces(m *casemate.Match, e *casemate.Event, body []byte, free []casemate.Field, contracted, keep bool) ([]casemate.Field, []Found, error) {
+	s := &stream{x: expand.New(expand.Bounds{}), keep: keep}
+	if err := s.request(m, e); err != nil {
+		return s.fields, s.found, err
+	}
+	for i := range e.Fields {
+		if err := s.value(e.Fields[i], ""); err != nil {
+			return s.fields, s.found, err
+		}
+	}
+	for i := range free {
+		if free[i].In == "body" {
+			if err := s.value(free[i], ""); err != nil {
+				return s.fields, s.found, err
+			}
+		}
+	}
+	if contracted || len(body) == 0 {
+		return s.fields, s.found, nil
+	}
+	err := s.value(casemate.Field{In: "body", Value: body}, e.ContentType)
+	return s.fields, s.found, err
+}
+
+func (s *stream) value(f casemate.Field, media string) error { return s.x.Expand(f, media, s.piece) }
+
+func (s *stream) name(in, name string) error { return s.x.ExpandName(in, name, s.piece) }
+
+func (s *stream) piece(p *expand.Piece) error {
+	if s.keep && p.Kind != expand.Bytes {
+		s.fields = append(s.fields, p.Field())
+	}
+	s.room = detect.Detect(s.room[:0], p)
+	for _, f := range s.room {
+		s.found = append(s.found, Found{Finding: f, In: p.In, Where: p.Where()})
+	}
+	return nil
+}
+
+// request gives path, query, cookies and header lines.
+func (s *stream) request(m *casemate.Match, e *casemate.Event) error {
+	if e.Target.Path != "" {
+		if err := s.path(m, e.Target.Path); err != nil {
+			return err
+		}
+	}
+	if err := s.query(e.Query); err != nil {
+		return err
+	}
+	if e.Headers == nil {
+		return nil
+	}
+	for name, value := range e.Headers {
+		if err := s.header(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// path gives the parameters of the path, and all of it where it has none.
+func (s *stream) path(m *casemate.Match, raw string) error {
+	for _, name := range slices.Sorted(maps.Keys(m.Params)) {
+		if err := s.value(casemate.Field{In: "path", Name: name, Value: []byte(m.Params[name])}, ""); err != nil {
+			return err
+		}
+	}
+	if len(m.Params) > 0 || m.Route != nil && raw == m.Route.Path {
+		return nil
+	}
+	if err := s.value(casemate.Field{In: "path", Value: []byte(raw)}, ""); err != nil {
+		return err
+	}
+	for part := range strings.SplitSeq(raw, "/") {
+		if strings.ContainsAny(part, "%;|&$'(") {
+			if err := s.value(casemate.Field{In: "path", Value: []byte(part)}, ""); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *stream) query(raw string) error {
+	for raw != "" {
+		var pair string
+		pair, raw, _ = strings.Cut(raw, "&")
+		name, value, _ := strings.Cut(pair, "=")
+		name, value = unescape(name), unescape(value)
+		if err := s.name("query", name); err != nil {
+			return err
+		}
+		if value == "" {
+			continue
+		}
+		if err := s.value(casemate.Field{In: "query", Name: name, Value: []byte(value)}, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unescape undoes one layer of percent encoding; what is broken stays as it is.
+func unescape(s string) string {
+	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
+		return s
+	}
+	if out, err := url.QueryUnescape(s); err == nil {
+		return out
+	}
+	return strings.ReplaceAll(s, "+", " ")
+}
+
+// header gives a header line. Credentials are not looked at: they are checked for what they are, and no rule may note them.
+func (s *stream) header(name, value string) error {
+	switch strings.ToLower(name) {
+	case "authorization", "proxy-authorization", "x-amz-security-token", "content-length", "host", "connection", "accept-encoding", "traceparent", "content-encoding":
+		return nil
+	case "cookie":
+		for part := range strings.SplitSeq(value, ";") {
+			key, v, _ := strings.Cut(strings.TrimSpace(part), "=")
+			if err := s.name("cookie", key); err != nil {
+				return err
+			}
+			if err := s.value(casemate.Field{In: "cookie", Name: key, Value: []byte(unescape(strings.Trim(v, `"`)))}, ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return s.value(casemate.Field{In: "header", Name: name, Value: []byte(value)}, "")
+}
+
+// hostile makes a refusal of what was found, or nil where it adds up to less than detect.Sure.
+func hostile(found []Found) error {
+	sum := 0
+	for i := range found {
+		if sum += found[i].Score; sum >= detect.Sure {
+			return &casemate.Error{Code: casemate.Invalid, Field: found[i].In + " " + found[i].Where, Rule: found[i].Rule,
+				Message: "the request was refused: it looks like an attack (" + string(found[i].Class) + ")",
+				Hint:    "if it is none, give the request id to the operator: a contract for the field, or an exception with a reason and an end, lets it pass"}
+		}
+	}
+	return nil
+}
