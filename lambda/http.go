@@ -92,8 +92,8 @@ func appendContext(b []byte, r *HTTPRequest, route string) []byte {
 	return append(b, '}')
 }
 
-// appendAuthorizer tells the function who calls, in the two forms that its libraries know: jwt for a token, iam for
-// everybody else. An anonymous caller has no authorizer.
+// appendAuthorizer tells the function who calls, in the forms that its libraries know: jwt for a token, lambda with its
+// context for whom an authorizer named, iam for everybody else. An anonymous caller has no authorizer.
 func appendAuthorizer(b []byte, p *casemate.Principal) []byte {
 	if !p.Known() {
 		return b
@@ -105,6 +105,9 @@ func appendAuthorizer(b []byte, p *casemate.Principal) []byte {
 			return append(b, `,"scopes":null}}`...)
 		}
 		return append(appendList(b, "scopes", p.Scopes), "}}"...)
+	}
+	if p.Kind == casemate.KindAuthorizer {
+		return append(appendMembers(append(b, `,"authorizer":{"lambda":{`...), mapPairs(p.Context)), "}}"...)
 	}
 	b = appendString(append(b, `,"authorizer":{"iam":{"accessKey":`...), p.ID)
 	b = appendField(b, "accountId", p.Account)

@@ -17,7 +17,6 @@ import (
 	"casemate/audit"
 	"casemate/authn"
 	"casemate/authn/access"
-	"casemate/authn/webhook"
 	"casemate/catalog"
 	"casemate/catalog/code"
 	"casemate/egress"
@@ -74,7 +73,7 @@ type node struct {
 	secrets   *secret.Room
 	access    *access.Room
 	roles     map[string]bool // in force; the catalog's swaps alone touch it
-	webhooks  *webhook.Room
+	who       *authn.Routed
 	meter     atomic.Pointer[meter.Meter]
 	catalog   *catalog.Catalog
 	quota     *share.Room
@@ -102,7 +101,7 @@ func openNode(ctx context.Context, cfg nodeConfig) (*node, error) {
 		open func(context.Context) error
 	}{
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
-		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the access keys", n.openAccess}, {"opening the webhooks", n.openSenders}, {"opening the meter", n.openMeter}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
+		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the access keys", n.openAccess}, {"opening webhooks and authorizers", n.openSenders}, {"opening the meter", n.openMeter}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
 		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate},
 		{"opening the admin API", n.openAdmin}, {"opening HTTP", n.openHTTP},
 	} {
@@ -269,7 +268,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 			dir.builtins[name] = b
 		}
 	}
-	n.gate, err = gate.New(gate.Config{Identity: accessed{&authn.Routed{Identity: n.identity, Webhooks: n.webhooks}, n.access}, Catalog: dir, Quota: n.quota, Clean: shield.Clean, Ledger: n.audit, Clock: time.Now, Log: n.cfg.Log,
+	n.gate, err = gate.New(gate.Config{Identity: accessed{n.who, n.access}, Catalog: dir, Quota: n.quota, Clean: shield.Clean, Ledger: n.audit, Clock: time.Now, Log: n.cfg.Log,
 		Run: func(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
 			if l.Version.Runtime == "builtin" {
 				return dir.run(ctx, l)

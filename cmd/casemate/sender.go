@@ -6,17 +6,26 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/authn"
+	"casemate/authn/authorizer"
 	"casemate/authn/webhook"
+	"casemate/policy"
 	"casemate/secret"
 )
 
-// openSenders opens what verifies the requests of webhooks.
-func (n *node) openSenders(ctx context.Context) (err error) {
-	n.webhooks, err = webhook.Open(ctx, webhook.Config{Store: n.store, Secrets: hookSecrets{n.secrets, n.cfg.Place.Account}, Place: n.cfg.Place, Clock: time.Now, Log: n.cfg.Log})
+// openSenders opens what only a route makes sense of: the signatures of webhooks, and what authorizers read.
+func (n *node) openSenders(ctx context.Context) error {
+	hooks, err := webhook.Open(ctx, webhook.Config{Store: n.store, Secrets: hookSecrets{n.secrets, n.cfg.Place.Account}, Place: n.cfg.Place, Clock: time.Now, Log: n.cfg.Log})
 	if err != nil {
 		return err
 	}
-	n.onClose(n.webhooks.Close)
+	n.onClose(hooks.Close)
+	askers, err := authorizer.New(authorizer.Config{Parse: policy.Parse, Place: n.cfg.Place, Clock: time.Now,
+		Handler: func(ctx context.Context, e *casemate.Event) (*casemate.Result, error) { return n.gate.Handle(ctx, e) }}) // nobody asks before there is a gate
+	if err != nil {
+		return err
+	}
+	n.who = &authn.Routed{Identity: n.identity, Webhooks: hooks, Authorizers: askers}
 	return nil
 }
 
