@@ -26,7 +26,7 @@ func (l *look) traversal() {
 		l.hit("file-name", Path, Sure)
 		return
 	}
-	if !pathlike(v, l.Has) {
+	if l.Has&expand.High == 0 && !bytes.Contains(v, []byte("..")) && !outside(v) || !pathlike(v, l.Has) {
 		return
 	}
 	up, down := climbs(v)
@@ -43,6 +43,17 @@ func (l *look) traversal() {
 	default:
 		l.hit("traversal", Path, Likely)
 	}
+}
+
+// outside reports whether v starts where the paths of a system do.
+func outside(v []byte) bool {
+	switch v[0] {
+	case '/':
+		return len(v) > 4 && bytes.IndexByte([]byte("epvrwbdm."), v[1]|0x20) >= 0
+	case '~', '\\', '.':
+		return true
+	}
+	return v[1] == ':' || v[0]|0x20 == 'f'
 }
 
 // pathlike reports whether all of v can be one path.
