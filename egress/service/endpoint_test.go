@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"casemate"
+	"casemate/service/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -525,26 +525,6 @@ func TestClientsThatAreNeverClosedDoNotShutTheEndpoint(t *testing.T) {
 	}
 }
 
-// TestServicesAreWellFormed: the list is data, and read without complaint; a typing error would make a service generic.
-func TestServicesAreWellFormed(t *testing.T) {
-	protocols := []protocol{json10, json11, jsonQuery, query, ec2, restJSON, restXML, s3}
-	var names []string
-	for line := range strings.Lines(services) {
-		if strings.HasPrefix(line, "#") {
-			continue
-		}
-		f := strings.Fields(line)
-		if len(f) != 3 || !slices.Contains(protocols, protocol(f[1])) || !word(f[0], 40) || !word(f[2], 40) || slices.Contains(names, f[0]) {
-			t.Errorf("line %q", line)
-			continue
-		}
-		names = append(names, f[0])
-	}
-	if len(names) < 40 {
-		t.Errorf("%d services", len(names))
-	}
-}
-
 // TestAFloodOfRefusalsWaits: and who is refused now and then does not.
 func TestAFloodOfRefusalsWaits(t *testing.T) {
 	ask := func(e *Endpoint, n int) time.Duration {
@@ -583,7 +563,7 @@ func TestAFloodOfRefusalsWaits(t *testing.T) {
 
 func FuzzHear(f *testing.F) {
 	f.Add("POST", "/", "kms", "T.Echo", "application/x-amz-json-1.1", "", []byte(`{"Name":"k"}`))
-	f.Add("POST", "/?Action=Who", "sts", "", form, "", []byte("Action=Who&Version=2011-06-15&Name=%zz"))
+	f.Add("POST", "/?Action=Who", "sts", "", wire.Form, "", []byte("Action=Who&Version=2011-06-15&Name=%zz"))
 	f.Add("GET", "/b/%2e%2e/k", "s3", "", "", "", []byte("x"))
 	f.Add("POST", "/service/a/operation/B", "monitoring", "", "application/cbor", "rpc-v2-cbor", []byte{0xa0})
 	f.Add("POST", "/call", "lambda", "", "", "", []byte{})

@@ -4,50 +4,43 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"casemate"
+	"casemate/service/wire"
 )
 
 // call is one request of an SDK on its way to the corridor and back.
 type call struct {
-	e        *Endpoint
-	id       string
-	from     lineage
-	signed   *casemate.Signed
-	service  known
-	protocol protocol
-	asked    string // name of the operation, or the method where the request has no name
-	body     []byte // nil when nothing will read it
-	agent    string
+	e    *Endpoint
+	id   string
+	from lineage
+	wire.Call
+	asked string // name of the operation, or the method where the request has no name
+	agent string
 
 	operation *casemate.Operation
 	direct    Direct
 	event     *casemate.Event
 	refused   *casemate.Error // before the corridor
-	reply     reply
+	reply     wire.Reply
 }
 
 // hear reads a request: what it asks for, and all that its signature is over.
 func (e *Endpoint) hear(w http.ResponseWriter, r *http.Request) *call {
 	path, rawQuery, _ := strings.Cut(r.RequestURI, "?")
-	c := &call{e: e, id: casemate.NewID(), from: e.lineage(), agent: r.UserAgent(),
-		signed: &casemate.Signed{Sandbox: e.key.Sandbox, Method: r.Method, Path: path, Query: rawQuery, Header: make(map[string][]string, len(r.Header)+1)}}
+	signed := &casemate.Signed{Sandbox: e.key.Sandbox, Method: r.Method, Path: path, Query: rawQuery, Header: make(map[string][]string, len(r.Header)+1)}
 	for name, values := range r.Header {
-		c.signed.Header[strings.ToLower(name)] = values
+		signed.Header[strings.ToLower(name)] = values
 	}
-	c.signed.Header["host"] = []string{r.Host}
-	c.service = lookup(scope(r.Header.Get("Authorization")))
-	c.protocol = c.service.speaks(c.signed)
+	signed.Header["host"] = []string{r.Host}
+	c := &call{e: e, id: casemate.NewID(), from: e.lineage(), agent: r.UserAgent(), Call: wire.Hear(signed, wire.Scope(r.Header.Get("Authorization"), ""))}
 	err := c.read(r)
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // the answer may take longer than the request did
-	c.asked = c.name()
+	c.asked = c.Operation()
 	if err == nil {
 		err = c.plan()
 	}
@@ -66,11 +59,11 @@ func (c *call) read(r *http.Request) error {
 		return &casemate.Error{Code: casemate.Forbidden, Message: "no run is going on"}
 	}
 	limit, into := int64(askBody), &bytes.Buffer{}
-	_, direct := c.e.cfg.Direct[c.service.name]
+	_, direct := c.e.cfg.Direct[c.Service.Name]
 	switch {
 	case direct:
 		limit = maxBody
-	case c.e.cfg.provides(c.service.name), strings.HasPrefix(r.Header.Get("Content-Type"), form):
+	case c.e.cfg.provides(c.Service.Name), strings.HasPrefix(r.Header.Get("Content-Type"), wire.Form):
 	case r.Header.Get("X-Amz-Content-Sha256") != "":
 		return nil
 	default:
@@ -87,7 +80,7 @@ func (c *call) read(r *http.Request) error {
 		n, err = io.Copy(io.Discard, from)
 	} else {
 		n, err = into.ReadFrom(from)
-		c.body = into.Bytes()
+		c.Body = into.Bytes()
 	}
 	if err != nil {
 		return &casemate.Error{Code: casemate.Invalid, Message: "the body could not be read", Err: err}
@@ -95,7 +88,7 @@ func (c *call) read(r *http.Request) error {
 	if n > limit {
 		return casemate.Errorf(casemate.TooLarge, "send less", "the body is larger than %d bytes", limit)
 	}
-	c.signed.Payload = hex.EncodeToString(sum.Sum(nil))
+	c.Signed.Payload = hex.EncodeToString(sum.Sum(nil))
 	return nil
 }
 
@@ -110,61 +103,13 @@ func (c *Config) provides(service string) bool {
 	return direct
 }
 
-// name is the operation that the request names, in the way of its protocol.
-func (c *call) name() string {
-	name := ""
-	switch header := c.signed.Header["x-amz-target"]; {
-	case c.protocol == cbor: // /service/<name>/operation/<name>
-		_, name, _ = strings.Cut(c.signed.Path, "/operation/")
-	case len(header) == 1:
-		name = header[0][strings.LastIndexByte(header[0], '.')+1:]
-	case c.protocol == query || c.protocol == ec2:
-		name = c.parameters().Get("Action")
-	case c.protocol == s3:
-		name = c.object()
-	}
-	if word(name, 80) {
-		return name
-	}
-	if word(c.signed.Method, 10) {
-		return c.signed.Method
-	}
-	return "request"
-}
-
-// parameters are those of the query protocols: in the body, or behind the path.
-func (c *call) parameters() url.Values {
-	text := c.signed.Query
-	if len(c.body) > 0 {
-		text = string(c.body)
-	}
-	v, err := url.ParseQuery(text)
-	if err != nil {
-		return nil
-	}
-	return v
-}
-
-// object is the usual action behind a method on a bucket or an object.
-func (c *call) object() string {
-	_, key, _ := strings.Cut(strings.Trim(c.signed.Path, "/"), "/")
-	verbs := map[string]string{"GET": "ListBucket", "HEAD": "ListBucket", "PUT": "CreateBucket", "DELETE": "DeleteBucket"}
-	switch {
-	case c.signed.Path == "/":
-		verbs = map[string]string{"GET": "ListAllMyBuckets"}
-	case key != "":
-		verbs = map[string]string{"GET": "GetObject", "HEAD": "GetObject", "PUT": "PutObject", "POST": "PutObject", "DELETE": "DeleteObject"}
-	}
-	return verbs[c.signed.Method]
-}
-
 // plan makes the event: of an operation that is there, of one that is an event itself, or of one that nobody has, which
 // the corridor refuses and records.
 func (c *call) plan() error {
 	cfg := &c.e.cfg
-	e := &casemate.Event{Target: casemate.Target{Builtin: c.service.name + "." + c.asked}, Action: c.service.prefix + ":" + c.asked}
-	if d, ok := cfg.Direct[c.service.name]; ok {
-		own, err := d.Event(cfg.Place, c.signed, c.body)
+	e := &casemate.Event{Target: casemate.Target{Builtin: c.Service.Name + "." + c.asked}, Action: c.Service.Prefix + ":" + c.asked}
+	if d, ok := cfg.Direct[c.Service.Name]; ok {
+		own, err := d.Event(cfg.Place, c.Signed, c.Body)
 		if err != nil {
 			return err
 		}
@@ -176,7 +121,7 @@ func (c *call) plan() error {
 		}
 	}
 	if o := cfg.Operations[e.Target.Builtin]; o != nil {
-		payload, err := c.question()
+		payload, err := c.Question()
 		if err != nil {
 			return err
 		}
@@ -186,7 +131,7 @@ func (c *call) plan() error {
 	}
 	e.ID, e.Parent, e.Chain, e.Depth, e.Trace = c.id, c.from.parent, c.from.chain, c.from.depth, c.from.trace
 	e.Source, e.Received, e.UserAgent = casemate.SourceRun, cfg.Clock(), c.agent
-	e.Credential = casemate.Credential{Kind: casemate.CredentialSigned, Signed: c.signed}
+	e.Credential = casemate.Credential{Kind: casemate.CredentialSigned, Signed: c.Signed}
 	e.Size = int64(len(e.Payload))
 	// Between a sandbox and the node there is no wire.
 	e.Context = map[string][]string{"aws:securetransport": {"true"}, "lambda:sourcefunctionarn": {c.e.arn}}
@@ -195,52 +140,4 @@ func (c *call) plan() error {
 	}
 	c.event = e
 	return nil
-}
-
-// question is the body of an operation as JSON, whatever the protocol.
-func (c *call) question() ([]byte, error) {
-	switch {
-	case c.protocol.json() || c.protocol == restJSON:
-		if len(c.body) == 0 {
-			return []byte("{}"), nil
-		}
-		return c.body, nil
-	case c.protocol != query:
-		return nil, &casemate.Error{Code: casemate.Invalid, Message: "the operation does not speak this protocol here"}
-	}
-	members := map[string]string{}
-	for name, values := range c.parameters() {
-		if len(values) != 1 {
-			return nil, &casemate.Error{Code: casemate.Invalid, Message: "a parameter is repeated"}
-		}
-		if name != "Action" && name != "Version" {
-			members[name] = values[0]
-		}
-	}
-	b, err := json.Marshal(members)
-	if err != nil {
-		return nil, errors.New("encoding a question")
-	}
-	return b, nil
-}
-
-// scope is the service that a signature says it is for.
-func scope(authorization string) string {
-	_, rest, _ := strings.Cut(authorization, "Credential=")
-	credential, _, _ := strings.Cut(rest, ",")
-	parts := strings.Split(strings.TrimSpace(credential), "/")
-	if len(parts) != 5 || !word(parts[3], 40) {
-		return "unknown"
-	}
-	return parts[3]
-}
-
-// word reports whether a record may hold s as a name.
-func word(s string, most int) bool {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return s != "" && len(s) <= most
 }

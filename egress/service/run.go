@@ -1,10 +1,14 @@
 package service
 
 import (
+	"bytes"
 	"context"
+	"io"
+	"net/http"
 	"strings"
 
 	"casemate"
+	"casemate/service/wire"
 )
 
 // run takes the event through the corridor, tells the run that it belongs to, and makes the reply.
@@ -17,10 +21,10 @@ func (c *call) run(ctx context.Context) casemate.Verdict {
 		err = c.unseen(casemate.AsError(failed))
 	}
 	if err == nil {
-		err = c.answer(res)
+		err = c.answered(res)
 	}
 	if err != nil {
-		c.reply = c.protocol.refusal(c.spoken(err), c.id)
+		c.reply = c.Protocol.Refusal(c.spoken(err), c.id)
 	}
 	return c.tell(res, err)
 }
@@ -34,34 +38,21 @@ func (c *call) unseen(err *casemate.Error) *casemate.Error {
 	return &casemate.Error{Code: casemate.Forbidden, Message: err.Message, Hint: err.Hint, Err: err}
 }
 
-// answer writes a result in the words of the service.
-func (c *call) answer(res *casemate.Result) *casemate.Error {
+// answered writes a result in the words of the service.
+func (c *call) answered(res *casemate.Result) *casemate.Error {
 	if c.direct.Answer != nil {
-		var r reply
-		r.status, r.header, r.body = c.direct.Answer(c.signed, res)
-		if r.header == nil {
-			r.header = map[string]string{}
+		var r wire.Reply
+		r.Status, r.Header, r.Body = c.direct.Answer(c.Signed, res)
+		if r.Header == nil {
+			r.Header = map[string]string{}
 		}
-		r.header["X-Amzn-Requestid"] = c.id
+		r.Header["X-Amzn-Requestid"] = c.id
 		c.reply = r
 		return nil
 	}
-	r, err := c.protocol.success(c.asked, namespace(c.service.name, c.version()), c.id, res.Payload)
+	r, err := c.Answer(c.id, res.Payload)
 	c.reply = r
 	return casemate.AsError(err)
-}
-
-// version is the API version that a request of the query protocol names.
-func (c *call) version() string {
-	if v := c.parameters().Get("Version"); word(v, 10) {
-		return v
-	}
-	return ""
-}
-
-// namespace is that of a query service's XML.
-func namespace(service, version string) string {
-	return "https://" + service + ".amazonaws.com/doc/" + version + "/"
 }
 
 // spoken is a refusal as the caller hears it. Why, and what would allow it, is the operator's to know.
@@ -81,8 +72,8 @@ func (c *call) spoken(err *casemate.Error) *casemate.Error {
 
 // tell adds the effect to the record of the run that asked.
 func (c *call) tell(res *casemate.Result, err *casemate.Error) casemate.Verdict {
-	f := casemate.Effect{At: c.e.cfg.Clock(), Kind: casemate.EffectService, Target: c.service.prefix + ":" + c.asked, Verdict: casemate.Allowed,
-		Out: int64(len(c.body)), In: int64(len(c.reply.body))}
+	f := casemate.Effect{At: c.e.cfg.Clock(), Kind: casemate.EffectService, Target: c.Service.Prefix + ":" + c.asked, Verdict: casemate.Allowed,
+		Out: int64(len(c.Body)), In: int64(len(c.reply.Body))}
 	if e := c.event; e != nil {
 		f.Target = strings.TrimSpace(e.Action + " " + e.Resource)
 	}
@@ -100,4 +91,13 @@ func (c *call) tell(res *casemate.Result, err *casemate.Error) casemate.Verdict 
 	}
 	c.e.record(f)
 	return f.Verdict
+}
+
+// write sends the call's reply.
+func (c *call) write(w http.ResponseWriter) {
+	for name, value := range c.reply.Header {
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(c.reply.Status)
+	_, _ = io.Copy(w, bytes.NewReader(c.reply.Body)) // a client that went away needs none
 }

@@ -1,4 +1,4 @@
-package service
+package wire
 
 import (
 	"bytes"
@@ -6,47 +6,45 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
-	"io"
-	"net/http"
 
 	"casemate"
 )
 
-// reply is an answer in the words of a protocol.
-type reply struct {
-	status int
-	header map[string]string
-	body   []byte
+// Reply is an answer in the words of a protocol.
+type Reply struct {
+	Status int
+	Header map[string]string
+	Body   []byte
 }
 
-// refusal writes an error as the service itself would.
-func (p protocol) refusal(e *casemate.Error, id string) reply {
+// Refusal writes an error as the service itself would.
+func (p Protocol) Refusal(e *casemate.Error, id string) Reply {
 	code := p.code(e)
-	r := reply{status: p.status(e.Code), header: map[string]string{"X-Amzn-Requestid": id}}
+	r := Reply{Status: p.status(e.Code), Header: map[string]string{"X-Amzn-Requestid": id}}
 	switch p {
 	case query, restXML:
-		r.header["Content-Type"] = "text/xml"
-		r.body = document(xmlError{Type: fault(e.Code), Code: code, Message: e.Message}, id)
+		r.Header["Content-Type"] = "text/xml"
+		r.Body = document(xmlError{Type: fault(e.Code), Code: code, Message: e.Message}, id)
 	case ec2:
-		r.header["Content-Type"] = "text/xml;charset=UTF-8"
-		r.body = marshal(ec2Error{Code: code, Message: e.Message, ID: id})
+		r.Header["Content-Type"] = "text/xml;charset=UTF-8"
+		r.Body = marshal(ec2Error{Code: code, Message: e.Message, ID: id})
 	case s3:
-		r.header["Content-Type"], r.header["X-Amz-Request-Id"] = "application/xml", id
-		r.body = marshal(s3Error{Code: code, Message: e.Message, ID: id})
+		r.Header["Content-Type"], r.Header["X-Amz-Request-Id"] = "application/xml", id
+		r.Body = marshal(s3Error{Code: code, Message: e.Message, ID: id})
 	case cbor:
-		r.header["Content-Type"], r.header["Smithy-Protocol"] = "application/cbor", "rpc-v2-cbor"
-		r.body = cborMap("__type", code, "message", e.Message)
+		r.Header["Content-Type"], r.Header["Smithy-Protocol"] = "application/cbor", "rpc-v2-cbor"
+		r.Body = cborMap("__type", code, "message", e.Message)
 	default:
-		r.header["Content-Type"], r.header["X-Amzn-Errortype"] = p.contentType(), code
-		r.body, _ = json.Marshal(map[string]string{"__type": code, "message": e.Message}) // two strings always encode
+		r.Header["Content-Type"], r.Header["X-Amzn-Errortype"] = p.contentType(), code
+		r.Body, _ = json.Marshal(map[string]string{"__type": code, "message": e.Message}) // two strings always encode
 		if p == jsonQuery {
-			r.header["X-Amzn-Query-Error"] = p.plain(e.Code) + ";" + fault(e.Code)
+			r.Header["X-Amzn-Query-Error"] = p.plain(e.Code) + ";" + fault(e.Code)
 		}
 	}
 	return r
 }
 
-func (p protocol) contentType() string {
+func (p Protocol) contentType() string {
 	switch p {
 	case json10, jsonQuery:
 		return "application/x-amz-json-1.0"
@@ -56,19 +54,19 @@ func (p protocol) contentType() string {
 	return "application/json"
 }
 
-// success writes what an operation answered: a JSON object, or nothing.
-func (p protocol) success(operation, namespace, id string, payload []byte) (reply, error) {
-	r := reply{status: http.StatusOK, header: map[string]string{"X-Amzn-Requestid": id, "Content-Type": p.contentType()}, body: payload}
+// Success writes what an operation answered: a JSON object, or nothing.
+func (p Protocol) Success(operation, namespace, id string, payload []byte) (Reply, error) {
+	r := Reply{Status: 200, Header: map[string]string{"X-Amzn-Requestid": id, "Content-Type": p.contentType()}, Body: payload}
 	switch {
 	case p == query:
 		var err error
-		r.header["Content-Type"] = "text/xml"
-		r.body, err = queryAnswer(operation, namespace, id, payload)
+		r.Header["Content-Type"] = "text/xml"
+		r.Body, err = queryAnswer(operation, namespace, id, payload)
 		return r, err
 	case p != restJSON && !p.json():
 		return r, errors.New("an operation is answered in a protocol that it does not speak")
 	case len(payload) == 0:
-		r.body = []byte("{}")
+		r.Body = []byte("{}")
 	}
 	return r, nil
 }
@@ -198,13 +196,4 @@ func cborMap(pairs ...string) []byte {
 		b = append(b, s...)
 	}
 	return b
-}
-
-// write sends the call's reply.
-func (c *call) write(w http.ResponseWriter) {
-	for name, value := range c.reply.header {
-		w.Header().Set(name, value)
-	}
-	w.WriteHeader(c.reply.status)
-	_, _ = io.Copy(w, bytes.NewReader(c.reply.body)) // a client that went away needs none
 }

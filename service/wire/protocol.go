@@ -1,4 +1,7 @@
-package service
+// Package wire is how AWS's services and their SDKs speak: which protocol a request is in, what it asks for, and what an
+// answer or a refusal looks like in it (https://smithy.io/2.0/aws/protocols/index.html). It is pure; the doors that hear
+// requests, inside sandboxes and outside, share it.
+package wire
 
 import (
 	_ "embed"
@@ -7,46 +10,46 @@ import (
 	"casemate"
 )
 
-// protocol is how a service and its SDKs speak (https://smithy.io/2.0/aws/protocols/index.html).
-type protocol string
+// Protocol is how a service and its SDKs speak.
+type Protocol string
 
 const (
-	json10    protocol = "json-1.0"
-	json11    protocol = "json-1.1"
-	jsonQuery protocol = "json-1.0-query" // JSON, with the error codes of the query protocol in a header beside
-	query     protocol = "query"
-	ec2       protocol = "ec2"
-	restJSON  protocol = "rest-json"
-	restXML   protocol = "rest-xml"
-	s3        protocol = "s3" // REST and XML, with an error document of its own
-	cbor      protocol = "cbor"
+	json10    Protocol = "json-1.0"
+	json11    Protocol = "json-1.1"
+	jsonQuery Protocol = "json-1.0-query" // JSON, with the error codes of the query protocol in a header beside
+	query     Protocol = "query"
+	ec2       Protocol = "ec2"
+	restJSON  Protocol = "rest-json"
+	restXML   Protocol = "rest-xml"
+	s3        Protocol = "s3" // REST and XML, with an error document of its own
+	cbor      Protocol = "cbor"
 )
 
-func (p protocol) json() bool { return strings.HasPrefix(string(p), "json-") }
+func (p Protocol) json() bool { return strings.HasPrefix(string(p), "json-") }
 
-// known is what is known of a service.
-type known struct {
-	name     string // in the signature's scope
-	protocol protocol
-	prefix   string // of its IAM actions
+// Known is what is known of a service.
+type Known struct {
+	Name     string // in the signature's scope
+	Protocol Protocol
+	Prefix   string // of its IAM actions
 }
 
 //go:embed services.txt
 var services string
 
-// lookup finds a service by its name in a signature's scope. One that is not in the list is taken for a REST service.
-func lookup(name string) known {
+// Lookup finds a service by its name in a signature's scope. One that is not in the list is taken for a REST service.
+func Lookup(name string) Known {
 	for line := range strings.Lines(services) {
 		f := strings.Fields(line)
 		if len(f) == 3 && f[0] == name {
-			return known{f[0], protocol(f[1]), f[2]}
+			return Known{f[0], Protocol(f[1]), f[2]}
 		}
 	}
-	return known{name: name, protocol: restJSON, prefix: name}
+	return Known{Name: name, Protocol: restJSON, Prefix: name}
 }
 
-// speaks refines a service's protocol by what the request shows: SDKs move from one to another with their versions.
-func (k known) speaks(s *casemate.Signed) protocol {
+// Speaks refines a service's protocol by what the request shows: SDKs move from one to another with their versions.
+func (k Known) Speaks(s *casemate.Signed) Protocol {
 	header := func(name string) string {
 		if v := s.Header[name]; len(v) > 0 {
 			return v[0]
@@ -57,23 +60,23 @@ func (k known) speaks(s *casemate.Signed) protocol {
 	switch {
 	case header("smithy-protocol") == "rpc-v2-cbor":
 		return cbor
-	case target != "" && k.protocol.json():
-		return k.protocol
+	case target != "" && k.Protocol.json():
+		return k.Protocol
 	case target != "" && contentType == "application/x-amz-json-1.0":
 		return json10
 	case target != "" && contentType == "application/x-amz-json-1.1":
 		return json11
-	case k.protocol.json() && strings.HasPrefix(contentType, form):
+	case k.Protocol.json() && strings.HasPrefix(contentType, Form):
 		return query
 	}
-	return k.protocol
+	return k.Protocol
 }
 
-// form is the content type of the query protocols.
-const form = "application/x-www-form-urlencoded"
+// Form is the content type of the query protocols.
+const Form = "application/x-www-form-urlencoded"
 
 // status is what a refusal is answered with: the JSON protocols know 400 and 500 alone.
-func (p protocol) status(c casemate.Code) int {
+func (p Protocol) status(c casemate.Code) int {
 	switch {
 	case p.json() && c.HTTP() < 500:
 		return 400
@@ -86,7 +89,7 @@ func (p protocol) status(c casemate.Code) int {
 }
 
 // code is the word for a refusal in this protocol.
-func (p protocol) code(e *casemate.Error) string {
+func (p Protocol) code(e *casemate.Error) string {
 	if e.AWS != "" {
 		return e.AWS
 	}
@@ -108,7 +111,7 @@ func (p protocol) code(e *casemate.Error) string {
 }
 
 // plain are the codes of the older protocols, which do not end in Exception.
-func (p protocol) plain(c casemate.Code) string {
+func (p Protocol) plain(c casemate.Code) string {
 	switch c {
 	case casemate.Forbidden:
 		if p == ec2 {

@@ -1,0 +1,140 @@
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"net/url"
+	"strings"
+
+	"casemate"
+)
+
+// Call is one request of an SDK: what it was sent with, and what it asks for.
+type Call struct {
+	Signed   *casemate.Signed
+	Service  Known
+	Protocol Protocol
+	Body     []byte // nil when nothing will read it
+}
+
+// Hear finds out what a request speaks, from the scope of its signature.
+func Hear(s *casemate.Signed, service string) Call {
+	k := Lookup(service)
+	return Call{Signed: s, Service: k, Protocol: k.Speaks(s)}
+}
+
+// Operation is the name of the operation that the request names, in the way of its protocol; its method where it has none.
+func (c *Call) Operation() string {
+	name := ""
+	switch header := c.Signed.Header["x-amz-target"]; {
+	case c.Protocol == cbor: // /service/<name>/operation/<name>
+		_, name, _ = strings.Cut(c.Signed.Path, "/operation/")
+	case len(header) == 1:
+		name = header[0][strings.LastIndexByte(header[0], '.')+1:]
+	case c.Protocol == query || c.Protocol == ec2:
+		name = c.Parameters().Get("Action")
+	case c.Protocol == s3:
+		name = c.object()
+	}
+	if Word(name, 80) {
+		return name
+	}
+	if Word(c.Signed.Method, 10) {
+		return c.Signed.Method
+	}
+	return "request"
+}
+
+// Parameters are those of the query protocols: in the body, or behind the path. nil when they are malformed.
+func (c *Call) Parameters() url.Values {
+	text := c.Signed.Query
+	if len(c.Body) > 0 {
+		text = string(c.Body)
+	}
+	v, err := url.ParseQuery(text)
+	if err != nil {
+		return nil
+	}
+	return v
+}
+
+// object is the usual action behind a method on a bucket or an object.
+func (c *Call) object() string {
+	_, key, _ := strings.Cut(strings.Trim(c.Signed.Path, "/"), "/")
+	verbs := map[string]string{"GET": "ListBucket", "HEAD": "ListBucket", "PUT": "CreateBucket", "DELETE": "DeleteBucket"}
+	switch {
+	case c.Signed.Path == "/":
+		verbs = map[string]string{"GET": "ListAllMyBuckets"}
+	case key != "":
+		verbs = map[string]string{"GET": "GetObject", "HEAD": "GetObject", "PUT": "PutObject", "POST": "PutObject", "DELETE": "DeleteObject"}
+	}
+	return verbs[c.Signed.Method]
+}
+
+// Question is the body of an operation as JSON, whatever the protocol. Parameters of the query protocol are members of one
+// object, with their dots: "Tags.member.1.Key". Those of a signature in the query are left out.
+func (c *Call) Question() ([]byte, error) {
+	switch {
+	case c.Protocol.json() || c.Protocol == restJSON:
+		if len(c.Body) == 0 {
+			return []byte("{}"), nil
+		}
+		return c.Body, nil
+	case c.Protocol != query:
+		return nil, &casemate.Error{Code: casemate.Invalid, Message: "the operation does not speak this protocol here"}
+	}
+	parameters := c.Parameters()
+	if parameters == nil {
+		return nil, &casemate.Error{Code: casemate.Invalid, AWS: "MalformedQueryString", Message: "the parameters are malformed"}
+	}
+	members := map[string]string{}
+	for name, values := range parameters {
+		if len(values) != 1 {
+			return nil, &casemate.Error{Code: casemate.Invalid, Message: "a parameter is repeated"}
+		}
+		if name != "Action" && name != "Version" && !strings.HasPrefix(name, "X-Amz-") {
+			members[name] = values[0]
+		}
+	}
+	b, err := json.Marshal(members)
+	if err != nil {
+		return nil, errors.New("encoding a question")
+	}
+	return b, nil
+}
+
+// Answer writes what an operation answered, a JSON object or nothing, in the words of the service.
+func (c *Call) Answer(id string, payload []byte) (Reply, error) {
+	version := c.Parameters().Get("Version")
+	if !Word(version, 10) {
+		version = ""
+	}
+	return c.Protocol.Success(c.Operation(), "https://"+c.Service.Name+".amazonaws.com/doc/"+version+"/", id, payload)
+}
+
+// Scope is the service that a signature says it is for, in the Authorization header or in the query; "unknown" when it
+// says none.
+func Scope(authorization, query string) string {
+	credential := ""
+	if _, rest, ok := strings.Cut(authorization, "Credential="); ok {
+		credential, _, _ = strings.Cut(rest, ",")
+	} else if _, rest, ok := strings.Cut(query, "X-Amz-Credential="); ok {
+		rest, _, _ = strings.Cut(rest, "&")
+		credential, _ = url.QueryUnescape(rest) // a malformed one has no five parts
+	}
+	parts := strings.Split(strings.TrimSpace(credential), "/")
+	if len(parts) != 5 || !Word(parts[3], 40) {
+		return "unknown"
+	}
+	return parts[3]
+}
+
+// Word reports whether a record may hold s as a name.
+func Word(s string, most int) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= most
+}
