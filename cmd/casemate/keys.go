@@ -183,10 +183,10 @@ func (a *app) keysList() *cobra.Command {
 				return err
 			}
 			return a.show(keys, func(w io.Writer) {
-				t := newTable("ID", "NAME", "ROLE", "PLAN", "SCOPE", "EXPIRES", "LAST USED", "STATE", "BY")
+				t := newTable("ID", "NAME", "ROLE", "SCOPE", "EXPIRES", "LAST USED", "STATE", "BY", "PLAN")
 				for i := range keys {
 					k := &keys[i]
-					t.add(k.ID, k.Name, k.Role, or(k.Plan, "-"), scopeText(k.Scope), when(k.Expires), when(k.LastUsed), keyState(k), or(k.By, "-"))
+					t.add(k.ID, k.Name, k.Role, scopeText(k.Scope), when(k.Expires), when(k.LastUsed), keyState(k), or(k.By, "-"), or(k.Plan, "-"))
 				}
 				t.print(w)
 			})
