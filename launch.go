@@ -93,6 +93,7 @@ type Result struct {
 	Tail        []byte      // last 4 KB of the run's log
 	Executed    string      // "3" or "$LATEST"
 	Accepted    bool        // async: queued durably, not run yet
+	Notes       []string    // rules that the answer broke where a route only tags; they hold nothing of it
 	Answer      *Answer     // the payload as Event.Decode read it and the shield let it go; set by the gate
 	Record      string      // id of the record; set by the gate
 	Match       *Match      // set by the gate

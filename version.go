@@ -99,7 +99,8 @@ type Version struct {
 	Tenant    string            `json:"tenant,omitempty"`      // isolation tenant: where its key is: "header:x-org", "claim:tid", "event:/org/id"; "": X-Amz-Tenant-Id, else the principal
 	Spare     int               `json:"provisioned,omitempty"` // sandboxes kept initialised, whatever the load
 	Children  []Child           `json:"children,omitempty"`
-	Role      string            `json:"role"` // execution role: its statements are what the function may do
+	Contract  string            `json:"contract,omitempty"` // of events that come by no route: digest of the document in force, with what it names
+	Role      string            `json:"role"`               // execution role: its statements are what the function may do
 	Async     AsyncPolicy       `json:"async"`
 	Created   time.Time         `json:"created"`
 }
@@ -143,6 +144,7 @@ type Route struct {
 	Rate     Rate   `json:"rate"`
 	Request  int64  `json:"request"`            // body bytes; 0: the function's bound
 	Contract string `json:"contract,omitempty"` // digest of the contract document in force, with its pointer
+	Answers  string `json:"answers,omitempty"`  // what becomes of an answer that the contract does not promise: "" it is blocked, "tag", "off"
 	URL      bool   `json:"url,omitempty"`      // a function URL rather than a declared route
 
 	Object *Object `json:"object,omitempty"` // what a request is about, to be decided on as well; nil: the route alone

@@ -49,6 +49,11 @@ func (s *Snapshot) byName(e *casemate.Event) (*casemate.Match, error) {
 		return nil, notFound("function", name+":"+qualifier)
 	}
 	m := s.match(v)
+	if v.Contract != "" {
+		if m.Contract = s.contracts[v.App][v.Contract]; m.Contract == nil {
+			return nil, &casemate.Error{Code: casemate.Fault, Message: "the function has no contract in force", Hint: "deploy the app again"}
+		}
+	}
 	m.Action, m.Resource = e.Action, v.ARN
 	if m.Action == "" {
 		m.Action = "lambda:InvokeFunction"

@@ -221,24 +221,37 @@ func (b *builder) paths(old *Snapshot, changed []*App) error {
 	return nil
 }
 
-// contract compiles the contracts that are new to their app; those that no route has any more are let go.
+// contract compiles the contracts that are new to their app; those that no route and no version has any more are let go.
 func (b *builder) contract(old *Snapshot, changed []*App) error {
 	b.contracts = maps.Clone(old.contracts)
 	for _, a := range changed {
 		mine := map[string]casemate.Contract{}
-		for i := range a.Routes {
-			id := a.Routes[i].Contract
+		add := func(id, what string) error {
 			if id == "" || mine[id] != nil {
-				continue
+				return nil
 			}
-			if mine[id] = old.contracts[a.Name][id]; mine[id] != nil {
-				continue
+			if c := old.contracts[a.Name][id]; c != nil {
+				mine[id] = c
+				return nil
 			}
 			c, err := b.compileContract(id)
 			if err != nil {
-				return fmt.Errorf("route %s of app %s: %w", a.Routes[i].ID, a.Name, err)
+				return fmt.Errorf("%s of app %s: %w", what, a.Name, err)
 			}
 			mine[id] = c
+			return nil
+		}
+		for i := range a.Routes {
+			if err := add(a.Routes[i].Contract, "route "+a.Routes[i].ID); err != nil {
+				return err
+			}
+		}
+		for name, f := range a.Functions {
+			for _, v := range f.Versions {
+				if err := add(v.Contract, "function "+name); err != nil {
+					return err
+				}
+			}
 		}
 		b.contracts[a.Name] = mine
 	}

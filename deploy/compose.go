@@ -55,7 +55,7 @@ func (d *Deployer) compose(b *bundle, current *catalog.App) (*draft, error) {
 		if !ok {
 			continue
 		}
-		if err := d.function(out, m, name, b.code[name], children, current); err != nil {
+		if err := d.function(out, b, name, b.code[name], children, current, found); err != nil {
 			return nil, err
 		}
 	}
@@ -75,13 +75,17 @@ func (d *Deployer) compose(b *bundle, current *catalog.App) (*draft, error) {
 }
 
 // function adds a function with its version: the one it already has when nothing is different, a new one otherwise.
-func (d *Deployer) function(out *draft, m *manifest.Manifest, name string, r *io.SectionReader, children []casemate.Child, current *catalog.App) error {
+func (d *Deployer) function(out *draft, b *bundle, name string, r *io.SectionReader, children []casemate.Child, current *catalog.App, found *manifest.Problems) error {
+	m := b.manifest
 	digest, err := digestOf(r)
 	if err != nil {
 		return fmt.Errorf("reading the code of %s: %w", name, err)
 	}
 	v := version(m, name, d.cfg.Place)
 	v.Code, v.CodeSize, v.Children = digest, r.Size(), children
+	if c := m.Functions[name].Contract; c != nil { // what is wrong with it is said in found
+		v.Contract, _ = contract(out.docs, b, c, "/functions/"+manifest.Escape(name)+"/contract", nil, found)
+	}
 	if v.ID, err = identity(v); err != nil {
 		return err
 	}
@@ -222,15 +226,12 @@ func (d *Deployer) routes(out *draft, b *bundle, found *manifest.Problems) {
 			}
 		}
 		if c := r.Contract; c != nil {
-			doc, where := b.files[c.File], c.Operation+c.Pointer
-			if _, err := shield.Compile(doc, where, c.File); err != nil {
-				ptr := "/routes/" + manifest.Escape(key) + "/contract"
-				found.Add(m.At(ptr), ptr, casemate.AsError(err).Hint, "%s", err)
-				continue
+			if x.Contract, err = contract(out.docs, b, c, "/routes/"+manifest.Escape(key)+"/contract", &x, found); err != nil {
+				continue // said in found
 			}
-			sum := sha256.Sum256(doc)
-			digest := hex.EncodeToString(sum[:])
-			out.docs[digest], x.Contract = doc, catalog.ContractID(digest, where)
+			if c.Answers != "block" {
+				x.Answers = c.Answers
+			}
 		}
 		out.app.Routes = append(out.app.Routes, x)
 	}

@@ -350,6 +350,9 @@ func formReason(m *casemate.Match) string {
 	if m.Contract == nil {
 		return "no contract"
 	}
+	if m.Route == nil {
+		return m.Version.Contract
+	}
 	return m.Route.Contract
 }
 

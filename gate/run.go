@@ -69,7 +69,9 @@ func (g *Gate) leave(a *admitted, s *story, res *casemate.Result) (err error) {
 	if g.c.Leave == nil {
 		return nil
 	}
-	if err := g.c.Leave(a.match, a.event, a.principal, res); err != nil {
+	err = g.c.Leave(a.match, a.event, a.principal, res)
+	s.rec.Notes = append(s.rec.Notes, res.Notes...)
+	if err != nil {
 		return s.refuse(casemate.PointOut, err)
 	}
 	return nil

@@ -37,7 +37,7 @@ func (c Cleaner) Clean(m *casemate.Match, e *casemate.Event, raw []byte) (casema
 	var free []casemate.Field
 	switch {
 	case m.Contract != nil:
-		free, err = m.Contract.Check(&casemate.Exchange{Params: m.Params, Query: e.Query, Header: e.Header, Headers: e.Headers, ContentType: e.ContentType, Body: body})
+		free, err = m.Contract.Check(&casemate.Exchange{Params: m.Params, Query: e.Query, Header: e.Header, Headers: e.Headers, ContentType: contentType(m, e), Body: body})
 	case len(body) > 0 && (isJSON(e.ContentType) || m.Route == nil && e.Target.Function != ""):
 		err = Scan(body, Bounds{})
 	}
@@ -64,6 +64,14 @@ func (c Cleaner) judge(m *casemate.Match, e *casemate.Event, body []byte, free [
 		return nil, over
 	}
 	return nil, hostile(found)
+}
+
+// contentType is that of the body. What invokes a function by name is JSON, whatever it says.
+func contentType(m *casemate.Match, e *casemate.Event) string {
+	if m.Route == nil {
+		return "application/json"
+	}
+	return e.ContentType
 }
 
 // Limit is how many bytes a body may have, before and after decoding: the route's bound, within the function's.

@@ -268,7 +268,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 			dir.builtins[name] = b
 		}
 	}
-	n.gate, err = gate.New(gate.Config{Identity: accessed{n.who, n.access}, Catalog: dir, Quota: n.quota, Clean: shield.Clean, Ledger: n.audit, Clock: time.Now, Log: n.cfg.Log,
+	n.gate, err = gate.New(gate.Config{Identity: accessed{n.who, n.access}, Catalog: dir, Quota: n.quota, Clean: shield.Clean, Leave: shield.Leave, Ledger: n.audit, Clock: time.Now, Log: n.cfg.Log,
 		Run: func(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
 			if l.Version.Runtime == "builtin" {
 				return dir.run(ctx, l)

@@ -126,6 +126,7 @@ func (c *checker) function(ptr, name string, f *Function) {
 		c.bad(ptr+"/code", "wasm takes a .wasm module, the others a folder or a .zip", "%s is no code for %s", f.Code, f.Runtime)
 	}
 	c.file(ptr+"/code", f.Code)
+	c.contract(ptr+"/contract", f.Contract, false)
 	size := 0
 	for _, k := range slices.Sorted(maps.Keys(f.Env)) {
 		size += len(k) + len(f.Env[k])
@@ -262,12 +263,7 @@ func (c *checker) routes() {
 		c.tokens(ptr, r)
 		c.room(ptr+"/max_body", r.MaxBody, f)
 		c.object(ptr+"/resource", p, r)
-		if r.Contract != nil {
-			c.file(ptr+"/contract/file", r.Contract.File)
-			if r.Contract.Operation != "" && r.Contract.Pointer != "" {
-				c.bad(ptr+"/contract", "", "give the operation or the pointer, not both")
-			}
-		}
+		c.contract(ptr+"/contract", r.Contract, true)
 	}
 }
 

@@ -66,6 +66,7 @@ type Function struct {
 	Boundary    []Statement       `key:"boundary" doc:"IAM statements that must allow as well, whatever the grants say."`
 	URL         *URL              `key:"url" doc:"Gives the function a URL of its own."`
 	Async       *Async            `key:"async" doc:"How asynchronous events are retried."`
+	Contract    *Contract         `key:"contract" doc:"Contract of events that come by no route: by name, asynchronously, from functions."`
 }
 
 // Child is a program a function may execute: its path, and the digest it is pinned to, if any.
@@ -90,7 +91,7 @@ type Route struct {
 	Auth     RouteAuth `key:"auth" need:"" doc:"Credentials that the route takes: [key, jwt, webhook:<name>, authorizer:<name>], or none with a reason and an end."`
 	Scopes   []string  `key:"scopes" doc:"Scopes that a token must have, all of them; \"orders:write or orders:admin\" is one that either satisfies."`
 	Audience []string  `key:"audience" doc:"A token must be for one of these, besides what its issuer's audience says."`
-	Contract *Contract `key:"contract" doc:"Contract of the body."`
+	Contract *Contract `key:"contract" doc:"Contract of requests, and of what is answered to them."`
 	Host     string    `key:"host" like:"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$" doc:"Only for this host name (default any)."`
 	Rate     Rate      `key:"rate" doc:"Requests a second of one caller: \"10/s burst 20\"."`
 	Total    *Room     `key:"total" doc:"Limits over all callers of the route together."`
@@ -98,11 +99,13 @@ type Route struct {
 	Resource string    `key:"resource" doc:"Object that a request is about, which its caller's role must be allowed to read (GET, HEAD, OPTIONS) or write: \"table/orders/${path:id}\"."`
 }
 
-// Contract names the schema of a body.
+// Contract names what requests or messages are held to.
 type Contract struct {
-	File      string `key:"file" need:"" doc:"JSON Schema 2020-12 or OpenAPI 3.1 document, JSON or YAML, relative to the manifest."`
+	File      string `key:"file" need:"" doc:"JSON Schema, OpenAPI or AsyncAPI document, JSON or YAML, relative to the manifest."`
 	Operation string `key:"operation" doc:"Operation of an OpenAPI document: \"POST /orders\"."`
 	Pointer   string `key:"pointer" like:"^(/.*)?$" doc:"JSON pointer to the schema in the document."`
+	Message   string `key:"message" doc:"Message of an AsyncAPI document, by its name."`
+	Answers   string `key:"answers" one:"block tag off" doc:"What becomes of an answer that the operation does not promise: it is blocked (default), noted in the record, or not looked at."`
 }
 
 // Role is what its holders may do.
@@ -174,6 +177,11 @@ func (m *Manifest) Files() []string {
 	for _, r := range m.Routes {
 		if r.Contract != nil {
 			names[r.Contract.File] = true
+		}
+	}
+	for _, f := range m.Functions {
+		if f.Contract != nil {
+			names[f.Contract.File] = true
 		}
 	}
 	for _, i := range m.Auth.JWT {
