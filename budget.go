@@ -53,7 +53,7 @@ func (b *Budget) Check() error {
 	switch {
 	case !slices.Contains(Budgeted(), kind), len(b.For) > 300, strings.ContainsFunc(b.For, func(r rune) bool { return r <= ' ' || r == 0x7f || r > 0x7e }):
 		return bad("for", forms, "%.60q names nothing that can have a budget", b.For)
-	case (kind == "node" || kind == "chain") != (b.For == kind), kind != "node" && kind != "chain" && name == "", kind == "tag" && (!tag || team == ""):
+	case (kind == "node" || kind == "chain") != (b.For == kind), kind != "node" && kind != "chain" && name == "", kind == "tag" && name != "*" && (!tag || team == ""):
 		return bad("for", forms, "%.60q is not complete", b.For)
 	case b.App != "" && (kind == "node" || kind == "chain" || kind == "account"):
 		return bad("for", "casemate budget set "+b.For, "a manifest has no say over %s: that is the operator's", kind)
@@ -61,8 +61,10 @@ func (b *Budget) Check() error {
 		return bad("for", "app/"+b.App, "a manifest has no say over another app")
 	case kind == "chain" && b.Per != "chain", kind != "chain" && !slices.Contains([]string{"day", "month", "total"}, b.Per):
 		return bad("per", "day, month or total", "%.20q is no span of time", b.Per)
-	case b.Amount < 0, b.Amount == 0 && !b.Soft && b.App == "" && kind == "node":
-		return bad("amount", `write it as "5" or "0.25"`, "an amount is more than nothing")
+	case b.Amount < 0:
+		return bad("amount", `write it as "5" or "0.25"`, "an amount is not negative")
+	case kind == "chain" && b.Soft:
+		return bad("for", "leave it hard", "what a causal chain may spend is a hard budget always")
 	case b.Depth < 0, b.Depth > MaxDepth, b.Depth > 0 && kind != "chain":
 		return bad("depth", "", "a chain's depth is from 1 to %d", MaxDepth)
 	case b.Currency != "" && (len(b.Currency) != 3 || strings.Trim(b.Currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != ""):

@@ -74,6 +74,7 @@ var Rooms = []Room{
 	{Path: "audit/entry", Tier: 0, Ceiling: 500, Pure: true, Only: []string{""}},
 	{Path: "audit/proof", Tier: 0, Ceiling: 600, Pure: true, Only: []string{}},
 	{Path: "meter", Tier: 1, Ceiling: 600},
+	{Path: "budget", Tier: 1, Ceiling: 1100, Only: []string{"", "store", "meter/price"}},
 	{Path: "meter/price", Tier: 0, Ceiling: 750, Pure: true, Only: []string{""}},
 	{Path: "journal", Tier: 1, Ceiling: 450, Only: []string{""}},
 	{Path: "telemetry", Tier: 1, Ceiling: 900},

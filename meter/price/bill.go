@@ -161,12 +161,16 @@ func groups(r *casemate.Record, by string) []string {
 	return one(r.Function)
 }
 
-// Account is the account of an ARN, empty when it is none.
+// Account is the account of an ARN, empty when it is none: the fifth of its six parts.
 func Account(arn string) string {
-	if parts := strings.SplitN(arn, ":", 6); len(parts) == 6 {
-		return parts[4]
+	part, rest := "", arn
+	for range 5 {
+		var more bool
+		if part, rest, more = strings.Cut(rest, ":"); !more {
+			return ""
+		}
 	}
-	return ""
+	return part
 }
 
 // Close reckons what comes off and sorts the lines.
