@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
@@ -252,8 +254,14 @@ func (l *Log) recover(ctx context.Context, file *mapping) error {
 	if err != nil {
 		return err
 	}
+	told := map[string]bool{} // an opening that was renewed may be there twice; the one that tells of money goes first
+	slices.SortStableFunc(left, func(a, b leftover) int { return cmp.Compare(b.opening.Held, a.opening.Held) })
 	for _, o := range left {
 		r := o.opening
+		if o.err == nil && told[r.ID] {
+			continue
+		}
+		told[r.ID] = true
 		if o.err != nil {
 			r = casemate.Record{ID: casemate.NewID(), Action: "unreadable", Opened: l.cfg.Clock()}
 			r.Event, r.Chain = r.ID, r.ID
@@ -262,7 +270,7 @@ func (l *Log) recover(ctx context.Context, file *mapping) error {
 		if o.err == nil && closed[r.ID] > o.floor { // an attempt before this one may have had the same id
 			continue
 		}
-		r.Closed = l.cfg.Clock()
+		r.Closed, r.Cost = l.cfg.Clock(), r.Held // nobody knows what it did: it costs what was held for it
 		r.Outcome = casemate.Outcome{Code: casemate.Unavailable, Status: "interrupted", Detail: "the node stopped while this was in flight"}
 		if _, err := l.append(ctx, &r, casemate.Durable); err != nil {
 			return err

@@ -163,6 +163,10 @@ func (l *Log) Begin(r *casemate.Record) error {
 	return l.table.take(r, l.last.Load())
 }
 
+// Renew has the opening of r tell what is known by now: the function, and what was held for it. It survives what Begin's
+// does, costs as much and refuses for the same reasons.
+func (l *Log) Renew(r *casemate.Record) error { return l.table.renew(r, l.last.Load()) }
+
 // End closes r as far as w asks, whether or not ctx is still alive, for at most 15 s. Closing twice, or what was never
 // opened, is Conflict. After any other error the caller must answer Unavailable and not with the result; the log goes on
 // trying to write the record by itself, and until it has, nothing begins.

@@ -52,6 +52,30 @@ func newTable(m *mapping, slots int) *table {
 
 // take writes r's opening into a free slot. When it returns nil the opening survives kill -9.
 func (t *table) take(r *casemate.Record, floor uint64) error {
+	return t.write(r, floor, func() error {
+		if t.open[r.ID] != nil {
+			return casemate.Errorf(casemate.Conflict, "use a fresh request id", "an event of this id is in flight already")
+		}
+		return nil
+	})
+}
+
+// renew writes r's opening once more, as it is now: into another slot, so that at every moment one of the two is whole.
+func (t *table) renew(r *casemate.Record, floor uint64) error {
+	var old *slot
+	return t.write(r, floor, func() error {
+		if old = t.open[r.ID]; old == nil || old.closing {
+			return casemate.Errorf(casemate.Conflict, "", "record %q is not open", r.ID)
+		}
+		return nil
+	}, func() {
+		binary.LittleEndian.PutUint32(t.mem[headerSize+old.index*slotSize:], 0)
+		t.free = append(t.free, old.index)
+	})
+}
+
+// write puts r's opening into a free slot if may agrees, and calls then; both under the lock.
+func (t *table) write(r *casemate.Record, floor uint64, may func() error, then ...func()) error {
 	buf, ok := t.scratch.Get().(*[slotSize]byte)
 	if !ok {
 		buf = new([slotSize]byte)
@@ -70,8 +94,9 @@ func (t *table) take(r *casemate.Record, floor uint64) error {
 			"too many events in flight to record one more")
 		e.Retry = 1
 		return e
-	case t.open[r.ID] != nil:
-		return casemate.Errorf(casemate.Conflict, "use a fresh request id", "an event of this id is in flight already")
+	}
+	if err := may(); err != nil {
+		return err
 	}
 	i := t.free[len(t.free)-1]
 	t.free = t.free[:len(t.free)-1]
@@ -79,6 +104,9 @@ func (t *table) take(r *casemate.Record, floor uint64) error {
 	at := t.mem[headerSize+i*slotSize:]
 	copy(at[4:slotSize], text[4:])
 	binary.LittleEndian.PutUint32(at, uint32(len(text)-slotHead)) // last: a torn opening stays free
+	for _, f := range then {
+		f()
+	}
 	return nil
 }
 

@@ -12,11 +12,15 @@ func AppendOpening(b []byte, r *casemate.Record, most int) []byte {
 			{"event", r.Event}, {"parent", r.Parent}, {"chain", r.Chain}, {"source", string(r.Source)},
 			{"action", r.Action}, {"resource", r.Resource}, {"route", r.Route}, {"principal", r.Principal},
 			{"source_ip", r.SourceIP}, {"trace", r.Trace}, {"app", r.App}, {"function", r.Function},
-			{"version", r.Version},
+			{"version", r.Version}, {"role", r.Role}, {"book", r.Book}, {"key", r.Key},
 		} {
 			v := Redact(f.value) // before the cut, which could leave a part of one
 			e.some(f.key, v[:min(len(v), limit)])
 		}
+		if limit == most {
+			e.list("tags", r.Tags)
+		}
+		e.nonzero("held", int64(r.Held))
 		if r.Attempt != 0 {
 			e.number("attempt", int64(r.Attempt))
 		}
