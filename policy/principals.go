@@ -103,8 +103,7 @@ func (p *principals) match(e *env, direct bool) bool {
 		return slices.Contains(p.services, service)
 	}
 	// Federated names the issuer of a token; the claim was verified with the token.
-	issuer := who.Claims["iss"]
-	return who.Kind == casemate.KindToken && issuer != "" && slices.Contains(p.federated, issuer)
+	return who.Kind == casemate.KindToken && federatedBy(p.federated, who.Claims["iss"], who.Account)
 }
 
 // servicePrefix starts the ID of a principal that is a service of the platform, "service/events.amazonaws.com".
