@@ -83,6 +83,11 @@ func readRequest(ts *testscript.TestScript, args []string) *request {
 			} else {
 				q.header.Add(name, v)
 			}
+		case "-headers":
+			for line := range strings.Lines(ts.ReadFile(value)) {
+				name, v, _ := strings.Cut(line, ":")
+				q.header.Add(name, strings.TrimSpace(v))
+			}
 		case "-json":
 			q.header.Set("Content-Type", "application/json")
 			q.body = strings.NewReader(value)

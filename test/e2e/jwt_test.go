@@ -46,7 +46,7 @@ func jwt(ts *testscript.TestScript, neg bool, args []string) {
 	for _, a := range args[2:] {
 		name, value, _ := strings.Cut(a, "=")
 		switch name {
-		case "alg", "kid":
+		case "alg", "kid", "typ":
 			head[name] = value
 		case "exp", "nbf":
 			d, err := time.ParseDuration(value)

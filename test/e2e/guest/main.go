@@ -14,7 +14,59 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 )
 
-func main() { lambda.Start(handle) }
+func main() { lambda.Start(answer) }
+
+// answer tells the questions that a Lambda authorizer gets from all other events.
+func answer(ctx context.Context, raw json.RawMessage) (any, error) {
+	var q struct{ Type string }
+	if err := json.Unmarshal(raw, &q); err == nil && (q.Type == "TOKEN" || q.Type == "REQUEST") {
+		return authorize(raw)
+	}
+	var e events.APIGatewayV2HTTPRequest
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return nil, err
+	}
+	return handle(ctx, e)
+}
+
+// authorize knows who somebody is by the word they say: its first part is the answer, the second the name.
+func authorize(raw json.RawMessage) (any, error) {
+	var q struct {
+		AuthorizationToken string
+		MethodArn          string
+		IdentitySource     any
+	}
+	if err := json.Unmarshal(raw, &q); err != nil {
+		return nil, err
+	}
+	word := q.AuthorizationToken
+	if list, ok := q.IdentitySource.([]any); ok {
+		word, _ = list[0].(string)
+	}
+	verdict, name, _ := strings.Cut(word, "-")
+	fmt.Println("the authorizer was asked")
+	policy := func(effect, resource string) any {
+		return map[string]any{"principalId": name, "context": map[string]any{"tier": "gold", "age": 7, "vip": true}, "policyDocument": map[string]any{
+			"Version": "2012-10-17", "Statement": []any{map[string]any{"Effect": effect, "Action": "execute-api:Invoke", "Resource": resource}}}}
+	}
+	switch verdict {
+	case "allow":
+		return policy("Allow", q.MethodArn), nil
+	case "wide":
+		return policy("Allow", "*"), nil
+	case "deny":
+		return policy("Deny", "*"), nil
+	case "yes", "no":
+		return map[string]any{"isAuthorized": verdict == "yes", "context": map[string]any{"tier": "silver"}}, nil
+	case "unauthorized":
+		return nil, errors.New("Unauthorized")
+	case "crash":
+		os.Exit(2)
+	case "junk":
+		return map[string]any{"policy": "allow everything"}, nil
+	}
+	return nil, errors.New("this word is not known")
+}
 
 func handle(_ context.Context, e events.APIGatewayV2HTTPRequest) (any, error) {
 	switch e.RawPath[strings.LastIndexByte(e.RawPath, '/')+1:] {
@@ -31,5 +83,5 @@ func handle(_ context.Context, e events.APIGatewayV2HTTPRequest) (any, error) {
 	}
 	fmt.Println("the guest was called")
 	return map[string]any{"path": e.RawPath, "query": e.RawQueryString, "body": e.Body, "base64": e.IsBase64Encoded, "headers": e.Headers,
-		"greeting": os.Getenv("GREETING")}, nil
+		"greeting": os.Getenv("GREETING"), "authorizer": e.RequestContext.Authorizer}, nil
 }
