@@ -34,6 +34,16 @@ type Policies struct {
 	Boundary   map[string][]Statement // by role name; a role that is absent has no boundary
 	Resource   map[string][]Statement // by exact resource ARN
 	Guardrails []Statement            // organisation level; empty means none is set
+
+	Environments []Environment // parts of the node that do not reach each other; none is named: all is one part
+}
+
+// Environment is a part of a node, with what belongs to it. The one without a name holds what is in none.
+type Environment struct {
+	Name      string
+	Roles     []string
+	Apps      []string
+	Functions []string // ARNs
 }
 
 // AccessRequest is the question a Decider answers.

@@ -28,9 +28,11 @@ type App struct {
 	Resources  map[string][]casemate.Statement `json:"resources,omitempty"` // by ARN
 	Issuers    []casemate.Issuer               `json:"issuers,omitempty"`
 	LeftOut    []string                        `json:"left_out,omitempty"` // functions whose runtime is missing here
-	At         time.Time                       `json:"at"`
-	By         string                          `json:"by,omitempty"` // principal's name
-	Note       string                          `json:"note,omitempty"`
+
+	Environment string    `json:"environment,omitempty"` // that it belongs to; empty: none
+	At          time.Time `json:"at"`
+	By          string    `json:"by,omitempty"` // principal's name
+	Note        string    `json:"note,omitempty"`
 }
 
 // Function is a function's versions, oldest first, and the number of the one in force.

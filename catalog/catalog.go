@@ -116,7 +116,11 @@ func (c *Catalog) reload(ctx context.Context) error {
 		}
 		apps, heads[name] = append(apps, a), h
 	}
-	next, err := c.build(ctx, emptySnapshot(c.cfg.Place), apps, heads)
+	g, _, err := c.readGuardrails(ctx)
+	if err != nil {
+		return err
+	}
+	next, err := c.buildUnder(ctx, emptySnapshot(c.cfg.Place), apps, heads, g)
 	if err != nil {
 		return err
 	}
@@ -166,7 +170,12 @@ func (c *Catalog) read(ctx context.Context, digest string, limit int64) ([]byte,
 }
 
 func (c *Catalog) build(ctx context.Context, old *Snapshot, apps []*App, heads map[string]head) (*Snapshot, error) {
-	b := builder{cfg: &c.cfg, load: func(digest string) ([]byte, error) { return c.read(ctx, digest, maxContract) }}
+	return c.buildUnder(ctx, old, apps, heads, nil)
+}
+
+// buildUnder is build with other guardrails; nil leaves those of old.
+func (c *Catalog) buildUnder(ctx context.Context, old *Snapshot, apps []*App, heads map[string]head, g *Guardrails) (*Snapshot, error) {
+	b := builder{cfg: &c.cfg, guardrails: g, load: func(digest string) ([]byte, error) { return c.read(ctx, digest, maxContract) }}
 	if err := b.next(old, apps, heads); err != nil {
 		return nil, err
 	}
@@ -213,13 +222,13 @@ func (c *Catalog) Check(ctx context.Context, a *App, docs map[string][]byte) err
 // hold for whoever wants to take it back, for good.
 func (c *Catalog) open(old, next *Snapshot, a *App) error {
 	for role := range c.cfg.Base.Identity {
-		for _, action := range [...]string{"casemate:Deploy", "casemate:Rollback"} {
+		for _, act := range [...][3]string{{"casemate:Deploy", "app", a.Name}, {"casemate:Rollback", "app", a.Name}, {ActionGuardrails, "guardrails", "*"}} {
 			r := &casemate.AccessRequest{Principal: &casemate.Principal{Kind: casemate.KindPeer, ID: "uid/0", Account: c.cfg.Place.Account, Role: role},
-				Action: action, Resource: c.cfg.Place.PlatformARN("app", a.Name), Account: c.cfg.Place.Account, Now: a.At,
+				Action: act[0], Resource: c.cfg.Place.PlatformARN(act[1], act[2]), Account: c.cfg.Place.Account, Now: a.At,
 				Context: map[string][]string{"aws:securetransport": {"true"}}}
 			may := func(s *Snapshot) bool { return s.Policy != nil && s.Policy.Decide(r).Verdict == casemate.Allowed }
 			if may(old) && !may(next) {
-				return casemate.Errorf(casemate.Conflict, "leave casemate:Deploy and casemate:Rollback out of the guardrail's actions",
+				return casemate.Errorf(casemate.Conflict, "leave casemate:Deploy, casemate:Rollback and "+ActionGuardrails+" out of the guardrail's actions",
 					"nobody of role %s could undo this: %s", role, next.Policy.Decide(r).Reason)
 			}
 		}

@@ -27,6 +27,10 @@ type Snapshot struct {
 	urls      *table[*casemate.Route]
 	routes    *table[*route.Bucket]
 	contracts map[string]map[string]casemate.Contract // by app and Route.Contract
+
+	organisation     []casemate.Statement // guardrails that were set on the node
+	guardrailsDigest string
+	parts            string // digest of what belongs to which environment; "" when nothing does
 }
 
 type owned struct {
@@ -92,11 +96,16 @@ type builder struct {
 	*Snapshot
 	cfg  *Config
 	load func(digest string) ([]byte, error)
+
+	guardrails *Guardrails // nil: those of the snapshot before
 }
 
 // next applies the apps to old. Nothing of old changes; an error leaves nothing behind.
 func (b *builder) next(old *Snapshot, changed []*App, heads map[string]head) error {
-	b.Snapshot = &Snapshot{place: old.place, heads: maps.Clone(old.heads), apps: maps.Clone(old.apps)}
+	b.Snapshot = &Snapshot{place: old.place, heads: maps.Clone(old.heads), apps: maps.Clone(old.apps), organisation: old.organisation, guardrailsDigest: old.guardrailsDigest}
+	if b.guardrails != nil {
+		b.organisation, b.guardrailsDigest = b.guardrails.Statements, b.guardrails.digest()
+	}
 	maps.Copy(b.heads, heads)
 	for _, a := range changed {
 		if err := a.check(b.place); err != nil {
@@ -260,7 +269,9 @@ func (b *builder) contract(old *Snapshot, changed []*App) error {
 
 // policy compiles the policies again when those of a changed app are others than before.
 func (b *builder) policy(old *Snapshot, changed []*App) error {
-	same := old.Policy != nil
+	parts := b.environments()
+	b.parts = digestOf(parts)
+	same := old.Policy != nil && b.guardrailsDigest == old.guardrailsDigest && b.parts == old.parts
 	for _, a := range changed {
 		was := old.apps[a.Name]
 		same = same && was != nil && sum(was) == sum(a)
@@ -271,13 +282,14 @@ func (b *builder) policy(old *Snapshot, changed []*App) error {
 	}
 	base := b.cfg.Base
 	p := casemate.Policies{Identity: maps.Clone(base.Identity), Boundary: maps.Clone(base.Boundary),
-		Resource: maps.Clone(base.Resource), Guardrails: slices.Clone(base.Guardrails)}
+		Resource: maps.Clone(base.Resource), Guardrails: slices.Concat(base.Guardrails, b.organisation)}
 	for _, m := range [...]*map[string][]casemate.Statement{&p.Identity, &p.Boundary, &p.Resource} {
 		if *m == nil {
 			*m = map[string][]casemate.Statement{}
 		}
 	}
 	h := sha256.New()
+	fmt.Fprintf(h, "guardrails %s environments %s\n", b.guardrailsDigest, b.parts)
 	for _, name := range b.Apps() {
 		a := b.apps[name]
 		fmt.Fprintf(h, "%s %x\n", name, sum(a))
@@ -292,10 +304,16 @@ func (b *builder) policy(old *Snapshot, changed []*App) error {
 				p.Resource[b.place.RoleARN(role)] = r.Trust
 			}
 		}
-		maps.Copy(p.Resource, a.Resources)
+		for arn, statements := range a.Resources {
+			if _, taken := p.Resource[arn]; taken {
+				return casemate.Errorf(casemate.Conflict, "leave it to the app that has one", "app %s has a policy for %s, and so has another app", name, arn)
+			}
+			p.Resource[arn] = statements
+		}
 		p.Guardrails = append(p.Guardrails, a.Guardrails...)
 	}
-	if len(base.Guardrails) == 0 && len(p.Guardrails) > 0 {
+	p.Environments = parts
+	if !allowsAny(base.Guardrails) && !allowsAny(b.organisation) && len(p.Guardrails) > 0 {
 		// Guardrails must allow as well; those of apps only deny, so something has to allow the rest, as in AWS.
 		p.Guardrails = append(p.Guardrails, casemate.Statement{Sid: "Rest", Effect: casemate.Allow, Action: []string{"*"},
 			Resource: []string{"*"}, Origin: "guardrail of the platform"})

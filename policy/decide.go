@@ -11,6 +11,8 @@ import (
 
 // The layers a decision can come from.
 const (
+	LayerEnvironment = "environment"
+
 	LayerGuardrail = "guardrail"
 	LayerBoundary  = "boundary"
 	LayerSession   = "session"
@@ -27,7 +29,7 @@ type layer struct {
 	table *table // nil: the layer is not there
 }
 
-// Decide answers r. An explicit Deny in any layer refuses. Then the guardrails, the boundary of the role and the scope of
+// Decide answers r. What crosses environments is refused, and so is what an explicit Deny in any layer names. Then the guardrails, the boundary of the role and the scope of
 // the principal must each allow, where they are set. Then, within one account, the role or the resource must allow;
 // across accounts both. An empty Account of either side is never the same account.
 func (s *Set) Decide(r *casemate.AccessRequest) casemate.Decision {
@@ -37,6 +39,9 @@ func (s *Set) Decide(r *casemate.AccessRequest) casemate.Decision {
 	}
 	if s == nil {
 		return refusal("no policy is in force")
+	}
+	if d, no := s.environments.crosses(e); no {
+		return d
 	}
 	layers, d := s.layers(e)
 	if layers == nil {

@@ -16,6 +16,8 @@ type Set struct {
 	resources  map[string]*table
 	guardrails *table // nil: none is set
 
+	environments *environments // nil: all is one
+
 	conditional bool // some statement depends on what a request brings along, or some resource has a policy
 }
 
@@ -47,6 +49,7 @@ func Compile(p casemate.Policies) (*Set, error) {
 			s.roles[name] = &role{boundary: t}
 		}
 	}
+	s.environments = newEnvironments(p.Environments)
 	s.conditional = len(s.resources) > 0
 	for _, tables := range [...]map[string]*table{identity, boundary} {
 		for _, t := range tables {

@@ -13,6 +13,9 @@ import (
 // both across accounts. holds says which steps do. It gives the layer that decided, and agrees with the Decider when holds
 // tells Step.Applies.
 func Verdict(x *policy.Explanation, r *casemate.AccessRequest, holds func(*policy.Step) bool) (layer string, v casemate.Verdict) {
+	if l := x.Decision.Layer; l == policy.LayerRequest || l == policy.LayerEnvironment {
+		return l, casemate.Denied
+	}
 	allows := map[string]bool{}
 	for i := range x.Steps {
 		s := &x.Steps[i]
@@ -23,9 +26,6 @@ func Verdict(x *policy.Explanation, r *casemate.AccessRequest, holds func(*polic
 			return s.Layer, casemate.Denied
 		}
 		allows[s.Layer] = true
-	}
-	if x.Decision.Layer == policy.LayerRequest {
-		return policy.LayerRequest, casemate.Denied
 	}
 	for _, l := range [...]string{policy.LayerGuardrail, policy.LayerBoundary, policy.LayerSession} {
 		if !slices.Contains(x.Absent, l) && !allows[l] {
