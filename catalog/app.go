@@ -27,6 +27,7 @@ type App struct {
 	Guardrails []casemate.Statement            `json:"guardrails,omitempty"`
 	Resources  map[string][]casemate.Statement `json:"resources,omitempty"` // by ARN
 	Issuers    []casemate.Issuer               `json:"issuers,omitempty"`
+	Budgets    []casemate.Budget               `json:"budgets,omitempty"`  // ceilings in money on what this app spends
 	LeftOut    []string                        `json:"left_out,omitempty"` // functions whose runtime is missing here
 
 	Environment string    `json:"environment,omitempty"` // that it belongs to; empty: none
@@ -133,6 +134,11 @@ func (a *App) check(place casemate.Place) error {
 			return bad("%s is not a resource of this app", arn)
 		}
 	}
+	for i := range a.Budgets {
+		if err := a.Budgets[i].Check(); err != nil || a.Budgets[i].App != a.Name {
+			return bad("a budget is not its own")
+		}
+	}
 	for i := range a.Routes {
 		if err := a.checkRoute(place, &a.Routes[i]); err != nil {
 			return err
@@ -154,8 +160,8 @@ func (a *App) checkRoute(place casemate.Place, r *casemate.Route) error {
 		return casemate.Errorf(casemate.Invalid, "auth: [key]", "route %s says nothing about credentials", r.ID)
 	}
 	if w, x := r.Auth.Webhook, r.Auth.Authorizer; (w != nil) != slices.Contains(r.Auth.Kinds, casemate.CredentialWebhook) ||
-		(x != nil) != slices.Contains(r.Auth.Kinds, casemate.CredentialAuthorizer) || w != nil && w.App != a.Name || x != nil && (x.App != a.Name || a.Functions[x.Function] == nil) {
-		return casemate.Errorf(casemate.Invalid, "deploy the app again", "route %s takes a sender or an authorizer that is not there", r.ID)
+		(x != nil) != slices.Contains(r.Auth.Kinds, casemate.CredentialAuthorizer) || w != nil && w.App != a.Name || (r.Auth.Certificate != nil) != slices.Contains(r.Auth.Kinds, casemate.CredentialCertificate) || x != nil && (x.App != a.Name || a.Functions[x.Function] == nil) {
+		return casemate.Errorf(casemate.Invalid, "deploy the app again", "route %s takes a sender, a certificate or an authorizer that is not there", r.ID)
 	}
 	if r.URL {
 		if r.Host != URLID(place.FunctionARN(r.Function)) {
