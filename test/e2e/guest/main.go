@@ -82,6 +82,10 @@ func handle(_ context.Context, e events.APIGatewayV2HTTPRequest) (any, error) {
 		return json.RawMessage(`{"statusCode":9999,"headers":{"a\nb":"c"}}`), nil
 	}
 	fmt.Println("the guest was called")
+	var said map[string]any // what a Lambda authorizer said of the caller
+	if a := e.RequestContext.Authorizer; a != nil {
+		said = a.Lambda
+	}
 	return map[string]any{"path": e.RawPath, "query": e.RawQueryString, "body": e.Body, "base64": e.IsBase64Encoded, "headers": e.Headers,
-		"greeting": os.Getenv("GREETING"), "authorizer": e.RequestContext.Authorizer}, nil
+		"greeting": os.Getenv("GREETING"), "authorizer": said}, nil
 }
