@@ -17,6 +17,7 @@ import (
 	"casemate/audit"
 	"casemate/authn"
 	"casemate/authn/access"
+	"casemate/budget"
 	"casemate/catalog"
 	"casemate/catalog/code"
 	"casemate/egress"
@@ -26,6 +27,7 @@ import (
 	"casemate/gate"
 	"casemate/journal"
 	"casemate/meter"
+	"casemate/meter/price"
 	"casemate/policy"
 	"casemate/quota/share"
 	"casemate/sandbox"
@@ -59,6 +61,7 @@ type nodeConfig struct {
 	Resolve     map[string]netip.AddrPort // "name:port" to where it is, for functions' connections: --resolve
 	StopGrace   time.Duration             // what runs longer, when the node is told to stop, is ended
 	SecretKeys  []*kek.Key                // key-encryption keys; none: the node's own
+	Prices      *price.Book               // nil: the default book
 	Telemetry   telemetry.Config
 	Log         *slog.Logger
 }
@@ -75,6 +78,7 @@ type node struct {
 	roles     map[string]bool // in force; the catalog's swaps alone touch it
 	who       *authn.Routed
 	meter     atomic.Pointer[meter.Meter]
+	purse     atomic.Pointer[budget.Purse]
 	catalog   *catalog.Catalog
 	quota     *share.Room
 	pool      *sandbox.Pool
@@ -101,7 +105,7 @@ func openNode(ctx context.Context, cfg nodeConfig) (*node, error) {
 		open func(context.Context) error
 	}{
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
-		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the access keys", n.openAccess}, {"opening webhooks and authorizers", n.openSenders}, {"opening the meter", n.openMeter}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
+		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the access keys", n.openAccess}, {"opening webhooks and authorizers", n.openSenders}, {"opening the meter", n.openMeter}, {"opening the purse", n.openPurse}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
 		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate},
 		{"opening the admin API", n.openAdmin}, {"opening HTTP", n.openHTTP},
 	} {
@@ -196,6 +200,7 @@ func (n *node) openCatalog(ctx context.Context) (err error) {
 			n.cutRoles(s)
 			n.carve(s)
 			n.retire(s)
+			n.budgets(s)
 		}})
 	return err
 }
@@ -263,12 +268,12 @@ func (n *node) openGate(ctx context.Context) (err error) {
 	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.accessBuiltins(), n.inspectBuiltins(), n.topBuiltins(), n.planBuiltins(), deploys,
 		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) },
 			func(p string) bool { return n.catalog.Snapshot().HasPlan(p) }, n.judge),
-		usageBuiltins(n.meter.Load()), asyncBuiltins(work, dead)} {
+		usageBuiltins(n.meter.Load()), n.budgetBuiltins(), n.billBuiltins(), asyncBuiltins(work, dead)} {
 		for name, b := range m {
 			dir.builtins[name] = b
 		}
 	}
-	n.gate, err = gate.New(gate.Config{Identity: accessed{n.who, n.access}, Catalog: dir, Quota: n.quota, Clean: shield.Clean, Leave: shield.Leave, Ledger: n.audit, Clock: time.Now, Log: n.cfg.Log,
+	n.gate, err = gate.New(gate.Config{Identity: accessed{n.who, n.access}, Catalog: dir, Quota: n.quota, Clean: shield.Clean, Leave: shield.Leave, Ledger: n.audit, Purse: n.purse.Load(), Keep: n.audit.Renew, Clock: time.Now, Log: n.cfg.Log,
 		Run: func(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
 			if l.Version.Runtime == "builtin" {
 				return dir.run(ctx, l)

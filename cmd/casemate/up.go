@@ -32,6 +32,7 @@ type upFlags struct {
 	region, account                       string
 	wait, rate, logFormat, logLevel       string
 	otlp, metrics                         string
+	prices                                string
 	weak, functionLogs                    bool
 	grace                                 time.Duration
 	concurrency                           int
@@ -76,6 +77,7 @@ within --stop-grace, queued ones stay queued.`,
 	fl.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	fl.StringVar(&f.otlp, "otlp", "", "OTLP/HTTP endpoint for traces, metrics and logs: http://127.0.0.1:4318")
 	fl.BoolVar(&f.functionLogs, "otlp-function-logs", false, "export what functions write as well")
+	fl.StringVar(&f.prices, "prices", "", "price book (YAML); without it the one of casemate prices --default")
 	fl.StringVar(&f.metrics, "metrics", "", "loopback address for Prometheus' /metrics; off by default")
 	return c
 }
@@ -124,6 +126,11 @@ func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
 	}
 	if err = f.limits.read(&cfg); err != nil {
 		return nodeConfig{}, err
+	}
+	if f.prices != "" {
+		if cfg.Prices, err = readBook(f.prices); err != nil {
+			return nodeConfig{}, err
+		}
 	}
 	if cfg.Resolve, err = parseResolve(f.resolve); err != nil {
 		return nodeConfig{}, err

@@ -26,10 +26,13 @@ func (n *node) openMeter(ctx context.Context) (err error) {
 	return nil
 }
 
-// count hands a closed record to the meter; one that comes before the meter is there is read from the log later.
+// count hands a closed record to the meter and the purse; one that comes before they are there is read from the log later.
 func (n *node) count(seq uint64, r *casemate.Record) {
 	if m := n.meter.Load(); m != nil {
 		m.Count(seq, r)
+	}
+	if p := n.purse.Load(); p != nil {
+		p.Count(seq, r)
 	}
 }
 
