@@ -76,6 +76,25 @@ func find(doc *schema.Document, want string) (m map[string]any, at string, err e
 	}
 }
 
+// Messages lists names that Compile finds one message by.
+func Messages(doc *schema.Document) (out []string) {
+	for _, ptr := range places(doc) {
+		m, _, err := doc.Object(ptr)
+		if err != nil {
+			continue // compiling what is asked for says it
+		}
+		for _, name := range [...]any{ptr[strings.LastIndexByte(ptr, '/')+1:], m["name"], m["messageId"]} {
+			text, _ := name.(string)
+			if _, _, err := find(doc, text); text != "" && err == nil {
+				out = append(out, text)
+				break
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // places are the pointers where messages can be.
 func places(doc *schema.Document) (out []string) {
 	below := func(ptr string) []string {

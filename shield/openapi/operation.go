@@ -3,6 +3,7 @@ package openapi
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -71,6 +72,23 @@ func Compile(doc *schema.Document, where, name string) (casemate.Contract, error
 		return nil, err
 	}
 	return r.out, r.compile()
+}
+
+// Operations lists the operations of a document, as Compile takes them.
+func Operations(doc *schema.Document) (out []string) {
+	paths, _ := doc.Root["paths"].(map[string]any)
+	for _, path := range slices.Sorted(maps.Keys(paths)) {
+		item, _, err := doc.Object("/paths/" + schema.Escape(path))
+		if err != nil {
+			continue // compiling what is asked for says it
+		}
+		for _, method := range methods() {
+			if item[strings.ToLower(method)] != nil {
+				out = append(out, method+" "+path)
+			}
+		}
+	}
+	return out
 }
 
 // operation reads everything about one operation but its schemas.

@@ -86,6 +86,7 @@ func (g *gatherer) member(all []*jsonschema.Schema, name string, v any) {
 	named := false
 	for _, s := range all {
 		p, ok := s.Properties[name]
+		named = named || slices.Contains(s.Required, name)
 		if ok {
 			named, sub = true, append(sub, p)
 		}
