@@ -124,6 +124,8 @@ type Auth struct {
 	Token      *TokenRule  `json:"token,omitempty"`      // what a token must say besides
 	Webhook    *Webhook    `json:"webhook,omitempty"`    // set exactly when CredentialWebhook is among Kinds
 	Authorizer *Authorizer `json:"authorizer,omitempty"` // set exactly when CredentialAuthorizer is among Kinds
+
+	Certificate *Certificate `json:"certificate,omitempty"` // set exactly when CredentialCertificate is among Kinds
 }
 
 // TokenRule is what a route asks of tokens beyond what their issuer's entry does.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"casemate"
 )
@@ -20,16 +21,23 @@ type Authorizers interface {
 	Verify(ctx context.Context, e *casemate.Event, m *casemate.Match, a *casemate.Authorizer) (*casemate.Principal, error)
 }
 
+// Certificates verifies TLS client certificates, in DER, the leaf first.
+type Certificates interface {
+	Verify(c *casemate.Certificate, chain [][]byte) (*casemate.Principal, error)
+}
+
 // Routed is an Identity that looks at what only a route makes sense of, too: a sender's signature, and whatever an
-// authorizer reads. A nil field refuses those.
+// authorizer reads, and who holds a TLS client certificate. A nil field refuses those.
 type Routed struct {
 	*Identity
 	Webhooks    Webhooks
 	Authorizers Authorizers
+
+	Certificates Certificates
 }
 
 // Verify says whose event e is. A credential of a kind that the route takes is looked at as what it is, and by nobody else
-// when it does not hold; anything else is for the route's sender or authorizer, when it has one: for the sender where
+// when it does not hold; anything else is for the route's rule about certificates, where one was shown, or for the route's sender or authorizer, when it has one: for the sender where
 // there are both and its signature was sent.
 func (r *Routed) Verify(ctx context.Context, e *casemate.Event, m *casemate.Match) (*casemate.Principal, error) {
 	if m == nil || m.Route == nil {
@@ -42,6 +50,8 @@ func (r *Routed) Verify(ctx context.Context, e *casemate.Event, m *casemate.Matc
 			return refused(nil, err)
 		}
 	case kind != casemate.CredentialAuthorizer && slices.Contains(a.Kinds, kind):
+	case a.Certificate != nil && r.Certificates != nil && len(e.Credential.Chain) > 0:
+		return refused(r.Certificates.Verify(a.Certificate, e.Credential.Chain))
 	case a.Webhook != nil && r.Webhooks != nil && (a.Authorizer == nil || r.Webhooks.Sent(a.Webhook, e)):
 		return refused(r.Webhooks.Verify(ctx, e, a.Webhook))
 	case a.Authorizer != nil && r.Authorizers != nil:
@@ -57,6 +67,8 @@ func still(a *casemate.Auth, p *casemate.Principal) error {
 	case p == nil:
 	case p.Kind == casemate.KindWebhook && (a.Webhook == nil || a.Webhook.ID() != p.ID):
 		return errors.New("the webhook that queued the event is not taken any more")
+	case p.Kind == casemate.KindCertificate && (a.Certificate == nil || !strings.HasPrefix(p.ID, a.Certificate.ID()+"|") || a.Certificate.Role != p.Role):
+		return errors.New("the certificate that queued the event is not taken any more")
 	case p.Kind == casemate.KindAuthorizer && (a.Authorizer == nil || p.Tags[authorizerTag] != a.Authorizer.ID()):
 		return errors.New("the authorizer of who queued the event is not asked any more")
 	}

@@ -60,11 +60,17 @@ func (d *Deployer) compose(b *bundle, current *catalog.App) (*draft, error) {
 		}
 	}
 	d.reserve(out, m, found)
+	env, err := d.environment(b)
+	if err != nil {
+		return nil, err
+	}
+	out.app.Environment = env
 	d.routes(out, b, found)
 	if err := d.rights(out.app, m); err != nil {
 		return nil, err
 	}
 	d.issuers(out.app, b, found)
+	d.certificates(b, found)
 	if err := found.Err(); err != nil {
 		return nil, err
 	}
@@ -218,7 +224,7 @@ func (d *Deployer) routes(out *draft, b *bundle, found *manifest.Problems) {
 		if err != nil || out.app.Functions[r.Function] == nil {
 			continue // refused before, or left out
 		}
-		x := casemate.Route{ID: key, App: m.App, Host: r.Host, Method: method, Path: path, Function: r.Function, Auth: authOf(m, r.Auth, r),
+		x := casemate.Route{ID: key, App: m.App, Host: r.Host, Method: method, Path: path, Function: r.Function, Auth: authOf(b, r.Auth, r),
 			Rate: r.Rate.Rate, Request: int64(r.MaxBody), Total: limitOf(r.Total)}
 		if r.Resource != "" {
 			if x.Object, _, err = policy.Object(d.cfg.Place, r.Resource); err != nil {
@@ -238,7 +244,7 @@ func (d *Deployer) routes(out *draft, b *bundle, found *manifest.Problems) {
 	for _, name := range slices.Sorted(maps.Keys(out.app.Functions)) {
 		if u := m.Functions[name].URL; u != nil {
 			out.app.Routes = append(out.app.Routes, casemate.Route{ID: "$default", App: m.App, Host: catalog.URLID(d.cfg.Place.FunctionARN(name)), Method: "ANY",
-				Path: "$default", Function: name, Auth: authOf(m, u.Auth, nil), Rate: u.Rate.Rate, Request: int64(u.MaxBody), URL: true})
+				Path: "$default", Function: name, Auth: authOf(b, u.Auth, nil), Rate: u.Rate.Rate, Request: int64(u.MaxBody), URL: true})
 		}
 	}
 }
@@ -279,16 +285,8 @@ func (d *Deployer) rights(a *catalog.App, m *manifest.Manifest) (err error) {
 	askers(a, m, d.cfg.Place)
 	a.Plans = plans(m)
 	a.Guardrails = list(m.Guardrails, "guardrail", "")
-	for name, s := range m.Resources {
-		fn := name[len("function/"):]
-		if a.Functions[fn] == nil {
-			continue // left out
-		}
-		if a.Resources == nil {
-			a.Resources = map[string][]casemate.Statement{}
-		}
-		arn := d.cfg.Place.FunctionARN(fn)
-		a.Resources[arn] = list(s, "resource "+name, arn)
+	if rerr := d.attached(a, m); rerr != nil {
+		return rerr
 	}
 	return err
 }

@@ -32,8 +32,11 @@ type Config struct {
 	// Program reads the digest of a program of this machine, lower-case hex SHA-256; an error is an *casemate.Error.
 	Program func(path string) (string, error)
 	// Reserve refuses an app that sets aside so many runs at once, with what others set aside; may be nil.
-	Reserve func(app string, runs int) error
-	Issuer  func(casemate.Issuer) error // refuses an issuer that cannot be trusted as written; may be nil
+	Reserve     func(app string, runs int) error
+	Issuer      func(casemate.Issuer) error       // refuses an issuer that cannot be trusted as written; may be nil
+	Certificate func(*casemate.Certificate) error // refuses a rule about client certificates, with the field below it; may be nil
+	// Environment is what the node is for; empty: any. Apps of another one are refused.
+	Environment string
 	// Issuers refuses issuers that cannot be trusted together, those of all apps; may be nil.
 	Issuers func([]casemate.Issuer) error
 }

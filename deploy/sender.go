@@ -12,7 +12,8 @@ import (
 
 // authOf is what a route or function URL asks of its callers; r is nil for a URL. The sender or authorizer that it names
 // goes into the route itself: whoever has the route has all that its callers are held against.
-func authOf(m *manifest.Manifest, a manifest.RouteAuth, r *manifest.Route) casemate.Auth {
+func authOf(b *bundle, a manifest.RouteAuth, r *manifest.Route) casemate.Auth {
+	m := b.manifest
 	out := casemate.Auth{Open: a.None}
 	if r != nil && len(r.Scopes)+len(r.Audience) > 0 {
 		out.Token = &casemate.TokenRule{Audience: r.Audience, Scopes: r.Scopes}
@@ -30,6 +31,8 @@ func authOf(m *manifest.Manifest, a manifest.RouteAuth, r *manifest.Route) casem
 			}
 		case "webhook":
 			out.Kinds, out.Webhook = append(out.Kinds, casemate.CredentialWebhook), webhook(m, name)
+		case "certificate":
+			out.Kinds, out.Certificate = append(out.Kinds, casemate.CredentialCertificate), certificate(b, name)
 		case "authorizer":
 			out.Kinds, out.Authorizer = append(out.Kinds, casemate.CredentialAuthorizer), authorizer(m, name)
 		}
@@ -109,6 +112,9 @@ func (c *comparer) asked(k string, was, is casemate.Auth) {
 	}
 	if w := is.Webhook; w != nil && textOf(w) != textOf(was.Webhook) {
 		c.say(KindPermission, "change", k, true, "takes webhook %s: %s, signed with %s, as role %s", w.Name, w.Scheme, strings.Join(w.Secrets, ", "), w.Role)
+	}
+	if x := is.Certificate; x != nil && textOf(x) != textOf(was.Certificate) {
+		c.say(KindPermission, "change", k, true, "takes client certificates by rule %s, as role %s", x.Name, x.Role)
 	}
 	if x := is.Authorizer; x != nil && textOf(x) != textOf(was.Authorizer) {
 		c.say(KindPermission, "change", k, true, "asks function %s who is calling, as role %s, and remembers it %s", x.Function, x.Role, x.TTL)

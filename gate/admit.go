@@ -240,6 +240,8 @@ func (g *Gate) accepts(e *casemate.Event, m *casemate.Match, p *casemate.Princip
 		kind = casemate.CredentialWebhook
 	case casemate.KindAuthorizer:
 		kind = casemate.CredentialAuthorizer
+	case casemate.KindCertificate:
+		kind = casemate.CredentialCertificate
 	}
 	if slices.Contains(auth.Kinds, kind) {
 		return nil, nil

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"casemate"
+	"casemate/authn/certificate"
 	"casemate/deploy"
 	"casemate/deploy/manifest"
 	"casemate/front/admin"
@@ -27,7 +28,7 @@ import (
 
 // deployBuiltins are the acts that change what runs.
 func (n *node) deployBuiltins() (map[string]builtin, error) {
-	d, err := deploy.New(deploy.Config{Catalog: n.catalog, Blobs: n.store.Blobs(), Place: n.cfg.Place, Clock: time.Now,
+	d, err := deploy.New(deploy.Config{Catalog: n.catalog, Blobs: n.store.Blobs(), Place: n.cfg.Place, Clock: time.Now, Certificate: certificate.Check,
 		Inspect: func(module []byte) error { _, err := wasm.Inspect(module); return err }, Installed: n.installed, Program: programDigest, Issuers: n.identity.CheckIssuers, Reserve: n.reserve})
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"casemate"
 	"casemate/authn"
 	"casemate/authn/authorizer"
+	"casemate/authn/certificate"
 	"casemate/authn/webhook"
 	"casemate/policy"
 	"casemate/secret"
@@ -25,7 +26,7 @@ func (n *node) openSenders(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.who = &authn.Routed{Identity: n.identity, Webhooks: hooks, Authorizers: askers}
+	n.who = &authn.Routed{Identity: n.identity, Webhooks: hooks, Authorizers: askers, Certificates: certificate.New(n.cfg.Place, time.Now)}
 	return nil
 }
 

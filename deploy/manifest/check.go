@@ -8,7 +8,6 @@ import (
 	"path"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -94,6 +93,7 @@ func (c *checker) all() {
 	c.routes()
 	c.limits()
 	c.senders()
+	c.certificates()
 	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
 		r, ptr := c.Roles[name], "/roles/"+Escape(name)
 		c.rights(ptr, "role "+name, r.Grants, r.Statements, r.Boundary)
@@ -108,12 +108,7 @@ func (c *checker) all() {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Resources)) {
-		ptr := "/resources/" + Escape(name)
-		fn := strings.TrimPrefix(name, "function/")
-		if c.Functions[fn] == nil {
-			c.bad(ptr, meant(fn, slices.Sorted(maps.Keys(c.Functions))), "there is no function %q in this app", fn)
-		}
-		c.statements(ptr, "resource "+name, c.Resources[name], c.Place.FunctionARN(fn))
+		c.attached("/resources/"+Escape(name), name, c.Resources[name])
 	}
 }
 
@@ -376,6 +371,11 @@ func isWideNetwork(s casemate.Statement) bool {
 // Parse reads one statement through the policy room. A statement of a resource policy that names no resource is about
 // the one it is attached to, and may be about no other.
 func (s Statement) Parse(origin, resource string) (casemate.Statement, error) {
+	return s.ParseOn(origin, resource, []string{resource})
+}
+
+// ParseOn is Parse for a resource whose policy stands under one ARN and is about several patterns; no ARN: an identity policy.
+func (s Statement) ParseOn(origin, resource string, patterns []string) (casemate.Statement, error) {
 	if len(s.JSON) == 0 {
 		return casemate.Statement{}, casemate.Errorf(casemate.Invalid, "write an IAM statement", "the statement is empty")
 	}
@@ -387,7 +387,11 @@ func (s Statement) Parse(origin, resource string) (casemate.Statement, error) {
 	if resource != "" {
 		read = policy.ParseResource
 		if _, ok := body["Resource"]; !ok && body["NotResource"] == nil {
-			body["Resource"] = json.RawMessage(strconv.Quote(resource))
+			text, err := json.Marshal(patterns)
+			if err != nil {
+				return casemate.Statement{}, fmt.Errorf("writing a statement: %w", err)
+			}
+			body["Resource"] = text
 		}
 	}
 	doc, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": []any{body}})
@@ -402,7 +406,7 @@ func (s Statement) Parse(origin, resource string) (casemate.Statement, error) {
 		return casemate.Statement{}, casemate.Errorf(casemate.Invalid, "write one statement an entry", "%d statements", len(list))
 	}
 	for _, r := range append(list[0].Resource, list[0].NotResource...) {
-		if resource != "" && r != resource && !strings.HasPrefix(r, resource+":") {
+		if resource != "" && r != resource && !slices.Contains(patterns, r) && !strings.HasPrefix(r, resource+":") && !strings.HasPrefix(r, resource+"/") {
 			return casemate.Statement{}, casemate.Errorf(casemate.Invalid, "leave Resource out", "a resource policy is about %s alone", resource)
 		}
 	}

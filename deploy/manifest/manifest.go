@@ -18,16 +18,18 @@ const File = "casemate.yaml"
 // file, `doc` the description, `need` marks what must be there, `min` and `max` are inclusive bounds in the field's own
 // notation, `like` is a regular expression, `one` an enumeration.
 type Manifest struct {
-	App         string                 `key:"app" need:"" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Name of the app; functions and roles belong to it."`
-	Functions   map[string]*Function   `key:"functions" need:"" like:"^[A-Za-z0-9_-]{1,64}$" doc:"The functions, by name. Names are unique on a node."`
-	Routes      map[string]*Route      `key:"routes" doc:"HTTP routes by route key: \"POST /orders/{id}\", \"ANY /files/{path+}\" or \"$default\"."`
-	Roles       map[string]*Role       `key:"roles" like:"^[A-Za-z0-9_-]{1,64}$" doc:"Roles of callers: what the holder of a key or token may do."`
-	Auth        Auth                   `key:"auth" doc:"Who may vouch for callers."`
-	Webhooks    map[string]*Webhook    `key:"webhooks" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Senders of signed requests, by name. A route takes one as webhook:<name>."`
-	Authorizers map[string]*Authorizer `key:"authorizers" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Functions that say who a caller is, by name. A route takes one as authorizer:<name>."`
-	Plans       map[string]*Plan       `key:"plans" like:"^[A-Za-z0-9_-]{1,64}$" doc:"Usage plans, by name: rates and quotas that keys, roles and issuers name."`
-	Guardrails  []Statement            `key:"guardrails" doc:"Deny statements that no role and no resource policy can override, on the whole node."`
-	Resources   map[string][]Statement `key:"resources" like:"^function/[A-Za-z0-9_-]{1,64}$" doc:"Resource policies by \"function/<name>\"."`
+	App          string                  `key:"app" need:"" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Name of the app; functions and roles belong to it."`
+	Functions    map[string]*Function    `key:"functions" need:"" like:"^[A-Za-z0-9_-]{1,64}$" doc:"The functions, by name. Names are unique on a node."`
+	Routes       map[string]*Route       `key:"routes" doc:"HTTP routes by route key: \"POST /orders/{id}\", \"ANY /files/{path+}\" or \"$default\"."`
+	Roles        map[string]*Role        `key:"roles" like:"^[A-Za-z0-9_-]{1,64}$" doc:"Roles of callers: what the holder of a key or token may do."`
+	Auth         Auth                    `key:"auth" doc:"Who may vouch for callers."`
+	Webhooks     map[string]*Webhook     `key:"webhooks" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Senders of signed requests, by name. A route takes one as webhook:<name>."`
+	Authorizers  map[string]*Authorizer  `key:"authorizers" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Functions that say who a caller is, by name. A route takes one as authorizer:<name>."`
+	Certificates map[string]*Certificate `key:"certificates" like:"^[a-z][a-z0-9-]{0,62}$" doc:"TLS client certificates that are taken, by name. A route takes one rule as certificate:<name>."`
+	Plans        map[string]*Plan        `key:"plans" like:"^[A-Za-z0-9_-]{1,64}$" doc:"Usage plans, by name: rates and quotas that keys, roles and issuers name."`
+	Guardrails   []Statement             `key:"guardrails" doc:"Deny statements that no role and no resource policy can override, on the whole node."`
+	Resources    map[string][]Statement  `key:"resources" like:"^(function|route|secret|parameter|table|bucket|queue|topic|bus|object)/.{1,512}$" doc:"Resource policies: who may, by what it is about: \"function/<name>\", \"route/GET /orders/{id}\", \"secret/<name>\", \"table/<name>\"."`
+	Environment  string                  `key:"environment" like:"^[a-z][a-z0-9]{0,31}$" doc:"Part of the node that the app belongs to: dev, staging, prod. Apps, functions and whatever is stored under such a name do not reach another one's."`
 
 	Warnings []Problem // doubtful, not wrong: open routes, wide grants
 
@@ -187,6 +189,11 @@ func (m *Manifest) Files() []string {
 	for _, i := range m.Auth.JWT {
 		if i.Keys.File != "" {
 			names[i.Keys.File] = true
+		}
+	}
+	for _, x := range m.Certificates {
+		if x.CA != "" {
+			names[x.CA] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(names))

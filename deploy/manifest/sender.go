@@ -40,8 +40,8 @@ type Authorizer struct {
 // secretLike is a secret by its short name, as a grant has it; credentials is the tag of an item of a route's auth list.
 const (
 	secretLike  = `^secret/[A-Za-z0-9/_+=.@-]{1,512}$`
-	kindLike    = `^(key|jwt|sigv4|AWS_IAM|(webhook|authorizer):[a-z][a-z0-9-]{0,62})$`
-	credentials = `like:"` + kindLike + `" doc:"key, jwt, sigv4 (also AWS_IAM), webhook:<name> or authorizer:<name>"`
+	kindLike    = `^(key|jwt|sigv4|AWS_IAM|(webhook|authorizer|certificate):[a-z][a-z0-9-]{0,62})$`
+	credentials = `like:"` + kindLike + `" doc:"key, jwt, sigv4 (also AWS_IAM), webhook:<name>, authorizer:<name> or certificate:<name>"`
 	issuerLike  = `^(https://|http://(127\.0\.0\.1|\[::1\]|localhost)([:/]|$))[^\s?#]*$`
 )
 
@@ -170,6 +170,8 @@ func (c *checker) takes(ptr string, all []string, kind string, url bool) {
 	switch {
 	case what == "webhook" && c.Webhooks[name] == nil:
 		c.bad(ptr, meant(name, slices.Sorted(maps.Keys(c.Webhooks))), "there is no webhook %q in this app", name)
+	case what == "certificate" && c.Certificates[name] == nil:
+		c.bad(ptr, meant(name, slices.Sorted(maps.Keys(c.Certificates))), "there is no certificate rule %q in this app", name)
 	case what == "authorizer" && c.Authorizers[name] == nil:
 		c.bad(ptr, meant(name, slices.Sorted(maps.Keys(c.Authorizers))), "there is no authorizer %q in this app", name)
 	case what == "authorizer" && url:

@@ -22,6 +22,7 @@ var Rooms = []Room{
 	{Path: "cmd/casemate", Tier: 4, Ceiling: 5500},
 	{Path: "front/http", Tier: 3, Ceiling: 1800, Only: []string{"", "lambda"}},
 	{Path: "front/admin", Tier: 3, Ceiling: 900, Only: []string{""}},
+	{Path: "front/aws", Tier: 3, Ceiling: 500, Only: []string{"", "service/wire"}},
 	{Path: "gate", Tier: 2, Ceiling: 1500, Only: []string{""}},
 	{Path: "deploy", Tier: 2, Ceiling: 2000, May: []string{"deploy/manifest"}, Never: []string{"audit", "sandbox", "authn"}},
 	{Path: "deploy/manifest", Tier: 2, Ceiling: 1600, Only: []string{"", "policy", "quota", "shield", "catalog/route"}},
@@ -46,6 +47,7 @@ var Rooms = []Room{
 	{Path: "authn/access", Tier: 1, Ceiling: 900, Only: []string{"", "store", "authn/sigv4"}},
 	{Path: "authn/sigv4", Tier: 0, Ceiling: 450, Pure: true, Only: []string{""}},
 	{Path: "authn", Tier: 1, Ceiling: 1800},
+	{Path: "authn/certificate", Tier: 1, Ceiling: 300, Only: []string{""}},
 	{Path: "authn/webhook", Tier: 1, Ceiling: 600, Only: []string{"", "store"}},
 	{Path: "authn/authorizer", Tier: 1, Ceiling: 550, Only: []string{""}},
 	{Path: "catalog", Tier: 1, Ceiling: 900, Only: []string{"", "store", "catalog/route"}},
@@ -60,7 +62,7 @@ var Rooms = []Room{
 	{Path: "sandbox/wasm/module", Tier: 0, Ceiling: 1400, Pure: true, Only: []string{""}},
 	{Path: "egress/service", Tier: 1, Ceiling: 900, Only: []string{"", "service/wire"}},
 	{Path: "service/wire", Tier: 0, Ceiling: 400, Pure: true, Only: []string{""}},
-	{Path: "service/sts", Tier: 1, Ceiling: 60, Pure: true, Only: []string{""}},
+	{Path: "service/sts", Tier: 1, Ceiling: 400, Pure: true, Only: []string{""}},
 	{Path: "service/lambda", Tier: 1, Ceiling: 200, Pure: true, Only: []string{""}},
 	{Path: "secret", Tier: 1, Ceiling: 1000, Only: []string{"", "store", "secret/kek", "secret/plain"}},
 	{Path: "secret/kek", Tier: 0, Ceiling: 400, Only: []string{""}},
@@ -108,7 +110,7 @@ var Owners = map[string][]string{
 	"golang.org/x/net/bpf":                     {"sandbox/jail/calls"},
 	"github.com/landlock-lsm/":                 {"sandbox/jail"},
 	"golang.org/x/net/dns":                     {"egress"},
-	"golang.org/x/net/netutil":                 {"egress/extension"},
+	"golang.org/x/net/netutil":                 {"egress/extension", "front/aws"},
 	"github.com/corazawaf/coraza/":             {}, // the reference that tests and benches ask
 	"github.com/corazawaf/coraza-coreruleset/": {"shield/screen"},
 	"github.com/corazawaf/libinjection-go":     {"shield/screen"},
@@ -123,7 +125,7 @@ var Owners = map[string][]string{
 	"github.com/aws/":                          {},
 	"os/exec":                                  {"sandbox", "cmd/casemate"},
 	"unsafe":                                   {"sandbox/jail", "sandbox/jail/stage", "sandbox/wasm/memory"},
-	"net/http":                                 {"front/http", "front/admin", "sandbox/api", "authn", "telemetry", "egress/service", "egress/extension", "cmd/casemate", "egress"},
+	"net/http":                                 {"front/http", "front/admin", "front/aws", "sandbox/api", "authn", "telemetry", "egress/service", "egress/extension", "cmd/casemate", "egress"},
 }
 
 // inits are the rooms with an init: the early dispatches of re-executed children, before heavy packages wake up.
@@ -150,7 +152,7 @@ var literals = map[string][]string{
 	"net.Dialer":       {"front/admin", "telemetry", "authn", "egress"}, // admin: the command line's way to the node's own socket
 	"http.Client":      {"front/admin", "telemetry", "authn"},
 	"http.Transport":   {"front/admin", "telemetry", "authn", "egress"},
-	"net.ListenConfig": {"front/http", "front/admin", "telemetry"},
+	"net.ListenConfig": {"front/http", "front/admin", "front/aws", "telemetry"},
 }
 
 // impure are the imports that make a room impure.
