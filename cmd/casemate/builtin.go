@@ -43,7 +43,7 @@ func (d *directory) Resolve(e *casemate.Event) (*casemate.Match, error) {
 	if e.Target.Builtin == "" {
 		return d.find(e)
 	}
-	if o := d.services[e.Target.Builtin]; e.Source == casemate.SourceRun || e.Source == casemate.SourceAdmin && o != nil {
+	if o := d.services[e.Target.Builtin]; e.Source == casemate.SourceRun || e.Source == casemate.SourceAWS || e.Source == casemate.SourceAdmin && o != nil {
 		return d.service(e, o)
 	}
 	b, ok := d.builtins[e.Target.Builtin]

@@ -23,6 +23,7 @@ import (
 	"casemate/egress"
 	"casemate/egress/service"
 	"casemate/front/admin"
+	"casemate/front/aws"
 	front "casemate/front/http"
 	"casemate/gate"
 	"casemate/journal"
@@ -48,6 +49,8 @@ type nodeConfig struct {
 	Dir         string
 	HTTP, HTTPS string // addresses; "" is off
 	Admin       string // TLS address of the admin API; "" is off
+	AWS         string // address of AWS's services for clients outside; "" is off
+	AWSDefault  bool   // nobody asked for that address: where it is taken, the node goes without
 	Cert, Key   string
 	Domain      string
 	Place       casemate.Place
@@ -87,6 +90,7 @@ type node struct {
 	gate      *gate.Gate
 	http      *front.Server
 	admin     *admin.Server
+	aws       *aws.Server // nil: off
 	telemetry *telemetry.Exporter
 	services  service.Config
 	egress    *egress.Egress
@@ -107,7 +111,7 @@ func openNode(ctx context.Context, cfg nodeConfig) (*node, error) {
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
 		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the access keys", n.openAccess}, {"opening webhooks and authorizers", n.openSenders}, {"opening the meter", n.openMeter}, {"opening the purse", n.openPurse}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
 		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate},
-		{"opening the admin API", n.openAdmin}, {"opening HTTP", n.openHTTP},
+		{"opening the admin API", n.openAdmin}, {"opening HTTP", n.openHTTP}, {"opening AWS's services", n.openAWS},
 	} {
 		if err := step.open(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", step.what, err), n.close())
@@ -344,6 +348,7 @@ func (n *node) unpack(ctx context.Context, v *casemate.Version) error {
 type address struct {
 	PID     int      `json:"pid"`
 	HTTP    []string `json:"http"`
+	AWS     string   `json:"aws,omitempty"`   // for AWS_ENDPOINT_URL
 	Admin   string   `json:"admin,omitempty"` // for --url
 	Metrics string   `json:"metrics,omitempty"`
 	Socket  string   `json:"socket"`
@@ -356,6 +361,9 @@ func (n *node) address() address {
 	ad := address{PID: os.Getpid(), HTTP: []string{}, Socket: n.path(socketName), Version: shownVersion(), Go: runtime.Version()}
 	if n.http != nil {
 		ad.HTTP = n.http.URLs()
+	}
+	if n.aws != nil {
+		ad.AWS = n.aws.URL()
 	}
 	if n.admin != nil && n.admin.Addr() != nil {
 		ad.Admin = "https://" + n.admin.Addr().String()

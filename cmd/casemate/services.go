@@ -14,6 +14,7 @@ import (
 	"casemate/policy"
 	"casemate/service/lambda"
 	"casemate/service/sts"
+	"casemate/service/wire"
 )
 
 // serviceTime bounds an operation of a service.
@@ -37,6 +38,9 @@ func (d *directory) service(e *casemate.Event, o *casemate.Operation) (*casemate
 	m := d.match(e, o.Action, resource, limits)
 	if o.Open && m.Policy != nil {
 		m.Policy = open{m.Policy}
+	}
+	if o.Trusted && m.Policy != nil {
+		m.Policy = trusting{m.Policy, o, e.Payload}
 	}
 	return m, nil
 }
@@ -83,7 +87,7 @@ func (o open) Facts(r *casemate.AccessRequest) []casemate.Fact {
 // operations are those of every service that the platform has, by ID.
 func (n *node) operations() map[string]*casemate.Operation {
 	all := map[string]*casemate.Operation{}
-	for _, list := range [][]casemate.Operation{sts.Operations(), n.secretOperations()} {
+	for _, list := range [][]casemate.Operation{sts.Operations(n.stsConfig()), n.secretOperations()} {
 		for i := range list {
 			all[list[i].ID()] = &list[i]
 		}
@@ -96,7 +100,7 @@ func (n *node) openServices() {
 	n.services = service.Config{
 		Handle:     func(ctx context.Context, e *casemate.Event) (*casemate.Result, error) { return n.gate.Handle(ctx, e) }, // no sandbox runs before the gate is open
 		Operations: n.operations(), Place: n.cfg.Place, Clock: time.Now,
-		Direct: map[string]service.Direct{"lambda": {Event: lambda.Event, Answer: lambda.Answer}}, May: n.may}
+		Direct: map[string]wire.Direct{"lambda": {Event: lambda.Event, Answer: lambda.Answer}}, May: n.may}
 }
 
 // may asks the policy for the function whose sandbox has the key.

@@ -17,6 +17,7 @@ import (
 
 	"casemate"
 	"casemate/front/admin"
+	"casemate/front/aws"
 	front "casemate/front/http"
 	"casemate/internal/walls"
 	"casemate/quota"
@@ -29,6 +30,7 @@ const nodeGC = 300
 // upFlags are the words of `casemate up`, before they are checked.
 type upFlags struct {
 	http, https, admin, cert, key, domain string
+	aws                                   string
 	region, account                       string
 	wait, rate, logFormat, logLevel       string
 	otlp, metrics                         string
@@ -54,12 +56,14 @@ within --stop-grace, queued ones stay queued.`,
 			if err != nil {
 				return err
 			}
+			cfg.AWSDefault = !cmd.Flags().Changed("aws")
 			return a.up(cmd.Context(), cfg)
 		}}
 	fl := c.Flags()
 	fl.StringVar(&f.http, "http", "127.0.0.1:8080", "plain HTTP address, loopback only; '' is off")
 	fl.StringVar(&f.https, "https", "127.0.0.1:8443", "HTTPS address; '' is off")
 	fl.StringVar(&f.admin, "admin", "", "TLS address of the admin API, for --url; off by default (the socket is always there)")
+	fl.StringVar(&f.aws, "aws", aws.DefaultAddr, "address of AWS's services for clients outside (AWS_ENDPOINT_URL): plain HTTP on loopback, TLS elsewhere; '' is off")
 	fl.StringVar(&f.cert, "cert", "", "certificate file (PEM) for HTTPS; without it a development authority signs one")
 	fl.StringVar(&f.key, "key", "", "key file (PEM) of --cert")
 	fl.StringVar(&f.domain, "url-domain", front.DefaultDomain, "function URLs are https://<id>.<this domain>")
@@ -91,7 +95,7 @@ func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
 	if err != nil {
 		return bad("dir", err.Error(), "name a folder")
 	}
-	cfg := nodeConfig{Dir: dir, HTTP: f.http, HTTPS: f.https, Admin: f.admin, Cert: f.cert, Key: f.key, Domain: f.domain,
+	cfg := nodeConfig{Dir: dir, HTTP: f.http, HTTPS: f.https, Admin: f.admin, AWS: f.aws, Cert: f.cert, Key: f.key, Domain: f.domain,
 		Place: casemate.Place{Region: f.region, Account: f.account}, AllowWeak: f.weak, Concurrency: f.concurrency, StopGrace: f.grace}
 	if cfg.SecretKeys, err = secretKeys(f.secretKeys); err != nil {
 		return nodeConfig{}, err
@@ -102,7 +106,7 @@ func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
 	if f.http == "" && f.https == "" {
 		return bad("https", "nothing to listen on", "give --http or --https an address")
 	}
-	for _, addr := range []string{f.https, f.admin} {
+	for _, addr := range []string{f.https, f.admin, f.aws} {
 		if !walls.Up && addr != "" && !loopbackAddr(addr) {
 			return bad("https", "a build without walls listens on loopback alone", "127.0.0.1:8443")
 		}
@@ -176,6 +180,7 @@ func (a *app) up(ctx context.Context, cfg nodeConfig) error {
 	select {
 	case <-ctx.Done():
 	case err = <-n.http.Failed():
+	case err = <-n.awsFailed():
 	}
 	preparing.Wait()
 	cfg.Log.Info("stopping")
@@ -222,6 +227,9 @@ func readyPage(w io.Writer, ad *address) {
 	}
 	if ad.CA != "" {
 		fmt.Fprintf(w, "  trust %s (curl --cacert)\n", ad.CA)
+	}
+	if ad.AWS != "" {
+		fmt.Fprintf(w, "  AWS_ENDPOINT_URL=%s (casemate access create makes the credentials)\n", ad.AWS)
 	}
 	if ad.Admin != "" {
 		fmt.Fprintf(w, "  admin API %s (casemate --url, with a key)\n", ad.Admin)
@@ -281,7 +289,7 @@ func (n *node) openHTTP(ctx context.Context) (err error) {
 	if n.cfg.HTTPS != "" {
 		listen = append(listen, front.Listener{Addr: n.cfg.HTTPS, TLS: true})
 	}
-	n.http, err = front.New(front.Config{Handler: n.gate.Handle, Listen: listen, CertFile: n.cfg.Cert, KeyFile: n.cfg.Key, Dir: n.path("tls"),
+	n.http, err = front.New(front.Config{Handler: n.gate.Handle, Knock: n.knock, Refused: n.refused, Listen: listen, CertFile: n.cfg.Cert, KeyFile: n.cfg.Key, Dir: n.path("tls"),
 		Domain: n.cfg.Domain, Log: n.cfg.Log, Observe: n.observe()})
 	if err != nil {
 		return err

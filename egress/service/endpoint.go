@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/service/wire"
 )
 
 // Address is where SDKs find the endpoint, in the sandbox's own network namespace.
@@ -34,20 +35,11 @@ const (
 	idleTime  = 10 * time.Minute // as long as an idle sandbox lives: SDKs keep connections
 )
 
-// Direct answers operations that are events of their own rather than operations of the platform: Lambda's Invoke.
-type Direct struct {
-	// Event makes the event of a request. nil without an error: the service has no such operation here. The caller fills
-	// in whose event it is.
-	Event func(place casemate.Place, s *casemate.Signed, body []byte) (*casemate.Event, error)
-	// Answer says what a result looks like to the SDK.
-	Answer func(s *casemate.Signed, res *casemate.Result) (status int, header map[string]string, body []byte)
-}
-
 // Config is what all endpoints of a node share. Handle is needed.
 type Config struct {
 	Handle     casemate.Handler               // the corridor
 	Operations map[string]*casemate.Operation // by ID
-	Direct     map[string]Direct              // by service
+	Direct     map[string]wire.Direct         // by service
 	// May asks the policy, for the function of key, whether it may do what e asks for: who may not call a function is not told
 	// that there is none. nil: nobody may.
 	May   func(key casemate.SandboxKey, e *casemate.Event) bool

@@ -64,7 +64,7 @@ func begun(t *testing.T, handle casemate.Handler) *desk {
 func open(t *testing.T, handle casemate.Handler) *desk {
 	t.Helper()
 	d := &desk{t: t, client: &http.Client{Transport: &http.Transport{}}}
-	d.Endpoint = New(Config{Operations: operations(), Direct: map[string]Direct{"lambda": {
+	d.Endpoint = New(Config{Operations: operations(), Direct: map[string]wire.Direct{"lambda": {
 		Event: func(_ casemate.Place, s *casemate.Signed, body []byte) (*casemate.Event, error) {
 			switch s.Path {
 			case "/call":

@@ -23,7 +23,7 @@ type call struct {
 	agent string
 
 	operation *casemate.Operation
-	direct    Direct
+	direct    wire.Direct
 	event     *casemate.Event
 	refused   *casemate.Error // before the corridor
 	reply     wire.Reply

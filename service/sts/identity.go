@@ -1,4 +1,5 @@
-// Package sts is the part of AWS STS that the platform provides: a caller learns who it is. Nobody gets another role.
+// Package sts is the part of AWS STS that the platform provides: a caller learns who it is, and assumes a role that trusts
+// it for a while. Who may is the policy's to say and the role's; this package reads requests and writes answers.
 package sts
 
 import (
@@ -16,8 +17,8 @@ type identity struct {
 }
 
 // Operations are the service's.
-func Operations() []casemate.Operation {
-	return []casemate.Operation{{
+func Operations(c Config) []casemate.Operation {
+	return []casemate.Operation{c.operation("AssumeRole", false), c.operation("AssumeRoleWithWebIdentity", true), {
 		Service: "sts", Name: "GetCallerIdentity", Action: "sts:GetCallerIdentity", Body: 1 << 10, Open: true,
 		Resource: func(casemate.Place, []byte) (string, error) { return "*", nil },
 		Run: func(_ context.Context, l *casemate.Launch) (any, error) {

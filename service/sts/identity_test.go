@@ -8,10 +8,16 @@ import (
 )
 
 func TestWhoAmI(t *testing.T) {
-	ops := Operations()
-	if len(ops) != 1 || ops[0].ID() != "sts.GetCallerIdentity" || !ops[0].Open { // above all no AssumeRole
-		t.Fatalf("%+v", ops)
+	all := Operations(Config{})
+	if len(all) != 3 || all[2].ID() != "sts.GetCallerIdentity" || !all[2].Open {
+		t.Fatalf("%+v", all)
 	}
+	for _, o := range all[:2] { // above all: nobody assumes a role because nothing forbids it
+		if o.Open || !o.Trusted {
+			t.Errorf("%+v", o)
+		}
+	}
+	ops := all[2:]
 	if arn, err := ops[0].Resource(casemate.DefaultPlace, []byte("{}")); arn != "*" || err != nil {
 		t.Error(arn, err)
 	}

@@ -15,6 +15,16 @@ type Call struct {
 	Service  Known
 	Protocol Protocol
 	Body     []byte // nil when nothing will read it
+	Hidden   string // a parameter that is no part of the question: the caller's own credential
+}
+
+// Direct answers operations that are events of their own rather than operations of the platform: Lambda's Invoke.
+type Direct struct {
+	// Event makes the event of a request. nil without an error: the service has no such operation here. The caller fills
+	// in whose event it is.
+	Event func(place casemate.Place, s *casemate.Signed, body []byte) (*casemate.Event, error)
+	// Answer says what a result looks like to the SDK.
+	Answer func(s *casemate.Signed, res *casemate.Result) (status int, header map[string]string, body []byte)
 }
 
 // Hear finds out what a request speaks, from the scope of its signature.
@@ -92,7 +102,7 @@ func (c *Call) Question() ([]byte, error) {
 		if len(values) != 1 {
 			return nil, &casemate.Error{Code: casemate.Invalid, Message: "a parameter is repeated"}
 		}
-		if name != "Action" && name != "Version" && !strings.HasPrefix(name, "X-Amz-") {
+		if name != "Action" && name != "Version" && name != c.Hidden && !strings.HasPrefix(name, "X-Amz-") {
 			members[name] = values[0]
 		}
 	}

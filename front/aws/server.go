@@ -1,0 +1,209 @@
+// Package aws is AWS's services for clients outside: what AWS_ENDPOINT_URL leads to. It hears requests that are signed as
+// SDKs do, hands them to the corridor as events, and answers in the words of the service that was asked. One operation
+// needs no signature, because its caller proves itself by a token: sts:AssumeRoleWithWebIdentity.
+package aws
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	nethttp "net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"casemate"
+	"casemate/service/wire"
+)
+
+// DefaultAddr is where the front listens unless it is told otherwise: the port that clients of local AWS services try.
+const DefaultAddr = "127.0.0.1:4566"
+
+// Bounds of the listener.
+const (
+	maxConns   = 1024
+	maxCalls   = 64       // bodies in memory at once; more wait
+	maxHeader  = 32 << 10 // a session token takes 12 KiB at most
+	maxBody    = 6 << 20  // bytes of any body: Lambda's, the largest of the services here
+	askBody    = 1 << 20  // of the body of an operation that says no bound
+	tokenBody  = 64 << 10 // of a body whose sender has signed nothing
+	headerTime = 5 * time.Second
+	bodyTime   = 30 * time.Second
+	writeTime  = 30 * time.Second
+	idleTime   = 2 * time.Minute
+)
+
+// Config is what the front needs. Handler and Addr are required.
+type Config struct {
+	Handler     casemate.Handler
+	Addr        string                                               // host:port; without a certificate the host must be a loopback address
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error) // nil: plain HTTP
+	Operations  map[string]*casemate.Operation                       // by ID
+	Direct      map[string]wire.Direct                               // by service
+	Place       casemate.Place                                       // zero: casemate.DefaultPlace
+	Clock       func() time.Time                                     // nil: time.Now
+	Log         *slog.Logger                                         // nil: nowhere
+}
+
+// Server is the front. Make it with New, Start it once, Shutdown it once.
+type Server struct {
+	c      Config
+	http   *nethttp.Server
+	calls  chan struct{}
+	ctx    context.Context
+	cancel context.CancelFunc
+	serve  sync.WaitGroup
+	failed chan error
+
+	mu   sync.Mutex
+	addr net.Addr
+}
+
+// New checks the configuration; nothing listens yet.
+func New(c Config) (*Server, error) {
+	if c.Handler == nil || c.Addr == "" {
+		return nil, errors.New("configuring the AWS front: no handler, or no address")
+	}
+	if err := plain(&c); err != nil {
+		return nil, err
+	}
+	if c.Place == (casemate.Place{}) {
+		c.Place = casemate.DefaultPlace
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{c: c, calls: make(chan struct{}, maxCalls), failed: make(chan error, 1)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.http = &nethttp.Server{Handler: s, DisableGeneralOptionsHandler: true, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return s.ctx }}
+	if c.Certificate != nil {
+		s.http.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.Certificate}
+	}
+	return s, nil
+}
+
+// plain refuses to speak without TLS where others could read along: session tokens and answers are in the clear.
+func plain(c *Config) error {
+	host, _, err := net.SplitHostPort(c.Addr)
+	if err != nil {
+		return &casemate.Error{Code: casemate.Invalid, Field: "--aws", Message: fmt.Sprintf("%q is no address", c.Addr), Hint: DefaultAddr, Err: err}
+	}
+	if ip, err := netip.ParseAddr(host); c.Certificate == nil && host != "localhost" && (err != nil || !ip.Unmap().IsLoopback()) {
+		return &casemate.Error{Code: casemate.Invalid, Field: "--aws", Message: fmt.Sprintf("plain HTTP on %q: only a loopback address may speak without TLS", c.Addr), Hint: DefaultAddr}
+	}
+	return nil
+}
+
+// Start opens the listener; ctx bounds that only.
+func (s *Server) Start(ctx context.Context) error {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", s.c.Addr)
+	if err != nil {
+		return &casemate.Error{Code: casemate.Unavailable, Field: "--aws", Message: "cannot listen on " + s.c.Addr, Hint: "is another node running on this address? Choose with --aws; port 0 takes a free one, '' is off", Err: err}
+	}
+	s.mu.Lock()
+	s.addr = l.Addr()
+	s.mu.Unlock()
+	l = netutil.LimitListener(l, maxConns)
+	s.serve.Go(func() {
+		serve := func() error { return s.http.Serve(l) }
+		if s.c.Certificate != nil {
+			serve = func() error { return s.http.ServeTLS(l, "", "") }
+		}
+		if err := serve(); !errors.Is(err, nethttp.ErrServerClosed) {
+			s.failed <- fmt.Errorf("serving AWS's services: %w", err)
+		}
+	})
+	return nil
+}
+
+// Failed gets an error when the listener breaks while the Server runs.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// URL is what AWS_ENDPOINT_URL should be; empty before Start.
+func (s *Server) URL() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.addr == nil {
+		return ""
+	}
+	if s.c.Certificate != nil {
+		return "https://" + s.addr.String()
+	}
+	return "http://" + s.addr.String()
+}
+
+// Shutdown stops listening, lets calls finish until ctx ends, then cancels them.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	s.cancel()
+	if err != nil {
+		_ = s.http.Close() // what is left is cut
+		err = fmt.Errorf("shutting down the AWS front: %w", err)
+	}
+	s.serve.Wait()
+	return err
+}
+
+// ServeHTTP hears one request of an SDK.
+func (s *Server) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
+	select {
+	case s.calls <- struct{}{}:
+	case <-r.Context().Done():
+		return
+	}
+	defer func() { <-s.calls }()
+	conn := nethttp.NewResponseController(w)
+	_ = conn.SetReadDeadline(time.Now().Add(bodyTime)) // fails nowhere but in tests without a connection; so below
+	c := s.hear(r)
+	_ = conn.SetReadDeadline(time.Time{}) // the answer may take longer than the request did
+	reply := c.run(r.Context())
+	_ = conn.SetWriteDeadline(time.Now().Add(writeTime))
+	for name, value := range reply.Header {
+		w.Header().Set(name, value)
+	}
+	if len(r.TransferEncoding) > 0 || c.unread {
+		w.Header().Set("Connection", "close") // two readers may disagree where such a body ends
+	}
+	w.WriteHeader(reply.Status)
+	_, _ = w.Write(reply.Body) // a client that went away needs none
+}
+
+// secure reports whether a request came over TLS.
+func secure(r *nethttp.Request) string {
+	if r.TLS != nil {
+		return "true"
+	}
+	return "false"
+}
+
+// sourceIP is the peer's address.
+func sourceIP(remote string) string {
+	ap, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return ""
+	}
+	return ap.Addr().Unmap().WithZone("").String()
+}
+
+// limited reads a body to its bound.
+func limited(r io.Reader, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, &casemate.Error{Code: casemate.Invalid, Message: "the body could not be read", Err: err}
+	}
+	if int64(len(b)) > limit {
+		return nil, casemate.Errorf(casemate.TooLarge, "send less", "the body is larger than %d bytes", limit)
+	}
+	return b, nil
+}
