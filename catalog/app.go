@@ -130,7 +130,10 @@ func (a *App) check(place casemate.Place) error {
 		}
 	}
 	for arn := range a.Resources {
-		if fn, ok := strings.CutPrefix(arn, place.FunctionARN("")); !ok || a.Functions[fn] == nil {
+		fn, function := strings.CutPrefix(arn, place.FunctionARN(""))
+		mine, _, _ := strings.Cut(place.RouteARN(a.Name, "", ""), "$")
+		if function && a.Functions[fn] == nil || strings.Contains(arn, ":execute-api:") && !strings.HasPrefix(arn, mine) ||
+			!strings.HasPrefix(arn, "arn:aws:") || strings.Contains(arn, ":iam:") {
 			return bad("%s is not a resource of this app", arn)
 		}
 	}

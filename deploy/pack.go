@@ -33,6 +33,8 @@ type Options struct {
 	LeaveOut bool   `json:"leave_out,omitempty"` // leave out functions whose runtime is not installed, instead of refusing
 	Expect   int    `json:"expect,omitempty"`    // generation the plan was made against; 0: whatever is in force
 	Note     string `json:"note,omitempty"`      // one line for the history
+
+	Environment string `json:"environment,omitempty"` // that the app is for; empty: as the manifest says
 }
 
 // Pack reads the project in dir (the manifest, the code of every function, contracts and key sets) and writes its bundle.

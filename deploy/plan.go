@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -136,6 +137,9 @@ func compare(current, next *catalog.App) *Plan {
 		}
 		c.statements(subject+" within its boundary", was.Boundary, is.Boundary)
 		c.statements("trust of "+subject, was.Trust, is.Trust)
+	}
+	if current.Environment != next.Environment {
+		c.say(KindPermission, "change", "app "+next.Name, p.Generation > 0, "belongs to environment %s instead of %s", cmp.Or(next.Environment, "none"), cmp.Or(current.Environment, "none"))
 	}
 	c.statements("guardrail of every app", current.Guardrails, next.Guardrails)
 	for _, arn := range union(current.Resources, next.Resources) {

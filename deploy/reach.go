@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -52,6 +53,10 @@ func (d *Deployer) beyond(current, next *catalog.App) []string {
 	}
 	if !same(current.Guardrails, next.Guardrails) {
 		what = append(what, "guardrails")
+	}
+	what = append(what, d.resources(current, next)...)
+	if current.Environment != next.Environment {
+		what = append(what, "environment "+cmp.Or(next.Environment, "none"))
 	}
 	snap := d.cfg.Catalog.Snapshot()
 	for _, name := range snap.Apps() {

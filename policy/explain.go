@@ -213,6 +213,11 @@ func (s *Set) policyOf(e *env) *table {
 		kind, rest, _ := strings.Cut(a.Tail, "/")
 		table, _, _ := strings.Cut(rest, "/")
 		return s.resources[head+kind+"/"+table]
+	case "casemate":
+		if kind, rest, _ := strings.Cut(a.Tail, "/"); kind == "object" {
+			object, _, _ := strings.Cut(rest, "/")
+			return s.resources[head+"object/"+object]
+		}
 	case "s3":
 		bucket, _, _ := strings.Cut(a.Tail, "/")
 		return s.resources[head+bucket]

@@ -6,6 +6,38 @@ import (
 	"casemate"
 )
 
+// Attached gives the ARN that the policy of a resource stands under, and the resources that its statements are about where
+// they name none: of KIND/NAME as in a grant, of "function/NAME", or of "route/METHOD /path" in the app. Errors are
+// *casemate.Error of code Invalid.
+func Attached(place casemate.Place, app, name string) (arn string, resources []string, err error) {
+	kind, rest, _ := strings.Cut(name, "/")
+	verb := "read "
+	switch kind {
+	case "function":
+		return place.FunctionARN(rest), []string{place.FunctionARN(rest)}, nil
+	case "route":
+		s, err := Grant(place, app, "call "+rest, "")
+		method, path, _ := strings.Cut(rest, " ")
+		return place.RouteARN(app, method, path), s.Resource, err
+	case "queue":
+		verb = "receive "
+	case "topic", "bus":
+		verb = "publish "
+	}
+	if strings.ContainsAny(rest, "*$") {
+		return "", nil, casemate.Errorf(casemate.Invalid, "name one: secret/db", "a resource policy is about one resource, not about %q", name)
+	}
+	s, err := Grant(place, app, verb+name, "")
+	if err != nil {
+		return "", nil, err
+	}
+	resources = s.Resource
+	if kind == "table" || kind == "object" {
+		resources = append(resources[:1:1], s.Resource[0]+"/*")
+	}
+	return s.Resource[0], resources, nil
+}
+
 // Object reads what the requests of a route are about: KIND/NAME as in a grant, with ${path:name} as whole segments for
 // parameters of the route: table/orders/${path:id}. The kinds are those that can be read and written: table, bucket, secret,
 // parameter, and object, which is a name of the app's own for whatever its functions keep. names lists the parameters in

@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -8,6 +10,30 @@ import (
 	"casemate/catalog/route"
 	"casemate/policy"
 )
+
+// attached checks the policy of one resource. Functions and routes are this app's own; the rest is named.
+func (c *checker) attached(ptr, name string, list []Statement) {
+	kind, rest, _ := strings.Cut(name, "/")
+	if kind == "function" && c.Functions[rest] == nil {
+		c.bad(ptr, meant(rest, slices.Sorted(maps.Keys(c.Functions))), "there is no function %q in this app", rest)
+		return
+	}
+	if kind == "route" && c.Routes[rest] == nil {
+		c.bad(ptr, meant(rest, slices.Sorted(maps.Keys(c.Routes))), "there is no route %q in this app", rest)
+		return
+	}
+	arn, patterns, err := policy.Attached(c.Place, c.App, name)
+	if err != nil {
+		c.bad(ptr, casemate.AsError(err).Hint, "%s", casemate.AsError(err).Message)
+		return
+	}
+	for i, s := range list {
+		if _, err := s.ParseOn(c.Origin(s.Mark, "resource "+name), arn, patterns); err != nil {
+			e := casemate.AsError(err)
+			c.bad(fmt.Sprintf("%s/%d", ptr, i), e.Hint, "%s", e.Error())
+		}
+	}
+}
 
 // object checks what a route says its requests are about: only parameters of its own path tell one object from another.
 func (c *checker) object(ptr, path string, r *Route) {
