@@ -264,7 +264,7 @@ func captured(r *rule) bool {
 
 // filterable reports whether a rule can be left alone unless a text holds what it needs.
 func filterable(r *rule) bool {
-	if r.op == nil || r.op.negated || len(r.op.need) == 0 {
+	if r.op == nil || r.op.negated || len(r.op.need)+len(r.op.lean) == 0 {
 		return false
 	}
 	for i := range r.targets {

@@ -37,6 +37,7 @@ type Engine struct {
 	table    *transform.Table
 	matcher  *literal.Matcher
 	chains   []chain
+	noise    transform.Set
 	initial  []txValue
 	slots    map[string]int
 	names    []string
@@ -54,6 +55,7 @@ type plan struct {
 	// wanted are, for each list of words and for bytes, the rules to ask when it is found.
 	lists map[int][]uint64
 	bytes []byteRule
+	lean  bool // some rule needs words between noise
 }
 
 type byteRule struct {
@@ -162,7 +164,7 @@ func (c *Config) wants(r *seclang.Rule) bool {
 
 func build(config Config, parsed []*seclang.Rule, files fs.FS) (*Engine, error) {
 	c := newCompiler(files)
-	e := &Engine{config: config, table: transform.New()}
+	e := &Engine{config: config, table: transform.New(), noise: transform.BytesOf(literal.Noise)}
 	var order [6][]ordered
 	for _, p := range parsed {
 		if !config.wants(p) {
@@ -293,7 +295,8 @@ func (e *Engine) prepare() {
 
 // want has a rule asked when its first clause is fulfilled.
 func (p *plan) want(r *rule, width int) {
-	first := r.op.need[0]
+	first := r.op.first
+	p.lean = p.lean || len(r.op.lean) > 0
 	if first.bytes != (transform.Set{}) {
 		p.bytes = append(p.bytes, byteRule{first.bytes, r.index})
 	}

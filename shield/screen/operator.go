@@ -25,6 +25,8 @@ type operator struct {
 	argument macro
 	match    func(x *run, t *text, capture bool) bool
 	need     []clause // what a text must hold to be worth asking; empty: nothing is known
+	lean     []clause // what it must hold without noise
+	first    clause   // the one that is fulfilled least often
 	pm       bool     // the need is the whole question
 }
 
@@ -34,18 +36,31 @@ type clause struct {
 	list  int // -1: no words
 }
 
-// may reports whether a scanned text holds what is needed.
-func (o *operator) may(t *text) bool {
+// may reports whether a text holds what is needed.
+func (x *run) may(o *operator, t *text) bool {
 	if t.exotic {
 		return true
 	}
+	x.scan(t)
 	for i := range o.need {
-		c := &o.need[i]
-		if (c.list < 0 || t.found[c.list>>6]&(1<<(c.list&63)) == 0) && !c.bytes.Meets(&t.bytes) {
+		if !o.need[i].in(t) {
+			return false
+		}
+	}
+	if len(o.lean) == 0 {
+		return true
+	}
+	lean := x.squeezed(t)
+	for i := range o.lean {
+		if !o.lean[i].in(lean) {
 			return false
 		}
 	}
 	return true
+}
+
+func (c *clause) in(t *text) bool {
+	return c.list >= 0 && t.found[c.list>>6]&(1<<(c.list&63)) != 0 || c.bytes.Meets(&t.bytes)
 }
 
 // compileOperator makes an operator; words that it needs go to the compiler's matcher.
@@ -65,7 +80,8 @@ func (c *compiler) compileOperator(o seclang.Operator) (*operator, error) {
 	case "detectSQLi":
 		out.match = func(x *run, t *text, _ bool) bool { return x.detectSQLi(t) }
 	case "detectXSS":
-		out.need = []clause{{bytes: transform.BytesOf("<="), list: -1}}
+		out.first = clause{bytes: transform.BytesOf("<="), list: -1}
+		out.need = []clause{out.first}
 		out.match = func(x *run, t *text, _ bool) bool {
 			x.spend(libinjection5 * len(t.s))
 			return libinjection.IsXSS(t.s)
@@ -171,10 +187,8 @@ func (c *compiler) rx(o *operator, expression string) error {
 	if err != nil {
 		return err
 	}
-	if !latin && !o.negated {
-		for _, need := range literal.Need(parsed) {
-			o.need = append(o.need, c.clause(need))
-		}
+	if !o.negated {
+		c.needs(o, parsed, latin)
 	}
 	compiled := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(flags + expression) }) // parsed above
 	o.match = func(x *run, t *text, capture bool) bool {
@@ -197,6 +211,34 @@ func (c *compiler) rx(o *operator, expression string) error {
 		return at != nil
 	}
 	return nil
+}
+
+// common is how often a clause is fulfilled that is worth doing better.
+const common = 0.01
+
+// needs works out what an expression cannot match without.
+func (c *compiler) needs(o *operator, parsed *syntax.Regexp, latin bool) {
+	need := literal.Need
+	if latin {
+		need = literal.NeedBytes
+	}
+	all := need(parsed)
+	for i := range all {
+		o.need = append(o.need, c.clause(all[i]))
+	}
+	if len(all) > 0 {
+		o.first = o.need[0]
+	}
+	if latin || len(all) > 0 && all[0].Odds() < common {
+		return
+	}
+	lean := literal.NeedSqueezed(parsed)
+	for i := range lean {
+		o.lean = append(o.lean, c.clause(lean[i]))
+	}
+	if len(lean) > 0 && (len(all) == 0 || lean[0].Odds() < all[0].Odds()) {
+		o.first = o.lean[0]
+	}
 }
 
 // rxWork is what an expression costs, in work units a byte.
@@ -253,7 +295,7 @@ func (c *compiler) words(o *operator, list []string) {
 		return cl.list >= 0 && t.found[cl.list>>6]&(1<<(cl.list&63)) != 0 || cl.bytes.Meets(&t.bytes)
 	}
 	if !o.negated {
-		o.need = []clause{cl}
+		o.need, o.first = []clause{cl}, cl
 	}
 }
 
@@ -307,7 +349,8 @@ func byteRange(o *operator, argument string) error {
 	}
 	o.match = func(_ *run, t *text, _ bool) bool { return !t.bytes.Within(&valid) }
 	if !o.negated {
-		o.need = []clause{{bytes: transform.Set{^valid[0], ^valid[1], ^valid[2], ^valid[3]}, list: -1}}
+		o.first = clause{bytes: transform.Set{^valid[0], ^valid[1], ^valid[2], ^valid[3]}, list: -1}
+		o.need = []clause{o.first}
 	}
 	return nil
 }

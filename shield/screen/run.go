@@ -109,6 +109,11 @@ func (x *run) prepare(v variable, from int) {
 			last = t
 			x.scan(t)
 			x.want(p, t)
+			if p.lean {
+				if lean := x.squeezed(t); lean != t {
+					x.want(p, lean)
+				}
+			}
 		}
 	}
 }
@@ -310,11 +315,8 @@ func (x *run) count(t *target) int {
 
 // ask puts a rule's question to one text.
 func (x *run) ask(r, head *rule, who seen, in string, t *text) bool {
-	if len(r.op.need) > 0 {
-		x.scan(t)
-		if !r.op.may(t) {
-			return false
-		}
+	if len(r.op.need)+len(r.op.lean) > 0 && !x.may(r.op, t) {
+		return false
 	}
 	if x.spent || r.op.match(x, t, r.capture) == r.op.negated {
 		return false

@@ -3,6 +3,7 @@ package screen
 import (
 	"strings"
 
+	"casemate/shield/screen/literal"
 	"casemate/shield/screen/transform"
 )
 
@@ -17,6 +18,7 @@ type text struct {
 	exotic  bool // holds a character that folds to an ASCII letter: no literal can rule it out
 	scanned bool
 	found   [words]uint64 // word lists with a word in s
+	lean    *text         // s without noise, when it was asked for
 }
 
 // item is a value of a variable under its name, with its transformations as far as they are done, by chain.
@@ -76,4 +78,17 @@ func (x *run) scan(t *text) {
 	t.scanned = true
 	x.e.matcher.Scan(t.s, t.found[:])
 	x.spend(len(t.s))
+}
+
+// squeezed is a text without noise.
+func (x *run) squeezed(t *text) *text {
+	if t.lean == nil {
+		t.lean = t
+		if t.bytes.Meets(&x.e.noise) {
+			x.spend(len(t.s))
+			t.lean = x.textOf(literal.Squeeze(t.s))
+		}
+	}
+	x.scan(t.lean)
+	return t.lean
 }

@@ -37,7 +37,7 @@ func TestNeedNeverMissesAMatch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		clauses := Need(parsed)
+		clauses, squeezed := Need(parsed), NeedSqueezed(parsed)
 		re := regexp.MustCompile(e)
 		rapid.Check(t, func(rt *rapid.T) {
 			s := rapid.StringMatching(`.{0,3}`).Draw(rt, "before") + rapid.StringMatching(e).Draw(rt, "match") + rapid.StringMatching(`.{0,3}`).Draw(rt, "after")
@@ -46,6 +46,9 @@ func TestNeedNeverMissesAMatch(t *testing.T) {
 			}
 			if re.MatchString(s) && !holds(t, clauses, s) {
 				rt.Fatalf("%q matches %q, which does not hold %v", e, s, clauses)
+			}
+			if re.MatchString(s) && !holds(t, squeezed, Squeeze(s)) {
+				rt.Fatalf("%q matches %q, which squeezed does not hold %v", e, s, squeezed)
 			}
 		})
 	}

@@ -34,7 +34,50 @@ const (
 // K and S, which Unicode folds together with the Kelvin sign and the long s, count as ASCII: a caller treats a value with
 // one of those two characters as a possible match.
 func Need(re *syntax.Regexp) []Clause {
-	return best(read(re.Simplify(), 0).all())
+	return best((&reader{}).read(re.Simplify(), 0).all())
+}
+
+// NeedBytes is Need for an expression that is matched against a value as Latin-1: each of its characters is one byte.
+func NeedBytes(re *syntax.Regexp) []Clause {
+	return best((&reader{latin: true}).read(re.Simplify(), 0).all())
+}
+
+// Noise are the bytes that shells and the like pass over inside a word, and that expressions therefore allow between its
+// letters: c"a't is cat.
+const Noise = "\"')[\\^"
+
+// Squeeze takes the noise out of a value.
+func Squeeze(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && strings.IndexByte(Noise, byte(r)) >= 0 {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// NeedSqueezed is what every value that the expression matches holds after Squeeze: the words that are hidden between
+// noise. An optional part that begins with a dollar sign, which may hold anything, counts as absent; so each clause is
+// fulfilled by a dollar sign as well.
+func NeedSqueezed(re *syntax.Regexp) []Clause {
+	r := &reader{squeeze: true}
+	all := best(r.read(re.Simplify(), 0).all())
+	for i := range all {
+		for k := range r.guard {
+			all[i].Bytes[k] |= r.guard[k]
+		}
+	}
+	return all
+}
+
+// Odds is roughly how likely a value of some 40 bytes fulfils a clause, to choose between clauses.
+func (c *Clause) Odds() float64 { return odds(c) }
+
+// reader is the way in which an expression is read.
+type reader struct {
+	latin   bool
+	squeeze bool
+	guard   transform.Set // bytes without which a part that was left out cannot match
 }
 
 // info is what is known of a part: its strings, when they are few, else clauses.
@@ -50,38 +93,67 @@ func (i info) all() []Clause {
 	return i.clauses
 }
 
-func read(re *syntax.Regexp, depth int) info {
+func (x *reader) read(re *syntax.Regexp, depth int) info {
 	if depth > maxDepth {
 		return info{}
 	}
 	switch re.Op {
 	case syntax.OpLiteral:
-		return ofLiteral(re)
+		return x.ofLiteral(re)
 	case syntax.OpCharClass:
-		return ofClass(re)
+		return x.ofClass(re)
 	case syntax.OpEmptyMatch, syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText, syntax.OpWordBoundary, syntax.OpNoWordBoundary:
 		return info{exact: []string{""}}
 	case syntax.OpCapture:
-		return read(re.Sub[0], depth+1)
-	case syntax.OpQuest:
-		if sub := read(re.Sub[0], depth+1); sub.exact != nil {
-			return info{exact: append([]string{""}, sub.exact...)}
-		}
-	case syntax.OpPlus:
-		return info{clauses: read(re.Sub[0], depth+1).all()}
+		return x.read(re.Sub[0], depth+1)
+	case syntax.OpQuest, syntax.OpStar, syntax.OpPlus:
+		return x.optional(re, depth)
 	case syntax.OpRepeat:
 		if re.Min > 0 {
-			return info{clauses: read(re.Sub[0], depth+1).all()}
+			return info{clauses: x.read(re.Sub[0], depth+1).all()}
 		}
 	case syntax.OpConcat:
-		return ofConcat(re, depth)
+		return x.ofConcat(re, depth)
 	case syntax.OpAlternate:
-		return ofAlternate(re, depth)
+		return x.ofAlternate(re, depth)
 	}
 	return info{}
 }
 
-func ofLiteral(re *syntax.Regexp) info {
+// optional reads x?, x* and x+.
+func (x *reader) optional(re *syntax.Regexp, depth int) info {
+	sub := x.read(re.Sub[0], depth+1)
+	switch {
+	case x.squeeze && x.absent(&sub):
+		return info{exact: []string{""}}
+	case re.Op == syntax.OpPlus:
+		return info{clauses: sub.all()}
+	case re.Op == syntax.OpQuest && sub.exact != nil:
+		return info{exact: append([]string{""}, sub.exact...)}
+	}
+	return info{}
+}
+
+// absent reports whether a part leaves nothing in a squeezed value, or needs a dollar sign, which then is the guard.
+func (x *reader) absent(sub *info) bool {
+	if sub.exact != nil {
+		return longest(sub.exact) == 0
+	}
+	dollar := transform.BytesOf("$")
+	for i := range sub.clauses {
+		if c := &sub.clauses[i]; len(c.Words) == 0 && c.Bytes == dollar {
+			x.guard = merged(x.guard, dollar)
+			return true
+		}
+	}
+	return false
+}
+
+func merged(a, b transform.Set) transform.Set {
+	return transform.Set{a[0] | b[0], a[1] | b[1], a[2] | b[2], a[3] | b[3]}
+}
+
+func (x *reader) ofLiteral(re *syntax.Regexp) info {
 	parts, cur := []Clause{}, ""
 	for _, r := range re.Rune {
 		if r == utf8.RuneError || r >= utf8.RuneSelf && re.Flags&syntax.FoldCase != 0 {
@@ -92,7 +164,7 @@ func ofLiteral(re *syntax.Regexp) info {
 			parts = append(parts, Clause{Bytes: transform.Set{0, 0, ^uint64(0), ^uint64(0)}})
 			continue
 		}
-		cur += string(r)
+		cur += x.spell(r)
 	}
 	if len(parts) > 0 {
 		if c := words([]string{lower(cur)}); !c.empty() {
@@ -103,8 +175,19 @@ func ofLiteral(re *syntax.Regexp) info {
 	return info{exact: []string{lower(cur)}}
 }
 
+// spell is a character as it stands in a value.
+func (x *reader) spell(r rune) string {
+	switch {
+	case x.squeeze && strings.ContainsRune(Noise, r):
+		return ""
+	case x.latin && r < 256:
+		return string([]byte{byte(r)})
+	}
+	return string(r)
+}
+
 // ofClass writes a small class out, and makes a set of bytes of a large one.
-func ofClass(re *syntax.Regexp) info {
+func (x *reader) ofClass(re *syntax.Regexp) info {
 	n := 0
 	for i := 0; i+1 < len(re.Rune); i += 2 {
 		n += int(re.Rune[i+1]-re.Rune[i]) + 1
@@ -115,9 +198,9 @@ func ofClass(re *syntax.Regexp) info {
 		for i := 0; i+1 < len(re.Rune); i += 2 {
 			for r := re.Rune[i]; r <= re.Rune[i+1]; r++ {
 				if r == utf8.RuneError {
-					return bytesOf(re)
+					return x.bytesOf(re)
 				}
-				if s := lower(string(r)); !seen[s] {
+				if s := lower(x.spell(r)); !seen[s] {
 					seen[s] = true
 					exact = append(exact, s)
 				}
@@ -125,23 +208,30 @@ func ofClass(re *syntax.Regexp) info {
 		}
 		return info{exact: exact}
 	}
-	return bytesOf(re)
+	return x.bytesOf(re)
 }
 
-func bytesOf(re *syntax.Regexp) info {
+func (x *reader) bytesOf(re *syntax.Regexp) info {
 	var s transform.Set
+	single := rune(utf8.RuneSelf)
+	if x.latin {
+		single = 256
+	}
 	for i := 0; i+1 < len(re.Rune); i += 2 {
-		for r := re.Rune[i]; r <= min(re.Rune[i+1], utf8.RuneSelf-1); r++ {
+		for r := re.Rune[i]; r <= min(re.Rune[i+1], single-1); r++ {
 			s.Add(byte(r))
 		}
-		if re.Rune[i+1] >= utf8.RuneSelf {
+		if re.Rune[i+1] >= utf8.RuneSelf && !x.latin {
 			s[2], s[3] = ^uint64(0), ^uint64(0)
 		}
+	}
+	if noise := transform.BytesOf(Noise); x.squeeze && s.Meets(&noise) {
+		return info{}
 	}
 	return info{clauses: []Clause{{Bytes: s}}}
 }
 
-func ofConcat(re *syntax.Regexp, depth int) info {
+func (x *reader) ofConcat(re *syntax.Regexp, depth int) info {
 	var out []Clause
 	cur, whole := []string{""}, true
 	flush := func() {
@@ -151,7 +241,7 @@ func ofConcat(re *syntax.Regexp, depth int) info {
 		cur, whole = []string{""}, false
 	}
 	for _, sub := range re.Sub {
-		i := read(sub, depth+1)
+		i := x.read(sub, depth+1)
 		switch {
 		case i.exact == nil:
 			flush()
@@ -170,12 +260,12 @@ func ofConcat(re *syntax.Regexp, depth int) info {
 	return info{clauses: best(out)}
 }
 
-func ofAlternate(re *syntax.Regexp, depth int) info {
+func (x *reader) ofAlternate(re *syntax.Regexp, depth int) info {
 	var union Clause
 	var exact []string
 	whole, known := true, true
 	for _, sub := range re.Sub {
-		i := read(sub, depth+1)
+		i := x.read(sub, depth+1)
 		if i.exact == nil {
 			whole = false
 		}
