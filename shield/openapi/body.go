@@ -32,6 +32,9 @@ func (b *Bare) Check(x *casemate.Exchange) ([]casemate.Field, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(x.Params) == 0 && x.Query == "" {
+		return free, nil
+	}
 	return append(Loose(x), free...), nil
 }
 
@@ -61,14 +64,14 @@ func Loose(x *casemate.Exchange) (free []casemate.Field) {
 func (b *Bare) Answer(*casemate.Answer) error { return nil }
 
 func isJSON(contentType string) error {
+	if contentType == "application/json" {
+		return nil
+	}
 	e := &casemate.Error{Code: casemate.Invalid, Field: "Content-Type", Rule: "application/json",
 		Hint: "send Content-Type: application/json"}
 	if contentType == "" {
 		e.Message = "the request names no content type"
 		return e
-	}
-	if contentType == "application/json" {
-		return nil
 	}
 	kind, params, err := mime.ParseMediaType(contentType)
 	if charset := params["charset"]; err != nil || kind != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {

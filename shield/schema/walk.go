@@ -182,10 +182,41 @@ func (w *walker) text(n *node) bool {
 
 // leave notes a value that is free.
 func (w *walker) leave(value []byte) {
+	if w.free == nil {
+		w.free = make([]casemate.Field, 0, 4)
+	}
 	w.free = append(w.free, casemate.Field{In: w.in, Name: w.pointer(), Value: value})
 }
 
 func (w *walker) pointer() string {
+	var room [64]byte
+	b := room[:0]
+	for _, s := range w.at {
+		b = append(b, '/')
+		if s.name == nil {
+			b = strconv.AppendInt(b, int64(s.index), 10)
+		} else if b = append(b, s.name...); !simple(s.name) {
+			return w.careful()
+		}
+		if len(b) > 48 {
+			return w.careful()
+		}
+	}
+	return string(b)
+}
+
+// simple reports whether a name stands in a pointer as it is.
+func simple(name []byte) bool {
+	for _, c := range name {
+		if c <= ' ' || c >= 0x7f || c == '/' || c == '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// careful writes a pointer that is long, or holds what somebody chose.
+func (w *walker) careful() string {
 	toks := make([]string, len(w.at))
 	for i, s := range w.at {
 		if toks[i] = string(s.name); s.name == nil {
