@@ -29,7 +29,7 @@ import (
 // deployBuiltins are the acts that change what runs.
 func (n *node) deployBuiltins() (map[string]builtin, error) {
 	d, err := deploy.New(deploy.Config{Catalog: n.catalog, Blobs: n.store.Blobs(), Place: n.cfg.Place, Clock: time.Now, Certificate: certificate.Check,
-		Inspect: func(module []byte) error { _, err := wasm.Inspect(module); return err }, Installed: n.installed, Program: programDigest, Issuers: n.identity.CheckIssuers, Reserve: n.reserve})
+		Inspect: func(module []byte) error { _, err := wasm.Inspect(module); return err }, Installed: n.installed, Program: programDigest, Environment: n.cfg.Environment, Issuers: n.identity.CheckIssuers, Reserve: n.reserve})
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +52,7 @@ func (n *node) deployBuiltins() (map[string]builtin, error) {
 		return builtin{action: action, kind: "app", body: bundleLimit, named: true, run: do}
 	}
 	all := n.policyBuiltins(d)
+	maps.Copy(all, n.guardrailBuiltins())
 	maps.Copy(all, map[string]builtin{
 		"deploy.plan": bundle("casemate:PlanDeploy", func(ctx context.Context, l *casemate.Launch) (any, error) {
 			return under(l, "casemate:PlanDeploy").Plan(ctx, l.Payload)
@@ -122,6 +123,7 @@ the version before serves on. Deploying what is already in force changes nothing
 	c.Flags().BoolVar(&noBuild, "no-build", false, "take the code as it lies there")
 	c.Flags().BoolVar(&o.LeaveOut, "leave-out-missing", false, "leave out functions whose runtime is not installed on the node, instead of refusing")
 	c.Flags().IntVar(&o.Expect, "expect", 0, "refuse unless this generation is in force: the one a reviewed plan was made against")
+	c.Flags().StringVar(&o.Environment, "environment", "", "environment that the app is for: dev, staging, prod (default: what the manifest says)")
 	c.Flags().StringVar(&o.Note, "note", "", "one line for the history")
 	return c
 }

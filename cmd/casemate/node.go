@@ -54,6 +54,7 @@ type nodeConfig struct {
 	Cert, Key   string
 	Domain      string
 	Place       casemate.Place
+	Environment string // the only one that apps may be for; "" is any
 	AllowWeak   bool
 	Wait        casemate.Wait
 	SourceRate  casemate.Rate
@@ -99,6 +100,8 @@ type node struct {
 	live      map[string]bool // ids of the versions in force; the catalog's swaps alone touch it
 	started   time.Time
 	closers   []func() error // run backwards
+
+	asksCertificate atomic.Bool // whether a route takes TLS client certificates
 }
 
 // openNode wires the rooms. A failure closes what was open.
@@ -203,6 +206,7 @@ func (n *node) openCatalog(ctx context.Context) (err error) {
 			}
 			n.cutRoles(s)
 			n.carve(s)
+			n.asksCertificate.Store(takesCertificates(s))
 			n.retire(s)
 			n.budgets(s)
 		}})

@@ -31,7 +31,7 @@ const nodeGC = 300
 type upFlags struct {
 	http, https, admin, cert, key, domain string
 	aws                                   string
-	region, account                       string
+	region, account, environment          string
 	wait, rate, logFormat, logLevel       string
 	otlp, metrics                         string
 	prices                                string
@@ -68,6 +68,7 @@ within --stop-grace, queued ones stay queued.`,
 	fl.StringVar(&f.key, "key", "", "key file (PEM) of --cert")
 	fl.StringVar(&f.domain, "url-domain", front.DefaultDomain, "function URLs are https://<id>.<this domain>")
 	fl.StringVar(&f.region, "region", casemate.DefaultPlace.Region, "region in ARNs, and AWS_REGION of functions")
+	fl.StringVar(&f.environment, "environment", "", "only environment that apps may be for, and that of those that name none: dev, staging, prod")
 	fl.StringVar(&f.account, "account", casemate.DefaultPlace.Account, "account in ARNs: twelve digits")
 	fl.StringVar(&f.wait, "audit-wait", "written", "how far a synchronous call's record must be before the answer: written or durable")
 	fl.StringVar(&f.rate, "source-rate", "1000/s burst 2000", "requests of one source address")
@@ -96,7 +97,7 @@ func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
 		return bad("dir", err.Error(), "name a folder")
 	}
 	cfg := nodeConfig{Dir: dir, HTTP: f.http, HTTPS: f.https, Admin: f.admin, AWS: f.aws, Cert: f.cert, Key: f.key, Domain: f.domain,
-		Place: casemate.Place{Region: f.region, Account: f.account}, AllowWeak: f.weak, Concurrency: f.concurrency, StopGrace: f.grace}
+		Place: casemate.Place{Region: f.region, Account: f.account}, Environment: f.environment, AllowWeak: f.weak, Concurrency: f.concurrency, StopGrace: f.grace}
 	if cfg.SecretKeys, err = secretKeys(f.secretKeys); err != nil {
 		return nodeConfig{}, err
 	}
@@ -266,11 +267,11 @@ func (n *node) certificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, erro
 		}
 		return authority.GetCertificate, nil
 	}
-	cert, err := tls.LoadX509KeyPair(n.cfg.Cert, n.cfg.Key)
+	files, err := front.OpenFiles(n.cfg.Cert, n.cfg.Key, time.Now, n.cfg.Log)
 	if err != nil {
 		return nil, &casemate.Error{Code: casemate.Invalid, Field: "--cert", Message: "the certificate cannot be loaded", Hint: "PEM files, key and certificate of one pair", Err: err}
 	}
-	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert, nil }, nil
+	return files.GetCertificate, nil
 }
 
 // observe feeds metrics of whole exchanges; nil where nobody exports them.
@@ -290,7 +291,7 @@ func (n *node) openHTTP(ctx context.Context) (err error) {
 		listen = append(listen, front.Listener{Addr: n.cfg.HTTPS, TLS: true})
 	}
 	n.http, err = front.New(front.Config{Handler: n.gate.Handle, Knock: n.knock, Refused: n.refused, Listen: listen, CertFile: n.cfg.Cert, KeyFile: n.cfg.Key, Dir: n.path("tls"),
-		Domain: n.cfg.Domain, Log: n.cfg.Log, Observe: n.observe()})
+		Domain: n.cfg.Domain, Log: n.cfg.Log, Observe: n.observe(), AskCertificate: n.asksCertificate.Load})
 	if err != nil {
 		return err
 	}
