@@ -19,7 +19,7 @@ type Room struct {
 
 // Rooms is the table. A package that is not in it is a violation.
 var Rooms = []Room{
-	{Path: "cmd/casemate", Tier: 4, Ceiling: 5500},
+	{Path: "cmd/casemate", Tier: 4, Ceiling: 7000},
 	{Path: "front/http", Tier: 3, Ceiling: 1800, Only: []string{"", "lambda"}},
 	{Path: "front/admin", Tier: 3, Ceiling: 900, Only: []string{""}},
 	{Path: "front/aws", Tier: 3, Ceiling: 500, Only: []string{"", "service/wire"}},
@@ -44,8 +44,8 @@ var Rooms = []Room{
 	{Path: "shield/screen/transform", Tier: 0, Ceiling: 600, Pure: true, Only: []string{}},
 	{Path: "shield/screen/literal", Tier: 0, Ceiling: 450, Pure: true, Only: []string{"shield/screen/transform"}, May: []string{"shield/screen/transform"}},
 	{Path: "lambda", Tier: 1, Ceiling: 1800, Pure: true},
-	{Path: "authn/access", Tier: 1, Ceiling: 900, Only: []string{"", "store", "authn/sigv4"}},
-	{Path: "authn/sigv4", Tier: 0, Ceiling: 450, Pure: true, Only: []string{""}},
+	{Path: "authn/access", Tier: 1, Ceiling: 1150, Only: []string{"", "store", "authn/sigv4"}},
+	{Path: "authn/sigv4", Tier: 0, Ceiling: 650, Pure: true, Only: []string{""}},
 	{Path: "authn", Tier: 1, Ceiling: 1800},
 	{Path: "authn/certificate", Tier: 1, Ceiling: 300, Only: []string{""}},
 	{Path: "authn/webhook", Tier: 1, Ceiling: 600, Only: []string{"", "store"}},
@@ -61,7 +61,7 @@ var Rooms = []Room{
 	{Path: "sandbox/wasm/wire", Tier: 0, Ceiling: 400, Pure: true, Only: []string{}},
 	{Path: "sandbox/wasm/module", Tier: 0, Ceiling: 1400, Pure: true, Only: []string{""}},
 	{Path: "egress/service", Tier: 1, Ceiling: 900, Only: []string{"", "service/wire"}},
-	{Path: "service/wire", Tier: 0, Ceiling: 400, Pure: true, Only: []string{""}},
+	{Path: "service/wire", Tier: 0, Ceiling: 450, Pure: true, Only: []string{""}},
 	{Path: "service/sts", Tier: 1, Ceiling: 400, Pure: true, Only: []string{""}},
 	{Path: "service/lambda", Tier: 1, Ceiling: 200, Pure: true, Only: []string{""}},
 	{Path: "secret", Tier: 1, Ceiling: 1000, Only: []string{"", "store", "secret/kek", "secret/plain"}},
