@@ -87,6 +87,7 @@ type claims struct {
 	text     map[string]string
 	lists    map[string][]string
 	audience []string
+	top      map[string]any // as they stand in the token
 	times    map[string]time.Time
 }
 
@@ -95,7 +96,7 @@ func parseClaims(b []byte) (claims, error) {
 	if err != nil {
 		return claims{}, fmt.Errorf("token claims: %w", err)
 	}
-	c := claims{text: map[string]string{}, lists: map[string][]string{}, times: map[string]time.Time{}}
+	c := claims{top: m, text: map[string]string{}, lists: map[string][]string{}, times: map[string]time.Time{}}
 	if err := c.flatten("", m); err != nil {
 		return claims{}, err
 	}

@@ -74,7 +74,10 @@ func New(ctx context.Context, cfg Config) (*Identity, error) {
 }
 
 // Verify says whose event e is; m is the route it came by, or nil.
-func (id *Identity) Verify(ctx context.Context, e *casemate.Event, _ *casemate.Match) (*casemate.Principal, error) {
+func (id *Identity) Verify(ctx context.Context, e *casemate.Event, m *casemate.Match) (*casemate.Principal, error) {
+	if m != nil && m.Route != nil && m.Route.Auth.Token != nil && e.Credential.Kind == casemate.CredentialBearer {
+		return refused(id.trust.verify(ctx, e.Credential.Secret, id.cfg.Clock(), m.Route.Auth.Token))
+	}
 	return id.Credential(ctx, e.Credential)
 }
 
@@ -91,7 +94,7 @@ func (id *Identity) Credential(ctx context.Context, c casemate.Credential) (*cas
 	case casemate.CredentialKey:
 		return refused(id.ring.verify(c.Secret, id.cfg.Clock()))
 	case casemate.CredentialBearer:
-		return refused(id.trust.verify(ctx, c.Secret, id.cfg.Clock()))
+		return refused(id.trust.verify(ctx, c.Secret, id.cfg.Clock(), nil))
 	case casemate.CredentialPeer:
 		return refused(id.peer(c.UID))
 	case casemate.CredentialSigned:

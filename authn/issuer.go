@@ -34,7 +34,7 @@ type trust struct {
 	cache  *tokenCache
 
 	write   sync.Mutex
-	sources map[string]*source // by URL; kept when issuers are set again
+	sources map[string]*source // by URL, or by whose configuration they are found from; kept when issuers are set again
 }
 
 func newTrust(cfg Config) *trust {
@@ -73,16 +73,23 @@ func (t *trust) read(issuers []casemate.Issuer) (map[string][]*issuer, map[strin
 			}
 		}
 		s := &source{}
-		if is.KeySetURL != "" {
-			switch {
-			case sources[is.KeySetURL] != nil:
-				s = sources[is.KeySetURL]
-			case t.sources[is.KeySetURL] != nil:
-				s = t.sources[is.KeySetURL]
-			default:
-				s = newSource(is.KeySetURL)
+		if url := where(&is); url != "" {
+			name := url
+			if is.Discover { // an entry of another app that fetches from there, too, shares nothing with this one
+				name = "configuration of " + is.Issuer
 			}
-			sources[is.KeySetURL] = s
+			switch {
+			case sources[name] != nil:
+				s = sources[name]
+			case t.sources[name] != nil:
+				s = t.sources[name]
+			default:
+				s = newSource(url)
+				if is.Discover {
+					s.issuer = is.Issuer
+				}
+			}
+			sources[name] = s
 		} else {
 			set, err := parseKeySet([]byte(is.KeySet))
 			if err != nil {
@@ -108,8 +115,14 @@ func checkIssuer(is *casemate.Issuer) *casemate.Error {
 		return invalid("issuer", "copy the iss of a token", "not usable as an issuer")
 	case len(is.Audience) == 0 || slices.Contains(is.Audience, ""):
 		return invalid("audience", "name who the tokens are for", "an issuer needs an audience")
-	case (is.KeySet == "") == (is.KeySetURL == ""):
+	case sourcesOf(is) != 1:
 		return invalid("key_set", "give a JWKS document or its URL", "an issuer needs exactly one source of keys")
+	case is.Discover && !discoverable(is.Issuer):
+		return invalid("issuer", "give a JWKS document or its URL", "its keys can only be looked up where the issuer is an https address")
+	case !slices.Contains([]string{"", tokensAccess, tokensTyped, tokensID}, is.Tokens):
+		return invalid("tokens", "access, at+jwt or id", "%q is no kind of token", is.Tokens)
+	case slices.Contains(is.Clients, "") || slices.Contains(is.Scopes, ""):
+		return invalid("clients", "leave it out", "an empty client or scope")
 	case len(is.Algorithms) == 0:
 		return invalid("algorithms", "pin the one the issuer signs with, such as ES256", "an issuer needs its algorithms pinned")
 	case is.RoleClaim != "" && (len(is.Roles) == 0 || is.Role != ""):

@@ -20,12 +20,15 @@ const (
 
 // source is where an issuer's keys come from. A source without URL never changes.
 type source struct {
-	url     string
+	url     string // of the key set, or of the OpenID configuration that says where it is
+	issuer  string // whose configuration it is; "": url is that of the key set
 	current atomic.Pointer[keySet]
 
 	turn    chan struct{} // held by who fetches; guards what follows
 	tried   time.Time
 	fetched time.Time
+	keys    string // where the configuration says the key set is
+	told    time.Time
 }
 
 func newSource(url string) *source { return &source{url: url, turn: make(chan struct{}, 1)} }
@@ -58,11 +61,7 @@ func (s *source) refresh(ctx context.Context, client *http.Client, now time.Time
 	s.tried = now
 	fetch, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 	defer cancel()
-	doc, err := get(fetch, client, s.url)
-	var set *keySet
-	if err == nil {
-		set, err = parseKeySet(doc)
-	}
+	set, err := s.fetch(fetch, client, now)
 	if err != nil {
 		if now.Sub(s.fetched) > staleAge {
 			s.current.Store(nil)

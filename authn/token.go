@@ -35,14 +35,15 @@ type token struct {
 }
 
 // verify runs the checks of RFC 8725 in the order of their cost; the signature comes last but for the clock.
-func (t *trust) verify(ctx context.Context, raw string, now time.Time) (*casemate.Principal, error) {
+// rule is what the route asks of tokens besides; it may be nil, and is looked at when all else holds.
+func (t *trust) verify(ctx context.Context, raw string, now time.Time, rule *casemate.TokenRule) (*casemate.Principal, error) {
 	if len(raw) > maxToken {
 		return nil, errors.New("token too long")
 	}
 	sum := sha256.Sum256([]byte(raw))
 	by := t.by.Load()
-	if p := t.cache.get(sum, now, by); p != nil {
-		return p, nil
+	if v := t.cache.get(sum, now, by); v != nil {
+		return v.under(rule)
 	}
 	tok, err := parseToken(raw)
 	if err != nil {
@@ -63,12 +64,16 @@ func (t *trust) verify(ctx context.Context, raw string, now time.Time) (*casemat
 	if err != nil {
 		return nil, err
 	}
+	if err := is.admits(tok); err != nil {
+		return nil, err
+	}
 	p, err := t.principal(is, tok, expires)
 	if err != nil {
 		return nil, err
 	}
-	t.cache.put(&verified{sum: sum, principal: *p, by: by, source: is.keys, set: set})
-	return p, nil
+	v := verified{sum: sum, principal: *p, audience: tok.claims.audience, by: by, source: is.keys, set: set}
+	t.cache.put(&v)
+	return v.under(rule)
 }
 
 // parseToken takes a compact JWS with a claims set apart; nothing in it is believed yet.

@@ -24,6 +24,7 @@ type tokenCache struct {
 type verified struct {
 	sum       [sha256.Size]byte
 	principal casemate.Principal
+	audience  []string
 	by        *map[string][]*issuer // the issuers it was checked against
 	source    *source
 	set       *keySet
@@ -33,7 +34,7 @@ func newTokenCache() *tokenCache {
 	return &tokenCache{by: map[[sha256.Size]byte]*list.Element{}, order: list.New()}
 }
 
-func (c *tokenCache) get(sum [sha256.Size]byte, now time.Time, by *map[string][]*issuer) *casemate.Principal {
+func (c *tokenCache) get(sum [sha256.Size]byte, now time.Time, by *map[string][]*issuer) *verified {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.by[sum]
@@ -47,8 +48,7 @@ func (c *tokenCache) get(sum [sha256.Size]byte, now time.Time, by *map[string][]
 		return nil
 	}
 	c.order.MoveToFront(e)
-	p := v.principal
-	return &p
+	return v
 }
 
 func (c *tokenCache) put(v *verified) {
