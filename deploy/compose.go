@@ -70,6 +70,7 @@ func (d *Deployer) compose(b *bundle, current *catalog.App) (*draft, error) {
 		return nil, err
 	}
 	d.issuers(out.app, b, found)
+	d.budgets(out.app, m, found)
 	d.certificates(b, found)
 	if err := found.Err(); err != nil {
 		return nil, err

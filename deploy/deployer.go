@@ -35,6 +35,7 @@ type Config struct {
 	Reserve     func(app string, runs int) error
 	Issuer      func(casemate.Issuer) error       // refuses an issuer that cannot be trusted as written; may be nil
 	Certificate func(*casemate.Certificate) error // refuses a rule about client certificates, with the field below it; may be nil
+	Budget      func(casemate.Budget) error       // refuses a budget in another currency than the prices; may be nil
 	// Environment is what the node is for; empty: any. Apps of another one are refused.
 	Environment string
 	// Issuers refuses issuers that cannot be trusted together, those of all apps; may be nil.

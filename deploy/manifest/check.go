@@ -93,6 +93,7 @@ func (c *checker) all() {
 	c.routes()
 	c.limits()
 	c.senders()
+	c.budgets()
 	c.certificates()
 	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
 		r, ptr := c.Roles[name], "/roles/"+Escape(name)

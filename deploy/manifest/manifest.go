@@ -22,6 +22,7 @@ type Manifest struct {
 	Functions    map[string]*Function    `key:"functions" need:"" like:"^[A-Za-z0-9_-]{1,64}$" doc:"The functions, by name. Names are unique on a node."`
 	Routes       map[string]*Route       `key:"routes" doc:"HTTP routes by route key: \"POST /orders/{id}\", \"ANY /files/{path+}\" or \"$default\"."`
 	Roles        map[string]*Role        `key:"roles" like:"^[A-Za-z0-9_-]{1,64}$" doc:"Roles of callers: what the holder of a key or token may do."`
+	Budgets      []Budget                `key:"budgets" doc:"Ceilings in money on what this app spends. The operator's hold beside them: casemate budget."`
 	Auth         Auth                    `key:"auth" doc:"Who may vouch for callers."`
 	Webhooks     map[string]*Webhook     `key:"webhooks" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Senders of signed requests, by name. A route takes one as webhook:<name>."`
 	Authorizers  map[string]*Authorizer  `key:"authorizers" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Functions that say who a caller is, by name. A route takes one as authorizer:<name>."`
