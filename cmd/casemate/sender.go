@@ -10,6 +10,7 @@ import (
 	"casemate/authn/authorizer"
 	"casemate/authn/certificate"
 	"casemate/authn/webhook"
+	"casemate/catalog"
 	"casemate/policy"
 	"casemate/secret"
 )
@@ -28,6 +29,19 @@ func (n *node) openSenders(ctx context.Context) error {
 	}
 	n.who = &authn.Routed{Identity: n.identity, Webhooks: hooks, Authorizers: askers, Certificates: certificate.New(n.cfg.Place, time.Now)}
 	return nil
+}
+
+// takesCertificates reports whether any route takes TLS client certificates: only then are peers asked for one.
+func takesCertificates(s *catalog.Snapshot) bool {
+	for _, name := range s.Apps() {
+		app, _ := s.App(name)
+		for i := range app.Routes {
+			if app.Routes[i].Auth.Certificate != nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // hookSecrets opens what senders sign with, from the secret room.

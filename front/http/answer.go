@@ -50,6 +50,11 @@ func (p *port) hear(w nethttp.ResponseWriter, r *nethttp.Request) {
 		return
 	}
 	res, err := s.c.Handler(r.Context(), e)
+	if s.unread != nil && err != nil {
+		if c := casemate.AsError(err); c.Shut > 0 {
+			s.unread.close(&e.Credential, c.Caller, c)
+		}
+	}
 	switch {
 	case err != nil:
 		x.refuse(err)

@@ -85,14 +85,21 @@ type Observation struct {
 type Config struct {
 	Handler  casemate.Handler
 	Listen   []Listener
-	CertFile string // PEM chain for TLS listeners; with neither file the development authority in Dir is used
+	CertFile string // PEM chain for TLS listeners, looked at again when it changes; with neither file the development authority in Dir is used
 	KeyFile  string
-	Dir      string // where the development authority keeps its key; made with mode 0700
-	Domain   string // suffix of function URL hosts; DefaultDomain when empty
-	Limits   Limits
-	Clock    func() time.Time  // time.Now when nil; deadlines on sockets always use the real time
-	Log      *slog.Logger      // nowhere when nil; it never gets a body, a query string or a credential
-	Observe  func(Observation) // after every exchange, in its goroutine; off when nil
+	// AskCertificate says, for each handshake, whether the peer is asked for a client certificate; nil: never.
+	AskCertificate func() bool
+	Dir            string // where the development authority keeps its key; made with mode 0700
+	Domain         string // suffix of function URL hosts; DefaultDomain when empty
+	Limits         Limits
+	Clock          func() time.Time // time.Now when nil; deadlines on sockets always use the real time
+	Log            *slog.Logger     // nowhere when nil; it never gets a body, a query string or a credential
+	// Knock says how long a source (an IPv4 address, the /64 of an IPv6 one) has to wait before a request of it is worth
+	// reading, 0 when it is now; Refused is told, about
+	// once a second, how many were not read. nil, both or none: every request is read and goes to Handler.
+	Knock   func(now time.Time, source string, peer netip.Addr) time.Duration
+	Refused func(casemate.Turned)
+	Observe func(Observation) // after every exchange, in its goroutine; off when nil
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -102,6 +109,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if len(c.Listen) == 0 {
 		return c, fmt.Errorf("no address to listen on")
+	}
+	if (c.Knock == nil) != (c.Refused == nil) {
+		return c, fmt.Errorf("who refuses unread requests has to tell of them")
 	}
 	if (c.CertFile == "") != (c.KeyFile == "") {
 		return c, fmt.Errorf("a certificate needs its key, and a key its certificate")

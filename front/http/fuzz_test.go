@@ -71,7 +71,7 @@ func FuzzWire(f *testing.F) {
 		}
 		ours, theirs := net.Pipe()
 		defer ours.Close()
-		w := newWires(1 << 12).watch(ours)
+		w := newWires(1<<12, nil, nil).watch(ours)
 		go func() {
 			defer theirs.Close()
 			io.WriteString(theirs, "POST / HTTP/1.1\r\n"+headers+"\r\nZ: z\r\n\r\nContent-Length: body")

@@ -227,7 +227,7 @@ func TestWireKeepsTheByteReadAhead(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer ours.Close()
 	defer theirs.Close()
-	w := newWires(1 << 10).watch(ours)
+	w := newWires(1<<10, nil, nil).watch(ours)
 	read := func(sent string, size int) {
 		t.Helper()
 		done := make(chan struct{})

@@ -19,6 +19,7 @@ type Server struct {
 	c      Config
 	ports  []*port
 	conns  *connCount
+	unread *unread         // nil: every request is read
 	ctx    context.Context // of every request; ends when Shutdown gives up waiting
 	cancel context.CancelFunc
 	serve  sync.WaitGroup
@@ -39,6 +40,10 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("configuring the HTTP front: %w", err)
 	}
 	s := &Server{c: c, conns: newConnCount(c.Limits.Connections, c.Limits.PeerConns), failed: make(chan error, len(c.Listen))}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if c.Knock != nil {
+		s.unread = newUnread(&s.c)
+	}
 	var secure *tls.Config
 	for _, l := range c.Listen {
 		if l.TLS && secure == nil {
@@ -46,14 +51,13 @@ func New(c Config) (*Server, error) {
 				return nil, err
 			}
 		}
-		p := &port{s: s, listener: l, wires: newWires(c.Limits.HeaderBytes + 8192)}
+		p := &port{s: s, listener: l, wires: newWires(c.Limits.HeaderBytes+8192, s.unread, s.ctx.Done())}
 		p.http = s.server(p)
 		if l.TLS {
 			p.http.TLSConfig = secure.Clone()
 		}
 		s.ports = append(s.ports, p)
 	}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
 
@@ -84,19 +88,19 @@ func (s *Server) server(p *port) *nethttp.Server {
 func tlsConfig(c Config) (*tls.Config, error) {
 	t := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 	if c.CertFile != "" {
-		cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		files, err := OpenFiles(c.CertFile, c.KeyFile, c.Clock, c.Log)
 		if err != nil {
-			return nil, fmt.Errorf("loading the TLS certificate: %w", err)
+			return nil, err
 		}
-		t.Certificates = []tls.Certificate{cert}
-		return t, nil
+		t.GetCertificate = files.GetCertificate
+		return asking(t, c.AskCertificate), nil
 	}
 	a, err := OpenAuthority(c.Dir, c.Clock, "*"+c.Domain)
 	if err != nil {
 		return nil, err
 	}
 	t.GetCertificate = a.GetCertificate
-	return t, nil
+	return asking(t, c.AskCertificate), nil
 }
 
 // Start listens on every address and returns when all of them are open; ctx bounds that only. When one cannot be
@@ -121,6 +125,9 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.unread != nil {
+		s.serve.Go(func() { s.unread.keep(s.ctx) })
+	}
 	for i, ln := range opened {
 		s.addrs = append(s.addrs, ln.Addr())
 		p := s.ports[i]

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"net"
 	nethttp "net/http"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -13,14 +14,16 @@ import (
 // wires are the HTTP/1 connections of one listener, by remote address, so that a handler can look at how its request was
 // framed: net/http drops a Content-Length that came with chunks, and a Transfer-Encoding of HTTP/1.0, without a word.
 type wires struct {
-	limit int // bytes of one request's header block
+	limit  int     // bytes of one request's header block
+	unread *unread // nil: every request is read
+	ended  <-chan struct{}
 
 	mu   sync.Mutex
 	open map[string]*wire
 }
 
-func newWires(limit int) *wires {
-	return &wires{limit: limit, open: make(map[string]*wire)}
+func newWires(limit int, u *unread, ended <-chan struct{}) *wires {
+	return &wires{limit: limit, unread: u, ended: ended, open: make(map[string]*wire)}
 }
 
 // watch wraps a connection; nil when one with the same remote address is open (on another local address).
@@ -31,12 +34,12 @@ func (ws *wires) watch(conn net.Conn) *wire {
 	if ws.open[key] != nil {
 		return nil
 	}
-	w := &wire{Conn: conn, limit: ws.limit, gone: func() {
+	w := &wire{Conn: conn, limit: ws.limit, unread: ws.unread, ended: ws.ended, peer: peerAddr(conn), gone: func() {
 		ws.mu.Lock()
 		defer ws.mu.Unlock()
 		delete(ws.open, key)
 	}}
-	w.gone = sync.OnceFunc(w.gone)
+	w.gone, w.source = sync.OnceFunc(w.gone), sourceOf(w.peer)
 	ws.open[key] = w
 	return w
 }
@@ -67,8 +70,17 @@ func (ws *wires) idle(conn net.Conn, state nethttp.ConnState) {
 // wire keeps the header block of the request that is being served.
 type wire struct {
 	net.Conn
-	limit int
-	gone  func()
+	limit  int
+	gone   func()
+	unread *unread
+	ended  <-chan struct{}
+	peer   netip.Addr
+	source string
+
+	// Of refusals; the reader's own.
+	said     []byte
+	saidAt   int64
+	saidRule string
 
 	mu    sync.Mutex
 	head  []byte // from the first byte of the request on, until the end of its header block has been seen
@@ -79,6 +91,9 @@ type wire struct {
 // Read implements net.Conn.
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
+	if n > 0 && w.unread != nil && w.fresh() {
+		n, err = w.turned(p, n)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
@@ -91,6 +106,38 @@ func (w *wire) Read(p []byte) (int, error) {
 		w.whole = blankLine(w.head[from:]) >= 0 || len(w.head) > w.limit
 	}
 	return n, err
+}
+
+// turned answers what is refused unread, for as long as there is nothing else.
+func (w *wire) turned(p []byte, n int) (_ int, err error) {
+	row := 0
+	for n > 0 && w.unread.turn(w, p[:n]) {
+		if row++; row > patient {
+			w.pause()
+		}
+		n, err = w.Conn.Read(p)
+	}
+	if row > 0 && n > 0 { // net/http takes this for the request that it waited for all the time
+		_ = w.Conn.SetReadDeadline(time.Now().Add(w.unread.c.Limits.HeaderTime)) // fails only on a closed connection
+	}
+	return n, err
+}
+
+// fresh reports whether nothing of the next request was read yet.
+func (w *wire) fresh() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.whole && len(w.head) == 0
+}
+
+// pause leaves the peer's next request where it is for a moment. What it sends meanwhile waits in its own connection.
+func (w *wire) pause() {
+	t := time.NewTimer(pauseEvery)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-w.ended:
+	}
 }
 
 // Close implements net.Conn.

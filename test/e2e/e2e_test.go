@@ -136,7 +136,7 @@ func TestScripts(t *testing.T) {
 		Setup:     func(env *testscript.Env) error { return setup(ctx, env) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"up": up, "down": down, "http": httpCommand, "raw": raw, "json": jsonCommand, "header": header, "await": await, "until": until, "exit": exit,
-			"replace": replace, "jwt": jwt, "sign": sign, "login": loginCommand, "make": makeCommand, "collector": collectorCommand, "outside": outsideCommand,
+			"replace": replace, "certificate": certificateCommand, "jwt": jwt, "sign": sign, "login": loginCommand, "make": makeCommand, "collector": collectorCommand, "outside": outsideCommand,
 			"sdk": sdk, "courier": courier,
 		},
 	})

@@ -26,6 +26,7 @@ type request struct {
 	header              http.Header
 	host                string
 	body                io.Reader
+	certificate         string // client certificate by name; "" is none
 }
 
 // httpCommand sends one request. "! http" holds when there is no answer at all.
@@ -39,6 +40,9 @@ func httpCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	transport := &http.Transport{ForceAttemptHTTP2: true, DisableKeepAlives: true, DisableCompression: true, ExpectContinueTimeout: time.Minute,
 		DialContext: q.dial, TLSClientConfig: authorities(ts)}
+	if q.certificate != "" {
+		transport.TLSClientConfig.Certificates = shown(ts, q.certificate)
+	}
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(r)
 	if neg {
@@ -95,6 +99,8 @@ func readRequest(ts *testscript.TestScript, args []string) *request {
 			q.body = strings.NewReader(value)
 		case "-body":
 			q.body = strings.NewReader(ts.ReadFile(value))
+		case "-cert":
+			q.certificate = value
 		case "-unix":
 			q.socket = value
 		default:
