@@ -145,7 +145,7 @@ func grant(e *env, identity, resource *layer) casemate.Decision {
 func allowed(l *layer, st *statement) casemate.Decision {
 	return casemate.Decision{
 		Verdict: casemate.Allowed, Layer: l.name, Statement: st.label, Origin: st.origin,
-		Reason: st.label + " allows it",
+		Reason: st.allows,
 	}
 }
 

@@ -33,6 +33,10 @@ type bucket struct {
 // walked is how many statements are compared one by one; below it, hashing prefixes costs more.
 const walked = 16
 
+// few statements need no index: walking them touches less memory than finding them, and memory is what a decision among
+// thousands of roles waits for.
+const few = 4
+
 // newTable builds both indexes.
 func newTable(statements []statement) *table {
 	t := &table{statements: statements}
@@ -42,6 +46,9 @@ func newTable(statements []statement) *table {
 	}
 	if len(keys.Names()) > 0 {
 		t.keys = &keys
+	}
+	if len(statements) <= few {
+		return t
 	}
 	for i := range statements {
 		x := &t.allow
@@ -148,6 +155,14 @@ func (b *bucket) file(prefix string, i int32) {
 
 // find gives the first statement of the effect that applies, in the order of the policy, or nil.
 func (t *table) find(e *env, effect casemate.PolicyEffect) *statement {
+	if len(t.statements) <= few {
+		for i := range t.statements {
+			if st := &t.statements[i]; st.effect == effect && st.applies(e) {
+				return st
+			}
+		}
+		return nil
+	}
 	x := &t.allow
 	if effect == casemate.Deny {
 		x = &t.deny

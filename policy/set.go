@@ -30,15 +30,16 @@ type role struct {
 // Field names the place: Identity[clerk][0].Condition.StringEqual. The caller may change p afterwards.
 func Compile(p casemate.Policies) (*Set, error) {
 	s := &Set{revision: p.Revision, roles: map[string]*role{}}
-	identity, err := compileTables(p.Identity, identityKind, "Identity", "role ")
+	shared := newPool()
+	identity, err := compileTables(p.Identity, identityKind, "Identity", "role ", shared)
 	if err != nil {
 		return nil, err
 	}
-	boundary, err := compileTables(p.Boundary, identityKind, "Boundary", "boundary ")
+	boundary, err := compileTables(p.Boundary, identityKind, "Boundary", "boundary ", shared)
 	if err != nil {
 		return nil, err
 	}
-	if s.resources, err = compileTables(p.Resource, resourceKind, "Resource", "policy of "); err != nil {
+	if s.resources, err = compileTables(p.Resource, resourceKind, "Resource", "policy of ", shared); err != nil {
 		return nil, err
 	}
 	for name, t := range identity {
@@ -57,7 +58,7 @@ func Compile(p casemate.Policies) (*Set, error) {
 		}
 	}
 	if len(p.Guardrails) > 0 {
-		s.guardrails, err = compileTable(p.Guardrails, identityKind, "Guardrails", "guardrail")
+		s.guardrails, err = compileTable(p.Guardrails, identityKind, "Guardrails", "guardrail", shared)
 	}
 	if err != nil {
 		return nil, err
@@ -70,10 +71,10 @@ func Compile(p casemate.Policies) (*Set, error) {
 func (s *Set) Revision() string { return s.revision }
 
 // compileTables goes by name, so that of two mistakes the same one is told every time.
-func compileTables(lists map[string][]casemate.Statement, k kind, field, label string) (map[string]*table, error) {
+func compileTables(lists map[string][]casemate.Statement, k kind, field, label string, shared *pool) (map[string]*table, error) {
 	tables := make(map[string]*table, len(lists))
 	for _, name := range slices.Sorted(maps.Keys(lists)) {
-		t, err := compileTable(lists[name], k, field+"["+name+"]", label+name)
+		t, err := compileTable(lists[name], k, field+"["+name+"]", label+name, shared)
 		if err != nil {
 			return nil, err
 		}
@@ -82,10 +83,13 @@ func compileTables(lists map[string][]casemate.Statement, k kind, field, label s
 	return tables, nil
 }
 
-func compileTable(list []casemate.Statement, k kind, field, label string) (*table, error) {
+func compileTable(list []casemate.Statement, k kind, field, label string, shared *pool) (*table, error) {
 	compiled, err := compileList(list, k, field, label)
 	if err != nil {
 		return nil, err
+	}
+	for i := range compiled {
+		shared.take(&compiled[i], &list[i])
 	}
 	return newTable(compiled), nil
 }

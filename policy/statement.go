@@ -20,6 +20,7 @@ type env struct {
 // statement is a casemate.Statement compiled.
 type statement struct {
 	label, origin string
+	allows        string // the sentence of a decision that it makes
 	effect        casemate.PolicyEffect
 	principals    *principals // nil: the statement is for whoever the layer is for
 	notPrincipal  bool
@@ -54,6 +55,8 @@ func compile(s *casemate.Statement, k kind, label string) (statement, *fault) {
 		}
 		c.label = s.Sid
 	}
+	c.allows = c.label + " allows it"
+	c.label = c.allows[:len(c.label)]
 	if s.Effect != casemate.Allow && s.Effect != casemate.Deny {
 		return c, faultf("Effect", "is %q: write Allow or Deny", string(s.Effect))
 	}

@@ -95,6 +95,15 @@ func cutColon(es []element) (part, rest []element, ok bool) {
 	return nil, nil, false
 }
 
+// Share puts an equal text of names in the place of the pattern's own, so that many patterns have one in memory.
+func (a *ARNPattern) Share(names map[string]string) {
+	if have, ok := names[a.fixed]; ok {
+		a.fixed = have
+	} else {
+		names[a.fixed] = a.fixed
+	}
+}
+
 // Prefix is the longest text that every matching resource starts with.
 func (a *ARNPattern) Prefix() string {
 	switch {
