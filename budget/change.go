@@ -318,3 +318,36 @@ func (p *Purse) Books(ctx context.Context) (map[string]*price.Book, error) {
 	}
 	return out, nil
 }
+
+// Bill sums what the records of a span cost, told apart by function, app, caller, key, role, account, tag or chain.
+func (p *Purse) Bill(ctx context.Context, from, until time.Time, by string) (*price.Bill, error) {
+	books, err := p.Books(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, err := price.NewBill(from, until, by, func(digest string) *price.Book { return books[digest] })
+	if err != nil {
+		return nil, err
+	}
+	first, err := p.find(ctx, from.Unix(), p.cfg.Last()+1)
+	if err != nil {
+		return nil, fmt.Errorf("billing: %w", err)
+	}
+	if err := p.cfg.Read(ctx, first, func(_ uint64, r *casemate.Record) error { return b.Add(r) }); err != nil {
+		return nil, fmt.Errorf("billing: %w", err)
+	}
+	if b.Currency == "" {
+		b.Currency = p.book.Currency
+	}
+	return b.Close(), nil
+}
+
+// Since calls do with the records of events that were opened from from on, in the order of the log; a few older ones may be
+// among them.
+func (p *Purse) Since(ctx context.Context, from time.Time, do func(r *casemate.Record) error) error {
+	first, err := p.find(ctx, from.Unix(), p.cfg.Last()+1)
+	if err != nil {
+		return err
+	}
+	return p.cfg.Read(ctx, first, func(_ uint64, r *casemate.Record) error { return do(r) })
+}

@@ -28,6 +28,8 @@ type Counts struct {
 	Received    int64 `json:"outside_in_bytes"`  // bytes from there
 	Sent        int64 `json:"outside_out_bytes"` // bytes to there
 	Blocked     int64 `json:"blocked"`           // effects of every kind that were refused
+
+	Cost casemate.Money `json:"cost"` // in billionths, before what free quantities and tiers take off the bill
 }
 
 // CPUMillis is the CPU time in milliseconds.
@@ -51,6 +53,7 @@ func (c *Counts) add(o *Counts) {
 	c.Received += o.Received
 	c.Sent += o.Sent
 	c.Blocked += o.Blocked
+	c.Cost += o.Cost
 }
 
 // outside adds what a run did beyond its sandbox.
@@ -92,7 +95,7 @@ func delta(r *casemate.Record) Row {
 		return Row{}
 	}
 	d := Row{Day: r.Closed.UTC().Format(dayForm), Function: r.Function, Principal: cmp.Or(r.Principal, "anonymous")}
-	d.In, d.Out = max(r.Usage.In, 0), max(r.Usage.Out, 0)
+	d.In, d.Out, d.Cost = max(r.Usage.In, 0), max(r.Usage.Out, 0), max(r.Cost, 0)
 	switch r.Outcome.Status {
 	case "refused":
 		d.Refusals = 1

@@ -161,3 +161,27 @@ func (a *app) budgetTags() *cobra.Command {
 			})
 		}}
 }
+
+// budgetPosture tells of budgets that are overspent, nearly spent or out of order.
+func (n *node) budgetPosture(now time.Time) (fs []finding) {
+	for _, s := range n.purse.Load().List(now) {
+		what := "budget " + s.ID
+		if s.Name != "" {
+			what += ", " + s.Name
+		}
+		spent := s.Spent + s.Lost
+		switch {
+		case s.For == "chain":
+		case s.Stop != "":
+			fs = append(fs, finding{"high", "expired", what, s.Stop + ": everything under it is refused", "casemate budget set " + s.For})
+		case s.Soft && spent > s.Amount:
+			fs = append(fs, finding{"medium", "overspent", what, fmt.Sprintf("%s of %s is spent", spent, s.Amount), "find out by whom: casemate bill"})
+		case !s.Soft && spent/4 >= s.Amount/5 && s.Amount > 0:
+			fs = append(fs, finding{"medium", "overspent", what, fmt.Sprintf("%s of %s is spent; past it comes 429", spent, s.Amount), "casemate budget set, or find out by whom: casemate bill"})
+		}
+		if s.Lost > 0 {
+			fs = append(fs, finding{"low", "weak", what, s.Lost.String() + " counts as spent, because records may have been lost with the machine", "it starts anew with its span of time"})
+		}
+	}
+	return fs
+}

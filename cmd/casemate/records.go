@@ -226,6 +226,12 @@ func recordPage(w io.Writer, e *audit.Entry) {
 	if u := r.Usage; u.Wall > 0 {
 		line("cost", "wall %s, CPU %s, peak %s of %d MB, %s", duration(u.Wall), duration(u.CPU), size(u.PeakBytes), u.MemoryMB, temperature(u))
 	}
+	if r.Cost != 0 || r.Held != 0 {
+		line("price", "%s of at most %s, by book %.12s", r.Cost, r.Held, r.Book)
+	}
+	for _, note := range r.Notes {
+		line("note", "%s", note)
+	}
 	if len(r.Walls) > 0 {
 		line("walls", "%v", r.Walls)
 	}

@@ -48,7 +48,7 @@ func (a *app) usageCommand() *cobra.Command {
 	var f meter.Filter
 	var days int
 	var by string
-	c := &cobra.Command{Use: "usage", Short: "Show runs, CPU, memory-time, bytes and traffic to the outside per function, caller or day", Args: cobra.NoArgs,
+	c := &cobra.Command{Use: "usage", Short: "Show runs, CPU, memory-time, bytes, traffic to the outside and cost per function, caller or day", Args: cobra.NoArgs,
 		Example: "  casemate usage --by caller --days 7\n  casemate usage --function orders --by day --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch by {
@@ -82,12 +82,12 @@ func (a *app) usageCommand() *cobra.Command {
 }
 
 func usageTable(w io.Writer, rows []meter.Row) {
-	t := newTable("DAY", "FUNCTION", "CALLER", "RUNS", "FAILED", "REFUSED", "QUEUED", "COLD", "CPU ms", "GB-s", "IN", "OUT", "OUTSIDE", "BLOCKED")
+	t := newTable("DAY", "FUNCTION", "CALLER", "RUNS", "FAILED", "REFUSED", "QUEUED", "COLD", "CPU ms", "GB-s", "IN", "OUT", "OUTSIDE", "BLOCKED", "COST")
 	for i := range rows {
 		r := &rows[i]
 		t.add(or(r.Day, "-"), or(r.Function, "-"), or(r.Principal, "-"), fmt.Sprint(r.Runs), fmt.Sprint(r.Failures), fmt.Sprint(r.Refusals), fmt.Sprint(r.Queued),
 			fmt.Sprint(r.Cold), fmt.Sprintf("%.1f", r.CPUMillis()), fmt.Sprintf("%.4f", r.GBSeconds()), size(r.In), size(r.Out),
-			fmt.Sprintf("%d, %s in, %s out", r.Connections, size(r.Received), size(r.Sent)), fmt.Sprint(r.Blocked))
+			fmt.Sprintf("%d, %s in, %s out", r.Connections, size(r.Received), size(r.Sent)), fmt.Sprint(r.Blocked), r.Cost.String())
 	}
 	t.print(w)
 }
