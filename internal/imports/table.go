@@ -76,7 +76,7 @@ var Rooms = []Room{
 	{Path: "audit", Tier: 1, Ceiling: 1500},
 	{Path: "audit/entry", Tier: 0, Ceiling: 500, Pure: true, Only: []string{""}},
 	{Path: "audit/proof", Tier: 0, Ceiling: 600, Pure: true, Only: []string{}},
-	{Path: "meter", Tier: 1, Ceiling: 600},
+	{Path: "meter", Tier: 1, Ceiling: 850},
 	{Path: "budget", Tier: 1, Ceiling: 1500, Only: []string{"", "store", "meter/price"}},
 	{Path: "meter/price", Tier: 0, Ceiling: 750, Pure: true, Only: []string{""}},
 	{Path: "journal", Tier: 1, Ceiling: 450, Only: []string{""}},
