@@ -44,7 +44,7 @@ battery: tools ## every attack on a node, with its walls and without, as a table
 	@CASEMATE_FULL=1 go test -count 1 -v -timeout 30m ./test/battery
 
 .PHONY: bench
-bench: build examples ## P1, P2, P5, P6, P7, P12 and the door with floor and control, as a table and bench.json
+bench: build examples ## P1, P2, P5, P6, P7, P10, P12 and the door with floor and control, as a table and bench.json
 	@CGO_ENABLED=0 go run ./bench -casemate $(BIN) -json bench.json
 
 .PHONY: lint

@@ -3,6 +3,7 @@ package casemate
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code classifies an error once, at the boundary where it becomes visible. The zero Code is Fault: an error that nobody
@@ -98,6 +99,11 @@ type Error struct {
 	AWS     string // error code of the AWS service whose operation it is: "ResourceNotFoundException"; empty: the code's own
 	Retry   int    // seconds to wait, for Exhausted and Unavailable; 0 when unknown
 	Err     error
+
+	// Shut is how long nothing whatsoever of this caller is let in, by its own limits; 0 when that is not known. Caller is
+	// its Principal.Name then. Neither leaves.
+	Shut   time.Duration
+	Caller string
 }
 
 // Errorf makes an Error whose cause is wrapped when the format has a %w. The message is for the caller.

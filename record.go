@@ -67,6 +67,7 @@ type Record struct {
 	ObjectAction string `json:"object_action,omitempty"` // Match.ObjectAction
 	Object       string `json:"object,omitempty"`        // Match.Object
 
+	Times   int     `json:"times,omitempty"` // so many equal refusals, of requests that were not read; 0: one event
 	Usage   Usage   `json:"usage"`
 	Outcome Outcome `json:"outcome"`
 }
@@ -95,3 +96,11 @@ const (
 	Durable Wait = iota // fsynced
 	Written             // in the operating system's hands: survives a killed process, not a power cut
 )
+
+// Turned are requests that were refused without being read: by a limit that was used up when they came.
+type Turned struct {
+	Source    string // address they came from
+	Rule      string // the limit
+	Principal string // whose limit it is, when it is a caller's own
+	Times     int
+}

@@ -65,8 +65,12 @@ func startNode(ctx context.Context, o options, dir, role string) (n *node, err e
 		return nil, err
 	}
 	n = &node{dir: filepath.Join(dir, "node")}
+	rate := o.rate
+	if rate == "" {
+		rate = "1000000/s burst 1000000"
+	}
 	args := []string{"--dir", n.dir, "--json", "up", "--http", "127.0.0.1:0", "--https", "", "--log-level", "error",
-		"--source-rate", "1000000/s burst 1000000", "--concurrency", "1024"}
+		"--source-rate", rate, "--concurrency", "1024"}
 	if o.weak {
 		args = append(args, "--allow-weak-sandbox")
 	}

@@ -181,3 +181,19 @@ func unavailable(what string, err error) *casemate.Error {
 	return &casemate.Error{Code: casemate.Unavailable, Message: what, Hint: "look at the node's log; free disk space if it is full",
 		Retry: 5, Err: err}
 }
+
+// Refused records requests that a front refused without reading them, as one refusal of so many: none of them is missing
+// from the record, and a flood does not fill it.
+func (g *Gate) Refused(ctx context.Context, t casemate.Turned) {
+	s := g.open(&casemate.Event{Source: casemate.SourceHTTP, SourceIP: t.Source})
+	s.rec.Times = t.Times
+	if t.Principal != "" {
+		s.rec.Principal = t.Principal
+	}
+	if err := g.c.Ledger.Begin(&s.rec); err != nil {
+		g.c.Log.Error("refusals not recorded", "times", t.Times, "err", err)
+		return
+	}
+	err := &casemate.Error{Code: casemate.Exhausted, Message: "refused unread: the " + t.Rule + " was used up", Rule: t.Rule}
+	_, _ = g.close(ctx, s, nil, s.refuse(casemate.PointRoom, err)) // the refusals were answered already
+}

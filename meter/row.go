@@ -98,7 +98,7 @@ func delta(r *casemate.Record) Row {
 	d.In, d.Out, d.Cost = max(r.Usage.In, 0), max(r.Usage.Out, 0), max(r.Cost, 0)
 	switch r.Outcome.Status {
 	case "refused":
-		d.Refusals = 1
+		d.Refusals = max(int64(r.Times), 1)
 		return d
 	case "queued":
 		d.Queued = 1

@@ -3,6 +3,7 @@ package quota
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,8 @@ const (
 type Ledger struct {
 	config  Config
 	kinds   [kinds]table
+	source  cell
+	block   cell
 	counts  counts
 	start   sync.Once
 	epoch   time.Time
@@ -80,6 +83,7 @@ func New(c Config) *Ledger {
 		c.BlockRate = casemate.Rate{PerSecond: blockTimes * c.SourceRate.PerSecond, Burst: blockTimes * c.SourceRate.Burst}
 	}
 	l := &Ledger{config: c, counts: counts{of: map[Subject]*Count{}, wanted: map[Subject]bool{}, max: maxCounts, low: c.Low}}
+	l.source, l.block = newCell(c.SourceRate, c.SourceRate), newCell(c.BlockRate, c.SourceRate)
 	for i := range l.kinds {
 		l.kinds[i].init(c.MaxKeys)
 	}
@@ -129,11 +133,15 @@ func (l *Ledger) clock(now time.Time) int64 {
 // Running counts the runs in flight on the node.
 func (l *Ledger) Running() int { return int(l.running.Load()) }
 
-// Shut reports how long a source has to wait for its next request, without counting one: 0 when it need not. It is what a
-// front asks before it reads anything.
-func (l *Ledger) Shut(now time.Time, source string) time.Duration {
-	k := &l.kinds[kindSource]
-	return time.Duration(max(k.spent(k.key(source, ""), newCell(l.config.SourceRate, l.config.SourceRate), l.clock(now)), 0))
+// Shut reports how long a source, or the network around it, has to wait for its next request, without counting one: 0 when
+// it need not. It is what a front asks before it reads anything.
+func (l *Ledger) Shut(now time.Time, source string, block netip.Prefix) time.Duration {
+	s, b, t := &l.kinds[kindSource], &l.kinds[kindBlock], l.clock(now)
+	wait := s.spent(s.key(source, ""), l.source, t)
+	if block.IsValid() {
+		wait = max(wait, b.spent(b.prefix(block), l.block, t))
+	}
+	return time.Duration(max(wait, 0))
 }
 
 // name is what follows function: in an ARN, or the whole of what is none.
@@ -144,7 +152,7 @@ func name(function string) string {
 	return function
 }
 
-func refusal(rule string, seconds int, hint string) error {
+func refusal(rule string, seconds int, hint string) *casemate.Error {
 	e := casemate.Errorf(casemate.Exhausted, hint, "too many requests: the %s is used up", rule)
 	e.Rule, e.Retry = rule, max(seconds, 1)
 	return e
@@ -165,7 +173,11 @@ func exhausted(claims []claim, t int64) error {
 	}
 	if worst != nil {
 		seconds := int((wait + int64(time.Second) - 1) / int64(time.Second))
-		return refusal("rate of "+worst.what(), seconds, fmt.Sprintf("slow down, or ask the operator for a higher rate of the %s", worst.kind()))
+		err := refusal("rate of "+worst.what(), seconds, fmt.Sprintf("slow down, or ask the operator for a higher rate of the %s", worst.kind()))
+		if worst.of == kindCaller {
+			err.Shut, err.Caller = time.Duration(wait), worst.name
+		}
+		return err
 	}
 	for i := range claims {
 		if c := &claims[i]; c.most > 0 && c.bucket.running >= c.most {

@@ -145,7 +145,7 @@ func (c *counts) check(all []claimed, now time.Time) error {
 			}
 			q.span.turn(q.period, q.most)
 			if q.span.Used >= q.most {
-				return used(q.word, x.what, now, q.ends(now), q.most)
+				return used(&x.count.Subject, q.word, x.what, now, q.ends(now), q.most)
 			}
 			if c.low != nil && q.span.Used >= q.span.Upto {
 				c.want(x.count.Subject)
@@ -159,9 +159,13 @@ func (c *counts) check(all []claimed, now time.Time) error {
 	return nil
 }
 
-func used(word, what string, now, ends time.Time, most int64) error {
-	return refusal(word+" quota of "+what, int(ends.Sub(now)/time.Second)+1,
+func used(s *Subject, word, what string, now, ends time.Time, most int64) error {
+	err := refusal(word+" quota of "+what, int(ends.Sub(now)/time.Second)+1,
 		fmt.Sprintf("%d are let in until %s UTC; ask the operator for more, or for another plan", most, ends.Format("2006-01-02 15:04")))
+	if s.Kind == ofCaller { // an operator may give it more at any time
+		err.Shut, err.Caller = min(ends.Sub(now), time.Second), s.Name
+	}
+	return err
 }
 
 // NextDay is when the day of now ends, in UTC.

@@ -150,3 +150,9 @@ func answer(in *bufio.Reader) (status int, body []byte, closing bool, err error)
 	_, err = io.ReadFull(in, body)
 	return status, body, closing, err
 }
+
+// Answer reads one response with a declared length.
+func Answer(in *bufio.Reader) (status int, body []byte, err error) {
+	status, body, _, err = answer(in)
+	return status, body, err
+}

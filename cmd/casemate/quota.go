@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"net/netip"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -49,6 +51,22 @@ func sumReserved(a *catalog.App) (sum int) {
 	}
 	return sum
 }
+
+// knock is what the front asks before it reads a request.
+func (n *node) knock(now time.Time, source string, peer netip.Addr) time.Duration {
+	bits := n.cfg.Block.IPv4
+	if peer.Is6() {
+		bits = n.cfg.Block.IPv6
+	}
+	block, err := peer.Prefix(bits)
+	if err != nil { // not an address
+		block = netip.Prefix{}
+	}
+	return n.quota.Shut(now, source, block)
+}
+
+// refused records what the front did not read.
+func (n *node) refused(t casemate.Turned) { n.gate.Refused(context.Background(), t) }
 
 // carve sets aside the reserved concurrency of every function in force.
 func (n *node) carve(s *catalog.Snapshot) {
