@@ -2,6 +2,7 @@
 # make test    the one test command: build, vet, lint, unit and end-to-end tests with -race
 # make full    slow corpora, fault loops, the whole battery and long fuzzing on top
 # make battery every attack from inside a sandbox, with walls and without, as a table (needs root)
+# make attacks injection by class, source and nesting, and false alarms, as a table
 # make bench   the figures of SPECIFICATION.md, as ratios against a floor of the same run
 # make help    this list
 
@@ -42,6 +43,10 @@ full: cc tools build examples ## slow corpora, faults, the battery and fuzzing
 .PHONY: battery
 battery: tools ## every attack on a node, with its walls and without, as a table
 	@CASEMATE_FULL=1 go test -count 1 -v -timeout 30m ./test/battery
+
+.PHONY: attacks
+attacks: ## injection by class, source and nesting, and false alarms, as a table
+	@go test -count 1 -v -run 'TestAttacks|TestBenign' ./test/attacks
 
 .PHONY: bench
 bench: build examples ## P1, P2, P5, P6, P7, P10, P12 and the door with floor and control, as a table and bench.json

@@ -60,13 +60,39 @@ func (s *stream) name(in, name string) error { return s.x.ExpandName(in, name, s
 
 func (s *stream) piece(p *expand.Piece) error {
 	if s.keep && p.Kind != expand.Bytes {
-		s.fields = append(s.fields, p.Field())
+		s.field(p)
 	}
 	s.room = detect.Detect(s.room[:0], p)
 	for _, f := range s.room {
 		s.found = append(s.found, Found{Finding: f, In: p.In, Where: p.Where()})
 	}
 	return nil
+}
+
+// field keeps a piece for rule sets. Theirs know paths as names of files and headers as those of browsers: a parameter of the
+// path, and a header of somebody's own, is an argument as well.
+func (s *stream) field(p *expand.Piece) {
+	f := p.Field()
+	switch {
+	case p.In == "path" && f.Name != "":
+		f.In = "param"
+	case p.In == "header" && (p.Depth > 0 || !ordinary(f.Name)):
+		s.fields = append(s.fields, f)
+		f.In = "param"
+	}
+	s.fields = append(s.fields, f)
+}
+
+// ordinary reports whether a header is one that browsers and proxies send.
+func ordinary(name string) bool {
+	name = strings.ToLower(name)
+	for _, p := range [...]string{"accept", "user-agent", "content-", "if-", "sec-", "cache-control", "pragma", "origin", "referer", "range", "dnt", "upgrade", "x-forwarded-", "forwarded", "via", "x-amz",
+		"x-real-ip", "date", "expect", "te", "priority", "keep-alive", "tracestate", "x-request-id", "idempotency-key", "prefer", "access-control-"} {
+		if strings.HasPrefix(name, p) {
+			return true
+		}
+	}
+	return false
 }
 
 // request gives path, query, cookies and header lines.

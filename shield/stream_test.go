@@ -28,7 +28,9 @@ func TestEverySourceIsLookedAt(t *testing.T) {
 		if casemate.AsError(err) == nil || casemate.AsError(err).Code != casemate.Invalid || !strings.HasPrefix(casemate.AsError(err).Rule, "casemate/") {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, err := (Cleaner{Judge: func(*casemate.Match, *casemate.Event, []casemate.Field, []Found, error) ([]string, error) { return nil, nil }}).Clean(function, e, e.Payload); err != nil {
+		if _, err := (Cleaner{Judge: func(*casemate.Match, *casemate.Event, []casemate.Field, []Found, error) ([]string, error) {
+			return nil, nil
+		}}).Clean(function, e, e.Payload); err != nil {
 			t.Errorf("%s without screening: %v", name, err)
 		}
 	}

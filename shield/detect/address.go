@@ -114,8 +114,11 @@ func (l *look) target(rest []byte, whole bool) {
 // ownCallback reports whether a loopback address is where the caller itself wants to be sent back to: native programs sign
 // in that way (RFC 8252 section 7.3), and pages under development say that they come from there.
 func (l *look) ownCallback(host string) bool {
-	if l.In == "header" {
-		return true
+	if l.In == "header" && l.Depth == 0 {
+		switch strings.ToLower(l.Last()) {
+		case "origin", "referer", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-original-url", "x-real-ip":
+			return true
+		}
 	}
 	if host != "localhost" && !strings.HasPrefix(host, "127.") && host != "::1" {
 		return false

@@ -171,6 +171,10 @@ func argument(tail []byte, kind byte) bool {
 	if end < 0 {
 		end = len(arg)
 	}
+	switch string(bytes.ToLower(arg[:end])) { // "net user"
+	case "user", "localgroup", "view", "share":
+		return true
+	}
 	return kind >= timed && bytes.IndexByte(bytes.TrimRight(arg[:end], "."), '.') > 0 && (end == len(arg) || arg[end] != ' ' || kind == tool)
 }
 

@@ -16,10 +16,8 @@ func (l *look) line() {
 	}
 	first, rest := v[:i], bytes.TrimLeft(v[i:], "\r\n")
 	single := l.In != "body" || l.Kind != expand.Text || oneLine(l.Last())
-	if bytes.Contains(first, []byte("HTTP/")) || header(first) != 0 || logLike(first) { // it is what it looks like: a request, a mail, a log
-		if l.In == "body" {
-			return
-		}
+	if logLike(first) || l.In == "body" && (bytes.Contains(first, []byte("HTTP/")) || header(first) != 0) { // it is what it looks like: a log, a request, a mail
+		return
 	}
 	switch kind := header(rest); {
 	case kind == framing && (single || len(first) < 128), kind != 0 && single:
@@ -28,7 +26,7 @@ func (l *look) line() {
 		l.hit("log-injection", Line, Sure)
 	case logLike(rest) && len(first) < 64 && bytes.Count(v, []byte("\n")) < 3 && len(first) > 0:
 		l.hit("log-injection", Line, Sure)
-	case l.In == "header" || l.In == "cookie" || l.In == "key" || l.In == "topic" || l.Kind == expand.File:
+	case l.In == "key" || l.In == "topic" || l.Kind == expand.File:
 		l.hit("line-break", Line, Sure)
 	}
 }

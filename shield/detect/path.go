@@ -26,6 +26,10 @@ func (l *look) traversal() {
 		l.hit("file-name", Path, Sure)
 		return
 	}
+	if share(v) {
+		l.hit("remote-share", Path, Sure)
+		return
+	}
 	if l.Has&expand.High == 0 && !bytes.Contains(v, []byte("..")) && !outside(v) || !pathlike(v, l.Has) {
 		return
 	}
@@ -35,7 +39,7 @@ func (l *look) traversal() {
 		if sensitive(v) {
 			l.hit("sensitive-file", Path, Sure)
 		}
-	case up > 1, sensitive(v), l.Kind == expand.File, down > 0 && up >= down, l.In != "body":
+	case up > 1, bytes.Contains(v, []byte("..;")), sensitive(v), l.Kind == expand.File, down > 0 && up > down, down == 0 && l.In != "body":
 		if l.In == "header" && up == 1 {
 			return
 		}
@@ -43,6 +47,17 @@ func (l *look) traversal() {
 	default:
 		l.hit("traversal", Path, Likely)
 	}
+}
+
+// share reports whether v is a share of a host that is named as the Internet names them: opening it hands out a hash of the
+// password (NTLM).
+func share(v []byte) bool {
+	rest, ok := bytes.CutPrefix(v, []byte(`\\`))
+	if !ok {
+		return false
+	}
+	host, path, ok := bytes.Cut(rest, []byte(`\`))
+	return ok && len(path) > 0 && bytes.IndexByte(host, '.') > 0 && bytes.IndexAny(host, " \n/") < 0
 }
 
 // outside reports whether v starts where the paths of a system do.

@@ -65,7 +65,7 @@ func (x *Expander) unpack(v []byte, open func(io.Reader) (io.Reader, error)) (do
 	switch {
 	case n > int64(left):
 		return false, x.beyond("decoded bytes", x.max.Bytes)
-	case n == 0 || err != nil && !plausible(out.Bytes()):
+	case n == 0 || err != nil && !plausible(out.Bytes()) && !known(out.Bytes()):
 		return false, nil
 	}
 	return true, x.decoded("gzip", out.Bytes(), Text)
@@ -156,7 +156,7 @@ func (x *Expander) sloppy(v []byte, k Kind, has Trait) error {
 func unbase64(v []byte, deflate bool) (out []byte, ok bool) {
 	var look [48]byte
 	n := decode64(look[:], v)
-	if n < 5 {
+	if n < 4 {
 		return nil, false
 	}
 	if !plausible(look[:n]) && !known(look[:n]) && !(deflate && n >= 16 && look[0]&6 != 6 && look[0]&6 != 0) {
@@ -223,7 +223,7 @@ func known(v []byte) bool {
 
 // hexText decodes a value that is nothing but hexadecimal digits and reads as text.
 func hexText(v []byte, has Trait) ([]byte, bool) {
-	if has != 0 || len(v) < 16 {
+	if has != 0 || len(v) < minBase64 {
 		return nil, false
 	}
 	if v[0] == '0' && v[1]|0x20 == 'x' {

@@ -183,6 +183,9 @@ func (x *Expander) value(v []byte, k Kind) error {
 			return err
 		}
 	case has&Equals != 0 && has&(Space|Line|Control|Quote|Angle) == 0 && looksForm(head):
+		if err := x.emit(v, k, has); err != nil {
+			return err
+		}
 		return x.form(head)
 	}
 	return x.layers(v, k, has)

@@ -47,7 +47,7 @@ const (
 	maxStep  = 48
 )
 
-// Where is the place of the piece: the field's own name, then JSON pointers and decodings, "/items/0/data|base64|json/sql".
+// Where is the place of the piece: the field's own name, then JSON pointers and decodings, "/items/0/data:base64:json/sql".
 // The names in it are the sender's: they are cut and made printable.
 func (p *Piece) Where() string {
 	var b strings.Builder
@@ -58,7 +58,7 @@ func (p *Piece) Where() string {
 			b.WriteString("/...")
 			return b.String()
 		case s.code != "":
-			b.WriteString("|" + s.code)
+			b.WriteString(":" + s.code)
 		case s.name != nil:
 			b.WriteByte('/')
 			printable(&b, string(s.name), maxStep)
