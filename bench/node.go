@@ -69,7 +69,7 @@ func startNode(ctx context.Context, o options, dir, role string) (n *node, err e
 	if rate == "" {
 		rate = "1000000/s burst 1000000"
 	}
-	args := []string{"--dir", n.dir, "--json", "up", "--http", "127.0.0.1:0", "--https", "", "--log-level", "error",
+	args := []string{"--dir", n.dir, "--json", "up", "--http", "127.0.0.1:0", "--https", "", "--aws", "", "--log-level", "error",
 		"--source-rate", rate, "--concurrency", "1024"}
 	if o.weak {
 		args = append(args, "--allow-weak-sandbox")

@@ -70,7 +70,7 @@ func startAs(t *testing.T, binary string, uid int) *node {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	args := []string{"up", "--json", "--http", "127.0.0.1:0", "--https", "", "--log-level", "warn", "--stop-grace", "2s", "--source-rate", "100000/s burst 100000"}
+	args := []string{"up", "--json", "--http", "127.0.0.1:0", "--https", "", "--aws", "", "--log-level", "warn", "--stop-grace", "2s", "--source-rate", "100000/s burst 100000"}
 	if err := os.Chown(dir, uid, uid); err != nil {
 		t.Fatal(err)
 	}

@@ -137,7 +137,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"up": up, "down": down, "http": httpCommand, "raw": raw, "json": jsonCommand, "header": header, "await": await, "until": until, "exit": exit,
 			"replace": replace, "certificate": certificateCommand, "jwt": jwt, "sign": sign, "login": loginCommand, "make": makeCommand, "collector": collectorCommand, "outside": outsideCommand,
-			"sdk": sdk, "courier": courier,
+			"sdk": sdk, "courier": courier, "signed": signed,
 		},
 	})
 }

@@ -27,7 +27,7 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || w.node != nil {
 		ts.Fatalf("usage: up [FLAGS], once")
 	}
-	flags := []string{"up", "--json", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--log-level", "warn"}
+	flags := []string{"up", "--json", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--aws", "127.0.0.1:0", "--log-level", "warn"}
 	if shared.weak {
 		flags = append(flags, "--allow-weak-sandbox")
 	}
@@ -41,8 +41,8 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(n.cmd.Start())
 	var at struct {
-		HTTP               []string
-		Admin, CA, Metrics string
+		HTTP                    []string
+		AWS, Admin, CA, Metrics string
 	}
 	if err := json.NewDecoder(bufio.NewReader(out)).Decode(&at); err != nil {
 		ts.Fatalf("the node did not come up: %v, %v\n%s", err, n.cmd.Wait(), n.errs.String())
@@ -64,6 +64,7 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Setenv("CA", at.CA)
 	ts.Setenv("ADMIN", at.Admin)
+	awsEnv(ts, at.AWS)
 	ts.Setenv("METRICS", at.Metrics)
 }
 

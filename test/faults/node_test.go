@@ -74,7 +74,7 @@ func command(dir string, args ...string) *exec.Cmd {
 // launch starts a node and does not wait for it.
 func launch(t *testing.T, dir string) (*node, io.Reader) {
 	t.Helper()
-	args := []string{"up", "--json", "--http", "127.0.0.1:0", "--https", "", "--log-level", "warn", "--stop-grace", "2s", "--source-rate", "100000/s burst 100000"}
+	args := []string{"up", "--json", "--http", "127.0.0.1:0", "--https", "", "--aws", "", "--log-level", "warn", "--stop-grace", "2s", "--source-rate", "100000/s burst 100000"}
 	if shared.weak {
 		args = append(args, "--allow-weak-sandbox")
 	}

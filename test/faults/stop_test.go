@@ -140,7 +140,7 @@ func TestOneNodeOwnsAFolder(t *testing.T) {
 	dir := folder(t)
 	first := mustStart(t, dir)
 	reader := furnishSayer(t, first)
-	_, errs, code := verb(t, dir, "up", "--http", "127.0.0.1:0", "--https", "")
+	_, errs, code := verb(t, dir, "up", "--http", "127.0.0.1:0", "--https", "", "--aws", "")
 	if code != casemate.Unavailable.Exit() || !strings.Contains(errs, "another node runs on this folder") || !strings.Contains(errs, "hint:") {
 		t.Errorf("a second node ended with %d: %s", code, errs)
 	}

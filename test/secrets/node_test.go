@@ -92,7 +92,7 @@ func command(dir string, uid uint32, args ...string) *exec.Cmd {
 // start starts a node as talkative as it can be.
 func start(t *testing.T, dir string, uid uint32, env []string, flags ...string) *node {
 	t.Helper()
-	args := append([]string{"up", "--json", "--http", "127.0.0.1:0", "--https", "", "--log-level", "debug", "--stop-grace", "5s", "--metrics", "127.0.0.1:0"}, flags...)
+	args := append([]string{"up", "--json", "--http", "127.0.0.1:0", "--https", "", "--aws", "", "--log-level", "debug", "--stop-grace", "5s", "--metrics", "127.0.0.1:0"}, flags...)
 	if shared.weak || uid != 0 { // who is not root has cgroups only where they were delegated
 		args = append(args, "--allow-weak-sandbox")
 	}

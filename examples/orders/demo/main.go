@@ -96,7 +96,7 @@ func (s *stage) start(ctx context.Context, weak bool) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"--dir", s.dir, "--json", "up", "--http", "127.0.0.1:0", "--https", "", "--log-level", "warn", "--resolve", "partner.example:80=" + partner}
+	args := []string{"--dir", s.dir, "--json", "up", "--http", "127.0.0.1:0", "--https", "", "--aws", "", "--log-level", "warn", "--resolve", "partner.example:80=" + partner}
 	if weak {
 		args = append(args, "--allow-weak-sandbox")
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"reflect"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -48,7 +49,33 @@ type result struct {
 	Attempts int    `json:"attempts,omitempty"`
 }
 
-func main() { lambda.Start(handle) }
+// main is a function in a sandbox, and a client outside when it is given the file of an event.
+func main() {
+	if len(os.Args) < 2 {
+		lambda.Start(handle)
+		return
+	}
+	if err := outside(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func outside(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var e event
+	if err := json.Unmarshal(text, &e); err != nil {
+		return err
+	}
+	results, err := handle(context.Background(), e)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(results)
+}
 
 // counter counts the requests that the SDK really sends.
 type counter struct {
