@@ -149,6 +149,8 @@ type Route struct {
 	Answers  string `json:"answers,omitempty"`  // what becomes of an answer that the contract does not promise: "" it is blocked, "tag", "off"
 	URL      bool   `json:"url,omitempty"`      // a function URL rather than a declared route
 
+	Screen Screen `json:"screen,omitzero"` // how what no contract closes is looked at
+
 	Object *Object `json:"object,omitempty"` // what a request is about, to be decided on as well; nil: the route alone
 	Total  Limit   `json:"total,omitzero"`   // over all callers
 }

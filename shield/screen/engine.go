@@ -10,9 +10,9 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
 	"sync"
 
+	"casemate/shield/screen/confirm"
 	"casemate/shield/screen/literal"
 	"casemate/shield/screen/seclang"
 	"casemate/shield/screen/transform"
@@ -31,20 +31,21 @@ type Config struct {
 
 // Engine is a compiled rule set. It is safe for concurrent use.
 type Engine struct {
-	config   Config
-	rules    []*rule
-	phases   [6][]*rule // by phase
-	table    *transform.Table
-	matcher  *literal.Matcher
-	chains   []chain
-	noise    transform.Set
-	initial  []txValue
-	slots    map[string]int
-	names    []string
-	plans    [variables]plan
-	runs     sync.Pool
-	inbound  [5]int // slots of the scores by paranoia level
-	outbound [5]int
+	config    Config
+	rules     []*rule
+	phases    [6][]*rule // by phase
+	table     *transform.Table
+	matcher   *literal.Matcher
+	chains    []chain
+	noise     transform.Set
+	confirmer *confirm.Confirmer // with Config.Attacks
+	initial   []txValue
+	slots     map[string]int
+	names     []string
+	plans     [variables]plan
+	runs      sync.Pool
+	inbound   [5]int // slots of the scores by paranoia level
+	outbound  [5]int
 }
 
 // plan says how the values of a variable are prepared: which chains are applied, and which of their results some rule's
@@ -165,6 +166,9 @@ func (c *Config) wants(r *seclang.Rule) bool {
 func build(config Config, parsed []*seclang.Rule, files fs.FS) (*Engine, error) {
 	c := newCompiler(files)
 	e := &Engine{config: config, table: transform.New(), noise: transform.BytesOf(literal.Noise)}
+	if config.Attacks {
+		e.confirmer = confirm.New()
+	}
 	var order [6][]ordered
 	for _, p := range parsed {
 		if !config.wants(p) {
@@ -308,8 +312,7 @@ func (p *plan) want(r *rule, width int) {
 	}
 }
 
-// Known reports whether a rule of this id is in the rule set, at any paranoia level.
-func Known(id int) (bool, error) {
-	parsed, _, err := load()
-	return slices.ContainsFunc(parsed, func(r *seclang.Rule) bool { return r.ID == id && !strings.HasPrefix(r.Marker, "END") }), err
+// Known reports whether the engine has a rule with this id.
+func (e *Engine) Known(id int) bool {
+	return slices.ContainsFunc(e.rules, func(r *rule) bool { return r.id == id })
 }

@@ -3,6 +3,8 @@ package screen
 import (
 	"strconv"
 	"strings"
+
+	"casemate/shield/screen/confirm"
 )
 
 // txValue is a variable of the TX collection.
@@ -18,6 +20,7 @@ type seen struct {
 	v     variable
 	key   string
 	value string
+	raw   *text // before transformations; nil: no value of a request
 }
 
 // run is one evaluation. Runs are reused: nothing of one is read by the next.
@@ -232,7 +235,7 @@ func (x *run) askItems(r, head *rule, t *target) bool {
 		if !t.takes(it) || x.exempt != nil && x.exempt(head.id, it.in, it.key) {
 			continue
 		}
-		who := seen{v: t.v, key: it.key}
+		who := seen{v: t.v, key: it.key, raw: it.done[0]}
 		if r.prefixes == nil {
 			any = x.ask(r, head, who, it.in, x.transformed(it, r.chain)) || any
 			continue
@@ -323,7 +326,30 @@ func (x *run) ask(r, head *rule, who seen, in string, t *text) bool {
 	}
 	who.value = t.s
 	x.hit(r, head, who, in)
+	if who.raw != nil && x.e.confirmer != nil {
+		x.hits[len(x.hits)-1].Confirmed = x.confirmed(head.class, who.raw) || who.raw != t && x.confirmed(head.class, t)
+	}
 	return true
+}
+
+// confirmed reports whether a text has the structure of the attack that a rule is about.
+func (x *run) confirmed(class string, t *text) bool {
+	var known *int8
+	switch class {
+	case "sqli":
+		known = &t.sql
+	case "xss":
+		known = &t.markup
+	default:
+		return false
+	}
+	if *known == 0 {
+		x.spend(rxWork * len(t.s))
+		if *known = -1; class == "sqli" && confirm.SQL(t.s) || class == "xss" && x.e.confirmer.Markup(t.s) {
+			*known = 1
+		}
+	}
+	return *known > 0
 }
 
 // hit does what a rule says for a value that matched.

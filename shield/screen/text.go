@@ -19,6 +19,8 @@ type text struct {
 	scanned bool
 	found   [words]uint64 // word lists with a word in s
 	lean    *text         // s without noise, when it was asked for
+	sql     int8          // whether it has the structure of injected SQL: 1 yes, -1 no, 0 not looked at
+	markup  int8          // of script that runs in a page
 }
 
 // item is a value of a variable under its name, with its transformations as far as they are done, by chain.

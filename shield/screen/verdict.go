@@ -16,6 +16,9 @@ type Match struct {
 	Variable string `json:"variable"`       // in the rules' terms: ARGS
 	In       string `json:"in,omitempty"`   // Field.In of what matched
 	Name     string `json:"name,omitempty"` // Field.Name of what matched
+	// Confirmed says that the value has the structure of the attack, not only words of it. Only with Config.Attacks, and
+	// only SQL injection and script in pages are confirmed.
+	Confirmed bool `json:"confirmed,omitempty"`
 }
 
 // Verdict is what a screening came to.
@@ -39,8 +42,8 @@ type Options struct {
 // DefaultBudget is the work that one event may cost: about a quarter of a second, more than a body of 256 KB of prose takes.
 const DefaultBudget = 256 << 20
 
-// Fields screens values of an event for attacks: body and query values as arguments, headers and cookies under their
-// names, a path as a file name, everything else as an argument.
+// Fields screens values of an event for attacks: what clients send about themselves as headers, a path as a file name,
+// everything else as an argument.
 func (e *Engine) Fields(fields []casemate.Field, o Options) Verdict {
 	x := e.start(o)
 	defer e.finish(x)
@@ -61,9 +64,11 @@ func (x *run) field(f *casemate.Field) {
 	value := string(f.Value)
 	switch f.In {
 	case "header":
-		x.add(vHeaders, f.In, f.Name, value)
-	case "cookie":
-		x.add(vCookies, f.In, f.Name, value)
+		v := vArgs
+		if strings.EqualFold(f.Name, "user-agent") || strings.EqualFold(f.Name, "referer") {
+			v = vHeaders
+		}
+		x.add(v, f.In, f.Name, value)
 	case "path":
 		x.add(vFilename, f.In, f.Name, value)
 		if i := strings.LastIndexAny(value, `/\`); i >= 0 && i+1 < len(value) {
@@ -72,9 +77,6 @@ func (x *run) field(f *casemate.Field) {
 		x.add(vBasename, f.In, f.Name, value)
 	default:
 		x.add(vArgs, f.In, f.Name, value)
-		if f.Name != "" {
-			x.add(vArgsNames, f.In, f.Name, f.Name)
-		}
 	}
 }
 
