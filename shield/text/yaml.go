@@ -195,3 +195,12 @@ func scalar(n *yaml.Node) (any, error) {
 func jsonNumber(s string) bool {
 	return len(s) <= 64 && s != "" && (s[0] == '-' || s[0] >= '0' && s[0] <= '9') && json.Valid([]byte(s))
 }
+
+// WriteYAML writes a tree of maps, lists, texts, numbers and words, keys sorted. What is none of these is an error.
+func WriteYAML(v any) ([]byte, error) {
+	out, err := yaml.Dump(v)
+	if err != nil {
+		return nil, fmt.Errorf("writing YAML: %w", err)
+	}
+	return out, nil
+}
