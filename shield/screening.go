@@ -15,7 +15,7 @@ import (
 // a note, and refuses together with what a detector found in the same place: the rules see attacks in much that people
 // write about programs.
 type Screening struct {
-	Engine func() *screen.Engine // waits until the rules are compiled
+	Engine func() (*screen.Engine, error) // waits until the rules are compiled
 	Now    func() time.Time
 }
 
@@ -39,7 +39,11 @@ func (s Screening) Judge(m *casemate.Match, _ *casemate.Event, fields []casemate
 		j.detected(&found[i])
 	}
 	if len(fields) > 0 && j.why == nil || way.Mode == casemate.ScreenTag {
-		v := s.Engine().Fields(fields, screen.Options{Exempt: j.exempt})
+		engine, err := s.Engine()
+		if err != nil {
+			return nil, &casemate.Error{Code: casemate.Unavailable, Message: "the request cannot be screened", Hint: "give the request id to the operator", Err: err}
+		}
+		v := engine.Fields(fields, screen.Options{Exempt: j.exempt})
 		for i := range v.Matches {
 			j.matched(&v.Matches[i])
 		}
