@@ -65,11 +65,11 @@ func (r *Routed) Verify(ctx context.Context, e *casemate.Event, m *casemate.Matc
 func still(a *casemate.Auth, p *casemate.Principal) error {
 	switch {
 	case p == nil:
-	case p.Kind == casemate.KindWebhook && (a.Webhook == nil || a.Webhook.ID() != p.ID):
+	case p.Kind == casemate.KindWebhook && (a.Webhook == nil || a.Webhook.ID() != p.ID || a.Webhook.Role != p.Role):
 		return errors.New("the webhook that queued the event is not taken any more")
 	case p.Kind == casemate.KindCertificate && (a.Certificate == nil || !strings.HasPrefix(p.ID, a.Certificate.ID()+"|") || a.Certificate.Role != p.Role):
 		return errors.New("the certificate that queued the event is not taken any more")
-	case p.Kind == casemate.KindAuthorizer && (a.Authorizer == nil || p.Tags[authorizerTag] != a.Authorizer.ID()):
+	case p.Kind == casemate.KindAuthorizer && (a.Authorizer == nil || p.Tags[authorizerTag] != a.Authorizer.ID() || a.Authorizer.Role != p.Role):
 		return errors.New("the authorizer of who queued the event is not asked any more")
 	}
 	return nil

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/netip"
@@ -97,6 +98,9 @@ func (g *Gate) who(ctx context.Context, e *casemate.Event, s *story) (m *casemat
 
 // form is what comes after the policy and the room: the money, the body, whose sandbox.
 func (g *Gate) form(ctx context.Context, a *admitted, s *story) (err error) {
+	if err := g.prove(a); err != nil {
+		return s.refuse(casemate.PointWho, err)
+	}
 	if err := g.hold(ctx, a, s); err != nil {
 		return s.refuse(casemate.PointRoom, err)
 	}
@@ -113,6 +117,26 @@ func (g *Gate) form(ctx context.Context, a *admitted, s *story) (err error) {
 		}
 	}
 	s.point(casemate.PointForm, casemate.Allowed, formReason(a.match))
+	return nil
+}
+
+// prove reads the body of who has yet to prove itself by it: before that nobody's money is held back, and nothing is parsed.
+func (g *Gate) prove(a *admitted) error {
+	e, check := a.event, a.principal.Body
+	if check == nil || e.Credential.Kind == casemate.CredentialRun {
+		return nil
+	}
+	raw, err := readBody(e, bodyLimit(a.match))
+	if err != nil {
+		return err
+	}
+	if e.Body != nil {
+		e.Body, e.Size = bytes.NewReader(raw), int64(len(raw))
+	}
+	if err := check(raw); err != nil {
+		return err
+	}
+	a.proven = true
 	return nil
 }
 
@@ -320,8 +344,11 @@ func forbidden(q *casemate.AccessRequest, d casemate.Decision) error {
 // demand is what an event counts against, beside its source: its caller's plan, the route, the function and its account.
 func (g *Gate) demand(e *casemate.Event, m *casemate.Match, p *casemate.Principal) (d casemate.Demand, err error) {
 	d = casemate.Demand{Principal: p.ID}
-	if d.Principal == "" {
+	switch {
+	case d.Principal == "":
 		d.Principal = "anonymous@" + network(e.SourceIP)
+	case p.Kind == casemate.KindWebhook && p.Body != nil, e.Source == casemate.SourceAuthorizer: // not proven yet: a forger uses up its own rate alone
+		d.Principal += "@" + network(e.SourceIP)
 	}
 	if g.c.Plan != nil && p.Known() && e.Credential.Kind != casemate.CredentialRun { // what was accepted before counted then
 		if d.Plan, err = g.c.Plan(p); err != nil {
@@ -358,7 +385,7 @@ func formReason(m *casemate.Match) string {
 	return m.Route.Contract
 }
 
-// body reads the body to its bound, has its sender's signature and its form checked, and turns it into what the function
+// body reads the body to its bound, has its form checked, and turns it into what the function
 // receives. What was checked and encoded when it was accepted is not encoded twice.
 func (g *Gate) body(a *admitted, s *story) ([]byte, error) {
 	e, m, p := a.event, a.match, a.principal
@@ -368,12 +395,6 @@ func (g *Gate) body(a *admitted, s *story) ([]byte, error) {
 	raw, err := readBody(e, bodyLimit(m))
 	if err != nil {
 		return nil, s.refuse(casemate.PointForm, err)
-	}
-	if p.Body != nil {
-		if err := p.Body(raw); err != nil {
-			return nil, s.refuse(casemate.PointWho, err)
-		}
-		a.proven = true
 	}
 	clean, err := g.c.Clean(m, e, raw)
 	s.rec.Notes = clean.Notes

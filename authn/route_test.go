@@ -1,0 +1,115 @@
+package authn
+
+import (
+	"context"
+	"testing"
+
+	"casemate"
+)
+
+// strangers stands for the rooms that a route names.
+type strangers struct {
+	asked string
+	sent  bool
+}
+
+func (s *strangers) Sent(*casemate.Webhook, *casemate.Event) bool { return s.sent }
+
+type hooks struct{ *strangers }
+
+func (s hooks) Verify(context.Context, *casemate.Event, *casemate.Webhook) (*casemate.Principal, error) {
+	s.asked += "webhook "
+	return &casemate.Principal{Kind: casemate.KindWebhook, ID: "webhook/shop/hook"}, nil
+}
+
+type wardens struct{ *strangers }
+
+func (s wardens) Verify(context.Context, *casemate.Event, *casemate.Match, *casemate.Authorizer) (*casemate.Principal, error) {
+	s.asked += "authorizer "
+	return &casemate.Principal{Kind: casemate.KindAuthorizer, ID: "authorizer/shop/x|ada"}, nil
+}
+
+// Who looks at what: a credential that the route takes is looked at as what it is and by nobody else, so that a bad one is
+// not good after all to somebody laxer.
+func TestWhoLooksAtACredential(t *testing.T) {
+	const key, jwt, hook, lambda = casemate.CredentialKey, casemate.CredentialBearer, casemate.CredentialWebhook, casemate.CredentialAuthorizer
+	c, s := newClock(), newECSigner(t, "k1")
+	id := tokenIdentity(t, c, entry(t, s))
+	good := s.sign(t, s.head(), c.claims(nil))
+	kinds := func(k ...casemate.CredentialKind) []casemate.CredentialKind { return k }
+	for _, x := range []struct {
+		name  string
+		takes []casemate.CredentialKind
+		sent  casemate.Credential
+		sig   bool
+		asked string
+		known bool // somebody at all came of it
+	}{
+		{"nothing, where a webhook is taken", kinds(hook), casemate.Credential{}, false, "webhook ", true},
+		{"a signature", kinds(hook), casemate.Credential{}, true, "webhook ", true},
+		{"a signature beside a token that is not taken", kinds(hook), casemate.Credential{Kind: jwt, Secret: good}, true, "webhook ", true},
+		{"a token where both are taken", kinds(jwt, hook), casemate.Credential{Kind: jwt, Secret: good}, true, "", true},
+		{"a bad token where both are taken", kinds(jwt, hook), casemate.Credential{Kind: jwt, Secret: good + "x"}, true, "", false},
+		{"a bad token where an authorizer is asked as well", kinds(jwt, lambda), casemate.Credential{Kind: jwt, Secret: "x"}, false, "", false},
+		{"a token where an authorizer alone is asked", kinds(lambda), casemate.Credential{Kind: jwt, Secret: good}, false, "authorizer ", true},
+		{"another credential", kinds(lambda), casemate.Credential{Kind: lambda}, false, "authorizer ", true},
+		{"another credential where keys are taken", kinds(key), casemate.Credential{Kind: lambda}, false, "", false},
+		{"another credential where nobody is asked", kinds(), casemate.Credential{Kind: lambda}, false, "", false},
+		{"a made-up kind", kinds(key), casemate.Credential{Kind: hook}, false, "", false},
+		{"both, with a signature", kinds(hook, lambda), casemate.Credential{}, true, "webhook ", true},
+		{"both, without", kinds(hook, lambda), casemate.Credential{}, false, "authorizer ", true},
+		{"nothing where keys are taken", kinds(key), casemate.Credential{}, true, "", false},
+	} {
+		o := &strangers{sent: x.sig}
+		a := casemate.Auth{Kinds: x.takes}
+		for _, k := range x.takes {
+			switch k {
+			case hook:
+				a.Webhook = &casemate.Webhook{App: "shop", Name: "hook"}
+			case lambda:
+				a.Authorizer = &casemate.Authorizer{App: "shop", Name: "x"}
+			}
+		}
+		r := &Routed{Identity: id, Webhooks: hooks{o}, Authorizers: wardens{o}}
+		m := &casemate.Match{Route: &casemate.Route{Auth: a}}
+		p, err := r.Verify(t.Context(), &casemate.Event{Credential: x.sent}, m)
+		if o.asked != x.asked || (err == nil && p.Known()) != x.known {
+			t.Errorf("%s: asked %q, %+v, %v", x.name, o.asked, p, err)
+		}
+		for _, e := range []*casemate.Event{{Credential: casemate.Credential{Kind: hook}}, {Credential: casemate.Credential{Kind: lambda}}} { // without a route, or a room
+			if p, err := r.Verify(t.Context(), e, nil); err == nil {
+				t.Errorf("%s: %q without a route is %+v", x.name, e.Credential.Kind, p)
+			}
+			if p, err := (&Routed{Identity: id}).Verify(t.Context(), e, m); err == nil {
+				t.Errorf("%s: %q without a room is %+v", x.name, e.Credential.Kind, p)
+			}
+		}
+	}
+}
+
+// What was queued in somebody's name goes with them.
+func TestQueuedEventsOfSendersThatWent(t *testing.T) {
+	id := tokenIdentity(t, newClock())
+	hook := &casemate.Principal{Kind: casemate.KindWebhook, ID: "webhook/shop/hook", Role: "hook"}
+	ada := &casemate.Principal{Kind: casemate.KindAuthorizer, ID: "authorizer/shop/x|ada", Role: "member", Tags: map[string]string{"authorizer": "authorizer/shop/x"}}
+	whole := casemate.Auth{Webhook: &casemate.Webhook{App: "shop", Name: "hook", Role: "hook"}, Authorizer: &casemate.Authorizer{App: "shop", Name: "x", Role: "member"}}
+	for _, x := range []struct {
+		name string
+		auth casemate.Auth
+		as   *casemate.Principal
+		ok   bool
+	}{
+		{"webhook", whole, hook, true}, {"authorizer", whole, ada, true},
+		{"no webhook any more", casemate.Auth{Authorizer: whole.Authorizer}, hook, false},
+		{"no authorizer any more", casemate.Auth{Webhook: whole.Webhook}, ada, false},
+		{"another webhook", casemate.Auth{Webhook: &casemate.Webhook{App: "shop", Name: "other", Role: "hook"}}, hook, false},
+		{"another role", casemate.Auth{Webhook: &casemate.Webhook{App: "shop", Name: "hook", Role: "less"}}, hook, false},
+		{"authorizer with another role", casemate.Auth{Authorizer: &casemate.Authorizer{App: "shop", Name: "x", Role: "less"}}, ada, false},
+	} {
+		m := &casemate.Match{Route: &casemate.Route{Auth: x.auth}}
+		_, err := (&Routed{Identity: id}).Verify(t.Context(), &casemate.Event{Credential: casemate.Credential{Kind: casemate.CredentialRun, As: x.as}}, m)
+		if (err == nil) != x.ok {
+			t.Errorf("%s: %v", x.name, err)
+		}
+	}
+}
