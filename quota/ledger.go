@@ -173,7 +173,7 @@ func exhausted(claims []claim, t int64) error {
 	}
 	if worst != nil {
 		seconds := int((wait + int64(time.Second) - 1) / int64(time.Second))
-		err := refusal("rate of "+worst.what(), seconds, fmt.Sprintf("slow down, or ask the operator for a higher rate of the %s", worst.kind()))
+		err := refusal("rate of "+worst.what(true), seconds, fmt.Sprintf("slow down, or ask the operator for a higher rate of the %s", worst.kind(true)))
 		if worst.of == kindCaller {
 			err.Shut, err.Caller = time.Duration(wait), worst.name
 		}
@@ -181,7 +181,7 @@ func exhausted(claims []claim, t int64) error {
 	}
 	for i := range claims {
 		if c := &claims[i]; c.most > 0 && c.bucket.running >= c.most {
-			return refusal("concurrency of "+c.what(), 1, fmt.Sprintf("try again when a run has ended, or ask the operator for a higher concurrency of the %s", c.kind()))
+			return refusal("concurrency of "+c.what(false), 1, fmt.Sprintf("try again when a run has ended, or ask the operator for a higher concurrency of the %s", c.kind(false)))
 		}
 	}
 	return nil

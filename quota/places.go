@@ -6,7 +6,7 @@ import "time"
 // counted, so that callers share them: a caller waits behind itself only.
 //
 // While there are free ones, a caller takes them; of places that others use as well, it leaves some (a dynamic threshold:
-// no more than spare times what stays free), so that who comes next finds one. When there are none, a caller below its
+// no more than spare times what stays free), so that one flooder leaves an eighth. When there are none, a caller below its
 // even share waits for a short time, and who has the fewest runs is served first; all others are refused at once.
 type places struct {
 	running int
@@ -78,7 +78,8 @@ func (p *places) take(t int64, who key, most int, open bool) (taken bool, w *wai
 // others notes that who came, and reports whether somebody else did lately.
 func (p *places) others(t int64, who key) bool {
 	a, b := &p.recent[0], &p.recent[1]
-	if b.who == who || a.who != who && b.at <= a.at {
+	older := b.who == (key{}) || a.who != (key{}) && b.at < a.at
+	if b.who == who || a.who != who && older {
 		a, b = b, a
 	}
 	a.who, a.at = who, t

@@ -12,15 +12,16 @@ type claim struct {
 	of     int    // kind
 	name   string // "POST /orders"
 	plan   string // that says so, of a caller
+	theirs bool   // the rate is the route's own, whatever the plan says about runs
 	bucket *bucket
 	lock   *sync.Mutex
 	cell   cell // with every 0 there is no rate
 	most   int  // runs at once; 0: not counted here
 }
 
-func (c *claim) kind() string {
+func (c *claim) kind(rate bool) string {
 	switch {
-	case c.plan != "":
+	case c.plan != "" && !(rate && c.theirs):
 		return "plan"
 	case c.of == kindCaller:
 		return "caller"
@@ -28,8 +29,9 @@ func (c *claim) kind() string {
 	return [kinds]string{"source", "network", "caller", "route", "route", "account", "function"}[c.of]
 }
 
-func (c *claim) what() string {
+func (c *claim) what(rate bool) string {
 	switch {
+	case rate && c.theirs:
 	case c.plan != "" && c.of == kindShare:
 		return "plan " + c.plan + " on route " + c.name
 	case c.plan != "":
@@ -37,7 +39,7 @@ func (c *claim) what() string {
 	case c.of == kindRoute:
 		return "route " + c.name + " over all callers"
 	}
-	return c.kind() + " " + c.name
+	return c.kind(rate) + " " + c.name
 }
 
 // grant is what one ticket holds.
@@ -151,8 +153,7 @@ func (l *Ledger) claims(cs []claim, t int64, d *casemate.Demand) []claim {
 		cs[len(cs)-1].name = "of its address" // a network's name is made when it is refused, which nobody is told of
 	}
 	var own casemate.Limit
-	share := newCell(d.RouteRate, standard)
-	plan := ""
+	share, plan, theirs := newCell(d.RouteRate, standard), "", true
 	if p := d.Plan; p != nil && d.Principal != "" {
 		if valid(p.Rate) || p.Concurrency > 0 {
 			c := claim{of: kindCaller, name: d.Principal, plan: p.Name}
@@ -162,11 +163,12 @@ func (l *Ledger) claims(cs []claim, t int64, d *casemate.Demand) []claim {
 			add(c, l.kinds[kindCaller].key(d.Principal, ""), p.Concurrency)
 		}
 		if own = p.Routes[d.RouteID]; valid(own.Rate) {
-			share, plan = newCell(own.Rate, standard), p.Name
+			share, theirs = newCell(own.Rate, standard), false
 		}
+		plan = p.Name
 	}
 	if d.Route != "" {
-		add(claim{of: kindShare, name: d.Route, plan: plan, cell: share}, l.kinds[kindShare].key(d.Principal, d.Route), own.Concurrency)
+		add(claim{of: kindShare, name: d.Route, plan: plan, theirs: theirs, cell: share}, l.kinds[kindShare].key(d.Principal, d.Route), own.Concurrency)
 		if valid(d.Total.Rate) || d.Total.Concurrency > 0 {
 			c := claim{of: kindRoute, name: d.Route}
 			if valid(d.Total.Rate) {
