@@ -17,7 +17,7 @@ func (a *app) contractCommand() *cobra.Command {
 	c := &cobra.Command{Use: "contract", Short: "Check contracts and requests against them, learn one from traffic",
 		Long: `A contract says what a route takes and answers (OpenAPI), or what messages hold (AsyncAPI, JSON Schema). What it does not
 name is refused: unknown members, parameters, media types, statuses.`}
-	c.AddCommand(a.contractCheck())
+	c.AddCommand(a.contractCheck(), a.contractLearn(), a.contractInfer())
 	return c
 }
 

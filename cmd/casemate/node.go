@@ -18,10 +18,12 @@ import (
 	"casemate/authn"
 	"casemate/authn/access"
 	"casemate/budget"
+	"casemate/cache"
 	"casemate/catalog"
 	"casemate/catalog/code"
 	"casemate/egress"
 	"casemate/egress/service"
+	"casemate/flow"
 	"casemate/front/admin"
 	"casemate/front/aws"
 	front "casemate/front/http"
@@ -97,10 +99,12 @@ type node struct {
 	egress    *egress.Egress
 	walls     jail.Report
 	runtimes  sandbox.Interpreters
+	school    school          // learns contracts where it was told to
 	live      map[string]bool // ids of the versions in force; the catalog's swaps alone touch it
 	started   time.Time
 	closers   []func() error // run backwards
 
+	flows           *flow.Room
 	asksCertificate atomic.Bool // whether a route takes TLS client certificates
 }
 
@@ -112,7 +116,7 @@ func openNode(ctx context.Context, cfg nodeConfig) (*node, error) {
 		open func(context.Context) error
 	}{
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
-		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the access keys", n.openAccess}, {"opening webhooks and authorizers", n.openSenders}, {"opening the meter", n.openMeter}, {"opening the purse", n.openPurse}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
+		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the access keys", n.openAccess}, {"opening webhooks and authorizers", n.openSenders}, {"opening the flows", n.openFlows}, {"opening the meter", n.openMeter}, {"opening the purse", n.openPurse}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
 		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate},
 		{"opening the admin API", n.openAdmin}, {"opening HTTP", n.openHTTP}, {"opening AWS's services", n.openAWS},
 	} {
@@ -276,12 +280,12 @@ func (n *node) openGate(ctx context.Context) (err error) {
 	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.accessBuiltins(), n.inspectBuiltins(), n.topBuiltins(), n.planBuiltins(), deploys,
 		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) },
 			func(p string) bool { return n.catalog.Snapshot().HasPlan(p) }, n.judge),
-		usageBuiltins(n.meter.Load()), n.budgetBuiltins(), n.billBuiltins(), n.sizeBuiltins(), asyncBuiltins(work, dead)} {
+		usageBuiltins(n.meter.Load()), n.budgetBuiltins(), n.billBuiltins(), n.sizeBuiltins(), n.contractBuiltins(), asyncBuiltins(work, dead)} {
 		for name, b := range m {
 			dir.builtins[name] = b
 		}
 	}
-	n.gate, err = gate.New(gate.Config{Identity: accessed{n.who, n.access}, Catalog: dir, Quota: n.quota, Clean: shield.Clean, Leave: shield.Leave, Ledger: n.audit, Purse: n.purse.Load(), Keep: n.audit.Renew, Clock: time.Now, Log: n.cfg.Log,
+	n.gate, err = gate.New(gate.Config{Identity: accessed{n.who, n.access}, Catalog: dir, Quota: n.quota, Clean: n.school.hear(n.cleaner()), Leave: n.school.see(shield.Leave), Ledger: n.audit, Purse: n.purse.Load(), Keep: n.audit.Renew, Flow: n.flows, Kept: cache.New(cache.Config{}).Kept, Clock: time.Now, Log: n.cfg.Log,
 		Run: func(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
 			if l.Version.Runtime == "builtin" {
 				return dir.run(ctx, l)
