@@ -18,8 +18,8 @@ import (
 const (
 	planned     = 150
 	victimRate  = 120
-	floodTimes  = 10
-	floodConns  = 512
+	tenFold  = 10
+	tenantConns  = 512
 	victimConns = 16
 	rejectConns = 256 // of the cost of a rejection: a refused connection is left alone for a moment
 	noisyP99    = 1.5 // the victim's p99 alone against itself: beyond this a ratio of p99s says nothing
@@ -60,11 +60,11 @@ func measureNeighbours(ctx context.Context, o options) (lines []Line, err error)
 		with.key = key
 		return flood.Stream{Addr: n.addr, From: from, Request: request(&with), Status: 200, Body: hello, Rate: rate, Conns: conns}
 	}
-	r, err := flood.Measure(ctx, n.cmd.Process.Pid, stream("127.0.0.1", n.key, victimRate, victimConns), stream("127.0.0.2", other, floodTimes*planned, floodConns), o.reps, o.part*2/3)
+	r, err := flood.Measure(ctx, n.cmd.Process.Pid, stream("127.0.0.1", n.key, victimRate, victimConns), stream("127.0.0.2", other, tenFold*planned, tenantConns), o.reps, o.part*2/3)
 	if err != nil {
 		return nil, err
 	}
-	detail := fmt.Sprintf("victim %d/s on %d connections, flood open loop %d/s on %d, plans of %d/s; last part: flood served %d, refused %d", victimRate, victimConns, floodTimes*planned, floodConns, planned, r.Served, r.Refused)
+	detail := fmt.Sprintf("victim %d/s on %d connections, flood open loop %d/s on %d, plans of %d/s; last part: flood served %d, refused %d", victimRate, victimConns, tenFold*planned, tenantConns, planned, r.Served, r.Refused)
 	noisy := r.Control > noisyP99 || r.Control < 1/noisyP99
 	lines = []Line{
 		{ID: "P10", What: "victim's goodput beside a flood over without", Figure: r.Goodput.Median, Min: r.Goodput.Min, Max: r.Goodput.Max, Unit: "ratio", Bar: ">= 0.90", Reached: r.Goodput.Median >= 0.9, Control: r.Control, Detail: detail},
