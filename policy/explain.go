@@ -148,11 +148,7 @@ func (c *statement) keys() *condition.Keys {
 // caller: of every key that the layers refer to, and, where a resource policy speaks, who the caller is. nil where nothing
 // does, at no cost. A scope is told of by its presence alone: FactScope.
 func (s *Set) Facts(r *casemate.AccessRequest) []casemate.Fact {
-	if s == nil || r == nil || r.Principal == nil && !s.conditional {
-		return nil
-	}
-	p := r.Principal
-	if !s.conditional && p.Scope == nil && p.Account == r.Account {
+	if s == nil || r == nil || !s.telling(r) {
 		return nil
 	}
 	e, _ := newEnv(r)
@@ -176,6 +172,23 @@ func (s *Set) Facts(r *casemate.AccessRequest) []casemate.Fact {
 		}
 	}
 	return list
+}
+
+// telling reports whether there is anything to tell about r, which on most nodes there never is.
+func (s *Set) telling(r *casemate.AccessRequest) bool {
+	p := r.Principal
+	switch {
+	case p != nil && (p.Scope != nil || p.Account != r.Account):
+		return true
+	case !s.conditional:
+		return false
+	case len(s.resources) > 0 || s.guardrails != nil && s.guardrails.keys != nil:
+		return true
+	case p == nil || s.roles[p.Role] == nil:
+		return false
+	}
+	role := s.roles[p.Role]
+	return role.identity != nil && role.identity.keys != nil || role.boundary != nil && role.boundary.keys != nil
 }
 
 // Facts that are no condition keys of policies.

@@ -37,6 +37,9 @@ func Grant(place casemate.Place, app, text, origin string) (casemate.Statement, 
 		strings.ContainsFunc(withoutVariables(text), isOdd) {
 		return casemate.Statement{}, grantError(text, "one space goes between the words, and no control character anywhere; a $ begins a variable, as ${jwt:sub}")
 	}
+	if strings.Contains(strings.ToLower(text), "${path:") {
+		return casemate.Statement{}, grantError(text, "the path is the caller's to choose: name a value of the caller, as ${jwt:sub}, or {id} for any")
+	}
 	g := granter{place: place, app: app}
 	if err := g.fill(&s, verb, object); err != nil {
 		return casemate.Statement{}, grantError(text, "%v", err)

@@ -89,7 +89,7 @@ func TestGrantRefuses(t *testing.T) {
 		"", " ", "call", "call ", "call  POST /orders", "call POST", "call POST orders", "call post /orders", "call POST /orders ", " call *", "call P* /x",
 		"call GET /a*", "call GET /{a}b", "call GET /{a", "call GET /{}", "call GET /{a+}/b", "call GET /{a}/{b+}", "call GET /a/../b", "call GET /a?b",
 		"call GET /${jwt:sub", "call GET /a${jwt:sub}", "call GET /${jwt:sub, 'x'}", "call GET /${*}", "call ${jwt:sub} /a", "call GET /${jwt:a b}", "call GET /$x",
-		"invoke ${jwt:sub}", "connect ${jwt:sub}:443", "admin ${jwt:sub}", "read table/orders/${jwt:sub", "read table/orders/x${jwt:sub}", "read table/${jwt:sub}/../x", "read table/orders/*", "read table/*/${jwt:sub}",
+		"read object/orders/${path:id}", "call GET /orders/${PATH:id}", "invoke ${jwt:sub}", "connect ${jwt:sub}:443", "admin ${jwt:sub}", "read table/orders/${jwt:sub", "read table/orders/x${jwt:sub}", "read table/${jwt:sub}/../x", "read table/orders/*", "read table/*/${jwt:sub}",
 		"call GET /\x1b", "call GET /\xff", "Call *", "invoke", "invoke a/b", "invoke price:3", "invoke p*", "read", "read table",
 		"read table/", "read tables/x", "read table/a*", "read table/a b", "read queue/x", "send topic/x", "publish news", "read bucket/../x", "delete table/x",
 		"connect stripe.com", "connect stripe.com:", "connect stripe.com:0", "connect stripe.com:65536", "connect stripe.com:0443", "connect stripe.com:+1", "connect :443",
