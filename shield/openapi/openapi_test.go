@@ -454,3 +454,28 @@ paths:
 		}
 	}
 }
+
+func FuzzOperation(f *testing.F) {
+	f.Add([]byte(params), "GET /items/{id}", "page=1&q=x", "application/json", []byte(`{}`))
+	f.Add([]byte(answering), "POST /x", "", "application/json", []byte(`{"name":"a"}`))
+	f.Add([]byte(of("3.1.0", `requestBody: {content: {multipart/form-data: {schema: {type: object, properties: {a: {type: string}, b: {type: array, items: {type: string, format: binary}}}}}, application/x-www-form-urlencoded: {schema: {type: object, properties: {a: {type: array, items: {type: integer}}}}}}}`+noAnswers)),
+		"POST /x", "a[b]=1", "multipart/form-data; boundary=B", parts(`Content-Disposition: form-data; name="b"; filename="x"`, "1"))
+	f.Fuzz(func(t *testing.T, doc []byte, where, query, contentType string, body []byte) {
+		d, err := schema.Read(doc)
+		if err != nil {
+			return
+		}
+		c, err := Compile(d, where, "fuzz")
+		if err != nil {
+			return
+		}
+		x := &casemate.Exchange{Params: map[string]string{"id": query}, Query: query, ContentType: contentType, Body: body,
+			Header: func(string) []string { return []string{query} }}
+		if _, err := c.Check(x); err != nil && casemate.CodeOf(err) != casemate.Invalid && casemate.CodeOf(err) != casemate.TooLarge {
+			t.Fatal(err)
+		}
+		if err := c.Answer(&casemate.Answer{Status: 200, Body: body, Header: []casemate.HeaderLine{{Name: "content-type", Value: contentType}}}); err != nil && casemate.CodeOf(err) != casemate.FunctionFailed {
+			t.Fatal(err)
+		}
+	})
+}
