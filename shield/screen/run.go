@@ -334,18 +334,24 @@ func (x *run) ask(r, head *rule, who seen, in string, t *text) bool {
 
 // confirmed reports whether a text has the structure of the attack that a rule is about.
 func (x *run) confirmed(class string, t *text) bool {
-	var known *int8
 	switch class {
 	case "sqli":
-		known = &t.sql
+		return x.once(&t.sql, t, confirm.SQL)
 	case "xss":
-		known = &t.markup
-	default:
-		return false
+		return x.once(&t.markup, t, x.e.confirmer.Markup)
+	case "injection-php", "injection-java", "injection-generic", "rce":
+		return x.once(&t.code, t, x.e.confirmer.Code)
+	case "lfi":
+		return x.once(&t.path, t, x.e.confirmer.Path)
 	}
+	return false
+}
+
+// once asks a question of a text that was not asked before.
+func (x *run) once(known *int8, t *text, ask func(string) bool) bool {
 	if *known == 0 {
 		x.spend(rxWork * len(t.s))
-		if *known = -1; class == "sqli" && confirm.SQL(t.s) || class == "xss" && x.e.confirmer.Markup(t.s) {
+		if *known = -1; ask(t.s) {
 			*known = 1
 		}
 	}

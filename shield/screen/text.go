@@ -21,6 +21,8 @@ type text struct {
 	lean    *text         // s without noise, when it was asked for
 	sql     int8          // whether it has the structure of injected SQL: 1 yes, -1 no, 0 not looked at
 	markup  int8          // of script that runs in a page
+	code    int8          // of a call that runs code
+	path    int8          // of a file's name
 }
 
 // item is a value of a variable under its name, with its transformations as far as they are done, by chain.

@@ -4,7 +4,6 @@ import (
 	"html"
 	"regexp"
 	"strings"
-	"sync"
 )
 
 // active is markup and script that does something, after entities, control characters and case are out of the way.
@@ -23,11 +22,11 @@ const active = `<script[\s/>]|</script` + // a script, or the end of one
 	`|<!entity|<\?xml-stylesheet|<xml[\s>]|<[a-z]+:script`
 
 // Confirmer holds what is compiled once.
-type Confirmer struct{ active func() *regexp.Regexp }
+type Confirmer struct{ active, code, path func() *regexp.Regexp }
 
 // New makes a Confirmer.
 func New() *Confirmer {
-	return &Confirmer{sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)` + active) })}
+	return &Confirmer{compiled(`(?s)` + active), compiled(calls), compiled(whole)}
 }
 
 // Markup reports whether a value runs code in a browser when it stands in a page.
