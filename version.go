@@ -149,7 +149,12 @@ type Route struct {
 	Answers  string `json:"answers,omitempty"`  // what becomes of an answer that the contract does not promise: "" it is blocked, "tag", "off"
 	URL      bool   `json:"url,omitempty"`      // a function URL rather than a declared route
 
+	Flow *FlowStep `json:"flow,omitempty"` // the step that the route is of a declared order of calls
+	Keep *Keep     `json:"keep,omitempty"` // how long its answers are kept; nil: every event runs
+
 	Screen Screen `json:"screen,omitzero"` // how what no contract closes is looked at
+
+	Leaks Leaks `json:"leaks,omitzero"` // what its answers must not hold
 
 	Object *Object `json:"object,omitempty"` // what a request is about, to be decided on as well; nil: the route alone
 	Total  Limit   `json:"total,omitzero"`   // over all callers

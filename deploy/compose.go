@@ -226,7 +226,10 @@ func (d *Deployer) routes(out *draft, b *bundle, found *manifest.Problems) {
 			continue // refused before, or left out
 		}
 		x := casemate.Route{ID: key, App: m.App, Host: r.Host, Method: method, Path: path, Function: r.Function, Auth: authOf(b, r.Auth, r),
-			Rate: r.Rate.Rate, Request: int64(r.MaxBody), Total: limitOf(r.Total)}
+			Rate: r.Rate.Rate, Request: int64(r.MaxBody), Total: limitOf(r.Total), Flow: step(m, key), Keep: keep(r.Cache)}
+		if r.Leaks != nil {
+			x.Leaks = casemate.Leaks{Secrets: r.Leaks.Secrets, Personal: strings.TrimSuffix(r.Leaks.Personal, "off"), Traces: strings.TrimSuffix(r.Leaks.Traces, "scrub")}
+		}
 		if r.Resource != "" {
 			if x.Object, _, err = policy.Object(d.cfg.Place, r.Resource); err != nil {
 				continue // refused before

@@ -23,6 +23,7 @@ type admitted struct {
 	step      func(ctx context.Context, done bool) // of a flow, to be told what came of it; nil: none was taken
 	proven    bool                                 // the principal's Body accepted it
 	ran, ok   bool                                 // it was started; it answered without a failure
+	clean     []byte                               // the body, after the shield
 	payload   []byte                               // what the function will receive
 	tenant    string                               // whose event it is, where the function keeps tenants apart
 	partition string
@@ -111,10 +112,8 @@ func (g *Gate) form(ctx context.Context, a *admitted, s *story) (err error) {
 	if a.tenant, a.partition, err = tenancy(a.event, a.match, a.principal, a.payload); err != nil {
 		return s.refuse(casemate.PointForm, err)
 	}
-	if g.c.Flow != nil && a.match.Route != nil && !a.event.DryRun && a.event.Credential.Kind != casemate.CredentialRun {
-		if a.step, err = g.c.Flow(ctx, g.c.Clock(), a.match, a.event, a.principal, a.payload); err != nil {
-			return s.refuse(casemate.PointForm, err)
-		}
+	if err := g.begin(ctx, a); err != nil {
+		return s.refuse(casemate.PointForm, err)
 	}
 	s.point(casemate.PointForm, casemate.Allowed, formReason(a.match))
 	return nil
@@ -307,6 +306,7 @@ func (g *Gate) may(e *casemate.Event, m *casemate.Match, p *casemate.Principal, 
 	by := d.Statement
 	if m.Object != "" { // an exception opens the route, never the objects behind it
 		q.Action, q.Resource, q.Route = m.ObjectAction, m.Object, ""
+		s.rec.ObjectAction, s.rec.Object = m.ObjectAction, m.Object // from here on the decision of a refusal is the object's
 		if w, ok := m.Policy.(witness); ok {
 			s.rec.Facts = join(s.rec.Facts, w.Facts(q))
 		}
@@ -397,7 +397,7 @@ func (g *Gate) body(a *admitted, s *story) ([]byte, error) {
 		return nil, s.refuse(casemate.PointForm, err)
 	}
 	clean, err := g.c.Clean(m, e, raw)
-	s.rec.Notes = clean.Notes
+	a.clean, s.rec.Notes = clean.Body, clean.Notes
 	if err != nil {
 		return nil, s.refuse(casemate.PointForm, err)
 	}

@@ -42,6 +42,12 @@ type Purse interface {
 	Settle(ctx context.Context, now time.Time, h casemate.Hold, r *casemate.Record, ran bool) (cost casemate.Money, book string)
 }
 
+// Flow begins a step of a declared order of calls, or refuses it. No other step of the flow that key names begins for
+// patience, or until done is told whether this one came to something.
+type Flow interface {
+	Take(ctx context.Context, now time.Time, s *casemate.FlowStep, key, event string, patience time.Duration) (done func(ctx context.Context, ok bool), err error)
+}
+
 // Ledger opens a record before anything is decided and closes it exactly once. A Begin that fails means: refuse.
 type Ledger interface {
 	Begin(r *casemate.Record) error
@@ -67,11 +73,9 @@ type Config struct {
 	Keep func(r *casemate.Record) error
 	// Leave is the shield, outbound: it may change r.Answer or r.Payload, and refuses what must not leave. nil: all leaves.
 	Leave func(m *casemate.Match, e *casemate.Event, p *casemate.Principal, r *casemate.Result) error
-	// Flow takes a step of a declared order of calls, or refuses it; done tells whether the step came to something. nil: no
-	// order is declared.
-	Flow func(ctx context.Context, now time.Time, m *casemate.Match, e *casemate.Event, p *casemate.Principal, payload []byte) (done func(ctx context.Context, ok bool), err error)
+	Flow  Flow // nil: routes that are a step of a flow refuse
 	// Kept gives an answer that was kept for an equal event, or has run give one. nil: every event runs.
-	Kept func(ctx context.Context, now time.Time, m *casemate.Match, e *casemate.Event, p *casemate.Principal, payload []byte, run func(context.Context) (*casemate.Result, error)) (*casemate.Result, error)
+	Kept func(ctx context.Context, now time.Time, m *casemate.Match, e *casemate.Event, p *casemate.Principal, run func(context.Context) (*casemate.Result, error)) (*casemate.Result, error)
 
 	Room    func() error                                  // nil: there is always room; an error refuses new runs, while looks at the node go on
 	Queue   Queue                                         // nil: asynchronous events are refused

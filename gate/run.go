@@ -12,7 +12,10 @@ func (g *Gate) serve(ctx context.Context, a *admitted, s *story) (*casemate.Resu
 	var res *casemate.Result
 	var err error
 	if g.c.Kept != nil && a.match.Route != nil {
-		res, err = g.c.Kept(ctx, g.c.Clock(), a.match, a.event, a.principal, a.payload, run)
+		res, err = g.c.Kept(ctx, g.c.Clock(), a.match, a.event, a.principal, run)
+		if err == nil && !a.ran {
+			s.point(casemate.PointStart, casemate.Allowed, "a kept answer")
+		}
 	} else {
 		res, err = run(ctx)
 	}

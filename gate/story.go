@@ -66,7 +66,7 @@ func (s *story) refuse(name string, err error) error {
 // said is what the record keeps of a refusal. What breaks a contract is told to its caller with the place in the body;
 // the names on the way there are the caller's own text, and bodies are not recorded: the rule is.
 func said(name string, e *casemate.Error) string {
-	if name == casemate.PointForm && e.Code != casemate.Fault {
+	if name == casemate.PointForm && e.Code != casemate.Fault && e.Code != casemate.Conflict { // a flow's refusal holds no text of the caller
 		return "the body was refused"
 	}
 	return e.Error()
@@ -74,7 +74,6 @@ func said(name string, e *casemate.Error) string {
 
 func (s *story) matched(m *casemate.Match) {
 	s.rec.Action, s.rec.Resource, s.rec.Policy = m.Action, m.Resource, m.Revision
-	s.rec.ObjectAction, s.rec.Object = m.ObjectAction, m.Object
 	if r := m.Route; r != nil {
 		s.rec.Route, s.rec.Contract = r.ID, r.Contract
 	}

@@ -95,6 +95,7 @@ func (c *checker) all() {
 	c.senders()
 	c.budgets()
 	c.certificates()
+	c.flows()
 	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
 		r, ptr := c.Roles[name], "/roles/"+Escape(name)
 		c.rights(ptr, "role "+name, r.Grants, r.Statements, r.Boundary)
@@ -260,6 +261,7 @@ func (c *checker) routes() {
 		c.room(ptr+"/max_body", r.MaxBody, f)
 		c.object(ptr+"/resource", p, r)
 		c.contract(ptr+"/contract", r.Contract, true)
+		c.cache(ptr+"/cache", key, r)
 	}
 }
 

@@ -28,6 +28,7 @@ type Manifest struct {
 	Authorizers  map[string]*Authorizer  `key:"authorizers" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Functions that say who a caller is, by name. A route takes one as authorizer:<name>."`
 	Certificates map[string]*Certificate `key:"certificates" like:"^[a-z][a-z0-9-]{0,62}$" doc:"TLS client certificates that are taken, by name. A route takes one rule as certificate:<name>."`
 	Plans        map[string]*Plan        `key:"plans" like:"^[A-Za-z0-9_-]{1,64}$" doc:"Usage plans, by name: rates and quotas that keys, roles and issuers name."`
+	Flows        map[string]*Flow        `key:"flows" like:"^[A-Za-z0-9_-]{1,64}$" doc:"Orders of calls that must be kept, by name."`
 	Guardrails   []Statement             `key:"guardrails" doc:"Deny statements that no role and no resource policy can override, on the whole node."`
 	Resources    map[string][]Statement  `key:"resources" like:"^(function|route|secret|parameter|table|bucket|queue|topic|bus|object)/.{1,512}$" doc:"Resource policies: who may, by what it is about: \"function/<name>\", \"route/GET /orders/{id}\", \"secret/<name>\", \"table/<name>\"."`
 	Environment  string                  `key:"environment" like:"^[a-z][a-z0-9]{0,31}$" doc:"Part of the node that the app belongs to: dev, staging, prod. Apps, functions and whatever is stored under such a name do not reach another one's."`
@@ -97,9 +98,18 @@ type Route struct {
 	Contract *Contract `key:"contract" doc:"Contract of requests, and of what is answered to them."`
 	Host     string    `key:"host" like:"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$" doc:"Only for this host name (default any)."`
 	Rate     Rate      `key:"rate" doc:"Requests a second of one caller: \"10/s burst 20\"."`
+	Cache    *Cache    `key:"cache" doc:"Answers are kept for equal requests of the same caller (default: every request runs)."`
 	Total    *Room     `key:"total" doc:"Limits over all callers of the route together."`
 	MaxBody  Size      `key:"max_body" min:"1" max:"6MB" doc:"Largest request body, after decoding (default: the function's)."`
 	Resource string    `key:"resource" doc:"Object that a request is about, which its caller's role must be allowed to read (GET, HEAD, OPTIONS) or write: \"table/orders/${path:id}\"."`
+	Leaks    *Leaks    `key:"leaks" doc:"What is done about answers that hold more than callers should see."`
+}
+
+// Leaks says what the answers of a route must not hold.
+type Leaks struct {
+	Secrets  string `key:"secrets" one:"block mask off" doc:"Credentials (default: those of the platform and private keys are blocked, tokens of well-known services masked)."`
+	Personal string `key:"personal" one:"block mask off" doc:"Numbers of cards and bank accounts (default off)."`
+	Traces   string `key:"traces" one:"scrub off" doc:"Stack traces, paths and internal names in errors (default scrub)."`
 }
 
 // Contract names what requests or messages are held to.
