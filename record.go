@@ -64,8 +64,9 @@ type Record struct {
 	Tags    []string `json:"tags,omitempty"`  // "team=web": cost allocation tags, sorted
 	Facts   []Fact   `json:"facts,omitempty"` // values that the decision depended on
 
-	ObjectAction string `json:"object_action,omitempty"` // Match.ObjectAction
-	Object       string `json:"object,omitempty"`        // Match.Object
+	// What the policy was asked besides, once Resource was allowed. A Decision that refuses is then about this.
+	ObjectAction string `json:"object_action,omitempty"`
+	Object       string `json:"object,omitempty"`
 
 	Times   int     `json:"times,omitempty"` // so many equal refusals, of requests that were not read; 0: one event
 	Usage   Usage   `json:"usage"`

@@ -2,10 +2,16 @@ package policy_test
 
 import (
 	"errors"
+	"fmt"
+	"net/url"
 	"strings"
 	"testing"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
 
 	"casemate"
+	"casemate/catalog/route"
 	"casemate/policy"
 )
 
@@ -225,4 +231,42 @@ func TestGrantWithVariables(t *testing.T) {
 			t.Errorf("%s: %+v", text, d)
 		}
 	}
+}
+
+// Whoever the caller is and whatever it asks for, in whatever spelling: its own is allowed, and nothing else is.
+func TestOnesOwnAndNothingElse(t *testing.T) {
+	place := casemate.DefaultPlace
+	call, err1 := policy.Grant(place, "shop", "call GET /orders/${jwt:sub}", "")
+	read, err2 := policy.Grant(place, "shop", "read object/orders/${jwt:sub}/*", "")
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	set := mustCompile(t, roles("clerk", call, read))
+	name := rapid.OneOf(rapid.StringOfN(rapid.SampledFrom([]rune(`ab*?/.%@+~{}$"é: 2F`)), 0, 5, -1), rapid.String())
+	rapid.Check(t, func(rt *rapid.T) {
+		sub, asked := name.Draw(rt, "sub"), name.Draw(rt, "asked")
+		if rapid.Bool().Draw(rt, "own") {
+			asked = sub
+		}
+		p := clerk()
+		p.Claims = map[string]string{"sub": sub}
+		raw := "/orders/" + url.PathEscape(asked)
+		if rapid.Bool().Draw(rt, "spelled out") {
+			raw = "/orders/"
+			for _, c := range []byte(asked) {
+				raw += fmt.Sprintf("%%%02x", c)
+			}
+		}
+		path, err := route.Canonical(raw)
+		if err != nil || !utf8.ValidString(sub) {
+			rt.Skip()
+		}
+		if got, want := set.Decide(ask(p, "execute-api:Invoke", place.RouteARN("shop", "GET", path))).Verdict == casemate.Allowed, asked == sub && sub != ""; got != want {
+			rt.Fatalf("sub %q on %s (%q): %t", sub, path, asked, got)
+		}
+		object := place.PlatformARN("object", "orders/"+asked+"/7")
+		if got, want := set.Decide(ask(p, "casemate:ReadObject", object)).Verdict == casemate.Allowed, asked == sub && sub != "" && !strings.Contains(sub, "/"); got && !want && !strings.HasPrefix(asked, sub+"/") || want && !got {
+			rt.Fatalf("sub %q on %s: %t", sub, object, got)
+		}
+	})
 }

@@ -27,8 +27,8 @@ func Questions(r *casemate.Record, account string) []Question {
 	asked := r.Decision.Layer != "" || r.Decision.Statement != "" || r.Decision.Reason != ""
 	if asked && r.Action != "" && r.Resource != "" {
 		q := ask(r, account)
-		// A refusal of the object is the record's decision; the route itself was allowed then.
-		object := r.Object != "" && (r.Decision.Verdict == casemate.Allowed || strings.HasSuffix(refused(r), " may not "+r.ObjectAction+" on "+r.Object))
+		// Where an object was asked about, a refusal is the object's; the route itself was allowed.
+		object := r.Object != ""
 		if object && r.Decision.Verdict != casemate.Allowed {
 			q.Was = casemate.Decision{Verdict: casemate.Allowed, Layer: policy.LayerIdentity}
 		}
@@ -41,9 +41,6 @@ func Questions(r *casemate.Record, account string) []Question {
 	}
 	return append(list, connects(r, account)...)
 }
-
-// refused is what the caller was told.
-func refused(r *casemate.Record) string { return r.Outcome.Detail }
 
 // ask rebuilds the request of an event.
 func ask(r *casemate.Record, account string) Question {
