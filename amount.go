@@ -51,3 +51,6 @@ func (m Money) Plus(o Money) (sum Money, ok bool) {
 	}
 	return m + o, true
 }
+
+// Float is the amount in whole units, for tables and nothing that is reckoned with.
+func (m Money) Float() float64 { return float64(m) / float64(Unit) }

@@ -52,12 +52,17 @@ type options struct {
 	part     time.Duration // of one of a repetition's four parts
 	conns    int
 	weak     bool
+	prices   string // price book of the node; empty: its own
 	rate     string // of one source; "": as good as none
 }
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "floor" {
 		floorServer()
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == "checks" {
+		checksServer(os.Args[2:])
 		return
 	}
 	var o options
@@ -68,7 +73,7 @@ func main() {
 	flag.IntVar(&o.conns, "conns", 16, "connections")
 	flag.BoolVar(&o.weak, "allow-weak-sandbox", false, "measure although walls are missing")
 	flag.StringVar(&out, "json", "", "write the report here as well")
-	flag.StringVar(&only, "only", "", "only these: P1,P2,P3,P5,P6,P7,P10,P12,door")
+	flag.StringVar(&only, "only", "", "only these: P1,P2,P3,P5,P6,P7,P9,P10,P12,door")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -83,7 +88,7 @@ func run(ctx context.Context, o options, only, out string) error {
 	for _, m := range []struct {
 		id      string
 		measure func(context.Context, options) ([]Line, error)
-	}{{"P1", measureCorridor}, {"P2", measureGuest}, {"P3", measureDecide}, {"P5", measureWarm}, {"P6", measureCold}, {"P7", measureIntake}, {"P10", measureNeighbours}, {"P12", measureWalls}, {"door", measureDoor}} {
+	}{{"P1", measureCorridor}, {"P2", measureGuest}, {"P3", measureDecide}, {"P3", measureChecks}, {"P5", measureWarm}, {"P6", measureCold}, {"P7", measureIntake}, {"P9", measureMoney}, {"P10", measureNeighbours}, {"P12", measureWalls}, {"door", measureDoor}} {
 		if only != "" && !strings.Contains(","+only+",", ","+m.id+",") {
 			continue
 		}

@@ -71,6 +71,9 @@ func startNode(ctx context.Context, o options, dir, role string) (n *node, err e
 	}
 	args := []string{"--dir", n.dir, "--json", "up", "--http", "127.0.0.1:0", "--https", "", "--aws", "", "--log-level", "error",
 		"--source-rate", rate, "--concurrency", "1024"}
+	if o.prices != "" {
+		args = append(args, "--prices", o.prices)
+	}
 	if o.weak {
 		args = append(args, "--allow-weak-sandbox")
 	}

@@ -279,7 +279,11 @@ func (p *Purse) List(now time.Time) []Status {
 		}
 	}
 	chain := p.index.chain
-	return append(out, Status{Budget: chain.Budget, ID: chain.id, Left: chain.Amount})
+	out = append(out, Status{Budget: chain.Budget, ID: chain.id, Left: chain.Amount})
+	for i := range out {
+		out[i].Currency = cmp.Or(out[i].Currency, p.book.Currency)
+	}
+	return out
 }
 
 func (r *rule) status(name string, w *window) Status {
