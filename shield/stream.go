@@ -27,12 +27,12 @@ type stream struct {
 }
 
 // pieces gives what somebody outside wrote into an event and no contract closes, decoded to the bottom, and what the
-// detectors found in it. keep asks for the fields; without them plain events cost next to nothing. free are the values of the
-// body that its contract leaves free; contracted says that there is one. An error says that the event holds more than can
+// detectors found in it. keep asks for the fields; without them plain events cost next to nothing. free are the values of
+// path, query and body that its contract leaves free; contracted says that there is one. An error says that the event holds more than can
 // be looked at.
 func pieces(m *casemate.Match, e *casemate.Event, body []byte, free []casemate.Field, contracted, keep bool) ([]casemate.Field, []Found, error) {
 	s := &stream{x: expand.New(expand.Bounds{}), keep: keep}
-	if err := s.request(m, e); err != nil {
+	if err := s.request(m, e, contracted); err != nil {
 		return s.fields, s.found, err
 	}
 	for i := range e.Fields {
@@ -41,7 +41,7 @@ func pieces(m *casemate.Match, e *casemate.Event, body []byte, free []casemate.F
 		}
 	}
 	for i := range free {
-		if free[i].In == "body" {
+		if in := free[i].In; in == "body" || in == "path" || in == "query" {
 			if err := s.value(free[i], ""); err != nil {
 				return s.fields, s.found, err
 			}
@@ -96,14 +96,16 @@ func ordinary(name string) bool {
 }
 
 // request gives path, query, cookies and header lines.
-func (s *stream) request(m *casemate.Match, e *casemate.Event) error {
-	if e.Target.Path != "" {
+func (s *stream) request(m *casemate.Match, e *casemate.Event, contracted bool) error {
+	if e.Target.Path != "" && (!contracted || len(m.Params) == 0) { // a contract says what is free in both
 		if err := s.path(m, e.Target.Path); err != nil {
 			return err
 		}
 	}
-	if err := s.query(e.Query); err != nil {
-		return err
+	if !contracted {
+		if err := s.query(e.Query); err != nil {
+			return err
+		}
 	}
 	if e.Headers == nil {
 		return nil

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"casemate"
+	"casemate/shield/openapi"
 	"casemate/shield/schema"
 )
 
@@ -245,6 +246,9 @@ func (o *Message) Check(x *casemate.Exchange) ([]casemate.Field, error) {
 	more, err := o.payload.JSON(schema.Body(), o.name, x.Body)
 	if err != nil {
 		return nil, err
+	}
+	if len(x.Params) > 0 || x.Query != "" {
+		free = append(free, openapi.Loose(x)...)
 	}
 	return append(free, more...), nil
 }

@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -34,6 +35,9 @@ func (c *checker) parameters() error {
 			return err
 		}
 	}
+	if len(c.x.Params) > len(o.path) {
+		c.others()
+	}
 	if c.x.Query != "" || len(o.query) > 0 || o.form != nil {
 		if err := c.query(); err != nil {
 			return err
@@ -48,6 +52,15 @@ func (c *checker) parameters() error {
 		return c.cookies()
 	}
 	return nil
+}
+
+// others gives what is in the path of the route and not in that of the operation.
+func (c *checker) others() {
+	for name, value := range c.x.Params {
+		if !slices.ContainsFunc(c.op.path, func(p *param) bool { return p.name == name }) {
+			c.free = append(c.free, casemate.Field{In: "path", Name: name, Value: []byte(value)})
+		}
+	}
 }
 
 // query holds every pair of the query to its parameter. One that no parameter takes is refused.

@@ -168,6 +168,9 @@ func TestParameters(t *testing.T) {
 			t.Errorf("%q %v: %+v", c.query, c.header, e)
 		}
 	}
+	if free, err := op.Check(&casemate.Exchange{Params: map[string]string{"id": id, "more": "x"}}); err != nil || fields(free) != "path more=x" {
+		t.Errorf("another parameter of the route: %q, %v", fields(free), err)
+	}
 	if len(op.Warnings()) != 2 || !strings.Contains(op.Warnings()[0], "Accept") {
 		t.Errorf("%q", op.Warnings())
 	}
