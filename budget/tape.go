@@ -30,6 +30,9 @@ type entry struct {
 const maxEarly = 4096
 
 func entryOf(r *casemate.Record) entry {
+	if r.Source == price.SourceNode { // what stands ready is in the bill; budgets are about what runs
+		return entry{}
+	}
 	return entry{at: r.Opened, cost: max(r.Cost, 0), subject: subject{app: r.App, function: functionOf(r), caller: r.Principal, key: r.Key, role: r.Role,
 		account: price.Account(r.Resource), chain: r.Chain, tags: r.Tags}}
 }

@@ -117,7 +117,7 @@ func openNode(ctx context.Context, cfg nodeConfig) (*node, error) {
 	}{
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
 		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the access keys", n.openAccess}, {"opening webhooks and authorizers", n.openSenders}, {"opening the flows", n.openFlows}, {"opening the meter", n.openMeter}, {"opening the purse", n.openPurse}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
-		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate},
+		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate}, {"opening the standing charges", n.openStanding},
 		{"opening the admin API", n.openAdmin}, {"opening HTTP", n.openHTTP}, {"opening AWS's services", n.openAWS},
 	} {
 		if err := step.open(ctx); err != nil {
