@@ -63,9 +63,10 @@ type Issuer struct {
 	KeySetURL  string            `json:"key_set_url,omitempty"`
 	Algorithms []string          `json:"algorithms"` // pinned: RS256, ES256, EdDSA ...
 	RoleClaim  string            `json:"role_claim,omitempty"`
-	Roles      map[string]string `json:"roles,omitempty"` // value of the claim -> role; absent value: no role
-	Role       string            `json:"role,omitempty"`  // role of every token when there is no RoleClaim
-	Plan       string            `json:"plan,omitempty"`  // usage plan of every token
+	Roles      map[string]string `json:"roles,omitempty"`    // value of the claim -> role; absent value: no role
+	Role       string            `json:"role,omitempty"`     // role of every token when there is no RoleClaim
+	Plan       string            `json:"plan,omitempty"`     // usage plan of every token
+	Exchange   bool              `json:"exchange,omitempty"` // no token has a role: all they are good for is a session of a role that trusts the issuer
 
 	Discover bool     `json:"discover,omitempty"` // the key set is where the issuer's OpenID configuration says, instead of KeySet and KeySetURL
 	Scopes   []string `json:"scopes,omitempty"`   // every token must have all of these

@@ -127,7 +127,9 @@ func checkIssuer(is *casemate.Issuer) *casemate.Error {
 		return invalid("algorithms", "pin the one the issuer signs with, such as ES256", "an issuer needs its algorithms pinned")
 	case is.RoleClaim != "" && (len(is.Roles) == 0 || is.Role != ""):
 		return invalid("roles", "map the claim's values to roles", "with role_claim set, roles must map its values and role must be empty")
-	case is.RoleClaim == "" && (is.Role == "" || len(is.Roles) != 0):
+	case is.Exchange && (is.RoleClaim != "" || is.Role != "" || len(is.Roles) != 0):
+		return invalid("role", "leave the role out", "tokens that are only exchanged have no role")
+	case !is.Exchange && is.RoleClaim == "" && (is.Role == "" || len(is.Roles) != 0):
 		return invalid("role", "give a role, or role_claim and roles", "an issuer needs a role for its tokens")
 	}
 	for _, a := range is.Algorithms {

@@ -37,6 +37,7 @@ func TestIssuersAreCheckedAllOrNone(t *testing.T) {
 		"role claim, no roles":    with(func(e *casemate.Issuer) { e.Roles = nil }),
 		"role and role claim":     with(func(e *casemate.Issuer) { e.Role = "clerk" }),
 		"no role at all":          with(func(e *casemate.Issuer) { e.RoleClaim, e.Roles = "", nil }),
+		"a role, and none":        with(func(e *casemate.Issuer) { e.Exchange = true }),
 		"value mapped to nothing": with(func(e *casemate.Issuer) { e.Roles = map[string]string{"x": ""} }),
 		"key set no JSON":         with(func(e *casemate.Issuer) { e.KeySet = "keys" }),
 		"key set empty":           with(func(e *casemate.Issuer) { e.KeySet = `{"keys":[]}` }),

@@ -38,6 +38,29 @@ func (c *checker) trust(ptr, name string, own []Statement) {
 	}
 }
 
+// exchanged reports whether the tokens of an issuer have no role of their own, because a role trusts the issuer: they are
+// exchanged for a session of that role, and are good for nothing else.
+func (c *checker) exchanged(i *Issuer) bool {
+	if i.RoleClaim != "" || i.Role != "" || len(i.Roles) > 0 {
+		return false
+	}
+	host, _ := strings.CutPrefix(i.Issuer, "https://")
+	for name, r := range c.Roles {
+		for _, s := range r.Trust {
+			parsed, err := s.Parse("", c.Place.RoleARN(name))
+			if err != nil {
+				continue // said elsewhere
+			}
+			for _, who := range parsed.Principal["Federated"] {
+				if who == i.Issuer || strings.HasSuffix(who, ":oidc-provider/"+strings.TrimSuffix(host, "/")) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // heldTo reports whether a statement has a condition on a key that ends like this.
 func heldTo(s casemate.Statement, end string) bool {
 	for _, keys := range s.Condition {
