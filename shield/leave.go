@@ -25,7 +25,11 @@ func Promised(m *casemate.Match, r *casemate.Result) error {
 	return err
 }
 
-// Leave is the shield, outbound: what the contract of a route does not promise is refused.
+// Leave is the shield, outbound: what the contract of a route does not promise is refused, and what must not leave is taken
+// out or refused.
 func Leave(m *casemate.Match, _ *casemate.Event, _ *casemate.Principal, r *casemate.Result) error {
-	return Promised(m, r)
+	if err := Promised(m, r); err != nil {
+		return err
+	}
+	return Kept(m, r)
 }
