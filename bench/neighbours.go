@@ -1,14 +1,19 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
+	"casemate/bench/checks"
 	"casemate/bench/flood"
 	"casemate/bench/load"
 	"casemate/internal/casetest/guests"
@@ -18,8 +23,8 @@ import (
 const (
 	planned     = 150
 	victimRate  = 120
-	tenFold  = 10
-	tenantConns  = 512
+	tenFold     = 10
+	tenantConns = 512
 	victimConns = 16
 	rejectConns = 256 // of the cost of a rejection: a refused connection is left alone for a moment
 	noisyP99    = 1.5 // the victim's p99 alone against itself: beyond this a ratio of p99s says nothing
@@ -74,6 +79,85 @@ func measureNeighbours(ctx context.Context, o options) (lines []Line, err error)
 	}
 	rejected, err := rejections(ctx, o, n, other)
 	return append(lines, rejected...), err
+}
+
+// measureChecks is the half of P3 that is about all checks together: one path with them and without, to a fresh WebAssembly
+// instance; and, as an eighth, the rule set for what the contract leaves free.
+func measureChecks(ctx context.Context, o options) (lines []Line, err error) {
+	for _, side := range []struct{ name, what, bar string }{{"on", "seven checks", "<= 0.40"}, {"screened", "seven checks and the rule set", "-"}} {
+		l, err := addedBy(ctx, o, side.name)
+		if err != nil {
+			return nil, err
+		}
+		l.What, l.Bar = "CPU that "+side.what+" add to the same path without", side.bar
+		lines = append(lines, l)
+	}
+	return lines, nil
+}
+
+func addedBy(ctx context.Context, o options, side string) (l Line, err error) {
+	var sides [2]load.Target
+	for i, name := range []string{"off", side} {
+		n, err := startChecks(o, name)
+		if err != nil {
+			return l, err
+		}
+		defer func() { err = errors.Join(err, n.stop()) }()
+		sides[i] = load.Target{Addr: n.addr, Request: request(n), Status: 200, Body: hello, PID: n.cmd.Process.Pid}
+		if _, err := load.Drive(ctx, sides[i], o.conns, o.part/2, false); err != nil { // warms it up
+			return l, err
+		}
+	}
+	c, err := load.Compare(ctx, sides[0], sides[1], o.conns, o.reps, o.part/5)
+	if err != nil {
+		return l, err
+	}
+	added := func(e float64) float64 { return 1/e - 1 }
+	return Line{ID: "P3", Figure: added(c.E.Median), Min: added(c.E.Max), Max: added(c.E.Min), Unit: "ratio", Reached: added(c.E.Median) <= 0.4, Noisy: c.Noisy, Control: c.Control.Median,
+		Detail: fmt.Sprintf("%.0f us of CPU a request against %.0f us, to a fresh wasm instance; on: %s", c.SubjectCPU, c.FloorCPU, checks.What)}, nil
+}
+
+// startChecks starts this program as one side of it.
+func startChecks(o options, side string) (*node, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	bin, err := filepath.Abs(o.casemate)
+	if err != nil {
+		return nil, err
+	}
+	n := &node{child: child{cmd: exec.Command(exe, "checks", side, bin)}}
+	n.cmd.Stderr = &n.errs
+	out, err := n.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := n.cmd.Start(); err != nil {
+		return nil, err
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	fields := strings.Fields(line)
+	if err != nil || len(fields) != 2 {
+		_ = n.cmd.Wait() // it has said why
+		return nil, fmt.Errorf("the path with checks %s did not start: %s", side, n.errs.String())
+	}
+	n.addr, n.key = fields[0], fields[1]
+	return n, nil
+}
+
+// checksServer is the process of one side.
+func checksServer(args []string) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	dir, err := os.MkdirTemp("", "cm-checks-")
+	if err == nil && len(args) == 2 {
+		err = checks.Main(ctx, checks.Path{Executable: args[1], Dir: dir, Module: guests.Say(hello, 1), Contract: []byte(contract), On: args[0] != "off", Screened: args[0] == "screened"}, os.Stdout)
+	}
+	if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 // rejections is what refusing one request costs, over the floor's whole answer to one: of a plan that is used up, and of a
