@@ -226,7 +226,7 @@ func (d *Deployer) routes(out *draft, b *bundle, found *manifest.Problems) {
 			continue // refused before, or left out
 		}
 		x := casemate.Route{ID: key, App: m.App, Host: r.Host, Method: method, Path: path, Function: r.Function, Auth: authOf(b, r.Auth, r),
-			Rate: r.Rate.Rate, Request: int64(r.MaxBody), Total: limitOf(r.Total), Flow: step(m, key), Keep: keep(r.Cache)}
+			Rate: r.Rate.Rate, Request: int64(r.MaxBody), Total: limitOf(r.Total), Screen: screenOf(r.Screen), Flow: step(m, key), Keep: keep(r.Cache)}
 		if r.Leaks != nil {
 			x.Leaks = casemate.Leaks{Secrets: r.Leaks.Secrets, Personal: strings.TrimSuffix(r.Leaks.Personal, "off"), Traces: strings.TrimSuffix(r.Leaks.Traces, "scrub")}
 		}
@@ -299,7 +299,7 @@ func (d *Deployer) rights(a *catalog.App, m *manifest.Manifest) (err error) {
 func (d *Deployer) issuers(a *catalog.App, b *bundle, found *manifest.Problems) {
 	for n, i := range b.manifest.Auth.JWT {
 		x := casemate.Issuer{App: a.Name, Issuer: i.Issuer, Audience: i.Audience, KeySetURL: i.Keys.URL, Algorithms: i.Algorithms,
-			RoleClaim: i.RoleClaim, Roles: i.Roles, Role: i.Role, Plan: i.Plan, Discover: i.Keys == (manifest.Keys{}), Scopes: i.Scopes, Clients: i.Clients, Tokens: i.Tokens}
+			RoleClaim: i.RoleClaim, Roles: i.Roles, Role: i.Role, Exchange: i.Role == "" && i.RoleClaim == "", Plan: i.Plan, Discover: i.Keys == (manifest.Keys{}), Scopes: i.Scopes, Clients: i.Clients, Tokens: i.Tokens}
 		if i.Keys.File != "" {
 			x.KeySet = string(b.files[i.Keys.File])
 		}

@@ -261,6 +261,7 @@ func (c *checker) routes() {
 		c.room(ptr+"/max_body", r.MaxBody, f)
 		c.object(ptr+"/resource", p, r)
 		c.contract(ptr+"/contract", r.Contract, true)
+		c.screen(ptr+"/screen", r.Screen)
 		c.cache(ptr+"/cache", key, r)
 	}
 }
@@ -274,8 +275,8 @@ func (c *checker) issuer(ptr string, i *Issuer) {
 	case i.Keys.File == "" && i.Keys.URL == "" && !matches(issuerLike, i.Issuer):
 		c.bad(ptr, "keys: {file: jwks.json} or keys: {url: https://...}", "its keys can only be looked up where the issuer is an https address")
 	}
-	if (i.RoleClaim == "") == (i.Role == "") || (i.RoleClaim == "") != (len(i.Roles) == 0) {
-		c.bad(ptr, "role_claim with roles, or role for every token", "give role_claim and roles, or role, not both")
+	if !c.exchanged(i) && (i.RoleClaim == "") == (i.Role == "") || (i.RoleClaim == "") != (len(i.Roles) == 0) {
+		c.bad(ptr, "role_claim with roles, role for every token, or a role whose trust: names the issuer", "give role_claim and roles, or role, not both")
 	}
 	names := slices.Sorted(maps.Keys(c.Roles))
 	for _, v := range slices.Sorted(maps.Keys(i.Roles)) {

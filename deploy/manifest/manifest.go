@@ -96,6 +96,7 @@ type Route struct {
 	Scopes   []string  `key:"scopes" doc:"Scopes that a token must have, all of them; \"orders:write or orders:admin\" is one that either satisfies."`
 	Audience []string  `key:"audience" doc:"A token must be for one of these, besides what its issuer's audience says."`
 	Contract *Contract `key:"contract" doc:"Contract of requests, and of what is answered to them."`
+	Screen   *Screen   `key:"screen" doc:"How the text that no contract closes is looked at for attacks (default: they are refused)."`
 	Host     string    `key:"host" like:"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$" doc:"Only for this host name (default any)."`
 	Rate     Rate      `key:"rate" doc:"Requests a second of one caller: \"10/s burst 20\"."`
 	Cache    *Cache    `key:"cache" doc:"Answers are kept for equal requests of the same caller (default: every request runs)."`

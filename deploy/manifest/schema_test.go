@@ -51,6 +51,10 @@ func schemaOf(t reflect.Type, tag reflect.StructTag) object {
 		return with(out, object{"type": "string", "pattern": rateLike})
 	case reflect.TypeFor[Statement]():
 		return with(out, object{"type": "object", "required": []string{"Effect"}})
+	case reflect.TypeFor[RuleID]():
+		return with(out, object{"anyOf": []any{object{"type": "integer", "minimum": 900000, "maximum": 999999}, object{"type": "string", "pattern": "^([0-9]{6}|casemate/[a-z-]+)$"}}})
+	case reflect.TypeFor[Date]():
+		return with(out, object{"type": "string"})
 	case reflect.TypeFor[RouteAuth]():
 		return with(out, object{"oneOf": []any{
 			object{"type": "array", "minItems": 1, "items": object{"type": "string", "pattern": kindLike}},

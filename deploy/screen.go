@@ -1,0 +1,24 @@
+package deploy
+
+import (
+	"casemate"
+	"casemate/deploy/manifest"
+)
+
+// screenOf is how a route's requests are screened; nothing said is the strictest.
+func screenOf(s *manifest.Screen) casemate.Screen {
+	var out casemate.Screen
+	if s == nil {
+		return out
+	}
+	if s.Mode != "block" {
+		out.Mode = s.Mode
+	}
+	if s.Profile != "casemate" {
+		out.Profile = s.Profile
+	}
+	for _, x := range s.Except {
+		out.Except = append(out.Except, casemate.ScreenExcept{Rule: string(x.Rule), Field: x.Field, Exception: casemate.Exception{Reason: x.Reason, Expires: x.Expires.Time}})
+	}
+	return out
+}
