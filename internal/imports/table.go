@@ -29,7 +29,7 @@ var Rooms = []Room{
 	{Path: "policy", Tier: 1, Ceiling: 1900, Pure: true},
 	{Path: "policy/analysis", Tier: 1, Ceiling: 900, Pure: true, Only: []string{"", "policy"}, May: []string{"policy"}},
 	{Path: "policy/condition", Tier: 0, Ceiling: 1150, Pure: true, Only: []string{""}},
-	{Path: "quota", Tier: 1, Ceiling: 900, Pure: true},
+	{Path: "quota", Tier: 1, Ceiling: 1100, Pure: true},
 	{Path: "quota/share", Tier: 1, Ceiling: 200, Only: []string{"", "quota", "store"}, May: []string{"quota"}},
 	{Path: "shield/expand", Tier: 0, Ceiling: 1300, Pure: true, Only: []string{""}},
 	{Path: "shield/detect", Tier: 0, Ceiling: 1500, Pure: true, Only: []string{"", "shield/expand"}, May: []string{"shield/expand"}},

@@ -216,7 +216,7 @@ func TestWaits(t *testing.T) {
 			r.Settle(time.Now(), h)
 		})
 		synctest.Wait()
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond) // of the bubble
 		r.Settle(time.Now(), held[0])
 		wg.Wait()
 		for _, h := range held {
