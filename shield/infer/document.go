@@ -54,6 +54,19 @@ func (w *writer) operation(o *Operation) map[string]any {
 		}
 		op["requestBody"] = map[string]any{"required": o.bodiless == 0, "content": content}
 	}
+	if o.untyped {
+		w.free("body", "some requests named no content type: they will be refused")
+	}
+	if responses := w.answers(o); len(responses) > 0 {
+		op["responses"] = responses
+	} else {
+		w.free("answers", "none was seen: answers are not checked")
+	}
+	return op
+}
+
+// answers writes what was answered, by status.
+func (w *writer) answers(o *Operation) map[string]any {
 	responses := map[string]any{}
 	for _, code := range slices.Sorted(maps.Keys(o.answers)) {
 		a := o.answers[code]
@@ -72,19 +85,11 @@ func (w *writer) operation(o *Operation) map[string]any {
 		}
 		responses[statusOf(code)] = r
 	}
-	if o.untyped {
-		w.free("body", "some requests named no content type: they will be refused")
-	}
 	if o.otherStatus {
 		w.free("answers", "there were more statuses than are learned: any is taken")
 		responses["default"] = map[string]any{"description": "others"}
 	}
-	if len(responses) == 0 {
-		w.free("answers", "none was seen: answers are not checked")
-		return op
-	}
-	op["responses"] = responses
-	return op
+	return responses
 }
 
 func (w *writer) parameters(o *Operation) (out []any) {
