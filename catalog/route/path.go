@@ -154,48 +154,52 @@ func Canonical(path string) (string, error) {
 
 // unescape normalises escapes; the second result says why it cannot.
 func unescape(path string) (string, string) {
-	plain := true
-	for i := 0; i < len(path); i++ {
-		switch c := path[i]; {
-		case c <= ' ' || c == 0x7f || c == '\\' || c == '?' || c == '#':
-			return "", "has a character that must be escaped"
-		case c == '%':
-			plain = false
-		case c >= 0x80:
-			return "", "has bytes that must be escaped"
-		case c != '/' && !inSegment(c):
-			plain = false
-		}
-	}
-	if plain {
-		return path, ""
+	plain, why := look(path)
+	if plain || why != "" {
+		return path, why
 	}
 	b := make([]byte, 0, len(path))
 	for i := 0; i < len(path); i++ {
 		c := path[i]
-		switch {
-		case c == '/' || inSegment(c):
-			b = append(b, c)
+		if c == '%' {
+			if i+2 >= len(path) || unhex(path[i+1]) < 0 || unhex(path[i+2]) < 0 {
+				return "", "has a broken escape"
+			}
+			c = byte(unhex(path[i+1])<<4 | unhex(path[i+2]))
+			i += 2
+			if c < ' ' || c == 0x7f {
+				return "", "has a control character"
+			}
+			b = spell(b, c, inSegment(c))
 			continue
-		case c != '%': // RFC 3986 has it escaped; who sends it bare means the same
-			b = append(b, '%', "0123456789ABCDEF"[c>>4], "0123456789ABCDEF"[c&15])
-			continue
 		}
-		if i+2 >= len(path) || unhex(path[i+1]) < 0 || unhex(path[i+2]) < 0 {
-			return "", "has a broken escape"
-		}
-		c = byte(unhex(path[i+1])<<4 | unhex(path[i+2]))
-		i += 2
-		switch {
-		case c < ' ' || c == 0x7f:
-			return "", "has a control character"
-		case inSegment(c):
-			b = append(b, c)
-		default:
-			b = append(b, '%', "0123456789ABCDEF"[c>>4], "0123456789ABCDEF"[c&15])
-		}
+		b = spell(b, c, c == '/' || inSegment(c)) // RFC 3986 has the others escaped; who sends one bare means the same
 	}
 	return string(b), ""
+}
+
+// spell adds c as it is, or escaped.
+func spell(b []byte, c byte, bare bool) []byte {
+	if bare {
+		return append(b, c)
+	}
+	return append(b, '%', "0123456789ABCDEF"[c>>4], "0123456789ABCDEF"[c&15])
+}
+
+// look says whether a path is in its one spelling already, and what forbids it.
+func look(path string) (plain bool, why string) {
+	plain = true
+	for i := 0; i < len(path); i++ {
+		switch c := path[i]; {
+		case c <= ' ' || c == 0x7f || c == '\\' || c == '?' || c == '#':
+			return false, "has a character that must be escaped"
+		case c >= 0x80:
+			return false, "has bytes that must be escaped"
+		case c != '/' && !inSegment(c):
+			plain = false
+		}
+	}
+	return plain, ""
 }
 
 func unhex(c byte) int {
