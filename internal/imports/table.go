@@ -19,7 +19,7 @@ type Room struct {
 
 // Rooms is the table. A package that is not in it is a violation.
 var Rooms = []Room{
-	{Path: "cmd/casemate", Tier: 4, Ceiling: 7000},
+	{Path: "cmd/casemate", Tier: 4, Ceiling: 8000},
 	{Path: "front/http", Tier: 3, Ceiling: 1800, Only: []string{"", "lambda"}},
 	{Path: "front/admin", Tier: 3, Ceiling: 900, Only: []string{""}},
 	{Path: "front/aws", Tier: 3, Ceiling: 500, Only: []string{"", "service/wire"}},
