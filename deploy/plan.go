@@ -150,6 +150,7 @@ func compare(current, next *catalog.App) *Plan {
 	for _, name := range union(current.Functions, next.Functions) {
 		c.function(name, current.Functions[name], next.Functions[name])
 	}
+	c.budgets(current.Budgets, next.Budgets)
 	rank := map[string]int{KindPermission: 0, KindRoute: 1, KindFunction: 2, KindLimit: 3}
 	sort.SliceStable(c.changes, func(i, j int) bool { return rank[c.changes[i].Kind] < rank[c.changes[j].Kind] })
 	p.Changes = c.changes
