@@ -1,6 +1,9 @@
 package casemate
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // PrincipalKind says what sort of caller a principal is.
 type PrincipalKind string
@@ -58,4 +61,14 @@ func (p *Principal) Name() string {
 		return "anonymous"
 	}
 	return p.ID
+}
+
+// Payer is whose room and rate p takes: the ID, but for sessions, whose names are theirs to choose, what the first of them
+// came from.
+func (p *Principal) Payer() string {
+	if p.Kind != KindSession || p.Origin == "" {
+		return p.ID
+	}
+	first, _, _ := strings.Cut(p.Origin, " ")
+	return first
 }

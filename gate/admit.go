@@ -139,14 +139,26 @@ func (g *Gate) prove(a *admitted) error {
 	return nil
 }
 
+// keyOf is the key behind a principal: its own, or the access key that its session came from.
+func keyOf(p *casemate.Principal) string {
+	if p.Kind == casemate.KindKey {
+		return strings.TrimPrefix(p.ID, "key/")
+	}
+	if key, ok := strings.CutPrefix(p.Origin, "access/"); ok {
+		key, _, _ = strings.Cut(key, " ")
+		return key
+	}
+	return ""
+}
+
 // hold has the most that the event can cost held back, and where a budget covers it, the opened record say so.
 func (g *Gate) hold(ctx context.Context, a *admitted, s *story) (err error) {
 	if g.c.Purse == nil || a.event.DryRun {
 		return nil
 	}
 	e, m, p := a.event, a.match, a.principal
-	if s.rec.Key == "" && p.Kind == casemate.KindKey {
-		s.rec.Key = strings.TrimPrefix(p.ID, "key/")
+	if s.rec.Key == "" {
+		s.rec.Key = keyOf(p)
 	}
 	s.spend = casemate.Spend{Event: s.rec.ID, Opened: s.rec.Opened, Chain: e.Chain, Root: e.Chain == e.ID && e.Source != casemate.SourceAsync, Depth: e.Depth, Source: e.Source,
 		Principal: p.Name(), Role: p.Role, Key: s.rec.Key, Queue: e.Async}
@@ -343,7 +355,7 @@ func forbidden(q *casemate.AccessRequest, d casemate.Decision) error {
 
 // demand is what an event counts against, beside its source: its caller's plan, the route, the function and its account.
 func (g *Gate) demand(e *casemate.Event, m *casemate.Match, p *casemate.Principal) (d casemate.Demand, err error) {
-	d = casemate.Demand{Principal: p.ID}
+	d = casemate.Demand{Principal: p.Payer()}
 	switch {
 	case d.Principal == "":
 		d.Principal = "anonymous@" + network(e.SourceIP)

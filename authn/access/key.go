@@ -47,7 +47,7 @@ type Config struct {
 	Place  casemate.Place
 	Clock  func() time.Time
 	Role   func(name string) bool   // whether there is such a role
-	Stands func(origin string) bool // whether what a session came from still holds: "key/ck_...", "issuer/<iss>", "run/<sandbox>"
+	Stands func(origin string) bool // whether what a session came from still holds: "key/ck_...", "issuer/<iss>/<sub>" (both query-escaped), "run/<sandbox>"
 	Log    *slog.Logger
 }
 

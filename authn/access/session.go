@@ -139,7 +139,7 @@ func origin(by *casemate.Principal, sandbox string) []string {
 	case sandbox != "":
 		return []string{originRun + sandbox}
 	case by.Kind == casemate.KindToken:
-		return []string{originIssuer + url.QueryEscape(by.Claims["iss"])}
+		return []string{originIssuer + url.QueryEscape(by.Claims["iss"]) + "/" + url.QueryEscape(by.Claims["sub"])}
 	case by.Kind == casemate.KindKey:
 		return []string{by.ID}
 	}

@@ -279,8 +279,8 @@ func TestBoundsOfSessions(t *testing.T) {
 // TestOriginsOfSessions: what a session came from is asked for every time.
 func TestOriginsOfSessions(t *testing.T) {
 	for origin, by := range map[string]*casemate.Principal{
-		"issuer/https%3A%2F%2Fci.example": {Kind: casemate.KindToken, ID: "jwt/x", Claims: map[string]string{"iss": "https://ci.example"}},
-		"key/ck_1":                        {Kind: casemate.KindKey, ID: "key/ck_1"},
+		"issuer/https%3A%2F%2Fci.example/repo%3Aa": {Kind: casemate.KindToken, ID: "jwt/x", Claims: map[string]string{"iss": "https://ci.example", "sub": "repo:a"}},
+		"key/ck_1": {Kind: casemate.KindKey, ID: "key/ck_1"},
 	} {
 		d := newDesk(t)
 		creds, _ := d.assume(casemate.SessionRequest{Role: "deployer", Name: "n", Life: time.Hour, By: by})

@@ -35,6 +35,7 @@ func (n *node) stands(origin string) bool {
 	case "key":
 		return slices.ContainsFunc(n.identity.ListKeys(), func(k authn.Key) bool { return k.ID == what && k.Live(time.Now()) })
 	case "issuer":
+		what, _, _ = strings.Cut(what, "/")
 		name, err := url.QueryUnescape(what)
 		return err == nil && slices.ContainsFunc(n.catalog.Snapshot().Issuers(), func(i casemate.Issuer) bool { return i.Issuer == name })
 	case "run":
