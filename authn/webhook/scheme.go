@@ -17,11 +17,13 @@ import (
 	"casemate"
 )
 
+// MinSecret is the least bytes of a secret: a shorter one can be guessed by whoever saw one request.
+const MinSecret = 16
+
 // Bounds of what a sender's headers may hold.
 const (
 	maxHeader     = 4 << 10
 	maxSignatures = 16  // in one header: a sender signs with two secrets while it rotates them, rarely with more
-	minSecret     = 16  // bytes: a shorter one can be guessed by whoever saw one request
 	maxID         = 256 // bytes of a message's id
 )
 
@@ -236,8 +238,8 @@ func (m *message) hex(text, prefix string, hash crypto.Hash) {
 
 // plainKey takes a secret as the bytes that it is.
 func plainKey(value []byte) ([]byte, ed25519.PublicKey, error) {
-	if len(value) < minSecret {
-		return nil, nil, fmt.Errorf("the secret is shorter than %d bytes", minSecret)
+	if len(value) < MinSecret {
+		return nil, nil, fmt.Errorf("the secret is shorter than %d bytes", MinSecret)
 	}
 	return value, nil, nil
 }

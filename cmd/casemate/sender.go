@@ -54,18 +54,37 @@ type hookSecrets struct {
 // Stripe has the same (https://docs.stripe.com/webhooks#roll-endpoint-secrets).
 const rotationGrace = 24 * time.Hour
 
+// item finds a secret that has a current value and is not to be deleted.
+func (s hookSecrets) item(ctx context.Context, name string) (*secret.Item, *secret.Version, error) {
+	it, err := s.room.Get(ctx, secret.ID{Account: s.account, Kind: secret.KindSecret, Name: name})
+	if err != nil && casemate.CodeOf(err) != casemate.NotFound {
+		return nil, nil, err
+	}
+	if err == nil && it.Marked.IsZero() {
+		if v := it.Staged("AWSCURRENT"); v != nil {
+			return it, v, nil
+		}
+	}
+	return nil, nil, casemate.Errorf(casemate.NotFound, "casemate secret set "+name, "its secret %s is not there", name)
+}
+
+// there is nil when a secret can verify something.
+func (s hookSecrets) there(ctx context.Context, name string) error {
+	_, v, err := s.item(ctx, name)
+	if err == nil && v.Size < webhook.MinSecret {
+		err = casemate.Errorf(casemate.Invalid, "casemate secret set "+name, "its secret %s is shorter than %d bytes", name, webhook.MinSecret)
+	}
+	return err
+}
+
 // Open implements webhook.Secrets.
 func (s hookSecrets) Open(ctx context.Context, name string, use func(values [][]byte)) error {
-	it, err := s.room.Get(ctx, secret.ID{Account: s.account, Kind: secret.KindSecret, Name: name})
+	it, now, err := s.item(ctx, name)
 	if err != nil {
 		return err
 	}
-	now, before := it.Staged("AWSCURRENT"), it.Staged("AWSPREVIOUS")
-	if now == nil || !it.Marked.IsZero() {
-		return casemate.Errorf(casemate.NotFound, "casemate secret set "+name, "the secret %s has no current value, or is to be deleted", name)
-	}
 	versions := []string{now.ID}
-	if before != nil && before.ID != now.ID && time.Since(now.Created) < rotationGrace {
+	if before := it.Staged("AWSPREVIOUS"); before != nil && before.ID != now.ID && time.Since(now.Created) < rotationGrace {
 		versions = append(versions, before.ID)
 	}
 	var values [][]byte

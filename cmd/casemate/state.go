@@ -44,6 +44,9 @@ func (n *node) stateBuiltins() map[string]builtin {
 		"state": question("casemate:ReadState", "node", func(context.Context, *casemate.Launch, struct{}) (any, error) {
 			return n.state(), nil
 		}),
+		"senders": question("casemate:ReadState", "node", func(ctx context.Context, _ *casemate.Launch, _ struct{}) (any, error) {
+			return n.senders(ctx), nil
+		}),
 		"posture": question("casemate:ReadPosture", "node", func(context.Context, *casemate.Launch, struct{}) (any, error) {
 			return n.posture(time.Now()), nil
 		}),
@@ -107,7 +110,7 @@ func statePage(w io.Writer, s *state) {
 func takes(a *casemate.Auth) string {
 	text := ""
 	for _, k := range a.Kinds {
-		text += " " + string(k)
+		text += " " + takenBy(a, k)
 	}
 	if a.Open != nil {
 		text += " ANYONE until " + a.Open.Expires.Format("2006-01-02")
