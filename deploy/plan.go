@@ -287,6 +287,7 @@ func (c *comparer) routes(current, next *catalog.App) {
 		c.auth(k, was.Auth, is.Auth)
 		c.asked(k, was.Auth, is.Auth)
 		c.object(k, was.Object, is.Object)
+		c.steps(k, was, is)
 		if was.Contract != is.Contract {
 			c.contract(k, was.Contract, is.Contract)
 		}

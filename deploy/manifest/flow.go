@@ -19,9 +19,9 @@ type Flow struct {
 
 // Cache says how long answers of a route are kept.
 type Cache struct {
-	TTL    Duration `key:"ttl" need:"" min:"1s" max:"24h" doc:"How long an answer is given to equal requests, at most; less when the function says Cache-Control."`
-	Vary   []string `key:"vary" like:"^[a-z0-9-]{1,64}$" doc:"Request headers that the answer depends on, in lower case."`
-	Shared bool     `key:"shared" doc:"The answer does not depend on who asks: callers get each other's (default: each gets its own)."`
+	TTL  Duration `key:"ttl" need:"" min:"1s" max:"24h" doc:"How long an answer is given to equal requests, at most; less when the function says Cache-Control."`
+	Vary []string `key:"vary" like:"^[a-z0-9-]{1,64}$" doc:"Request headers that the answer depends on, in lower case."`
+	For  string   `key:"for" one:"caller everybody" doc:"caller: each gets answers of its own (default). everybody: the answer does not depend on who asks, and callers get each other's."`
 }
 
 // FlowTime is how long a flow may take from its first step on, where a manifest does not say.
@@ -81,8 +81,8 @@ func (c *checker) cache(ptr, key string, r *Route) {
 	if method, _, err := route.Parse(key); err == nil && method != "GET" && method != "HEAD" {
 		c.bad(ptr, "keep answers of GET routes", "what %s does must happen every time", method)
 	}
-	if !r.Cache.Shared && len(r.Auth.Kinds) == 0 {
-		c.bad(ptr, "shared: true, when the answer does not depend on who asks", "the route's callers have no name to keep answers by")
+	if r.Cache.For != "everybody" && len(r.Auth.Kinds) == 0 {
+		c.bad(ptr, "for: everybody, when the answer does not depend on who asks", "the route's callers have no name to keep answers by")
 	}
 	if slices.Contains(r.Cache.Vary, "authorization") || slices.Contains(r.Cache.Vary, "x-api-key") {
 		c.bad(ptr+"/vary", "", "answers are kept for each caller anyway, and credentials are not looked at")
