@@ -150,7 +150,7 @@ func (b *body) promised(contract string, a *casemate.Answer) error {
 	if err != nil {
 		return err
 	}
-	_, err = m.check(schema.Place{What: "the answer", In: "answer"}, contract, params, a.Body)
+	_, err = m.check(schema.Place{What: "the answer", In: "answer"}, contract, contentType, params, a.Body)
 	return err
 }
 

@@ -281,6 +281,7 @@ func TestMediaTypes(t *testing.T) {
 		{"application/octet-stream", "\xff\x00", "body =\xff\x00"},
 		{"application/octet-stream", "abc", "! maxLength: 2"},
 		{"image/png", "x", "body =x"},
+		{"image/x+json", `{"a":1,"a":2}`, "! /a unique names"},
 		{"application/xml", "<a/>", "! Content-Type"},
 		{"text/html", "x", "! Content-Type"},
 		{"", "x", "! Content-Type"},

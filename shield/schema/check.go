@@ -32,6 +32,9 @@ func (s *Schema) JSON(p Place, contract string, data []byte) ([]casemate.Field, 
 		var room [8]step
 		w.at = room[:0]
 		if w.value(s.fast) {
+			if w.over {
+				return []casemate.Field{{In: p.In, Name: p.Name, Value: data}}, nil
+			}
 			if p.Name != "" {
 				for i := range w.free {
 					w.free[i].Name = p.Name + w.free[i].Name
@@ -40,7 +43,11 @@ func (s *Schema) JSON(p Place, contract string, data []byte) ([]casemate.Field, 
 			return w.free, nil
 		}
 	}
-	return s.Value(p, contract, text.Build(data))
+	free, err := s.Value(p, contract, text.Build(data))
+	if len(free) >= maxFree {
+		free = []casemate.Field{{In: p.In, Name: p.Name, Value: data}}
+	}
+	return free, err
 }
 
 // Any takes every JSON text within the default bounds of text.Scan. All of it is free.
@@ -50,6 +57,9 @@ func Any(p Place, data []byte) ([]casemate.Field, error) {
 	}
 	w := walker{b: data, in: p.In, any: node{maxProps: -1, maxItems: -1, maxLen: -1}}
 	w.value(&w.any)
+	if w.over {
+		return []casemate.Field{{In: p.In, Name: p.Name, Value: data}}, nil
+	}
 	return w.free, nil
 }
 
@@ -71,7 +81,7 @@ func (s *Schema) Value(p Place, contract string, v any) ([]casemate.Field, error
 	if err := s.lib.Validate(v); err != nil {
 		return nil, violated(p, contract, err)
 	}
-	g := gatherer{in: p.In, name: p.Name, plain: p.Plain}
+	g := gatherer{in: p.In, name: p.Name, plain: p.Plain, left: 8 * maxWork}
 	g.value([]*jsonschema.Schema{s.lib}, v)
 	return g.free, nil
 }

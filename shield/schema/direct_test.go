@@ -133,7 +133,7 @@ func TestNodeAgreesWithLibrary(t *testing.T) {
 				continue
 			}
 			taken++
-			g := gatherer{in: "body"}
+			g := gatherer{in: "body", left: 8 * maxWork}
 			g.value([]*jsonschema.Schema{s[0].lib}, v)
 			if a, b := sorted(w.free), sorted(g.free); !reflect.DeepEqual(a, b) {
 				doc, _ := json.Marshal(m)
@@ -190,6 +190,38 @@ func TestFree(t *testing.T) {
 		free, err := s.JSON(Body(), "x", []byte(c.body))
 		if got := strings.Join(sorted(free), " "); err != nil || got != c.want {
 			t.Errorf("%s %s: %q, want %q (%v)", c.doc, c.body, got, c.want, err)
+		}
+	}
+}
+
+// TestFreeIsBounded: a text with more free values than are told one by one is free as a whole, whoever decides.
+func TestFreeIsBounded(t *testing.T) {
+	body := []byte("[" + strings.Repeat(`"x",`, 9_999) + `"y"]`)
+	for _, doc := range []string{`{"type":"array"}`, `{"anyOf":[{"type":"array"}]}`} {
+		s, err := compiled(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if free, err := s.JSON(Body(), "x", []byte(`["x","y"]`)); err != nil || len(free) != 2 {
+			t.Errorf("%s: %d free, %v", doc, len(free), err)
+		}
+		nested := []byte("[" + string(body) + "," + string(body) + "]")
+		if free, err := s.JSON(Body(), "x", nested); err != nil || len(free) != 1 || string(free[0].Value) != string(nested) {
+			t.Errorf("%s: %d free, %v", doc, len(free), err)
+		}
+	}
+}
+
+// TestChoicesAreHeldToABound: what cannot be afforded is free, never closed.
+func TestChoicesAreHeldToABound(t *testing.T) {
+	s, err := compiled(`{"anyOf":[{"enum":["x"]}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for left, want := range map[int]int{1000: 0, 0: 1} {
+		g := gatherer{in: "body", left: left}
+		if g.value([]*jsonschema.Schema{s.lib}, "x"); len(g.free) != want {
+			t.Errorf("with %d left: %v", left, g.free)
 		}
 	}
 }

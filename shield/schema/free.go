@@ -17,6 +17,31 @@ type gatherer struct {
 	plain    bool // the place has a name of its own, and no pointer below
 	free     []casemate.Field
 	at       []string
+	left     int  // parts of values that may still be held to choices; without, what is below is free
+	over     bool // more is free than is told one by one
+}
+
+// maxFree bounds how many values are told one by one. Of a text with more all of it is free.
+const maxFree = 10_000
+
+// affords reports whether v may be held to another choice, and takes what that costs.
+func (g *gatherer) affords(v any) bool {
+	g.left -= 8
+	switch v := v.(type) {
+	case []any:
+		for _, x := range v {
+			if g.left <= 0 || !g.affords(x) {
+				return false
+			}
+		}
+	case map[string]any:
+		for _, x := range v {
+			if g.left <= 0 || !g.affords(x) {
+				return false
+			}
+		}
+	}
+	return g.left > 0
 }
 
 // together adds s, and what else holds for v in place with it, to all.
@@ -30,12 +55,12 @@ func (g *gatherer) together(all []*jsonschema.Schema, s *jsonschema.Schema, v an
 	}
 	for _, list := range [...][]*jsonschema.Schema{s.AnyOf, s.OneOf} {
 		for _, sub := range list {
-			if sub.Validate(v) == nil {
+			if g.affords(v) && sub.Validate(v) == nil {
 				all = g.together(all, sub, v)
 			}
 		}
 	}
-	if s.If != nil {
+	if s.If != nil && g.affords(v) {
 		if s.If.Validate(v) == nil {
 			all = g.together(all, s.Then, v)
 		} else {
@@ -129,6 +154,9 @@ func (g *gatherer) down(tok string, sub []*jsonschema.Schema, v any) {
 }
 
 func (g *gatherer) leave(value string) {
+	if g.over = len(g.free) >= maxFree; g.over {
+		return
+	}
 	name := g.name
 	if !g.plain {
 		name += text.Pointer(g.at)

@@ -21,11 +21,23 @@ type Shape struct {
 	Most   int  // -1: no bound
 }
 
-// maxShape bounds how deep a Shape looks: a parameter has two levels, a form three.
-const maxShape = 4
+// Bounds of a Shape: a parameter has two levels, a form three. What is beyond is any.
+const (
+	maxShape  = 4
+	maxShapes = 5000
+)
+
+// shaper makes one Shape.
+type shaper struct {
+	left  int
+	kinds map[*jsonschema.Schema]uint8 // 0 while it is looked at, and for any
+}
 
 // Shape gives the shape of the schema.
-func (s *Schema) Shape() *Shape { return shapeOf([]*jsonschema.Schema{s.lib}, maxShape) }
+func (s *Schema) Shape() *Shape {
+	h := &shaper{left: maxShapes, kinds: map[*jsonschema.Schema]uint8{}}
+	return h.shape([]*jsonschema.Schema{s.lib}, maxShape)
+}
 
 // around adds s, and everything that can apply in place with it, to all.
 func around(all []*jsonschema.Schema, s *jsonschema.Schema) []*jsonschema.Schema {
@@ -41,15 +53,15 @@ func around(all []*jsonschema.Schema, s *jsonschema.Schema) []*jsonschema.Schema
 	return all
 }
 
-func shapeOf(list []*jsonschema.Schema, depth int) *Shape {
+func (h *shaper) shape(list []*jsonschema.Schema, depth int) *Shape {
 	sh := &Shape{Most: -1}
-	if depth == 0 {
+	if h.left--; depth == 0 || h.left < 0 {
 		return sh
 	}
 	var all, items, rest []*jsonschema.Schema
 	for _, s := range list {
 		all = around(all, s)
-		sh.kinds |= possible(s, 16)
+		sh.kinds |= h.possible(s)
 	}
 	said, closed, props := false, false, map[string][]*jsonschema.Schema{}
 	for _, s := range all {
@@ -81,20 +93,22 @@ func shapeOf(list []*jsonschema.Schema, depth int) *Shape {
 	sh.Opaque = sh.Opaque || !said
 	sh.props = make(map[string]*Shape, len(props))
 	for name, p := range props {
-		sh.props[name] = shapeOf(p, depth-1)
+		sh.props[name] = h.shape(p, depth-1)
 	}
 	if len(rest) > 0 || !closed {
-		sh.others = shapeOf(rest, depth-1)
+		sh.others = h.shape(rest, depth-1)
 	}
-	sh.items = shapeOf(items, depth-1)
+	sh.items = h.shape(items, depth-1)
 	return sh
 }
 
 // possible gives the kinds that a schema can take, 0 for any.
-func possible(s *jsonschema.Schema, depth int) (k uint8) {
-	if depth == 0 {
-		return 0
+func (h *shaper) possible(s *jsonschema.Schema) (k uint8) {
+	if k, known := h.kinds[s]; known {
+		return k
 	}
+	h.kinds[s] = 0
+	defer func() { h.kinds[s] = k }()
 	if s.Types != nil {
 		k = kinds(s.Types)
 	}
@@ -114,15 +128,15 @@ func possible(s *jsonschema.Schema, depth int) (k uint8) {
 		narrow(any)
 	}
 	if s.Ref != nil {
-		narrow(possible(s.Ref, depth-1))
+		narrow(h.possible(s.Ref))
 	}
 	for _, sub := range s.AllOf {
-		narrow(possible(sub, depth-1))
+		narrow(h.possible(sub))
 	}
 	for _, list := range [...][]*jsonschema.Schema{s.AnyOf, s.OneOf} {
 		var any uint8
 		for _, sub := range list {
-			one := possible(sub, depth-1)
+			one := h.possible(sub)
 			if one == 0 {
 				any = 0
 				break

@@ -17,6 +17,7 @@ type walker struct {
 	in   string
 	free []casemate.Field
 	at   []step // where it stands
+	over bool   // more is free than is told one by one
 	any  node   // of a value that no schema says anything about
 }
 
@@ -182,6 +183,9 @@ func (w *walker) text(n *node) bool {
 
 // leave notes a value that is free.
 func (w *walker) leave(value []byte) {
+	if w.over = len(w.free) >= maxFree; w.over {
+		return
+	}
 	if w.free == nil {
 		w.free = make([]casemate.Field, 0, 4)
 	}
