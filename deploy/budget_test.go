@@ -10,7 +10,9 @@ import (
 
 // TestPlanTellsOfBudgets: a ceiling that goes or rises lets more be spent, and the plan says so.
 func TestPlanTellsOfBudgets(t *testing.T) {
-	app := func(bs ...casemate.Budget) *catalog.App { return &catalog.App{Name: "shop", Generation: 1, Budgets: bs} }
+	app := func(bs ...casemate.Budget) *catalog.App {
+		return &catalog.App{Name: "shop", Generation: 1, Budgets: bs}
+	}
 	b := func(amount casemate.Money, soft bool) casemate.Budget {
 		return casemate.Budget{App: "shop", For: "app/shop", Per: "day", Amount: amount * casemate.Unit, Soft: soft, Origin: "casemate.yaml:9"}
 	}
