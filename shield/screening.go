@@ -77,8 +77,8 @@ type judgement struct {
 	why    error // the first reason to refuse
 }
 
-// place is where something was found, as exceptions name it: "body/comment", "query/page".
-func place(in, name string) string { return in + "/" + strings.TrimPrefix(name, "/") }
+// Place is where something was found, as exceptions name it: "body/comment", "query/page".
+func Place(in, name string) string { return in + "/" + strings.TrimPrefix(name, "/") }
 
 // exempt is a screen.Exempt.
 func (j *judgement) exempt(rule int, in, name string) bool {
@@ -91,8 +91,8 @@ func (j *judgement) excepted(rule, in, name string) bool {
 		if x.Rule != rule || !x.Live(j.now) {
 			continue
 		}
-		at := place(in, name)
-		if rest, ok := strings.CutPrefix(at, x.Field); ok && (rest == "" || rest[0] == '/' || rest[0] == '|') {
+		at := Place(in, name)
+		if rest, ok := strings.CutPrefix(at, x.Field); ok && (rest == "" || rest[0] == '/' || rest[0] == ':') {
 			return true
 		}
 	}
@@ -103,8 +103,8 @@ func (j *judgement) detected(f *Found) {
 	if j.excepted(f.Rule, f.In, f.Where) {
 		return
 	}
-	j.note(f.Rule + " " + string(f.Class) + " " + place(f.In, f.Where))
-	at := place(f.In, f.Where)
+	j.note(f.Rule + " " + string(f.Class) + " " + Place(f.In, f.Where))
+	at := Place(f.In, f.Where)
 	j.all += f.Score
 	if j.places[at] += f.Score; f.Score >= detect.Sure || j.all >= detect.Sure {
 		j.refuse(f.Rule, string(f.Class), f.In, f.Where)
@@ -116,8 +116,8 @@ func (j *judgement) matched(m *screen.Match) {
 	if m.In == "" || m.Severity == "" { // it only adds up
 		return
 	}
-	j.note(rule + " " + m.Class + " " + place(m.In, m.Name))
-	if m.Confirmed || j.places[place(m.In, m.Name)] >= detect.Likely {
+	j.note(rule + " " + m.Class + " " + Place(m.In, m.Name))
+	if m.Confirmed || j.places[Place(m.In, m.Name)] >= detect.Likely {
 		j.refuse(rule, m.Class, m.In, m.Name)
 	}
 }
@@ -130,7 +130,7 @@ func (j *judgement) note(s string) {
 
 func (j *judgement) refuse(rule, class, in, name string) {
 	if j.why == nil {
-		j.why = &casemate.Error{Code: casemate.Invalid, Field: place(in, name), Rule: rule,
+		j.why = &casemate.Error{Code: casemate.Invalid, Field: Place(in, name), Rule: rule,
 			Message: "the request was refused: it looks like an attack (" + class + ")",
 			Hint:    "if it is none, give the request id to the operator: a contract for the field, or an exception with a reason and an end, lets it pass"}
 	}

@@ -50,7 +50,7 @@ func (n *node) posture(now time.Time) []finding {
 	snap := n.catalog.Snapshot()
 	for _, name := range snap.Apps() {
 		app, _ := snap.App(name)
-		fs = append(fs, appPosture(app, now)...)
+		fs = append(append(fs, appPosture(app, now)...), screenPosture(app, now)...)
 	}
 	for _, k := range n.identity.ListKeys() {
 		fs = append(fs, keyPosture(&k, snap, now)...)
