@@ -16,6 +16,7 @@ const (
 	mostMarks   = 1 << 20
 	ownMarks    = mostMarks / 4
 	mostRepeats = 64
+	mostCallers = 100_000
 	repeatTime  = 3 * time.Second // in which an SDK's own repetitions with one signature come
 )
 
@@ -105,8 +106,8 @@ func (r *replays) take(caller string, g *sigv4.Signature, e *casemate.Event, now
 	for m.n > ownMarks {
 		r.drop(m)
 	}
-	if r.total > mostMarks {
-		r.shrink()
+	if r.total > mostMarks || len(r.by) > mostCallers {
+		r.shrink(now)
 	}
 	return true
 }
@@ -181,12 +182,13 @@ func (r *replays) drop(m *marks) {
 	m.floor = max(m.floor, oldest)
 }
 
-// shrink makes room at the cost of who has the most, when all callers together are over the bound. Callers of whom nothing
-// is remembered and nothing closed are forgotten.
-func (r *replays) shrink() {
+// shrink forgets callers of whom nothing matters any more, and then makes room at the cost of who has the most, where all
+// together are over the bound.
+func (r *replays) shrink(now time.Time) {
 	var most *marks
 	for caller, m := range r.by {
-		if m.n == 0 && m.floor == 0 {
+		r.prune(m, now)
+		if m.n == 0 && m.floor < now.Unix()/60 {
 			delete(r.by, caller)
 		} else if most == nil || m.n > most.n {
 			most = m
