@@ -32,6 +32,12 @@ type Demand struct {
 	FunctionRate Rate
 	Concurrency  int // runs of Function at once
 
+	// Known are Source and Block of an event whose caller turned out to be somebody: it counts by itself from now on, so its
+	// tokens go back to those who share its address.
+	Known struct {
+		Source string
+		Block  netip.Prefix
+	}
 	Plan     *Plan // of Principal; nil: none
 	RouteID  string
 	Total    Limit // of Route, over all callers

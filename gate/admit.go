@@ -213,17 +213,25 @@ func (g *Gate) knock(ctx context.Context, e *casemate.Event) error {
 	if e.SourceIP == "" || e.Source == casemate.SourceAuthorizer { // it knocked with the event that is asked about
 		return nil
 	}
-	d := casemate.Demand{Source: e.SourceIP, SourceRate: g.c.Source}
-	if a, err := netip.ParseAddr(e.SourceIP); err == nil {
-		a = a.Unmap().WithZone("")
-		bits := g.c.Block.IPv4
-		if a.Is6() {
-			d.Source, bits = network(e.SourceIP), g.c.Block.IPv6
-		}
-		d.Block, _ = a.Prefix(min(bits, a.BitLen())) // the bits fit
-	}
+	d := casemate.Demand{SourceRate: g.c.Source}
+	d.Source, d.Block = g.source(e)
 	_, err := g.c.Quota.Reserve(ctx, g.c.Clock(), d)
 	return err
+}
+
+// source is what an event's address is counted by: itself, and the network around it.
+func (g *Gate) source(e *casemate.Event) (name string, block netip.Prefix) {
+	a, err := netip.ParseAddr(e.SourceIP)
+	if err != nil {
+		return e.SourceIP, block
+	}
+	a = a.Unmap().WithZone("")
+	name, bits := e.SourceIP, g.c.Block.IPv4
+	if a.Is6() {
+		name, bits = network(e.SourceIP), g.c.Block.IPv6
+	}
+	block, _ = a.Prefix(min(bits, a.BitLen())) // the bits fit
+	return name, block
 }
 
 // network is what one peer can choose its addresses from: an IPv4 address itself, the /64 of an IPv6 one (RFC 4291
@@ -366,6 +374,9 @@ func (g *Gate) demand(e *casemate.Event, m *casemate.Match, p *casemate.Principa
 		if d.Plan, err = g.c.Plan(p); err != nil {
 			return d, err
 		}
+	}
+	if p.Known() && e.SourceIP != "" && e.Source != casemate.SourceAuthorizer {
+		d.Known.Source, d.Known.Block = g.source(e)
 	}
 	if r := m.Route; r != nil {
 		d.Route, d.RouteRate, d.RouteID, d.Total = r.App+" "+r.ID, r.Rate, r.ID, r.Total

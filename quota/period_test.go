@@ -172,6 +172,47 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
+// TestKnownCallersShareAnAddress: who is known counts by itself: its flood leaves others behind its address alone. Nobodies
+// do not.
+func TestKnownCallersShareAnAddress(t *testing.T) {
+	l := quota.New(quota.Config{SourceRate: rate(1, 4), BlockRate: rate(1, 6)})
+	block := netip.MustParsePrefix("192.0.2.0/24")
+	knock := casemate.Demand{Source: "192.0.2.1", SourceRate: rate(1, 4), Block: block}
+	known := casemate.Demand{Principal: "flood", Route: "r", RouteRate: rate(0.001, 10)}
+	known.Known.Source, known.Known.Block = knock.Source, block
+	let := 0
+	for range 1000 {
+		if _, e := refused(t, l, t0, knock); e != nil {
+			t.Fatalf("the address is shut by a caller that is known: %v", e)
+		}
+		if _, e := refused(t, l, t0, known); e == nil {
+			let++
+		}
+	}
+	if let != 10 {
+		t.Errorf("the flooder got %d", let)
+	}
+	for range 4 {
+		if _, e := refused(t, l, t0, knock); e != nil {
+			t.Fatal(e)
+		}
+	}
+	if _, e := refused(t, l, t0, knock); e == nil {
+		t.Error("nobodies have no rate")
+	}
+	for range 100 { // what was not taken is not given back
+		_, _ = refused(t, l, t0.Add(time.Hour), known)
+	}
+	for n := 0; ; n++ {
+		if _, e := refused(t, l, t0.Add(time.Hour), knock); e != nil {
+			if n != 4 {
+				t.Errorf("%d after tokens came back for nothing", n)
+			}
+			break
+		}
+	}
+}
+
 // TestMillionKeys: a million callers, sources and subjects with a quota cost a bounded memory, and one that was there before
 // keeps what it used.
 func TestMillionKeys(t *testing.T) {

@@ -83,6 +83,12 @@ func (t *Turn) Expired() error {
 // it is worth trying again; or ErrShare.
 func (l *Ledger) Reserve(now time.Time, d casemate.Demand) (casemate.Reservation, *Turn, error) {
 	t := l.clock(now)
+	if d.Known.Source != "" {
+		l.kinds[kindSource].back(l.kinds[kindSource].key(d.Known.Source, ""), l.source, t)
+		if d.Known.Block.IsValid() {
+			l.kinds[kindBlock].back(l.kinds[kindBlock].prefix(d.Known.Block), l.block, t)
+		}
+	}
 	var room [kinds]claim
 	claims := l.claims(room[:0], t, &d)
 	unlock := func() {

@@ -100,6 +100,16 @@ func (t *table) spent(k key, c cell, now int64) int64 {
 	return 0
 }
 
+// back gives a token back to the bucket of k.
+func (t *table) back(k key, c cell, now int64) {
+	s := &t.shards[k[0]%shards]
+	s.Lock()
+	defer s.Unlock()
+	if b := s.buckets[k]; b != nil && b.full > now {
+		b.full = max(b.full-c.every, now)
+	}
+}
+
 // probes bounds the search for an idle bucket, so that a flood costs each request a constant.
 const probes = 8
 
