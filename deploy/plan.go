@@ -291,6 +291,7 @@ func (c *comparer) routes(current, next *catalog.App) {
 		if was.Contract != is.Contract {
 			c.contract(k, was.Contract, is.Contract)
 		}
+		c.answers(k, was.Answers, is.Answers)
 		if had && was.Rate != is.Rate {
 			c.say(KindLimit, "change", k, is.Rate.PerSecond == 0 || was.Rate.PerSecond > 0 && is.Rate.PerSecond > was.Rate.PerSecond, "rate %s instead of %s", rateText(is.Rate), rateText(was.Rate))
 		}
@@ -303,11 +304,11 @@ func (c *comparer) routes(current, next *catalog.App) {
 func (c *comparer) contract(k, was, is string) {
 	switch {
 	case was == "":
-		c.say(KindRoute, "add", k, false, "bodies have a contract")
+		c.say(KindRoute, "add", k, false, "requests have a contract")
 	case is == "":
-		c.say(KindRoute, "remove", k, true, "bodies have no contract any more")
+		c.say(KindRoute, "remove", k, true, "requests have no contract any more")
 	default:
-		c.say(KindRoute, "change", k, false, "bodies have another contract")
+		c.say(KindRoute, "change", k, false, "requests have another contract")
 	}
 }
 
@@ -371,6 +372,9 @@ func (c *comparer) function(name string, was, is *catalog.Function) {
 	o := was.Number(was.Live)
 	if o.ID == n.ID {
 		return
+	}
+	if o.Contract != n.Contract {
+		c.contract(subject, o.Contract, n.Contract)
 	}
 	var parts []string
 	differs := func(what string, a, b any) {

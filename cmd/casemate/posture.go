@@ -81,6 +81,9 @@ func appPosture(app *catalog.App, now time.Time) (fs []finding) {
 		if r.Contract == "" && bodyMethod(r.Method) {
 			fs = append(fs, finding{"medium", "weak", name, "bodies are not held to any contract", "contract: {file: ..., operation: ...}"})
 		}
+		if r.Contract != "" && r.Answers != "" {
+			fs = append(fs, finding{"low", "weak", name, "answers that its contract does not promise are let go (answers: " + r.Answers + ")", "contract: {..., answers: block}"})
+		}
 		if r.Rate.PerSecond == 0 {
 			fs = append(fs, finding{"low", "unlimited", name, "no rate of its own; the default of 1000/s for each caller holds", "rate: 10/s burst 20"})
 		}

@@ -77,6 +77,9 @@ func withoutEchoes(all []violation) []violation {
 func parent(ptr string) string { return ptr[:max(strings.LastIndexByte(ptr, '/'), 0)] }
 
 func orRoot(p Place, ptr string) string {
+	if p.Plain && ptr == "" {
+		return p.In
+	}
 	if ptr == "" && p.Name == "" {
 		return "body"
 	}
