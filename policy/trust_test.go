@@ -2,6 +2,7 @@ package policy
 
 import (
 	"testing"
+	"time"
 
 	"casemate"
 )
@@ -48,6 +49,37 @@ func TestTrust(t *testing.T) {
 		d := set.Trust(&casemate.AccessRequest{Principal: &c.who, Action: "sts:AssumeRole", Resource: role, Account: "000000000000",
 			Context: map[string][]string{"ci.example:sub": {"repo:a"}}})
 		if d.Verdict != c.want || d.Reason == "" {
+			t.Errorf("%s: %+v", name, d)
+		}
+	}
+}
+
+// TestSessionsHaveKeysOfTheirOwn, which no context can stand in for.
+func TestSessionsHaveKeysOfTheirOwn(t *testing.T) {
+	allow := func(operator, key, value string) casemate.Statement {
+		return casemate.Statement{Effect: casemate.Allow, Action: []string{"s3:GetObject"}, Resource: []string{"arn:aws:s3:::b/k"}, Condition: map[string]map[string][]string{operator: {key: {value}}}}
+	}
+	at := time.Date(2026, 11, 16, 9, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		s    casemate.Statement
+		who  casemate.Principal
+		want casemate.Verdict
+	}{
+		"its source identity": {allow("StringEquals", "aws:SourceIdentity", "ada"), casemate.Principal{SourceIdentity: "ada"}, casemate.Allowed},
+		"another's":           {allow("StringEquals", "aws:SourceIdentity", "ada"), casemate.Principal{SourceIdentity: "eve"}, casemate.Denied},
+		"none":                {allow("StringEquals", "aws:SourceIdentity", "ada"), casemate.Principal{}, casemate.Denied},
+		"issued since":        {allow("DateGreaterThan", "aws:TokenIssueTime", "2026-11-16T08:00:00Z"), casemate.Principal{Issued: at}, casemate.Allowed},
+		"issued before":       {allow("DateGreaterThan", "aws:TokenIssueTime", "2026-11-16T10:00:00Z"), casemate.Principal{Issued: at}, casemate.Denied},
+		"never issued":        {allow("DateGreaterThan", "aws:TokenIssueTime", "2026-11-16T08:00:00Z"), casemate.Principal{}, casemate.Denied},
+	} {
+		set, err := Compile(casemate.Policies{Identity: map[string][]casemate.Statement{"r": {c.s}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.who.Kind, c.who.ID, c.who.Account, c.who.Role = casemate.KindSession, "session/r/x", "000000000000", "r"
+		d := set.Decide(&casemate.AccessRequest{Principal: &c.who, Action: "s3:GetObject", Resource: "arn:aws:s3:::b/k", Account: "000000000000", Now: at,
+			Context: map[string][]string{"aws:sourceidentity": {"ada"}, "aws:tokenissuetime": {"2026-11-16T09:00:00Z"}}})
+		if d.Verdict != c.want {
 			t.Errorf("%s: %+v", name, d)
 		}
 	}

@@ -64,9 +64,6 @@ func (t trusting) context(r *casemate.AccessRequest) map[string][]string {
 	if p == nil {
 		return out
 	}
-	if p.SourceIdentity != "" {
-		out["aws:sourceidentity"] = []string{p.SourceIdentity}
-	}
 	issuer := strings.ToLower(strings.TrimPrefix(strings.TrimPrefix(p.Claims["iss"], "https://"), "http://"))
 	if p.Kind != casemate.KindToken || !strings.ContainsAny(issuer, ".:") { // no issuer may be called like a service
 		return out

@@ -25,9 +25,11 @@ const (
 	keyEpochTime
 	keyResource
 	keyResourceAccount
-	keyAddress  // of a host that is an IP address, not a name
-	keyPath     // name: the parameter of the route, exact case
-	keyUserName // of a user with an ARN of its own; roles and functions have none
+	keyAddress        // of a host that is an IP address, not a name
+	keyPath           // name: the parameter of the route, exact case
+	keyUserName       // of a user with an ARN of its own; roles and functions have none
+	keySourceIdentity // of a session
+	keyIssued         // when a session was assumed
 )
 
 // key is a condition key. Keys that the Decider derives are never read from the request's context, so that no front can
@@ -69,6 +71,10 @@ func newKey(text string) (key, error) {
 		return key{kind: keyResource}, nil
 	case "casemate:address":
 		return key{kind: keyAddress}, nil
+	case "aws:sourceidentity":
+		return key{kind: keySourceIdentity}, nil
+	case "aws:tokenissuetime":
+		return key{kind: keyIssued}, nil
 	case "aws:username":
 		return key{kind: keyUserName}, nil
 	}
@@ -121,6 +127,13 @@ func (e *Env) lookup(k key) ([]string, error) {
 	case keyPath:
 		v, ok := e.Request.Params[k.name]
 		return e.present(v, ok), nil
+	case keySourceIdentity:
+		return e.single(p.SourceIdentity), nil
+	case keyIssued:
+		if p.Issued.IsZero() {
+			return nil, nil
+		}
+		return e.single(p.Issued.UTC().Format(time.RFC3339)), nil
 	case keyUserName:
 		return e.single(userName(p.ARN)), nil
 	case keyPrincipalTag:
