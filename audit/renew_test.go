@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"strings"
 	"testing"
 
 	"casemate"
@@ -53,5 +54,35 @@ func TestRenewedOpeningTellsWhatWasHeld(t *testing.T) {
 	}
 	if list[1].Record.Cost != 0 {
 		t.Errorf("%+v", list[1].Record)
+	}
+}
+
+// TestHeldOpeningKeepsItsPayer: a caller with long names cannot have its own cut off, and be somebody else's expense.
+func TestHeldOpeningKeepsItsPayer(t *testing.T) {
+	s, dir := newTape(), t.TempDir()
+	l := openLog(t, config(t, s, dir))
+	r := record(1)
+	long := strings.Repeat("x", 2000)
+	r.Resource, r.Route, r.SourceIP, r.Action, r.Trace, r.Parent = long, long, long, long, long, long
+	r.Principal, r.Function, r.Held, r.Book, r.Key = "key/ck_0123456789", strings.Repeat("f", 64), 9, strings.Repeat("b", 32), "ck_0123456789"
+	if err := l.Begin(r); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Renew(r); err != nil {
+		t.Fatal(err)
+	}
+	l.cancel()
+	<-l.done
+	if err := l.shut(); err != nil {
+		t.Fatal(err)
+	}
+	l = openLog(t, config(t, s, dir))
+	defer closeLog(t, l)
+	list, err := l.List(t.Context(), Filter{Status: "interrupted"})
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%d interrupted, %v", len(list), err)
+	}
+	if got := list[0].Record; got.Book != r.Book || got.Principal != r.Principal || got.Function != r.Function || got.Key != r.Key || got.Cost != 9 {
+		t.Errorf("%+v", got)
 	}
 }

@@ -92,6 +92,13 @@ func (p *Purse) apply(ctx context.Context, change, back func(), keep func() erro
 		delete(p.counters, r.id)
 	}
 	upto := p.tape.next
+	x := newIndex(fresh, p.index.chain)
+	for _, e := range p.tape.early { // counted before the budget came, and not read below
+		x.cover(&e.subject, func(r *rule, name string) {
+			w := p.counter(r, name).at(r.start(e.at))
+			w.spent = add(w.spent, e.cost)
+		})
+	}
 	p.mu.Unlock()
 	err := error(nil)
 	if len(fresh) > 0 {

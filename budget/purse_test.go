@@ -691,3 +691,48 @@ func BenchmarkHoldAndSettle(b *testing.B) {
 		})
 	}
 }
+
+// TestEverythingAtOnce is for the race detector, and for locks that wait for each other.
+func TestEverythingAtOnce(t *testing.T) {
+	w := newWorld(t)
+	v := version("shop", "price", 1)
+	limit := 300 * worst(w.book, v)
+	w.set("function/price", "total", limit)
+	var all sync.WaitGroup
+	for i := range 16 {
+		all.Go(func() {
+			for k := range 60 {
+				s := w.spend(v, "key/"+string(rune('a'+i)))
+				s.Queue = k%7 == 0
+				if e, err := w.hold(s); err == nil {
+					w.end(e, time.Duration(k)*time.Millisecond)
+				}
+			}
+		})
+	}
+	all.Go(func() {
+		for i := range 20 {
+			w.set("caller/*", "day", limit)
+			if err := w.purse.SetApps(t.Context(), map[string][]casemate.Budget{"shop": {{App: "shop", For: "app/shop", Per: "day", Amount: limit + casemate.Money(i%2)}}}); err != nil {
+				t.Error(err)
+			}
+			if err := errors.Join(w.purse.Tag(t.Context(), Tagging{"app/shop", []string{"a=" + string(rune('a'+i))}}), w.purse.save(t.Context(), i%2 == 0), w.purse.Remove(t.Context(), "caller/* per day")); err != nil {
+				t.Error(err)
+			}
+			w.purse.List(noon)
+			if _, err := w.purse.Bill(t.Context(), noon.AddDate(0, 0, -1), noon.AddDate(0, 0, 1), "tag"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	all.Wait()
+	if s := w.status("function/price per total"); s.Spent != w.paid(nil) || s.Held != 0 || s.Spent > limit {
+		t.Errorf("%+v, paid %s", s, w.paid(nil))
+	}
+	if s := w.status("shop: app/shop per day"); s.Spent != w.paid(nil) {
+		t.Errorf("a budget that came later knows %s of %s", s.Spent, w.paid(nil))
+	}
+	if len(w.purse.claims) != 0 || len(w.purse.tape.early) != 0 {
+		t.Errorf("%d claims and %d early records are left", len(w.purse.claims), len(w.purse.tape.early))
+	}
+}

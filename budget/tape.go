@@ -119,8 +119,9 @@ func (p *Purse) book1(e *entry) {
 
 // catchUp reads what the log has and the tape has not.
 func (p *Purse) catchUp(ctx context.Context) error {
+	last := p.cfg.Last() // not under the lock: it may wait for a sealing, which counts records
 	p.mu.Lock()
-	from, last := p.tape.next, p.cfg.Last()
+	from := p.tape.next
 	p.mu.Unlock()
 	if last < from {
 		return nil

@@ -1,10 +1,18 @@
 package entry
 
-import "casemate"
+import (
+	"slices"
 
-// AppendOpening adds what is known of r at its start to b, texts cut until all of it has at most most bytes. The id is
-// never cut.
+	"casemate"
+)
+
+// payerText is how much is kept, at least, of what says whose money was held.
+const payerText = 96
+
+// AppendOpening adds what is known of r at its start to b, texts cut until all of it has at most most bytes. The id and the
+// digest of the price book are never cut.
 func AppendOpening(b []byte, r *casemate.Record, most int) []byte {
+	payers := []string{"chain", "principal", "app", "function", "role", "key"}
 	for limit := most; ; limit /= 2 {
 		e := encoder{b: append(b, '{')}
 		e.text("id", r.ID)
@@ -12,11 +20,16 @@ func AppendOpening(b []byte, r *casemate.Record, most int) []byte {
 			{"event", r.Event}, {"parent", r.Parent}, {"chain", r.Chain}, {"source", string(r.Source)},
 			{"action", r.Action}, {"resource", r.Resource}, {"route", r.Route}, {"principal", r.Principal},
 			{"source_ip", r.SourceIP}, {"trace", r.Trace}, {"app", r.App}, {"function", r.Function},
-			{"version", r.Version}, {"role", r.Role}, {"book", r.Book}, {"key", r.Key},
+			{"version", r.Version}, {"role", r.Role}, {"key", r.Key},
 		} {
 			v := Redact(f.value) // before the cut, which could leave a part of one
-			e.some(f.key, v[:min(len(v), limit)])
+			keep := limit
+			if r.Held > 0 && slices.Contains(payers, f.key) {
+				keep = max(limit, payerText)
+			}
+			e.some(f.key, v[:min(len(v), keep)])
 		}
+		e.some("book", r.Book)
 		if limit == most {
 			e.list("tags", r.Tags)
 		}
