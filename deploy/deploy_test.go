@@ -541,7 +541,7 @@ func TestPlanSaysWhatGetsWider(t *testing.T) {
 	apply(t, d, dir)
 	for _, c := range []struct{ from, to, says string }{
 		{"auth: [key]\n    contract", "auth: {none: {reason: everybody orders, expires: 2027-01-01}}\n    contract", "+! route POST /orders: open to everybody until 2027-01-01: everybody orders"},
-		{"    contract: {file: order.yaml}\n", "", "-! route POST /orders: bodies have no contract any more"},
+		{"    contract: {file: order.yaml}\n", "", "-! route POST /orders: requests have no contract any more"},
 		{"rate: 10/s burst 20", "rate: 20/s burst 20", "~! route POST /orders: rate 20/s burst 20 instead of 10/s burst 20"},
 		{"rate: 10/s burst 20", "rate: 5/s burst 20", "~  route POST /orders: rate 5/s burst 20"},
 		{"[call POST /orders]", "[call POST /orders, call GET /orders]", "+! role clerk: call GET /orders"},
