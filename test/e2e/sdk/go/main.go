@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	smithyhttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	functions "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -117,6 +118,13 @@ func handle(ctx context.Context, e event) ([]result, error) {
 	if e.Credentials != nil {
 		stolen := *e.Credentials
 		cfg.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return stolen, nil })
+	}
+	if role := os.Getenv("ASSUME_ROLE"); role != "" { // by the token of a CI job where there is one, by what the SDK found otherwise
+		var provider aws.CredentialsProvider = stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), role)
+		if file := os.Getenv("TOKEN_FILE"); file != "" {
+			provider = stscreds.NewWebIdentityRoleProvider(sts.NewFromConfig(cfg), role, stscreds.IdentityTokenFile(file))
+		}
+		cfg.Credentials = aws.NewCredentialsCache(provider)
 	}
 	var results []result
 	for _, c := range e.Calls {
