@@ -32,7 +32,7 @@ func (l *look) command() {
 	if l.Kind == expand.Name && len(v) > 64 {
 		return
 	}
-	script := isScript(v)
+	script := isScript(v) || commandLine(l.Last())
 	for i := 0; i < len(v); i++ {
 		rest, quoted := separator(v, i)
 		if rest == nil || script && !(i == 0 && quoted) {
@@ -209,8 +209,22 @@ func commandKind(word string) byte {
 	return 0
 }
 
+// commandLine reports whether a field of this name holds a command line by design: of a build, of a container.
+func commandLine(name string) bool {
+	switch name {
+	case "run", "script", "scripts", "command", "entrypoint", "commands":
+		return true
+	}
+	return false
+}
+
 // isScript reports whether v begins as a command line or a script does.
 func isScript(v []byte) bool {
+	for _, w := range [...]string{"FROM ", "RUN ", "CMD ", "COPY ", "ENTRYPOINT ", "SHELL ", "ENV "} { // of a Dockerfile
+		if bytes.HasPrefix(v, []byte(w)) {
+			return true
+		}
+	}
 	if bytes.HasPrefix(v, []byte("#!")) || bytes.HasPrefix(v, []byte("$ ")) || bytes.HasPrefix(v, []byte("# ")) {
 		return true
 	}

@@ -19,7 +19,17 @@ func (l *look) line() {
 	if logLike(first) || l.In == "body" && (bytes.Contains(first, []byte("HTTP/")) || header(first) != 0) { // it is what it looks like: a log, a request, a mail
 		return
 	}
-	switch kind := header(rest); {
+	kind := header(rest)
+	for n := 0; kind == field && !single && n < 8 && len(first) < 128; n++ { // the line that counts can be a later one
+		end := bytes.IndexByte(rest, '\n')
+		if end < 0 {
+			break
+		}
+		if rest = rest[end+1:]; header(rest) == framing {
+			kind = framing
+		}
+	}
+	switch {
 	case kind == framing && (single || len(first) < 128), kind != 0 && single:
 		l.hit("header-injection", Line, Sure)
 	case single && logLike(rest):

@@ -44,7 +44,7 @@ func (l *look) traversal() {
 			return
 		}
 		l.hit("traversal", Path, Sure)
-	default:
+	case down == 0 || l.In != "body": // "src/../a" stays where it was
 		l.hit("traversal", Path, Likely)
 	}
 }

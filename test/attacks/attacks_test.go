@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"casemate"
 	"casemate/shield"
@@ -21,7 +22,7 @@ type judge struct {
 
 var errRefused = &casemate.Error{Code: casemate.Invalid, Message: "refused"}
 
-// judges are the shield without a rule set, the rule set alone, and both.
+// judges are the detectors alone, the rule set alone, and what the product makes of them together.
 func judges(t testing.TB) []judge {
 	t.Helper()
 	engine, err := screen.New(screen.Config{Attacks: true})
@@ -44,13 +45,8 @@ func judges(t testing.TB) []judge {
 		}
 		return nil, nil
 	}
-	both := func(m *casemate.Match, e *casemate.Event, fields []casemate.Field, found []shield.Found, over error) ([]string, error) {
-		if _, err := own(m, e, fields, found, over); err != nil {
-			return nil, err
-		}
-		return rules(m, e, fields, found, over)
-	}
-	return []judge{{"detectors", own}, {"rule set", rules}, {"both", both}}
+	product := shield.Screening{Engine: func() (*screen.Engine, error) { return engine, nil }, Now: time.Now}
+	return []judge{{"detectors", own}, {"rule set", rules}, {"product", product.Judge}}
 }
 
 func refused(j shield.Judge, s *Source, value string) (bool, bool) {
@@ -153,7 +149,7 @@ func TestAttacks(t *testing.T) {
 	}}
 	shown := 0
 	rows, order := count(t, cases, Nestings(), append(js, weak), func(c *Case, nesting, source, judge string, refused bool) {
-		if judge == "both" && !refused && !c.HeldOut() && shown < 60 {
+		if judge == "product" && !refused && !c.HeldOut() && shown < 60 {
 			shown++
 			t.Logf("missed: %s in %s, %s: %.80q", c.ID, nesting, source, c.Value)
 		}
@@ -161,9 +157,9 @@ func TestAttacks(t *testing.T) {
 			t.Errorf("%s in %s, %s is refused by form alone", c.ID, nesting, source)
 		}
 	})
-	table(t, "refused/sent", []string{"weakened", "detectors", "rule set", "both"}, rows, order)
-	for h, least := range []float64{0.97, 0.94} {
-		if c := rows["all"]["both"]; float64(c.hit[h]) < least*float64(c.all[h]) {
+	table(t, "refused/sent", []string{"weakened", "detectors", "rule set", "product"}, rows, order)
+	for h, least := range []float64{0.99, 0.97} {
+		if c := rows["all"]["product"]; float64(c.hit[h]) < least*float64(c.all[h]) {
 			t.Errorf("half %d: %d of %d refused; want %.0f %%", h, c.hit[h], c.all[h], 100*least)
 		}
 	}
@@ -179,14 +175,14 @@ func TestBenign(t *testing.T) {
 		return n.Name != "plain" && n.Name != "json" && n.Name != "base64" && n.Name != "url"
 	})
 	rows, order := count(t, cases, nestings, judges(t), func(c *Case, nesting, source, judge string, refused bool) {
-		if judge == "detectors" && refused && !c.HeldOut() {
+		if judge == "product" && refused && !c.HeldOut() {
 			t.Logf("false alarm: %s in %s, %s: %.80q", c.ID, nesting, source, c.Value)
 		}
 	})
-	table(t, "false/sent", []string{"detectors", "rule set", "both"}, rows, order)
+	table(t, "false/sent", []string{"detectors", "rule set", "product"}, rows, order)
 	for h, most := range []float64{0.005, 0.02} {
-		if c := rows["all"]["detectors"]; float64(c.hit[h]) > most*float64(c.all[h]) {
-			t.Errorf("half %d: %d of %d false alarms of the detectors; want at most %.1f %%", h, c.hit[h], c.all[h], 100*most)
+		if c := rows["all"]["product"]; float64(c.hit[h]) > most*float64(c.all[h]) {
+			t.Errorf("half %d: %d of %d false alarms; want at most %.1f %%", h, c.hit[h], c.all[h], 100*most)
 		}
 	}
 }
