@@ -26,7 +26,7 @@ type Verdict struct {
 	Score   int     // what the matches add up to: 5 a critical one, 4 an error, 3 a warning, 2 a notice
 	Blocked bool    // the score has reached the threshold, or a rule refuses by itself
 	Spent   bool    // the budget ran out before the end: what is not there was not looked for
-	Work    int     // work units used, about a nanosecond each on a machine of 2025
+	Work    int     // work units used: bytes, times how dear what was done with them is; a few nanoseconds each
 	Matches []Match // in the order of the rules
 }
 
@@ -39,8 +39,8 @@ type Options struct {
 	Budget int    // work units; 0 is DefaultBudget
 }
 
-// DefaultBudget is the work that one event may cost: about a quarter of a second, more than a body of 256 KB of prose takes.
-const DefaultBudget = 256 << 20
+// DefaultBudget is the work that one event may cost: what some 400 KB of prose take.
+const DefaultBudget = 64 << 20
 
 // Fields screens values of an event for attacks: what clients send about themselves as headers, a path as a file name,
 // everything else as an argument.

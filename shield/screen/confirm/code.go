@@ -9,7 +9,7 @@ import (
 // Ruby, Perl or Java, with what breaks out of a string before it. A program that is talked about is longer, or goes on.
 const calls = `(?is)^[\s"'\x60;,)}\]{(+.|&!=-]*(?:<\?(?:php|=)?\s*|\$\{\s*|#\{\s*|@|print\s*\(*\s*|echo\s+|return\s+|die\s*\(\s*|var_dump\s*\(\s*|new\s+|[a-z_]\w{0,20}\s*=\s*)*` +
 	`@?(?:eval|assert|system|exec|execfile|execsync|spawn|spawnsync|shell_exec|passthru|popen|proc_open|pcntl_exec|phpinfo|file_get_contents|file_put_contents|readfile|fopen|show_source|highlight_file|` +
-	`base64_decode|create_function|call_user_func(?:_array)?|preg_replace|unserialize|compile|__import__|open|getattr|globals|` +
+	`base64_decode|create_function|call_user_func(?:_array)?|preg_replace|unserialize|compile|__import__|getattr|globals|` +
 	`(?:java\.lang\.)?(?:runtime(?:\.getruntime)?|processbuilder)|(?:os|posix|subprocess|commands|shutil|pty)\.\w+|require|include(?:_once)?|function|settimeout|` +
 	`(?:global\.)?process\.(?:mainmodule|binding|exit|kill|env)[\w.]*|this\.constructor[\w.]*|constructor\.constructor|kernel\.\w+|io\.popen|child_process\.\w+)` +
 	`\s*(?:\(|\[|\s+['"][^'"]{1,80}['"]).*[)\]}'"][\s;)}\]"'\x60#/*?>%-]*$`
