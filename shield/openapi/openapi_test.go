@@ -397,7 +397,7 @@ func TestUnsupportedIsSaid(t *testing.T) {
 		`requestBody: {content: {multipart/mixed: {schema: {type: object}}}}`:                                                                                    "take multipart/form-data",
 		`requestBody: {content: {multipart/form-data: {schema: {type: string}}}}`:                                                                                "must be type: object",
 		`requestBody: {content: {application/pdf: {schema: {type: object}}}}`:                                                                                    "format: binary",
-		`requestBody: {content: {application/json: {schema: {type: string, pattern: "(?=a)b"}}}}`:                                                                "compiling",
+		`requestBody: {content: {application/json: {schema: {type: string, pattern: "(?=a)b"}}}}`:                                                                "look-ahead",
 		`requestBody: {content: {application/json: {schema: {type: string, patern: a}}}}`:                                                                        "patern",
 		`requestBody: {content: {application/x-www-form-urlencoded: {schema: {type: object, properties: {a: {type: string}}}, encoding: {b: {explode: true}}}}}`: "no property",
 		`requestBody: {content: {application/x-www-form-urlencoded: {schema: {type: object, properties: {a: {type: string}}}, encoding: {a: {headers: {}}}}}}`:   "not supported",

@@ -92,6 +92,12 @@ func (n *node) scalar(v any) (ok, closed bool) {
 	if n.never {
 		return false, false
 	}
+	if n.forms != nil {
+		if f := n.form(kindOf(v)); f != nil {
+			return f.scalar(v)
+		}
+		return false, false
+	}
 	switch v := v.(type) {
 	case string:
 		return n.of(isText) && n.text([]byte(v)), n.closed

@@ -238,6 +238,13 @@ func (c *closer) parts(m map[string]any, ptr string, at position) error {
 			return fmt.Errorf("%s: the keyword %q is not taken: it would check nothing", c.doc.Place(ptr), word)
 		case word == "format" && !knownFormat(sub):
 			return fmt.Errorf("%s: the format %v is not known: it would check nothing", c.doc.Place(ptr), sub)
+		case word == "pattern" || word == "patternProperties":
+			if err := patterns(sub); err != nil {
+				return fmt.Errorf("%s: %w", c.doc.Place(ptr), err)
+			}
+			if word == "pattern" {
+				continue
+			}
 		case word == "$ref":
 			if err := c.follow(m, sub, ptr, at); err != nil {
 				return err

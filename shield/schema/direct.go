@@ -13,9 +13,10 @@ import (
 const maxNodes = 4000
 
 // node is everything that schemas say together about the value at one place. It decides over the bytes of a text that Scan
-// has taken, without building anything. What a schema says that is not decided so (choices, negations, conditions, patterns
-// of names, unique items) has no node, and the library decides alone.
+// has taken, without building anything. What a schema says that is not decided so (choices between values of one kind,
+// negations, conditions, patterns of names, unique items) has no node, and the library decides alone.
 type node struct {
+	forms  []form // one of them, by the kind of the value: then the node says nothing else
 	never  bool
 	types  uint8    // of kinds; 0: any
 	enums  [][]enum // one of each list
@@ -37,6 +38,12 @@ type node struct {
 	formats        []*jsonschema.Format
 
 	bounds []bound
+}
+
+// form is one of several that a value can have. No other takes values of its kinds.
+type form struct {
+	kinds uint8
+	node  *node
 }
 
 type member struct {
@@ -74,14 +81,17 @@ const (
 
 // director makes nodes. A conjunction of schemas has one node, however often it comes up.
 type director struct {
-	known map[string]*node
-	ids   map[*jsonschema.Schema]int
-	bad   bool
+	known  map[string]*node
+	ids    map[*jsonschema.Schema]int
+	shapes shaper
+	pick   map[*jsonschema.Schema]*jsonschema.Schema // which form was chosen, of the value that is looked at
+	open   *jsonschema.Schema                        // a choice of that value that is not made yet
+	bad    bool
 }
 
 // direct gives the node of a schema, or nil.
 func direct(s *jsonschema.Schema) *node {
-	d := &director{known: map[string]*node{}, ids: map[*jsonschema.Schema]int{}}
+	d := &director{known: map[string]*node{}, ids: map[*jsonschema.Schema]int{}, shapes: shaper{left: maxShapes, kinds: map[*jsonschema.Schema]uint8{}}}
 	n := d.node([]*jsonschema.Schema{s})
 	if d.bad {
 		return nil
@@ -102,37 +112,69 @@ func (d *director) together(all []*jsonschema.Schema, s *jsonschema.Schema) []*j
 	for _, sub := range s.AllOf {
 		all = d.together(all, sub)
 	}
+	if len(s.AnyOf)+len(s.OneOf) > 0 {
+		if form := d.pick[s]; form != nil {
+			return d.together(all, form)
+		}
+		d.open = s
+	}
 	return all
 }
 
 // choosy reports whether a schema says what a node cannot.
 func choosy(s *jsonschema.Schema) bool {
-	return len(s.AnyOf)+len(s.OneOf)+len(s.DependentSchemas)+len(s.PatternProperties)+len(s.PrefixItems)+len(s.DependentRequired)+len(s.Dependencies)+len(s.Extensions) > 0 ||
+	return min(len(s.AnyOf), len(s.OneOf))+len(s.DependentSchemas)+len(s.PatternProperties)+len(s.PrefixItems)+len(s.DependentRequired)+len(s.Dependencies)+len(s.Extensions) > 0 ||
 		s.Not != nil || s.If != nil || s.PropertyNames != nil || s.Contains != nil || s.UnevaluatedItems != nil || s.UniqueItems ||
 		s.RecursiveRef != nil || s.DynamicRef != nil || s.ContentEncoding != nil || s.ContentMediaType != nil || s.Items != nil || s.AdditionalItems != nil || len(s.Required) > 64
 }
 
-// node gives the node of all schemas together.
+// node gives the node of all schemas together, for a value that nothing is chosen for yet.
 func (d *director) node(list []*jsonschema.Schema) *node {
-	var all []*jsonschema.Schema
-	for _, s := range list {
-		all = d.together(all, s)
-	}
+	pick, open := d.pick, d.open
+	d.pick = map[*jsonschema.Schema]*jsonschema.Schema{}
+	n := d.chosen(list)
+	d.pick, d.open = pick, open
+	return n
+}
+
+// key names a conjunction.
+func (d *director) key(all []*jsonschema.Schema) string {
 	var key []byte
-	for _, s := range all {
+	add := func(s *jsonschema.Schema, end byte) {
 		id, ok := d.ids[s]
 		if !ok {
 			id = len(d.ids)
 			d.ids[s] = id
 		}
-		key = append(strconv.AppendInt(key, int64(id), 36), ' ')
+		key = append(strconv.AppendInt(key, int64(id), 36), end)
 	}
-	if n := d.known[string(key)]; n != nil {
+	for _, s := range all {
+		add(s, ' ')
+		if form := d.pick[s]; form != nil {
+			add(form, '!')
+		}
+	}
+	return string(key)
+}
+
+// chosen gives the node of all schemas together, with the choices that are made; those that are not are made here.
+func (d *director) chosen(list []*jsonschema.Schema) *node {
+	var all []*jsonschema.Schema
+	d.open = nil
+	for _, s := range list {
+		all = d.together(all, s)
+	}
+	choice, key := d.open, d.key(all)
+	if n := d.known[key]; n != nil {
 		return n
 	}
 	n := &node{maxProps: -1, maxItems: -1, maxLen: -1}
-	d.known[string(key)] = n
+	d.known[key] = n
 	if d.bad = d.bad || len(d.known) > maxNodes; d.bad {
+		return n
+	}
+	if choice != nil {
+		d.forms(n, list, choice)
 		return n
 	}
 	for _, s := range all {
@@ -149,6 +191,21 @@ func (d *director) node(list []*jsonschema.Schema) *node {
 		n.items = d.node(items)
 	}
 	return n
+}
+
+// forms makes a choice, where each form has kinds of its own.
+func (d *director) forms(n *node, list []*jsonschema.Schema, choice *jsonschema.Schema) {
+	var seen uint8
+	for _, s := range append(slices.Clone(choice.AnyOf), choice.OneOf...) {
+		k := d.shapes.possible(s)
+		if d.bad = d.bad || k == 0 || k&seen != 0; d.bad {
+			return
+		}
+		seen |= k
+		d.pick[choice] = s
+		n.forms = append(n.forms, form{k, d.chosen(list)})
+		delete(d.pick, choice)
+	}
 }
 
 // own adds what one schema says about the value itself.

@@ -225,3 +225,29 @@ func TestChoicesAreHeldToABound(t *testing.T) {
 		}
 	}
 }
+
+// TestChoicesByKind: a choice between kinds of values is decided over the bytes; one between forms of a kind is not.
+func TestChoicesByKind(t *testing.T) {
+	for doc, fast := range map[string]bool{
+		`{"anyOf":[{"type":"string"},{"type":"null"}]}`: true,
+		`{"type":"object","properties":{"a":{"oneOf":[{"$ref":"#/$defs/i"},{"type":"null"}]}},"$defs":{"i":{"type":"object","properties":{"n":{"type":"integer"}}}}}`: true,
+		`{"anyOf":[{"type":"integer"},{"type":"number"}]}`: false,
+		`{"anyOf":[{"type":"string"},{}]}`:                 false,
+		`{"anyOf":[{"type":"string"},{"enum":["a",1]}]}`:   false,
+	} {
+		s, err := compiled(doc)
+		if err != nil || (s.fast != nil) != fast {
+			t.Errorf("%s: %v, fast: %t", doc, err, err == nil && s.fast != nil)
+		}
+	}
+	s, err := compiled(`{"type":"object","properties":{"a":{"oneOf":[{"$ref":"#/$defs/i"},{"type":"null"}]}},"$defs":{"i":{"type":"object","properties":{"n":{"type":"integer"}}}}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for body, ok := range map[string]bool{`{"a":null}`: true, `{"a":{"n":1}}`: true, `{"a":{"n":1,"m":2}}`: false, `{"a":1}`: false, `{"b":null}`: false} {
+		w := walker{b: []byte(body), in: "body", any: node{maxProps: -1, maxItems: -1, maxLen: -1}}
+		if w.value(s.fast) != ok {
+			t.Errorf("%s: %t", body, !ok)
+		}
+	}
+}

@@ -1,8 +1,11 @@
 package schema
 
 import (
+	"fmt"
+	"maps"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -96,4 +99,20 @@ func closes(s *jsonschema.Schema) bool {
 	}
 	p, ok := s.Pattern.(*pattern)
 	return ok && p.closed
+}
+
+// patterns refuses what RE2 does not have, in a pattern or in names that are patterns.
+func patterns(v any) error {
+	names := map[string]any{}
+	if s, ok := v.(string); ok {
+		names[s] = nil
+	} else if m, ok := v.(map[string]any); ok {
+		names = m
+	}
+	for _, s := range slices.Sorted(maps.Keys(names)) {
+		if _, err := newPattern(s); err != nil {
+			return fmt.Errorf("the pattern %q is not taken, %w: RE2 has no look-ahead, look-behind and back-reference", cut(s), err)
+		}
+	}
+	return nil
 }

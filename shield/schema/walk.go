@@ -45,6 +45,10 @@ func (w *walker) value(n *node) bool {
 		return false
 	}
 	c := w.space()
+	if n.forms != nil {
+		f := n.form(kindAt(c))
+		return f != nil && w.value(f)
+	}
 	start := w.i
 	switch c {
 	case '{':
@@ -67,6 +71,33 @@ func (w *walker) value(n *node) bool {
 		w.i++
 	}
 	return n.number(w.b[start:w.i])
+}
+
+// kindAt is the kind of the value that begins with c.
+func kindAt(c byte) uint8 {
+	switch c {
+	case '{':
+		return isObject
+	case '[':
+		return isArray
+	case '"':
+		return isText
+	case 't', 'f':
+		return isBool
+	case 'n':
+		return isNull
+	}
+	return isNumber
+}
+
+// form is the one that values of the kind have.
+func (n *node) form(kind uint8) *node {
+	for i := range n.forms {
+		if n.forms[i].kinds&kind != 0 {
+			return n.forms[i].node
+		}
+	}
+	return nil
 }
 
 func numeric(c byte) bool {
