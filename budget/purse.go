@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"casemate"
@@ -47,8 +46,6 @@ type Purse struct {
 	work   sync.WaitGroup
 	more   chan *ask
 	change sync.Mutex // one change of the budgets at a time
-
-	idle atomic.Bool // no budget is set, and no chain waits
 
 	mu       sync.Mutex
 	own      []casemate.Budget            // the operator's

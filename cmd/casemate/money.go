@@ -53,7 +53,11 @@ func (n *node) reachesOutside(v *casemate.Version) bool {
 	if app == nil {
 		return true
 	}
-	for _, s := range app.Roles[v.Role].Statements {
+	return mayConnect(app.Roles[v.Role].Statements)
+}
+
+func mayConnect(list []casemate.Statement) bool {
+	for _, s := range list {
 		if s.Effect != casemate.Allow {
 			continue
 		}

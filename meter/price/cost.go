@@ -15,7 +15,7 @@ import (
 // initialised and what is stored, for a stretch of time.
 const (
 	SourceNode     casemate.Source = "node"
-	StandingAction                 = "casemate:Standing"
+	StandingAction string          = "casemate:Standing"
 )
 
 // Quantity is what was used, in whole numbers: runs, megabytes x milliseconds, CPU milliseconds, bytes, megabytes x
