@@ -604,3 +604,30 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 }
+
+// TestGoodSignaturesThatDoNotCount: each is right in itself, by who has the key.
+func TestGoodSignaturesThatDoNotCount(t *testing.T) {
+	d := newDesk(t)
+	if _, _, err := d.enter(d.presign(look(), 604800), route()); err != nil {
+		t.Errorf("a link for a week: %v", cause(err))
+	}
+	if _, _, err := d.enter(d.presign(look(), 604801), route()); casemate.AsError(err) == nil || casemate.AsError(err).AWS != "AuthorizationQueryParametersError" {
+		t.Errorf("a link for longer: %v", err)
+	}
+	a := order()
+	a.undeclared, a.header["X-Amz-Content-Sha256"] = true, "UNSIGNED-PAYLOAD"
+	r := d.request(a)
+	if err := v4.NewSigner().SignHTTP(context.Background(), d.creds, r, "UNSIGNED-PAYLOAD", a.service, "us-east-1", d.now); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.enter(event(r, a.body), route()); err == nil || !strings.Contains(err.Error(), "the body must be signed") {
+		t.Errorf("an unsigned payload: %v", err)
+	}
+	for name, service := range map[string]string{"of a function URL": "lambda", "of a store": "s3", "of nothing": "x"} {
+		a := look()
+		a.service = service
+		if _, _, err := d.enter(d.sign(a), route()); err == nil {
+			t.Errorf("a signature %s", name)
+		}
+	}
+}

@@ -108,3 +108,37 @@ func TestPathsOfServices(t *testing.T) {
 		}
 	}
 }
+
+// TestReadRefuses what an honest client never sends, before any key is asked.
+func TestReadRefuses(t *testing.T) {
+	const good = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIA%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=" +
+		"aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
+	request := func(query string, header ...string) *casemate.Signed {
+		s := &casemate.Signed{Method: "GET", Path: "/", Query: query, Header: map[string][]string{"host": {"h"}}}
+		for i := 0; i+1 < len(header); i += 2 {
+			s.Header[header[i]] = append(s.Header[header[i]], header[i+1])
+		}
+		return s
+	}
+	if _, err := Read(request(good)); err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]*casemate.Signed{
+		"a signature in both places": request(good, "authorization", "AWS4-HMAC-SHA256 Credential=AKIA/20130524/us-east-1/s3/aws4_request, SignedHeaders=host, Signature="+strings.Repeat("0", 64)),
+		"a life twice":               request(good + "&X-Amz-Expires=6000"), "a life in small": request(good + "&x-amz-expires=6000"), "an encoded name": request(good + "&X-Amz-%45xpires=6000"),
+		"a signature twice": request(good + "&X-Amz-Signature=" + strings.Repeat("0", 64)), "a credential twice": request(good + "&X-Amz-Credential=x"),
+		"a broken escape": request(good + "&%zz=a"), "a week and a second": request(strings.Replace(good, "Expires=60", "Expires=604801", 1)),
+		"a sign": request(strings.Replace(good, "Expires=60", "Expires=%2B60", 1)), "zero": request(strings.Replace(good, "Expires=60", "Expires=0", 1)),
+		"an unsigned header of AWS": request(good, "x-amz-acl", "public-read"), "two hosts": request(good, "host", "i"), "host unsigned": request(strings.Replace(good, "SignedHeaders=host", "SignedHeaders=range", 1)),
+		"nothing": request(""), "a date elsewhere": request(good, "x-amz-date", "20130524T000000Z"),
+	} {
+		if g, err := Read(s); err == nil {
+			t.Errorf("%s: %+v", name, g)
+		}
+	}
+	for _, query := range []string{"a=1+2", "a+b=1", "a=%zz"} {
+		if text, err := canonicalQuery(query, false); err == nil {
+			t.Errorf("%s: %s", query, text)
+		}
+	}
+}
