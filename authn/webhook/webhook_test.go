@@ -311,6 +311,17 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
+// Part of the body moved into the id: the same bytes are signed, cut in another place.
+func TestIDsHaveNoDots(t *testing.T) {
+	c := &clock{at: start}
+	r, when := room(t, store.Memory(c.Now), vaultOf("standard-webhooks"), c), fmt.Sprint(start.Unix())
+	moved := signed("standard-webhooks", when+".{}", start).with("webhook-id", "msg_1."+when)
+	moved.body = "{}"
+	if err := take(r, hook("standard-webhooks"), moved, true); casemate.CodeOf(err) != casemate.Unauthenticated || err == nil {
+		t.Errorf("a message cut elsewhere: %v", err)
+	}
+}
+
 func TestWindow(t *testing.T) {
 	for _, scheme := range schemes {
 		if scheme == "github" {
