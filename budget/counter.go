@@ -50,6 +50,15 @@ type counterDoc struct {
 	Boot    string   `json:"boot,omitempty"` // of the machine, while shares are out; empty: closed in peace
 }
 
+func (d *counterDoc) past(start int64) bool {
+	for _, w := range d.Windows {
+		if w.Start >= start {
+			return false
+		}
+	}
+	return true
+}
+
 func counterKey(id, name string) string {
 	sum := sha256.Sum256([]byte(id + "\x00" + name))
 	return "c/" + hex.EncodeToString(sum[:16])

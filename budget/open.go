@@ -113,7 +113,8 @@ func (p *Purse) restore(ctx context.Context, es []store.Entry) error {
 				return fmt.Errorf("reading %s: %w", e.Key, errors.Join(err, errors.New("not its own")))
 			}
 			r := p.index.rules[d.Rule]
-			if r == nil { // taken away; if it comes back, the log says what was spent
+			// Taken away: if it comes back, the log says what was spent. Or one of many that did not come this time.
+			if r == nil || r.name == "*" && d.past(r.start(p.cfg.Clock())) {
 				if err := p.kv.Delete(ctx, e.Key, store.AnyRevision); err != nil {
 					return err
 				}

@@ -246,6 +246,9 @@ func (p *Purse) counter(r *rule, name string) *counter {
 	}
 	c := of[name]
 	if c == nil && len(of) >= maxNames {
+		p.prune(r, of)
+	}
+	if c == nil && len(of) >= maxNames {
 		name = others
 		c = of[name]
 	}
@@ -254,6 +257,30 @@ func (p *Purse) counter(r *rule, name string) *counter {
 		of[name] = c
 	}
 	return c
+}
+
+// prune forgets, once a minute at most, the counters of one "*" that nothing was spent of in the window that is open now.
+func (p *Purse) prune(r *rule, of map[string]*counter) {
+	now := p.cfg.Clock()
+	if now.Unix()-r.pruned < 60 {
+		return
+	}
+	r.pruned = now.Unix()
+	for name, c := range of {
+		if c.past(r.start(now)) {
+			delete(of, name)
+		}
+	}
+}
+
+// past reports whether a counter knows of nothing at or after start, and holds nothing.
+func (c *counter) past(start int64) bool {
+	for _, w := range c.windows {
+		if w.Start >= start || w.held > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *Purse) claim() *claim {

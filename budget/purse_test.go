@@ -736,3 +736,33 @@ func TestEverythingAtOnce(t *testing.T) {
 		t.Errorf("%d claims and %d early records are left", len(w.purse.claims), len(w.purse.tape.early))
 	}
 }
+
+// TestNamesOfYesterdayMakeRoom: ten thousand callers a day do not leave the next day's with one counter for all.
+func TestNamesOfYesterdayMakeRoom(t *testing.T) {
+	w := newWorld(t)
+	v := version("shop", "price", 1)
+	if err := w.purse.Set(t.Context(), casemate.Budget{For: "caller/*", Per: "day", Amount: 1 << 40, Soft: true}); err != nil {
+		t.Fatal(err)
+	}
+	for range maxNames {
+		if err := w.run(v, "jwt/"+casemate.NewID(), time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.now = w.now.AddDate(0, 0, 1)
+	if err := w.run(v, "key/new", time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	of := w.purse.counters["caller/* per day (soft)"]
+	if len(of) != 1 || of["key/new"] == nil {
+		t.Errorf("%d counters, the new one %v", len(of), of["key/new"])
+	}
+	if err := w.purse.save(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	w.kill()
+	w.open()
+	if of := w.purse.counters["caller/* per day (soft)"]; len(of) != 1 {
+		t.Errorf("%d counters after a restart", len(of))
+	}
+}

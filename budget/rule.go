@@ -13,14 +13,15 @@ type subject struct {
 	tags                                             []string
 }
 
-// rule is a budget in force. Only quiet ever changes; one that takes its place is another.
+// rule is a budget in force. Only quiet and pruned ever change; one that takes its place is another.
 type rule struct {
 	casemate.Budget
 	id         string
 	kind, name string
-	built      bool // the default of chains
-	quiet      bool // it counts and does not refuse yet: what was spent before it came is being read
-	stop       bool // it is in another currency than the prices: nothing can be reckoned, so nothing is let through
+	built      bool  // the default of chains
+	pruned     int64 // when the counters of "*" were looked through
+	quiet      bool  // it counts and does not refuse yet: what was spent before it came is being read
+	stop       bool  // it is in another currency than the prices: nothing can be reckoned, so nothing is let through
 }
 
 func newRule(b casemate.Budget, currency string) *rule {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"time"
 
 	"casemate"
@@ -182,13 +183,8 @@ func (p *Purse) save(ctx context.Context, all bool) error {
 	}
 	same := at.Next == p.tape.saved
 	p.mu.Unlock()
-	for _, c := range dirty {
-		c.io.Lock()
-		err := p.write(ctx, c)
-		c.io.Unlock()
-		if err != nil {
-			return fmt.Errorf("storing a budget: %w", err)
-		}
+	if err := p.writeAll(ctx, dirty); err != nil {
+		return fmt.Errorf("storing a budget: %w", err)
 	}
 	if same {
 		return nil
@@ -205,7 +201,30 @@ func (p *Purse) save(ctx context.Context, all bool) error {
 const (
 	keyPosition   = "pos"
 	maxKeptChains = 5000
+	writers       = 16 // counters on their way to the store at once: they share commits
 )
+
+func (p *Purse) writeAll(ctx context.Context, list []*counter) error {
+	var work sync.WaitGroup
+	errs := make([]error, writers)
+	for n := range min(writers, len(list)) {
+		work.Go(func() {
+			for i := n; i < len(list) && errs[n] == nil; i += writers {
+				c := list[i]
+				c.io.Lock()
+				errs[n] = p.write(ctx, c)
+				c.io.Unlock()
+				if errs[n] != nil {
+					p.mu.Lock()
+					c.dirty = true
+					p.mu.Unlock()
+				}
+			}
+		})
+	}
+	work.Wait()
+	return errors.Join(errs...)
+}
 
 // learn makes the counters of rules say what the log says of the windows that are open now. Records from upto on come by
 // the tape.
