@@ -44,7 +44,7 @@ var Rooms = []Room{
 	{Path: "shield/screen/confirm", Tier: 0, Ceiling: 450, Pure: true, Only: []string{}},
 	{Path: "shield/screen/seclang", Tier: 0, Ceiling: 350, Pure: true, Only: []string{}},
 	{Path: "shield/screen/transform", Tier: 0, Ceiling: 600, Pure: true, Only: []string{}},
-	{Path: "shield/screen/literal", Tier: 0, Ceiling: 550, Pure: true, Only: []string{"shield/screen/transform"}, May: []string{"shield/screen/transform"}},
+	{Path: "shield/screen/literal", Tier: 0, Ceiling: 750, Pure: true, Only: []string{"shield/screen/transform"}, May: []string{"shield/screen/transform"}},
 	{Path: "lambda", Tier: 1, Ceiling: 1800, Pure: true},
 	{Path: "authn/access", Tier: 1, Ceiling: 1150, Only: []string{"", "store", "authn/sigv4"}},
 	{Path: "authn/sigv4", Tier: 0, Ceiling: 650, Pure: true, Only: []string{""}},

@@ -190,6 +190,17 @@ func (c *compiler) rx(o *operator, expression string) error {
 	if !o.negated {
 		c.needs(o, parsed, latin)
 	}
+	automaton := sync.OnceValue(func() *literal.Automaton {
+		again, err := syntax.Parse(flags+expression, syntax.Perl)
+		if err != nil {
+			return nil
+		}
+		a, err := literal.NewAutomaton(again)
+		if err != nil {
+			return nil // too large: the library says how it goes
+		}
+		return a
+	})
 	compiled := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(flags + expression) }) // parsed above
 	o.match = func(x *run, t *text, capture bool) bool {
 		s := t.s
@@ -197,6 +208,11 @@ func (c *compiler) rx(o *operator, expression string) error {
 			s = latin1(s)
 		}
 		x.spend(rxWork * len(s))
+		if a := automaton(); a != nil && !a.Match(s) {
+			return false
+		} else if a != nil && !capture {
+			return true
+		}
 		if !capture {
 			return compiled().MatchString(s)
 		}
@@ -242,7 +258,7 @@ func (c *compiler) needs(o *operator, parsed *syntax.Regexp, latin bool) {
 }
 
 // rxWork is what an expression costs, in work units a byte.
-const rxWork = 20
+const rxWork = 8
 
 // binary reports whether an expression holds \xNN escapes that do not make text.
 func binary(expression string) bool {

@@ -56,7 +56,7 @@ func TestAgreesWithCoraza(t *testing.T) {
 }
 
 // TestExpectedRulesMatch asks every regression test for the rules that its authors expect, at the level where all
-// rules run: all of them, without the reference engine.
+// rules run: every eighth of them, or all with CASEMATE_FULL, without the reference engine.
 func TestExpectedRulesMatch(t *testing.T) {
 	e, err := New(Config{Paranoia: 4, Answers: true, Settings: map[string]string{"arg_length": "400", "arg_name_length": "100", "total_arg_length": "64000", "max_num_args": "255",
 		"max_file_size": "64100", "combined_file_sizes": "65535", "crs_validate_utf8_encoding": "1"}})
@@ -64,7 +64,13 @@ func TestExpectedRulesMatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	total, met := 0, 0
-	for _, s := range stages(t) {
+	all := stages(t)
+	step := 8
+	if os.Getenv("CASEMATE_FULL") != "" {
+		step = 1
+	}
+	for i := 0; i < len(all); i += step {
+		s := &all[i]
 		got := ids(e.Request(&s.q, Options{}))
 		for _, id := range s.expect {
 			if id/1000 == 980 { // phase 5 only writes a log

@@ -28,6 +28,7 @@ const (
 	maxClass = 24   // characters of a class that are written out
 	maxDepth = 400  // nesting of an expression
 	enough   = 4    // clauses worth checking
+	useless  = 8.0  // odds of a clause that is not
 )
 
 // Need is what every match of an expression holds: all of the clauses. None means that nothing is known. The letters
@@ -347,7 +348,7 @@ func words(all []string) Clause {
 func best(all []Clause) []Clause {
 	kept := make([]Clause, 0, len(all))
 	for _, c := range all {
-		if c.empty() || odds(&c) > 0.9 {
+		if c.empty() || odds(&c) > useless {
 			continue
 		}
 		at := len(kept)
