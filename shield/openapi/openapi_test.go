@@ -309,6 +309,8 @@ paths:
           description: ok
           headers:
             X-Page: {required: true, schema: {type: integer}}
+            X-Request-Id: {required: true, schema: {type: string}}
+            Set-Cookie: {schema: {type: string, pattern: "HttpOnly"}}
           content:
             application/json:
               schema:
@@ -346,6 +348,8 @@ func TestAnswers(t *testing.T) {
 		{"GET /x", casemate.Answer{Status: 200, Header: lines("content-type", "application/json", "x-page", "one"), Body: []byte(`{"id":"1"}`)}, "type: integer"},
 		{"GET /x", casemate.Answer{Status: 200, Header: lines("content-type", "text/html", "x-page", "1"), Body: []byte(`<p>`)}, "application/json"},
 		{"GET /x", casemate.Answer{Status: 200, Header: lines("x-page", "1"), Body: []byte(`{"id":"1"}`)}, "application/json"},
+		{"GET /x", casemate.Answer{Status: 200, Header: json, Body: []byte(`{"id":"1"}`), Cookies: []string{"a=b; HttpOnly", "c=d; HttpOnly"}}, ""},
+		{"GET /x", casemate.Answer{Status: 200, Header: json, Body: []byte(`{"id":"1"}`), Cookies: []string{"a=b; HttpOnly", "c=d"}}, "pattern: HttpOnly"},
 		{"GET /x", casemate.Answer{Status: 201, Body: []byte(`{}`)}, "status 201"},
 		{"GET /x", casemate.Answer{Status: 500, Body: []byte(`stack`)}, "status 500"},
 		{"GET /x", casemate.Answer{Status: 204}, ""},
