@@ -44,13 +44,16 @@ func (n *node) stands(origin string) bool {
 	return false
 }
 
-// cutRoles ends the sessions of roles that a deploy took away, so that none comes back with a role of the same name.
+// cutRoles ends the sessions of roles that a deploy took away, or that trust nobody any more: none comes back with a role of
+// the same name.
 func (n *node) cutRoles(s *catalog.Snapshot) {
 	now := map[string]bool{}
 	for _, name := range s.Apps() {
 		app, _ := s.App(name)
 		for role := range app.Roles {
-			now[role] = true
+			if len(app.Roles[role].Trust) > 0 { // the others nobody assumes
+				now[role] = true
+			}
 		}
 	}
 	for role := range n.roles {
