@@ -9,7 +9,7 @@ import (
 )
 
 // detectors are the rules that the shield has of its own, without "casemate/".
-const detectors = " code command command-ifs dotnet-serialised file-name header-injection java-serialised jndi ldap-filter line-break log-injection node-serialize " +
+const detectors = " code command command-ifs dotnet-serialised file-name formula header-injection java-serialised jndi ldap-filter line-break log-injection node-serialize " +
 	"nosql-operator nosql-query nul option php-serialised pickle prototype prototype-path remote-share ruby-marshal sensitive-file server-include shellshock " +
 	"ssrf-disguised ssrf-metadata ssrf-private stream-wrapper template traversal typed-json xinclude xpath xxe yaml-tag "
 

@@ -20,6 +20,12 @@ func (l *look) address() {
 		l.target(rest, true)
 		return
 	}
+	if rest, ok := scheme(v); ok && len(v) < 256 {
+		if end := bytes.IndexByte(rest, '/'); end > 0 && bytes.IndexByte(rest[:end], '@') > 0 && bytes.IndexByte(rest[:end], '\n') < 0 {
+			l.target(bytes.ReplaceAll(rest[:end], []byte(" "), nil), true)
+			return
+		}
+	}
 	switch {
 	case bytes.HasPrefix(v, []byte("//")):
 		l.target(v[2:], false)

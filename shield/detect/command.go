@@ -91,6 +91,9 @@ func separator(v []byte, i int) (rest []byte, quoted bool) {
 		}
 		rest = v[i+2:]
 		if end := bytes.LastIndexByte(rest, ')'); end > 0 {
+			if i > 1 && v[i-1] == ' ' && end+2 < len(rest) && rest[end+1] == ' ' && rest[end+2]|0x20 >= 'a' && rest[end+2]|0x20 <= 'z' { // in the middle of a sentence
+				return nil, false
+			}
 			rest = rest[:end]
 		}
 		return rest, true
@@ -146,6 +149,9 @@ func runs(v []byte, quoted, tight bool) bool {
 func argument(tail []byte, kind byte) bool {
 	if bytes.IndexByte([]byte(";|&<>#`"), tail[0]) >= 0 {
 		return kind == alone
+	}
+	if i := bytes.IndexByte(tail, '>'); i > 0 && bytes.HasPrefix(bytes.TrimLeft(tail[i:], "> "), []byte("/")) {
+		return true
 	}
 	arg := bytes.TrimLeft(tail, " \t,")
 	if len(arg) == 0 {
@@ -225,7 +231,7 @@ func isScript(v []byte) bool {
 			return true
 		}
 	}
-	if bytes.HasPrefix(v, []byte("#!")) || bytes.HasPrefix(v, []byte("$ ")) || bytes.HasPrefix(v, []byte("# ")) {
+	if bytes.HasPrefix(v, []byte("#!")) || bytes.HasPrefix(v, []byte("```")) || bytes.HasPrefix(v, []byte("$ ")) || bytes.HasPrefix(v, []byte("# ")) {
 		return true
 	}
 	end := bytes.IndexAny(v, " \t\n")

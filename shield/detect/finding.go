@@ -105,6 +105,12 @@ func (l *look) text() {
 	if has(expand.Quote) && l.Has&(expand.Slash|expand.Colon|expand.Paren) != 0 {
 		l.xpath()
 	}
+	if has(expand.Quote) && l.Has&(expand.Shell|expand.Ampersand) != 0 {
+		l.script()
+	}
+	if l.Has&(expand.Paren|expand.Shell) != 0 {
+		l.formula()
+	}
 	if has(expand.Paren) || has(expand.Under) {
 		l.code()
 	}

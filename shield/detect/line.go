@@ -16,7 +16,7 @@ func (l *look) line() {
 	}
 	first, rest := v[:i], bytes.TrimLeft(v[i:], "\r\n")
 	single := l.In != "body" || l.Kind != expand.Text || oneLine(l.Last())
-	if logLike(first) || l.In == "body" && (bytes.Contains(first, []byte("HTTP/")) || header(first) != 0) { // it is what it looks like: a log, a request, a mail
+	if logLike(first) || header(first) == field && header(rest) == field || l.In == "body" && (bytes.Contains(first, []byte("HTTP/")) || header(first) != 0) { // it is what it looks like: a log, a request, a mail
 		return
 	}
 	kind := header(rest)
@@ -30,6 +30,8 @@ func (l *look) line() {
 		}
 	}
 	switch {
+	case kind == field && bytes.Contains(v[i:min(len(v), i+2)], []byte("\r\n")) && len(first) < 64 && bytes.Count(v, []byte("\n")) < 3 && bytes.HasPrefix(bytes.ToLower(rest), []byte("x-")):
+		l.hit("header-injection", Line, Sure)
 	case kind == framing && (single || len(first) < 128), kind != 0 && single:
 		l.hit("header-injection", Line, Sure)
 	case single && logLike(rest):
@@ -79,17 +81,22 @@ func header(v []byte) byte {
 // logLike reports whether v begins as an entry of a log does: a time, a level, an address with its dashes.
 func logLike(v []byte) bool {
 	v = bytes.TrimLeft(v, "[ \t")
-	if len(v) < 12 {
-		return false
-	}
 	digits := func(s []byte) bool { return len(bytes.Trim(s, "0123456789")) == 0 }
-	if digits(v[:4]) && (v[4] == '-' || v[4] == '/') && digits(v[5:7]) && (v[7] == '-' || v[7] == '/') {
-		return len(v) > 18
+	for _, p := range [...]string{"level=", "time=", "ts="} {
+		if bytes.HasPrefix(v, []byte(p)) {
+			return true
+		}
 	}
 	for _, level := range [...]string{"INFO", "WARN", "ERROR", "DEBUG", "FATAL", "CRITICAL", "NOTICE", "TRACE"} {
 		if rest, ok := bytes.CutPrefix(v, []byte(level)); ok && len(rest) > 0 && bytes.IndexByte([]byte(":] -"), rest[0]) >= 0 {
 			return true
 		}
+	}
+	if len(v) < 12 {
+		return false
+	}
+	if digits(v[:4]) && (v[4] == '-' || v[4] == '/') && digits(v[5:7]) && (v[7] == '-' || v[7] == '/') {
+		return len(v) > 18
 	}
 	return bytes.Contains(v[:min(len(v), 40)], []byte(" - - ["))
 }

@@ -97,7 +97,10 @@ func (l *look) filter() {
 // condition reports whether v begins with conditions of a filter.
 func condition(v []byte) bool {
 	v = bytes.TrimLeft(v, ")")
-	if len(v) < 3 || v[0] != '(' {
+	for len(v) > 1 && v[0] == '(' && v[1] == '(' {
+		v = v[1:]
+	}
+	if len(v) < 2 || v[0] != '(' {
 		return false
 	}
 	if v[1] == '&' || v[1] == '|' || v[1] == '!' {
@@ -141,7 +144,7 @@ func (l *look) code() {
 	}
 	for _, w := range [...]string{"__import__('os')", `__import__("os")`, "__import__('subprocess')", `__import__("subprocess")`, "process.mainModule.require", "global.process.mainModule", "require('child_process').",
 		`require("child_process").`, "process.binding('spawn_sync')", "Runtime.getRuntime().exec(", "constructor.constructor(", "().__class__.__", "''.__class__.__", `"".__class__.__`, "__builtins__", "importlib.import_module('os').",
-		"this.constructor.constructor", "getattr(__", "(#_memberAccess", "#_memberAccess[", "@java.lang.Runtime@", "ognl.OgnlContext", "com.opensymphony.xwork2"} {
+		"this.constructor.constructor", "getattr(__", "(#_memberAccess", "#_memberAccess[", "@java.lang.Runtime@", "ognl.OgnlContext", "com.opensymphony.xwork2", "import('child_process')", "open('/etc/", `open("/etc/`} {
 		if bytes.Contains(v, []byte(w)) {
 			l.hit("code", Code, Sure)
 			return
@@ -150,6 +153,25 @@ func (l *look) code() {
 	for _, w := range [...]string{"system(", "exec(", "passthru(", "shell_exec(", "popen(", "phpinfo(", "sleep(", "assert("} {
 		if i := bytes.Index(v, []byte(w)); i > 0 && breaksOut(v[:i]) {
 			l.hit("code", Code, Sure)
+			return
+		}
+	}
+}
+
+// formula looks for cells that make a spreadsheet run a program or send what it holds.
+func (l *look) formula() {
+	v := bytes.TrimSpace(l.Value)
+	if len(v) < 6 || len(v) > 1024 || bytes.IndexByte([]byte("=+-@"), v[0]) < 0 {
+		return
+	}
+	up := bytes.ToUpper(v)
+	if i := bytes.IndexByte(up, '|'); i > 0 && bytes.IndexByte(up[i:], '!') > 0 && (bytes.Contains(up[:i], []byte("CMD")) || bytes.Contains(up[:i], []byte("MSEXCEL")) || bytes.Contains(up[:i], []byte("POWERSHELL"))) {
+		l.hit("formula", Code, Sure)
+		return
+	}
+	for _, w := range [...]string{"HYPERLINK(", "WEBSERVICE(", "IMPORTXML(", "IMPORTDATA(", "IMPORTHTML(", "IMPORTFEED("} {
+		if i := bytes.Index(up, []byte(w)); i >= 0 && i < 16 && bytes.Contains(up[i:], []byte("HTTP")) && (w != "HYPERLINK(" || bytes.Contains(up, []byte(`"&`))) {
+			l.hit("formula", Code, Sure)
 			return
 		}
 	}

@@ -21,6 +21,10 @@ func isOperator(name string) bool {
 // operator looks for a query operator where the name of a field is due: {"password": {"$ne": ""}}, password[$ne]=.
 func (l *look) operator() {
 	v := l.Value
+	switch string(v) {
+	case "py/object", "py/reduce", "py/function", "py/type", "py/repr", "py/newargs": // jsonpickle
+		l.hit("typed-json", Deserialisation, Sure)
+	}
 	if len(v) > 256 || l.Has&expand.Dollar == 0 {
 		return
 	}
@@ -73,7 +77,23 @@ func asQuery(v []byte, i int) bool {
 		return true
 	}
 	rest := bytes.TrimRight(before[:len(before)-1], " \t}")
-	return before[len(before)-1] == ',' && len(rest) > 0 && len(rest) < 64 && (rest[len(rest)-1] == '\'' || rest[len(rest)-1] == '"')
+	return before[len(before)-1] == ',' && len(rest) > 0 && len(rest) < 64 && (rest[len(rest)-1] == '\'' || rest[len(rest)-1] == '"' || len(rest) <= 16 && bytes.IndexByte(rest, ' ') < 0)
+}
+
+// script looks for a value that ends the text of a JavaScript condition, as $where takes it, and makes it true.
+func (l *look) script() {
+	v := l.Value
+	i := bytes.IndexAny(v, `'"`)
+	if i < 0 || i > 64 || len(v) > 512 || bytes.IndexByte(v, '\n') >= 0 {
+		return
+	}
+	rest := bytes.TrimLeft(v[i+1:], " \t)")
+	for _, w := range [...]string{"||", "&&", ";"} {
+		if after, ok := bytes.CutPrefix(rest, []byte(w)); ok && (bytes.Contains(after, []byte("==")) || bytes.Contains(after, []byte("return true")) || bytes.Contains(after, []byte("this."))) {
+			l.hit("nosql-query", NoSQL, Sure)
+			return
+		}
+	}
 }
 
 // prototype looks for names that reach the prototype that all objects of a JavaScript program share.

@@ -142,7 +142,7 @@ func dangerousClass(v []byte) bool {
 		return false
 	}
 	for _, p := range [...]string{"com.sun.rowset.", "com.sun.org.apache.", "com.sun.jndi.", "javax.script.", "javax.naming.", "javax.management.BadAttribute", "java.lang.Runtime",
-		"java.lang.ProcessBuilder", "java.net.URLClassLoader", "org.apache.commons.collections.functors.", "org.apache.commons.collections4.functors.", "org.apache.xbean.",
+		"java.lang.ProcessBuilder", "java.net.URLClassLoader", "java.net.Inet", "java.net.URL", "java.lang.AutoCloseable", "java.lang.Class", "org.apache.commons.collections.functors.", "org.apache.commons.collections4.functors.", "org.apache.xbean.",
 		"org.apache.tomcat.dbcp.", "org.apache.ibatis.datasource.jndi.", "org.springframework.context.support.ClassPathXml", "org.springframework.context.support.FileSystemXml",
 		"org.springframework.beans.factory.config.PropertyPath", "org.codehaus.groovy.runtime.", "com.mchange.v2.c3p0.", "com.zaxxer.hikari.HikariConfig", "ch.qos.logback.core.db.",
 		"br.com.anteros.", "org.hibernate.jmx.", "System.Windows.Data.ObjectDataProvider", "System.Configuration.Install.AssemblyInstaller", "System.Diagnostics.Process",

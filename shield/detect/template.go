@@ -7,7 +7,7 @@ import (
 // opening is how template languages begin an expression, and how they end it.
 type opening struct{ from, to string }
 
-var openings = [...]opening{{"{{", "}}"}, {"{%", "%}"}, {"${", "}"}, {"#{", "}"}, {"*{", "}"}, {"@{", "}"}, {"<%", "%>"}, {"@(", ")"}, {"<#", ">"}}
+var openings = [...]opening{{"%{", "}"}, {"{{", "}}"}, {"{%", "%}"}, {"${", "}"}, {"#{", "}"}, {"*{", "}"}, {"@{", "}"}, {"<%", "%>"}, {"@(", ")"}, {"<#", ">"}}
 
 // maxExpression bounds how much of an expression is read.
 const maxExpression = 2048
@@ -29,7 +29,7 @@ func (l *look) template() {
 			at += i + len(o.from)
 			rest := v[at:min(len(v), at+maxExpression)]
 			end := closing(rest, o.to)
-			if computes(rest[:end], o.from) || reaches(rest[:end], o.from) {
+			if whole := bytes.TrimSpace(v); at == len(v)-len(bytes.TrimLeft(v, " \t"))+len(o.from) && bytes.HasSuffix(whole, []byte(o.to)) && probe(rest[:end], o.from) || computes(rest[:end], o.from) || reaches(rest[:end], o.from) {
 				l.hit("template", Template, Sure)
 				return
 			}
@@ -59,6 +59,17 @@ func closing(v []byte, to string) int {
 	return len(v)
 }
 
+// probe reports whether an expression that is the whole value shows the inside of a template engine.
+func probe(v []byte, from string) bool {
+	switch word := string(bytes.TrimSpace(v)); from {
+	case "{{":
+		return word == "config" || word == "self" || word == "request"
+	case "{%":
+		return word == "debug"
+	}
+	return false
+}
+
 // computes reports whether an expression is arithmetic on literals: what nobody writes but to see whether it is computed.
 func computes(v []byte, from string) bool {
 	v = bytes.Trim(v, " \t=-'\"")
@@ -83,7 +94,7 @@ func computes(v []byte, from string) bool {
 // gadgets are the words by which expressions leave their template.
 var gadgets = [...]string{"__class__", "__mro__", "__subclasses__", "__globals__", "__builtins__", "__import__", "__init__", "__getattribute__", "__base__", "__self__", "mainModule",
 	"constructor.constructor", "constructor(", `"constructor"`, "getClass()", "getClass(", ".class.", "forName(", "java.lang.", "java.util.Scanner", "T(java", "new java.", "ProcessBuilder", "ScriptEngine",
-	"getRuntime(", "os.system(", "os.popen(", ".popen(", "subprocess.", "shell_exec(", "passthru(", "IO.popen", "Kernel.", "%x(", "%x{", "_self.env", "registerUndefinedFilterCallback",
+	"getRuntime(", "os.system(", "os.popen(", ".popen(", "subprocess.", "shell_exec(", "passthru(", "IO.popen", "Kernel.", "%x(", "%x{", "_self.env", "registerUndefinedFilterCallback", "getClassLoader", "(#",
 	"filter('system'", `filter("system"`, "map('system'", `map("system"`, "filter('exec'", "map('exec'", "sort('system'", "reduce('system'", "|attr(", "request.application", "lipsum.", "lipsum|", "cycler.",
 	"joiner.", "config.items(", "config.SECRET_KEY", "config['SECRET_KEY']", "SECRET_KEY", "?new()", "?api", "freemarker.template", "get_flashed_messages.", "url_for.__", "dump(app", "import os",
 	"child_process", "process.binding(", "binding.getClass", "getEngine()", "#rt", "@java", "runtime.exec", "Runtime.exec", "@@", "app.request.server", "self.__", "#this.getClass", "pageContext.request.getSession",
@@ -129,7 +140,11 @@ func lookup(v []byte) bool {
 			}
 		}
 		if bytes.HasPrefix(rest, []byte("env:")) || bytes.HasPrefix(rest, []byte("sys:")) {
-			if end := bytes.IndexByte(rest, '}'); end > 0 && bytes.Contains(rest[:end], []byte(":-")) && bytes.Contains(rest, []byte("${")) {
+			end := bytes.IndexByte(rest, '}')
+			if end > 0 && bytes.Contains(rest[:end], []byte(":-")) && bytes.Contains(rest, []byte("${")) {
+				return true
+			}
+			if at == 2 && end == len(v)-3 && (bytes.Contains(rest, []byte("secret")) || bytes.Contains(rest, []byte("password")) || bytes.Contains(rest, []byte("token")) || bytes.Contains(rest, []byte("_key"))) {
 				return true
 			}
 		}

@@ -87,9 +87,11 @@ func plausible(v []byte) bool {
 
 // Bounds of what is taken for base64.
 const (
-	minBase64 = 8  // letters of a whole value
-	minToken  = 20 // letters of a part of one
-	maxTokens = 256
+	minBase64  = 4  // letters of a whole value
+	minToken   = 20 // letters of a part of one
+	maxTokens  = 256
+	shortBytes = 8 // below, what is decoded has to be ASCII to be taken for text: short words are base64 as well
+	minHex     = 6
 )
 
 // base64 decodes v where it is base64 as a whole, or parts of it that are.
@@ -156,7 +158,7 @@ func (x *Expander) sloppy(v []byte, k Kind, has Trait) error {
 func unbase64(v []byte, deflate bool) (out []byte, ok bool) {
 	var look [48]byte
 	n := decode64(look[:], v)
-	if n < 4 {
+	if n < 3 || n < shortBytes && !printable7(look[:n]) {
 		return nil, false
 	}
 	if !plausible(look[:n]) && !known(look[:n]) && !(deflate && n >= 16 && look[0]&6 != 6 && look[0]&6 != 0) {
@@ -166,6 +168,15 @@ func unbase64(v []byte, deflate bool) (out []byte, ok bool) {
 	}
 	out = make([]byte, base64.RawStdEncoding.DecodedLen(len(v))+3)
 	return out[:decode64(out, v)], true
+}
+
+func printable7(v []byte) bool {
+	for _, c := range v {
+		if c < ' ' && c != '\n' && c != '\r' && c != '\t' || c > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // decode64 fills out from v, as far as it goes.
@@ -223,7 +234,7 @@ func known(v []byte) bool {
 
 // hexText decodes a value that is nothing but hexadecimal digits and reads as text.
 func hexText(v []byte, has Trait) ([]byte, bool) {
-	if has != 0 || len(v) < minBase64 {
+	if has != 0 || len(v) < minHex {
 		return nil, false
 	}
 	if v[0] == '0' && v[1]|0x20 == 'x' {
