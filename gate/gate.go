@@ -198,6 +198,6 @@ func (g *Gate) Refused(ctx context.Context, t casemate.Turned) {
 		g.c.Log.Error("refusals not recorded", "times", t.Times, "err", err)
 		return
 	}
-	err := &casemate.Error{Code: casemate.Exhausted, Message: "refused unread: the " + t.Rule + " was used up", Rule: t.Rule}
+	err := &casemate.Error{Code: casemate.Exhausted, Message: fmt.Sprintf("%d requests refused unread: the %s was used up", t.Times, t.Rule), Rule: t.Rule}
 	_, _ = g.close(ctx, s, nil, s.refuse(casemate.PointRoom, err)) // the refusals were answered already
 }
