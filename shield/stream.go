@@ -24,6 +24,7 @@ type stream struct {
 	fields []casemate.Field
 	found  []Found
 	room   []detect.Finding
+	give   func(*expand.Piece) error // s.piece, made once
 }
 
 // pieces gives what somebody outside wrote into an event and no contract closes, decoded to the bottom, and what the
@@ -32,6 +33,7 @@ type stream struct {
 // be looked at.
 func pieces(m *casemate.Match, e *casemate.Event, body []byte, free []casemate.Field, contracted, keep bool) ([]casemate.Field, []Found, error) {
 	s := &stream{x: expand.New(expand.Bounds{}), keep: keep}
+	s.give = s.piece
 	if err := s.request(m, e, contracted); err != nil {
 		return s.fields, s.found, err
 	}
@@ -54,9 +56,9 @@ func pieces(m *casemate.Match, e *casemate.Event, body []byte, free []casemate.F
 	return s.fields, s.found, err
 }
 
-func (s *stream) value(f casemate.Field, media string) error { return s.x.Expand(f, media, s.piece) }
+func (s *stream) value(f casemate.Field, media string) error { return s.x.Expand(f, media, s.give) }
 
-func (s *stream) name(in, name string) error { return s.x.ExpandName(in, name, s.piece) }
+func (s *stream) name(in, name string) error { return s.x.ExpandName(in, name, s.give) }
 
 func (s *stream) piece(p *expand.Piece) error {
 	if s.keep && p.Kind != expand.Bytes {
