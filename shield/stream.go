@@ -61,7 +61,7 @@ func (s *stream) value(f casemate.Field, media string) error { return s.x.Expand
 func (s *stream) name(in, name string) error { return s.x.ExpandName(in, name, s.give) }
 
 func (s *stream) piece(p *expand.Piece) error {
-	if s.keep && p.Kind != expand.Bytes {
+	if s.keep && p.Kind != expand.Bytes && !tame(p) {
 		s.field(p)
 	}
 	s.room = detect.Detect(s.room[:0], p)
@@ -69,6 +69,16 @@ func (s *stream) piece(p *expand.Piece) error {
 		s.found = append(s.found, Found{Finding: f, In: p.In, Where: p.Where()})
 	}
 	return nil
+}
+
+// tame reports whether no signature of an attack can match a piece: it is one word, or a header as browsers send it without
+// a quote, bracket or escape.
+func tame(p *expand.Piece) bool {
+	if p.Has&^(expand.Minus|expand.Under|expand.Dot|expand.At) == 0 {
+		return true
+	}
+	const telling = expand.Quote | expand.Angle | expand.Dollar | expand.Percent | expand.Backslash | expand.Open | expand.Paren | expand.Control | expand.Line | expand.High
+	return p.In == "header" && p.Depth == 0 && p.Has&telling == 0 && ordinary(p.Last())
 }
 
 // field keeps a piece for rule sets. Theirs know paths as names of files and headers as those of browsers: a parameter of the
