@@ -115,3 +115,22 @@ func TestMessagesRefused(t *testing.T) {
 		}
 	}
 }
+
+func FuzzMessage(f *testing.F) {
+	f.Add([]byte(v2), "orderPlaced", "abc", []byte(`{"id":"b0b1f7c2-5a53-4a0e-9d3b-0c0f5be0a001"}`))
+	f.Add([]byte(v3), "", "", []byte(`{"id":1}`))
+	f.Fuzz(func(t *testing.T, doc []byte, name, header string, body []byte) {
+		d, err := schema.Read(doc)
+		if err != nil {
+			return
+		}
+		m, err := Compile(d, name, "fuzz")
+		if err != nil {
+			return
+		}
+		_, err = m.Check(&casemate.Exchange{Body: body, Query: header, Header: func(string) []string { return []string{header} }})
+		if err != nil && casemate.CodeOf(err) != casemate.Invalid && casemate.CodeOf(err) != casemate.TooLarge {
+			t.Fatal(err)
+		}
+	})
+}
