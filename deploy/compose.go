@@ -66,6 +66,7 @@ func (d *Deployer) compose(b *bundle, current *catalog.App) (*draft, error) {
 	}
 	out.app.Environment = env
 	d.routes(out, b, found)
+	hookSecrets(out.app, m, found)
 	if err := d.rights(out.app, m); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
 package deploy
 
 import (
+	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -60,6 +62,18 @@ func webhook(m *manifest.Manifest, name string) *casemate.Webhook {
 		fill(&x.HMAC.Signed, w.Signed)
 	}
 	return x
+}
+
+// hookSecrets refuses webhooks whose secrets belong to another environment than the app, which is known by now.
+func hookSecrets(a *catalog.App, m *manifest.Manifest, found *manifest.Problems) {
+	for _, name := range slices.Sorted(maps.Keys(m.Webhooks)) {
+		for _, s := range m.Webhooks[name].Secret {
+			ptr := "/webhooks/" + manifest.Escape(name) + "/secret"
+			if env, _ := manifest.OwnSecret(m.App, s); env != a.Environment {
+				found.Add(m.At(ptr), ptr, "name it secret/"+path.Join(a.Environment, m.App)+"/...", "%s is not of this app's environment", s)
+			}
+		}
+	}
 }
 
 func authorizer(m *manifest.Manifest, name string) *casemate.Authorizer {

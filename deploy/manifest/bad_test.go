@@ -163,6 +163,7 @@ var bad = []struct {
 	{"webhook without secret", head + "webhooks: {x: {scheme: github, role: r}}\nroles: {r: {}}\n", 4, 15, `"secret" is missing`, true},
 	{"webhook of another app", head + "webhooks: {x: {scheme: github, secret: secret/b/h, role: r}}\nroles: {r: {}}\n", 4, 32, "not a secret of this app", false},
 	{"webhook of a namesake", head + "webhooks: {x: {scheme: github, secret: secret/ab/h, role: r}}\nroles: {r: {}}\n", 4, 32, "not a secret of this app", false},
+	{"webhook of another app in an environment", head + "webhooks: {x: {scheme: github, secret: secret/prod/b/h, role: r}}\nroles: {r: {}}\n", 4, 32, "not a secret of this app", false},
 	{"webhook with its secret", head + "webhooks: {x: {scheme: github, secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, role: r}}\nroles: {r: {}}\n", 4, 40, "name of a secret is wanted", true},
 	{"webhook scheme", head + "webhooks: {x: {scheme: sha1, secret: secret/a/h, role: r}}\nroles: {r: {}}\n", 4, 24, "is none of", true},
 	{"webhook window", head + "webhooks: {x: {scheme: slack, secret: secret/a/h, role: r, tolerance: 48h}}\nroles: {r: {}}\n", 4, 71, "must be from", false},

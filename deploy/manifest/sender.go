@@ -74,16 +74,20 @@ const MaxTTL = time.Hour
 
 // senders checks webhooks and authorizers, and that what a sender's secret is called belongs to this app.
 func (c *checker) senders() {
+	taken := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(c.Webhooks)) {
 		w, ptr := c.Webhooks[name], "/webhooks/"+Escape(name)
 		c.roleOf(ptr, w.Role)
 		for i, s := range w.Secret {
-			rest, own := strings.CutPrefix(s, "secret/"+c.App)
-			if s != "" && (!own || rest == "" || !strings.ContainsRune("/._-", rune(rest[0]))) {
+			if _, own := OwnSecret(c.App, s); !own {
 				c.bad(ptr+"/secret", "name it secret/"+c.App+"/...", "%s is not a secret of this app", s)
 			} else if slices.Index(w.Secret, s) < i {
 				c.bad(ptr+"/secret", "", "%s stands here twice", s)
 			}
+			if other := taken[s]; other != "" && other != name {
+				c.warn(ptr+"/secret", "give each a secret of its own", "webhook %s has the same secret: what is signed for one is signed for both", other)
+			}
+			taken[s] = name
 		}
 		c.scheme(ptr, w)
 	}
@@ -108,6 +112,18 @@ func (c *checker) senders() {
 			c.bad(ptr+"/ttl", casemate.AsError(err).Hint, "%s", err)
 		}
 	}
+}
+
+// OwnSecret reports whether "secret/<app>/..." or "secret/<environment>/<app>/..." names a secret of the app, and of which
+// environment ("": none).
+func OwnSecret(app, ref string) (environment string, own bool) {
+	name, is := strings.CutPrefix(ref, "secret/")
+	if rest, ok := strings.CutPrefix(name, app); is && ok && rest != "" && strings.ContainsRune("/._-", rune(rest[0])) {
+		return "", true
+	}
+	environment, name, _ = strings.Cut(name, "/")
+	rest, ok := strings.CutPrefix(name, app)
+	return environment, is && ok && rest != "" && strings.ContainsRune("/._-", rune(rest[0])) && matches("^[a-z][a-z0-9]{0,31}$", environment)
 }
 
 // Life is the TTL as a duration; 0: nothing is remembered.
