@@ -51,14 +51,14 @@ func measureMoney(ctx context.Context, o options) ([]Line, error) {
 	}, nil
 }
 
-// floodNode floods a node whose app may spend what 500 runs cost.
+// floodNode floods a node whose app may spend what 200 runs cost.
 func floodNode(ctx context.Context, o options) (spent, limit casemate.Money, run load.Run, err error) {
 	dir, err := os.MkdirTemp("", "cm-bench-")
 	if err != nil {
 		return 0, 0, run, err
 	}
 	defer os.RemoveAll(dir)
-	err = writeApp(dir, map[string][]byte{"casemate.yaml": []byte(manifest("    runtime: wasm\n    code: hello.wasm\n    memory: 16MB") + "budgets:\n  - {for: app, amount: \"5.00\", per: total}\n"),
+	err = writeApp(dir, map[string][]byte{"casemate.yaml": []byte(manifest("    runtime: wasm\n    code: hello.wasm\n    memory: 16MB") + "budgets:\n  - {for: app, amount: \"2.00\", per: total}\n"),
 		"hello.wasm": guests.Say(hello, 1), "contract.json": []byte(contract)})
 	if err != nil {
 		return 0, 0, run, err
