@@ -62,7 +62,12 @@ type Role struct {
 
 // share has equal texts of an app that was read stand in memory once: with 100,000 functions it is hundreds of bytes each.
 func (a *App) share() {
+	have := map[string]string{}
+	for role := range a.Roles {
+		have[role] = role
+	}
 	for name, f := range a.Functions {
+		have[name] = name
 		if f == nil {
 			continue
 		}
@@ -72,8 +77,13 @@ func (a *App) share() {
 			}
 			one(&v.App, a.Name)
 			one(&v.Function, name)
+			again(have, &v.Role)
+			again(have, &v.Account)
+			again(have, (*string)(&v.Runtime))
+			again(have, (*string)(&v.Isolation))
 		}
 	}
+	a.Routes = slices.Clone(a.Routes) // without the room that reading left for more
 	for i := range a.Routes {
 		r := &a.Routes[i]
 		one(&r.App, a.Name)
@@ -81,10 +91,20 @@ func (a *App) share() {
 			one(&r.Method, method)
 			one(&r.Path, path)
 		}
-		if f := a.Functions[r.Function]; f != nil && len(f.Versions) > 0 && f.Versions[0] != nil {
-			one(&r.Function, f.Versions[0].Function)
+		again(have, &r.Function)
+		for k := range r.Auth.Kinds {
+			again(have, (*string)(&r.Auth.Kinds[k]))
 		}
 	}
+}
+
+// again gives a text the memory of an equal one that was there before.
+func again(have map[string]string, to *string) {
+	if same, ok := have[*to]; ok {
+		*to = same
+		return
+	}
+	have[*to] = *to
 }
 
 // one gives an equal text the memory of another.

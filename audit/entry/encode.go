@@ -59,6 +59,7 @@ func Append(b []byte, r *casemate.Record) []byte {
 	e.facts(r.Facts)
 	e.some("object_action", r.ObjectAction)
 	e.some("object", r.Object)
+	e.nonzero("times", int64(r.Times))
 	e.usage(r.Usage)
 	e.outcome(r.Outcome)
 	return append(e.b, '}')
