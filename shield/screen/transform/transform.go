@@ -76,7 +76,9 @@ func New() *Table {
 }
 
 // Changes reports whether a transformation can change a value made of these bytes.
-func (t *Table) Changes(id ID, bytes *Set) bool { return bytes.Meets(&t[id].needs) }
+func (t *Table) Changes(id ID, bytes *Set) bool {
+	return bytes.Meets(&t[id].needs) || t[id].needs == all() // those make something of nothing
+}
 
 // Apply transforms a value.
 func (t *Table) Apply(id ID, s string) string { return t[id].apply(s) }
