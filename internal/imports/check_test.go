@@ -45,7 +45,7 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 		"wide interface":      {"gate/a.go", "package gate\ntype i interface { a(); b(); c(); d(); e() }", "an interface of 5 methods"},
 		"long function":       {"gate/a.go", "package gate\n" + long, "long is 82 lines long"},
 		"many long functions": {"gate/a.go", "package gate\nfunc f() {\n" + strings.Repeat("\n", functionP90) + "}\n", "90th percentile"},
-		"large room":          {"meter/a.go", "package meter\n" + strings.Repeat("var _ = 1\n", 600) + strings.Repeat("// x\n\n", 99), "601 lines; its ceiling is 600"},
+		"large room":          {"secret/plain/a.go", "package plain\n" + strings.Repeat("var _ = 1\n", 100) + strings.Repeat("// x\n\n", 99), "101 lines; its ceiling is 100"},
 		"plaintext":           {"gate/a.go", "package gate\nimport _ \"casemate/secret/plain\"", "secret/plain is for ["},
 		"sleeping test":       {"gate/a_test.go", "package gate\nimport \"time\"\nfunc f() { time.Sleep(1) }", "may not call time.Sleep"},
 	} {
