@@ -19,11 +19,10 @@ import (
 // upload is a client that signs a body in chunks, as AWS's documentation says it
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html); it shares no code with the reader.
 type upload struct {
-	key      []byte
-	scope    string
-	last     string
-	body     bytes.Buffer
-	trailers string
+	key   []byte
+	scope string
+	last  string
+	body  bytes.Buffer
 }
 
 func hexHMAC(key []byte, text string) string {

@@ -196,7 +196,7 @@ func (c *checker) takes(ptr string, all []string, kind string, url bool) {
 }
 
 // scopeLike is a scope (RFC 6749 section 3.3), or several of which one is enough.
-var scopeLike = regexp.MustCompile("^[!#-\\[\\]-~]{1,128}( or [!#-\\[\\]-~]{1,128})*$")
+var scopeLike = regexp.MustCompile(`^[!#-\[\]-~]{1,128}( or [!#-\[\]-~]{1,128})*$`)
 
 func (c *checker) scopes(ptr string, list []string) {
 	for i, s := range list {

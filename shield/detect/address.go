@@ -16,7 +16,7 @@ func (l *look) address() {
 	if len(v) > 16<<10 {
 		return
 	}
-	if rest, ok := scheme(v); ok && bytes.IndexAny(v[:min(len(v), 2048)], " \n<>") < 0 {
+	if rest, ok := scheme(v); ok && !bytes.ContainsAny(v[:min(len(v), 2048)], " \n<>") {
 		l.target(rest, true)
 		return
 	}
@@ -30,7 +30,7 @@ func (l *look) address() {
 	case bytes.HasPrefix(v, []byte("//")):
 		l.target(v[2:], false)
 	case bytes.Contains(v, []byte("169.254.169.254/")), bytes.Contains(v, []byte("metadata.google.internal/")):
-		if bytes.IndexAny(v, " \n") < 0 || loads(v) {
+		if !bytes.ContainsAny(v, " \n") || loads(v) {
 			l.hit("ssrf-metadata", SSRF, Sure)
 		}
 	case bytes.Contains(v, []byte("://")):
@@ -160,7 +160,7 @@ func reach(v []byte) (string, reachKind) {
 	worst, where := public, ""
 	parts := strings.FieldsFunc(foldDots(string(authority)), func(r rune) bool { return r == '@' || r == '#' || r == '?' || r == '\\' })
 	for i, part := range parts {
-		if strings.Contains(part, "=") || i > 0 && bytes.IndexAny(authority, "?#") >= 0 && bytes.IndexByte(authority, '@') < 0 {
+		if strings.Contains(part, "=") || i > 0 && bytes.ContainsAny(authority, "?#") && bytes.IndexByte(authority, '@') < 0 {
 			continue
 		}
 		h, k := host(part)

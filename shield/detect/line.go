@@ -72,7 +72,7 @@ func header(v []byte) byte {
 	case "location", "content-type", "host", "cc", "to", "subject", "from", "mime-version", "x-forwarded-for", "cookie", "authorization", "content-disposition", "x-injected":
 		return field
 	}
-	if bytes.HasPrefix(bytes.ToLower(v), []byte("x-")) && bytes.IndexAny(v[:colon], " \t") < 0 {
+	if bytes.HasPrefix(bytes.ToLower(v), []byte("x-")) && !bytes.ContainsAny(v[:colon], " \t") {
 		return field
 	}
 	return 0

@@ -120,7 +120,7 @@ func (l *look) xpath() {
 		return
 	}
 	quote := bytes.IndexAny(v, `'"`)
-	if quote < 0 || quote > 64 || bytes.IndexAny(v[:quote], "/[(<{=") >= 0 {
+	if quote < 0 || quote > 64 || bytes.ContainsAny(v[:quote], "/[(<{=") {
 		return
 	}
 	rest := bytes.TrimLeft(v[quote+1:], " \t)")

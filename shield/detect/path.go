@@ -57,7 +57,7 @@ func share(v []byte) bool {
 		return false
 	}
 	host, path, ok := bytes.Cut(rest, []byte(`\`))
-	return ok && len(path) > 0 && bytes.IndexByte(host, '.') > 0 && bytes.IndexAny(host, " \n/") < 0
+	return ok && len(path) > 0 && bytes.IndexByte(host, '.') > 0 && !bytes.ContainsAny(host, " \n/")
 }
 
 // outside reports whether v starts where the paths of a system do.

@@ -49,17 +49,23 @@ type opcodes struct {
 	text  int  // texts pushed: what STACK_GLOBAL takes
 }
 
+// global reads the lines that name a module and what is in it.
+func (r *opcodes) global() bool {
+	module := dotted(r.lineOf())
+	return module && dotted(r.lineOf())
+}
+
 func (r *opcodes) next() outcome {
 	op := r.v[r.i]
 	r.i++
 	switch op {
 	case 'c': // GLOBAL: module and name on a line each
-		if !dotted(r.lineOf()) || !dotted(r.lineOf()) {
+		if !r.global() {
 			return stops
 		}
 		r.names = true
 	case 'i': // INST looks up and calls
-		if dotted(r.lineOf()) && dotted(r.lineOf()) {
+		if r.global() {
 			return calls
 		}
 		return stops

@@ -123,7 +123,7 @@ func tagged(v []byte) bool {
 	if end < 0 {
 		end = len(v)
 	}
-	if name := v[:end]; len(name) == 0 || bytes.IndexAny(name, ".:/") < 0 && len(name) < 4 {
+	if name := v[:end]; len(name) == 0 || !bytes.ContainsAny(name, ".:/") && len(name) < 4 {
 		return false
 	}
 	next := bytes.TrimLeft(v[end:], " \t\r\n")
@@ -138,7 +138,7 @@ func (l *look) typed() bool {
 
 func dangerousClass(v []byte) bool {
 	name, _, _ := bytes.Cut(v, []byte(","))
-	if bytes.Count(name, []byte(".")) < 2 || bytes.IndexAny(name, " /@#()") >= 0 {
+	if bytes.Count(name, []byte(".")) < 2 || bytes.ContainsAny(name, " /@#()") {
 		return false
 	}
 	for _, p := range [...]string{"com.sun.rowset.", "com.sun.org.apache.", "com.sun.jndi.", "javax.script.", "javax.naming.", "javax.management.BadAttribute", "java.lang.Runtime",

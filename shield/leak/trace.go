@@ -154,7 +154,7 @@ func call(text []byte, dropping bool) bool {
 	if dropping || bytes.HasPrefix(text, []byte("at ")) || bytes.HasPrefix(text, []byte("created by")) {
 		return false
 	}
-	return text[len(text)-1] == ')' && bytes.IndexByte(text, '(') > 0 && bytes.IndexAny(text, "#:\"") < 0
+	return text[len(text)-1] == ')' && bytes.IndexByte(text, '(') > 0 && !bytes.ContainsAny(text, "#:\"")
 }
 
 // inside takes paths of hosts and names of the inside network out of v.
