@@ -123,7 +123,8 @@ func pack(t *testing.T, files map[string][]byte) []byte {
 	return b.Bytes()
 }
 
-// app is under attack; GRANTS is what one function may reach. The unruly function does what its event says; its neighbour is an honest one.
+// app is under attack from inside: what its guests are told to do, and what they tell of it, is not looked at on the way. GRANTS is
+// what one function may reach. The unruly function does what its event says; its neighbour is an honest one.
 const app = `app: battery
 functions:
   unruly: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, tmp: 8MB, rate: 100000/s burst 100000}
@@ -132,11 +133,11 @@ functions:
   parent: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, tmp: 8MB, children: [/usr/bin/true]}
   neighbour: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, tmp: 8MB, isolation: warm, rate: 100000/s burst 100000}
 routes:
-  POST /parent: {function: parent, auth: [key]}
-  POST /outgoing: {function: outgoing, auth: [key]}
-  POST /unruly: {function: unruly, auth: [key], rate: 100000/s burst 100000}
-  POST /second: {function: second, auth: [key], rate: 100000/s burst 100000}
-  POST /neighbour: {function: neighbour, auth: [key], rate: 100000/s burst 100000}
+  POST /parent: {function: parent, auth: [key], screen: {mode: off}, leaks: {secrets: off, traces: off}}
+  POST /outgoing: {function: outgoing, auth: [key], screen: {mode: off}, leaks: {secrets: off, traces: off}}
+  POST /unruly: {function: unruly, auth: [key], rate: 100000/s burst 100000, screen: {mode: off}, leaks: {secrets: off, traces: off}}
+  POST /second: {function: second, auth: [key], rate: 100000/s burst 100000, screen: {mode: off}, leaks: {secrets: off, traces: off}}
+  POST /neighbour: {function: neighbour, auth: [key], rate: 100000/s burst 100000, screen: {mode: off}, leaks: {secrets: off, traces: off}}
 roles:
   caller:
     grants: [call POST /unruly, call POST /second, call POST /outgoing, call POST /parent, call POST /neighbour]

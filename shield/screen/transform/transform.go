@@ -121,7 +121,7 @@ func entries() [Max]entry {
 		{"length", all(), func(s string) string { return strconv.Itoa(len(s)) }},
 		{"sha1", all(), func(s string) string { h := sha1.Sum([]byte(s)); return string(h[:]) }}, //nolint:gosec // as above
 		{"hexEncode", all(), func(s string) string { return hex.EncodeToString([]byte(s)) }},
-		{"trim", of(" \t\n\v\f\r"), strings.TrimSpace},
+		{"trim", of(" \t\n\v\f\r\xc2\xe1\xe2\xe3"), strings.TrimSpace}, // spaces of Unicode begin with the last four
 	}
 }
 
