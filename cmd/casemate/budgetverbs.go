@@ -146,7 +146,7 @@ func (a *app) budgetTag() *cobra.Command {
 }
 
 func (a *app) budgetTags() *cobra.Command {
-	return &cobra.Command{Use: "tags", Short: "List what has cost allocation tags", Args: cobra.NoArgs,
+	return &cobra.Command{Use: "tags", Short: "List what has cost allocation tags", Args: cobra.NoArgs, Example: "  casemate budget tags --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var list []budget.Tagging
 			if err := a.call(cmd.Context(), "budget.tags", nil, &list); err != nil {

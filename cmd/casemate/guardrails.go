@@ -60,7 +60,7 @@ Allow, it is the list of all that may be allowed at all. The operator's own way 
 }
 
 func (a *app) guardrailsShow() *cobra.Command {
-	return &cobra.Command{Use: "show", Short: "Show the guardrails in force", Args: cobra.NoArgs,
+	return &cobra.Command{Use: "show", Short: "Show the guardrails in force", Args: cobra.NoArgs, Example: "  casemate guardrails show --json > guardrails.json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var g catalog.Guardrails
 			if err := a.call(cmd.Context(), "guardrails.show", nil, &g); err != nil {

@@ -66,7 +66,7 @@ func (n *node) sizes(s *meter.Sizes, only string) []meter.Size {
 }
 
 func (a *app) forecastCommand() *cobra.Command {
-	return &cobra.Command{Use: "forecast", Short: "Say what this month may come to, with a range", Args: cobra.NoArgs,
+	return &cobra.Command{Use: "forecast", Short: "Say what this month may come to, with a range", Args: cobra.NoArgs, Example: "  casemate forecast --json",
 		Long: "It looks at the costs of the days before, says by which method, and says nothing when there are too few.\nAmounts are before what free quantities and tiers take off the bill.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var f meter.Forecast

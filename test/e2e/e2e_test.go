@@ -39,6 +39,10 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	if err := os.Setenv("GORACE", gorace); err != nil {
+		log.Print(err)
+		return 1
+	}
 	bench.dir = filepath.Join(dir, "sdk")
 	if err := shared.build(dir); err != nil {
 		log.Print(err)
