@@ -180,6 +180,9 @@ func condition(cond string) (bool, error) {
 	if language, ok := strings.CutPrefix(cond, "sdk:"); ok {
 		return hasSDK(language)
 	}
+	if cond == "full" { // make full
+		return os.Getenv("CASEMATE_FULL") != "", nil
+	}
 	family, ok := strings.CutPrefix(cond, "has:")
 	if !ok {
 		return false, fmt.Errorf("there is no condition %q", cond)
