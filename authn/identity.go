@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/internal/keeper"
 	"casemate/store"
 )
 
@@ -41,8 +42,7 @@ type Identity struct {
 	ring      *ring
 	trust     *trust
 	sandboxes *sandboxes
-	cancel    context.CancelFunc
-	done      chan struct{}
+	keeper    *keeper.Keeper
 }
 
 // New reads the keys from the store and starts the keeper, which saves last uses and refreshes key sets.
@@ -66,10 +66,14 @@ func New(ctx context.Context, cfg Config) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening identities: %w", err)
 	}
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	id := &Identity{cfg: cfg, ring: ring, trust: newTrust(cfg),
-		sandboxes: &sandboxes{place: cfg.Place, keys: map[string]*casemate.SandboxKey{}, owner: map[string]string{}}, cancel: cancel, done: make(chan struct{})}
-	go id.keeper(run)
+		sandboxes: &sandboxes{place: cfg.Place, keys: map[string]*casemate.SandboxKey{}, owner: map[string]string{}}}
+	id.keeper = keeper.Every(ctx, useGrain, func(ctx context.Context) {
+		if err := ring.saveUses(ctx); err != nil && ctx.Err() == nil {
+			cfg.Log.Warn("last uses of keys are not saved", "err", err)
+		}
+		id.trust.refresh(ctx, cfg.Clock())
+	})
 	return id, nil
 }
 
@@ -173,28 +177,9 @@ func (id *Identity) CheckIssuers(issuers []casemate.Issuer) error {
 	return err
 }
 
-// keeper saves last uses and refreshes key sets until Close, which awaits it.
-func (id *Identity) keeper(ctx context.Context) {
-	defer close(id.done)
-	tick := time.NewTicker(useGrain)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if err := id.ring.saveUses(ctx); err != nil && ctx.Err() == nil {
-			id.cfg.Log.Warn("last uses of keys are not saved", "err", err)
-		}
-		id.trust.refresh(ctx, id.cfg.Clock())
-	}
-}
-
 // Close saves what is pending. The store must still be open.
 func (id *Identity) Close() error {
-	id.cancel()
-	<-id.done
+	id.keeper.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return id.ring.saveUses(ctx)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/internal/keeper"
 	"casemate/store"
 )
 
@@ -35,8 +36,7 @@ type Config struct {
 type Room struct {
 	cfg    Config
 	kv     store.KV
-	cancel context.CancelFunc
-	done   chan struct{}
+	keeper *keeper.Keeper
 
 	mu    sync.Mutex
 	under int // flows under way
@@ -69,16 +69,18 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the flows: %w", err)
 	}
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	r := &Room{cfg: cfg, kv: kv, cancel: cancel, done: make(chan struct{}), under: len(all)}
-	go r.keeper(run)
+	r := &Room{cfg: cfg, kv: kv, under: len(all)}
+	r.keeper = keeper.Every(ctx, sweep, func(ctx context.Context) {
+		if err := r.forget(ctx); err != nil && ctx.Err() == nil {
+			r.cfg.Log.Warn("flows that ran out are not forgotten", "err", err)
+		}
+	})
 	return r, nil
 }
 
 // Close waits for the keeper. The store must still be open.
 func (r *Room) Close() error {
-	r.cancel()
-	<-r.done
+	r.keeper.Stop()
 	return nil
 }
 
@@ -174,22 +176,6 @@ func (r *Room) room(n int) bool {
 	}
 	r.under = max(r.under+n, 0)
 	return true
-}
-
-func (r *Room) keeper(ctx context.Context) {
-	defer close(r.done)
-	tick := time.NewTicker(sweep)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if err := r.forget(ctx); err != nil && ctx.Err() == nil {
-				r.cfg.Log.Warn("flows that ran out are not forgotten", "err", err)
-			}
-		}
-	}
 }
 
 // forget removes flows that ran out. One that a call begins again meanwhile has another revision, and stays.

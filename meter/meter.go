@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/internal/keeper"
 	"casemate/store"
 )
 
@@ -39,8 +40,7 @@ type Meter struct {
 	kv     store.KV
 	table  *table
 	work   sync.Mutex // one settling at a time
-	cancel context.CancelFunc
-	done   chan struct{}
+	keeper *keeper.Keeper
 }
 
 // Open takes the stored figures up, counts the records that were closed since (all of them, after a kill -9 too), and
@@ -62,7 +62,7 @@ func Open(ctx context.Context, cfg Config) (*Meter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening meter: %w", err)
 	}
-	m := &Meter{cfg: cfg, kv: kv, done: make(chan struct{})}
+	m := &Meter{cfg: cfg, kv: kv}
 	var counted uint64
 	switch e, err := kv.Get(ctx, keyCounted); {
 	case err == nil:
@@ -76,31 +76,17 @@ func Open(ctx context.Context, cfg Config) (*Meter, error) {
 	if err := m.settle(ctx); err != nil {
 		return nil, fmt.Errorf("opening meter: %w", err)
 	}
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	m.cancel = cancel
-	go m.writer(run)
+	m.keeper = keeper.Every(ctx, m.cfg.Interval, func(ctx context.Context) {
+		if err := m.settle(ctx); err != nil && ctx.Err() == nil {
+			m.cfg.Log.Warn("usage is not written", "err", err)
+		}
+	})
 	return m, nil
 }
 
 // Count adds record number seq of the audit log. It is cheap and does no I/O; records may come out of order, twice or
 // not at all: what is missing is read from the log.
 func (m *Meter) Count(seq uint64, r *casemate.Record) { m.table.offer(seq, r) }
-
-func (m *Meter) writer(ctx context.Context) {
-	defer close(m.done)
-	tick := time.NewTicker(m.cfg.Interval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if err := m.settle(ctx); err != nil && ctx.Err() == nil {
-			m.cfg.Log.Warn("usage is not written", "err", err)
-		}
-	}
-}
 
 // settle counts what is missing and stores every changed row, then the position. Each row says up to which record it
 // counts, so that dying in between neither loses nor doubles anything.
@@ -263,8 +249,7 @@ func Recompute(ctx context.Context, read Reader) ([]Row, error) {
 
 // Close writes what is pending. Store and audit log must still be open.
 func (m *Meter) Close() error {
-	m.cancel()
-	<-m.done
+	m.keeper.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return m.settle(ctx)

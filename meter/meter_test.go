@@ -199,8 +199,7 @@ func TestKilledMeterCatchesUpFromTheLog(t *testing.T) {
 	for round := range 60 {
 		f := &flaky{Store: s, left: 1 << 30}
 		m := open(t, l, s)
-		m.cancel() // the process dies: nothing below is ever closed
-		<-m.done
+		m.keeper.Stop() // the process dies: nothing below is ever closed
 		m.kv = flakyKV{m.kv, f}
 		for i := range 30 {
 			r := record(round*30 + i)

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/internal/keeper"
 	"casemate/store"
 )
 
@@ -95,8 +96,7 @@ type Room struct {
 	signing    signing
 	master     master
 	replays    *replays
-	cancel     context.CancelFunc
-	done       chan struct{}
+	keeper     *keeper.Keeper
 }
 
 // Open reads keys and cuts. One that cannot be read stops the start: leaving it out could bring a revoked one back.
@@ -107,7 +107,7 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	r := &Room{cfg: cfg, saved: map[string]int64{}, replays: newReplays(cfg.Clock()), done: make(chan struct{})}
+	r := &Room{cfg: cfg, saved: map[string]int64{}, replays: newReplays(cfg.Clock())}
 	for _, b := range []struct {
 		name string
 		kv   *store.KV
@@ -120,9 +120,11 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 	if err := r.load(ctx); err != nil {
 		return nil, err
 	}
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	r.cancel = cancel
-	go r.keeper(run)
+	r.keeper = keeper.Every(ctx, useGrain, func(ctx context.Context) {
+		if err := r.saveUses(ctx); err != nil && ctx.Err() == nil {
+			r.cfg.Log.Warn("last uses of access keys are not saved", "err", err)
+		}
+	})
 	return r, nil
 }
 
@@ -289,23 +291,6 @@ func (r *Room) Revoke(ctx context.Context, id string) (Key, error) {
 	return next.Key, nil
 }
 
-// keeper saves last uses until Close, which awaits it.
-func (r *Room) keeper(ctx context.Context) {
-	defer close(r.done)
-	tick := time.NewTicker(useGrain)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if err := r.saveUses(ctx); err != nil && ctx.Err() == nil {
-			r.cfg.Log.Warn("last uses of access keys are not saved", "err", err)
-		}
-	}
-}
-
 // saveUses writes last uses that changed, and forgets keys that have opened nothing for a year. The keeper calls it, and
 // Close when the keeper has ended.
 func (r *Room) saveUses(ctx context.Context) error {
@@ -338,8 +323,7 @@ func (r *Room) forget(ctx context.Context, id string) error {
 
 // Close saves what is pending. The store must still be open.
 func (r *Room) Close() error {
-	r.cancel()
-	<-r.done
+	r.keeper.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return r.saveUses(ctx)

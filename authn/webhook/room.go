@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/internal/keeper"
 	"casemate/store"
 )
 
@@ -33,8 +34,7 @@ type Config struct {
 type Room struct {
 	cfg    Config
 	seen   *seen
-	cancel context.CancelFunc
-	done   chan struct{}
+	keeper *keeper.Keeper
 }
 
 // Open reads what is remembered and starts the keeper, which forgets it in time.
@@ -52,32 +52,18 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the webhooks: %w", err)
 	}
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	r := &Room{cfg: cfg, seen: s, cancel: cancel, done: make(chan struct{})}
-	go r.keeper(run)
+	r := &Room{cfg: cfg, seen: s}
+	r.keeper = keeper.Every(ctx, time.Minute, func(ctx context.Context) {
+		if err := s.sweep(ctx, "", cfg.Clock()); err != nil && ctx.Err() == nil {
+			cfg.Log.Warn("webhooks that were taken are not forgotten", "err", err)
+		}
+	})
 	return r, nil
-}
-
-func (r *Room) keeper(ctx context.Context) {
-	defer close(r.done)
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if err := r.seen.sweep(ctx, "", r.cfg.Clock()); err != nil && ctx.Err() == nil {
-			r.cfg.Log.Warn("webhooks that were taken are not forgotten", "err", err)
-		}
-	}
 }
 
 // Close ends the keeper and waits for it. The store must still be open.
 func (r *Room) Close() error {
-	r.cancel()
-	<-r.done
+	r.keeper.Stop()
 	return nil
 }
 
