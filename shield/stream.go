@@ -186,7 +186,7 @@ func unescape(s string) string {
 // header gives a header line. Credentials are not looked at: they are checked for what they are, and no rule may note them.
 func (s *stream) header(name, value string) error {
 	switch strings.ToLower(name) {
-	case "authorization", "proxy-authorization", "x-amz-security-token", "content-length", "host", "connection", "accept-encoding", "traceparent", "content-encoding":
+	case "authorization", "proxy-authorization", "x-api-key", "x-amz-security-token", "content-length", "host", "connection", "accept-encoding", "traceparent", "content-encoding":
 		return nil
 	case "cookie":
 		for part := range strings.SplitSeq(value, ";") {
