@@ -86,7 +86,7 @@ func bundled(t *testing.T, files []file) []byte {
 functions:
   crooked: {runtime: provided.al2023, code: c, timeout: 30s, memory: 128MB}
 routes:
-  POST /crooked: {function: crooked, auth: [key]}
+  POST /crooked: {function: crooked, auth: [key], screen: {mode: off}, leaks: {secrets: off, traces: off}}
 roles:
   crook: {grants: [call POST /crooked]}
 `

@@ -13,8 +13,8 @@ functions:
   snake: {runtime: python3.11, handler: app.handler, code: snake, timeout: 60s, memory: 128MB, tmp: 8MB}
   thread: {runtime: nodejs20.x, handler: index.handler, code: thread, timeout: 60s, memory: 128MB, tmp: 8MB}
 routes:
-  POST /snake: {function: snake, auth: [key]}
-  POST /thread: {function: thread, auth: [key]}
+  POST /snake: {function: snake, auth: [key], screen: {mode: off}, leaks: {secrets: off, traces: off}}
+  POST /thread: {function: thread, auth: [key], screen: {mode: off}, leaks: {secrets: off, traces: off}}
 roles:
   caller:
     grants: [call POST /snake, call POST /thread]

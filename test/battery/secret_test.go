@@ -21,8 +21,8 @@ functions:
   reader: {runtime: provided.al2023, code: guest.zip, timeout: 30s, memory: 128MB, isolation: warm, grants: [read secret/canary]}
   other: {runtime: provided.al2023, code: guest.zip, timeout: 30s, memory: 128MB}
 routes:
-  POST /reader: {function: reader, auth: [key]}
-  POST /other: {function: other, auth: [key]}
+  POST /reader: {function: reader, auth: [key], screen: {mode: off}, leaks: {secrets: off, traces: off}}
+  POST /other: {function: other, auth: [key], screen: {mode: off}, leaks: {secrets: off, traces: off}}
 roles:
   caller: {grants: [call POST /reader, call POST /other]}
 `

@@ -23,9 +23,9 @@ functions:
   second: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 256MB, tmp: 32MB, children: [/usr/bin/stress-ng]}
   neighbour: {runtime: provided.al2023, code: guest.zip, timeout: 60s, memory: 128MB, isolation: warm, rate: 100000/s burst 100000}
 routes:
-  POST /unruly: {function: unruly, auth: [key]}
-  POST /second: {function: second, auth: [key]}
-  POST /neighbour: {function: neighbour, auth: [key], rate: 100000/s burst 100000}
+  POST /unruly: {function: unruly, auth: [key], screen: {mode: off}, leaks: {secrets: off, traces: off}}
+  POST /second: {function: second, auth: [key], screen: {mode: off}, leaks: {secrets: off, traces: off}}
+  POST /neighbour: {function: neighbour, auth: [key], rate: 100000/s burst 100000, screen: {mode: off}, leaks: {secrets: off, traces: off}}
 roles:
   caller:
     grants: [call POST /unruly, call POST /second, call POST /neighbour]
