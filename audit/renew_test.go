@@ -37,11 +37,7 @@ func TestRenewedOpeningTellsWhatWasHeld(t *testing.T) {
 	}
 	again := &slot{index: l.table.free[len(l.table.free)-1]} // as if it had died before the old slot was freed
 	copy(l.table.mem[headerSize+again.index*slotSize:][:slotSize], l.table.mem[headerSize+l.table.open[r.ID].index*slotSize:][:slotSize])
-	l.cancel()
-	<-l.done
-	if err := l.shut(); err != nil {
-		t.Fatal(err)
-	}
+	kill(t, l)
 	l = openLog(t, config(t, s, dir))
 	defer closeLog(t, l)
 	list, err := l.List(t.Context(), Filter{Status: "interrupted"})
@@ -71,11 +67,7 @@ func TestHeldOpeningKeepsItsPayer(t *testing.T) {
 	if err := l.Renew(r); err != nil {
 		t.Fatal(err)
 	}
-	l.cancel()
-	<-l.done
-	if err := l.shut(); err != nil {
-		t.Fatal(err)
-	}
+	kill(t, l)
 	l = openLog(t, config(t, s, dir))
 	defer closeLog(t, l)
 	list, err := l.List(t.Context(), Filter{Status: "interrupted"})
@@ -84,5 +76,15 @@ func TestHeldOpeningKeepsItsPayer(t *testing.T) {
 	}
 	if got := list[0].Record; got.Book != r.Book || got.Principal != r.Principal || got.Function != r.Function || got.Key != r.Key || got.Cost != 9 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// kill ends a log as a dying process does: nothing is closed.
+func kill(t *testing.T, l *Log) {
+	t.Helper()
+	l.cancel()
+	<-l.done
+	if err := l.shut(); err != nil {
+		t.Fatal(err)
 	}
 }

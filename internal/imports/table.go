@@ -31,7 +31,7 @@ var Rooms = []Room{
 	{Path: "policy/condition", Tier: 0, Ceiling: 1150, Pure: true, Only: []string{""}},
 	{Path: "quota", Tier: 1, Ceiling: 1100, Pure: true},
 	{Path: "quota/share", Tier: 1, Ceiling: 200, Only: []string{"", "quota", "store"}, May: []string{"quota"}},
-	{Path: "shield/expand", Tier: 0, Ceiling: 1300, Pure: true, Only: []string{""}},
+	{Path: "shield/expand", Tier: 0, Ceiling: 1300, Pure: true, Only: []string{"", "shield/text"}, May: []string{"shield/text"}},
 	{Path: "shield/detect", Tier: 0, Ceiling: 1700, Pure: true, Only: []string{"", "shield/expand"}, May: []string{"shield/expand"}},
 	{Path: "shield/leak", Tier: 0, Ceiling: 700, Pure: true, Only: []string{""}},
 	{Path: "shield", Tier: 1, Ceiling: 2500, Pure: true},

@@ -8,6 +8,8 @@ import (
 	"encoding/base64"
 	"io"
 	"unicode/utf8"
+
+	"casemate/shield/text"
 )
 
 // binary takes care of what is no text in UTF-8: UTF-16 and compressed data are decoded, the rest is given as Bytes.
@@ -244,13 +246,13 @@ func hexText(v []byte, has Trait) ([]byte, bool) {
 		return nil, false
 	}
 	for _, c := range v[:min(len(v), 16)] {
-		if _, ok := hexValue([]byte{c}); !ok {
+		if _, ok := text.Hex([]byte{c}); !ok {
 			return nil, false
 		}
 	}
 	out := make([]byte, len(v)/2)
 	for i := range out {
-		r, ok := hexValue(v[2*i : 2*i+2])
+		r, ok := text.Hex(v[2*i : 2*i+2])
 		if !ok {
 			return nil, false
 		}

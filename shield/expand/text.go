@@ -5,6 +5,8 @@ import (
 	"html"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"casemate/shield/text"
 )
 
 // unwrap takes one layer off a text: percent encoding, HTML entities, escapes of source code, full-width letters. The code
@@ -53,7 +55,7 @@ func unpercent(v []byte) ([]byte, bool) {
 				out, i = append(out, '%'), i+1
 				continue
 			}
-			r, _ := hexValue(v[i+n/3 : i+n])
+			r, _ := text.Hex(v[i+n/3 : i+n])
 			if n == 3 {
 				out = append(out, byte(r))
 			} else {
@@ -72,32 +74,16 @@ func unpercent(v []byte) ([]byte, bool) {
 // percentLen is 3 for %41, 6 for %u0041, else 0.
 func percentLen(v []byte) int {
 	if len(v) >= 3 {
-		if _, ok := hexValue(v[1:3]); ok {
+		if _, ok := text.Hex(v[1:3]); ok {
 			return 3
 		}
 	}
 	if len(v) >= 6 && v[1]|0x20 == 'u' {
-		if _, ok := hexValue(v[2:6]); ok {
+		if _, ok := text.Hex(v[2:6]); ok {
 			return 6
 		}
 	}
 	return 0
-}
-
-func hexValue(v []byte) (rune, bool) {
-	var r rune
-	for _, c := range v {
-		switch {
-		case c >= '0' && c <= '9':
-			c -= '0'
-		case c|0x20 >= 'a' && c|0x20 <= 'f':
-			c = c | 0x20 - 'a' + 10
-		default:
-			return 0, false
-		}
-		r = r<<4 | rune(c)
-	}
-	return r, true
 }
 
 // unhtml decodes character references, those without a semicolon included, as browsers do.
@@ -173,17 +159,17 @@ func escapeOf(v []byte) (r rune, n int) {
 	}
 	switch v[1] {
 	case 'x':
-		if r, ok := hexValue(v[2:4]); ok {
+		if r, ok := text.Hex(v[2:4]); ok {
 			return r, 4
 		}
 	case 'u':
 		if v[2] == '{' {
 			end := bytes.IndexByte(v[:min(len(v), 10)], '}')
-			if r, ok := hexValue(v[3:max(end, 3)]); ok && end > 3 {
+			if r, ok := text.Hex(v[3:max(end, 3)]); ok && end > 3 {
 				return r, end + 1
 			}
 		} else if len(v) >= 6 {
-			if r, ok := hexValue(v[2:6]); ok {
+			if r, ok := text.Hex(v[2:6]); ok {
 				return r, 6
 			}
 		}

@@ -293,8 +293,12 @@ func hex4(b []byte) (rune, bool) {
 	if len(b) < 4 {
 		return 0, false
 	}
-	var r rune
-	for _, c := range b[:4] {
+	return Hex(b[:4])
+}
+
+// Hex reads hexadecimal digits, in either case; of more than eight only the last count. Anything else among them is not ok.
+func Hex(digits []byte) (r rune, ok bool) {
+	for _, c := range digits {
 		switch {
 		case c >= '0' && c <= '9':
 			c -= '0'
