@@ -31,9 +31,6 @@ func (s *Snapshot) Plan(p *casemate.Principal) (*casemate.Plan, error) {
 // HasPlan reports whether a usage plan exists.
 func (s *Snapshot) HasPlan(name string) bool { return s.plans[name] != nil }
 
-// PlanOf gives a plan by its name, nil when there is none. It must not be changed.
-func (s *Snapshot) PlanOf(name string) *casemate.Plan { return s.plans[name] }
-
 // Plans lists every usage plan, by name. They must not be changed.
 func (s *Snapshot) Plans() map[string]*casemate.Plan { return s.plans }
 

@@ -151,9 +151,6 @@ func (u *Usage) Grants() []Grant {
 	return all
 }
 
-// Seen is how many decisions of a role were counted.
-func (u *Usage) Seen(role string) int { return u.seen[role] }
-
 // Change is one grant of a manifest that tighten takes out, or replaces by narrower ones.
 type Change struct {
 	Role   string   `json:"role"`
