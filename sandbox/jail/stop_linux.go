@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,29 +13,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stopTime is how long a jail without a freezer may take to stand still.
-const stopTime = time.Second
+// stopTime is how long a jail without a freezer may take to stand still: long, because what starts processes without end
+// takes the processor from whoever stops it.
+const stopTime = 10 * time.Second
 
 // stop stands in for a freezer where there is none: SIGSTOP for every process, until all of them stand and none is new.
 // Programs can notice it afterwards: a parent that waits for stopped children (WUNTRACED) sees them.
 func (c *Child) stop() error {
 	end := time.Now().Add(stopTime)
+	var stood []int // the last list, if all on it stood
 	for {
-		family, err := c.family()
+		moves := false
+		family, err := c.family(func(pid int) error {
+			if standing(pid) {
+				return nil
+			}
+			moves = true
+			return c.signal(pid, unix.SIGSTOP)
+		})
 		if err != nil {
 			return err
 		}
-		moves := false
-		for _, pid := range family {
-			if !standing(pid) {
-				moves = true
-				if err := c.signal(pid, unix.SIGSTOP); err != nil {
-					return err
-				}
-			}
-		}
-		if !moves { // who stands starts nobody: the family was complete
+		// An orphan may have come to a parent whose children were read. Who stands starts nobody: the same list again, after
+		// all on it stood, is complete.
+		if !moves && slices.Equal(family, stood) {
 			return nil
+		}
+		if stood = family; moves {
+			stood = nil
 		}
 		if time.Now().After(end) {
 			return errors.New("jail: the processes do not stop")
@@ -45,7 +51,7 @@ func (c *Child) stop() error {
 
 // goOn is the reverse of stop.
 func (c *Child) goOn() error {
-	family, err := c.family()
+	family, err := c.family(func(int) error { return nil })
 	if err != nil {
 		return err
 	}
@@ -57,10 +63,14 @@ func (c *Child) goOn() error {
 	return nil
 }
 
-// family lists the processes of the jail, parents first. Every one descends from the first: orphans become its children.
-func (c *Child) family() ([]int, error) {
+// family lists the processes of the jail, parents first, and visits each before it reads its children. Every one descends
+// from the first: orphans become its children.
+func (c *Child) family(visit func(pid int) error) ([]int, error) {
 	list := []int{c.process.Pid}
 	for k := 0; k < len(list); k++ {
+		if err := visit(list[k]); err != nil {
+			return nil, err
+		}
 		tasks, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(list[k]), "task", "*", "children")) // only a bad pattern fails
 		for _, task := range tasks {
 			text, err := os.ReadFile(task)
@@ -82,14 +92,20 @@ func (c *Child) family() ([]int, error) {
 	return list, nil
 }
 
-// standing says whether a process has stopped, or is no more.
+// standing says whether every thread of a process has stopped, or is no more.
 func standing(pid int) bool {
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return true
+	tasks, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task", "*", "stat")) // only a bad pattern fails
+	for _, task := range tasks {
+		stat, err := os.ReadFile(task)
+		if err != nil {
+			continue // the thread has ended
+		}
+		_, rest, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
+		if !strings.HasPrefix(rest, "T") && !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X") {
+			return false
+		}
 	}
-	_, rest, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
-	return strings.HasPrefix(rest, "T") || strings.HasPrefix(rest, "Z") || strings.HasPrefix(rest, "X")
+	return true
 }
 
 // signal reaches a process of the jail and never one that has taken over its number.
