@@ -102,6 +102,8 @@ type Version struct {
 	Contract  string            `json:"contract,omitempty"` // of events that come by no route: digest of the document in force, with what it names
 	Role      string            `json:"role"`               // execution role: its statements are what the function may do
 	Async     AsyncPolicy       `json:"async"`
+	Screen    Screen            `json:"screen,omitzero"` // how events that come by no route are looked at
+	Leaks     Leaks             `json:"leaks,omitzero"`  // what answers to other functions and to AWS SDKs must not hold
 	Created   time.Time         `json:"created"`
 }
 

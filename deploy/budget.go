@@ -45,6 +45,8 @@ func (c *comparer) budgets(was, is []casemate.Budget) {
 			c.say(KindLimit, "add", "budget "+id, false, "%s", n.Amount)
 		case !has:
 			c.say(KindLimit, "remove", "budget "+id, !o.Soft, "%s", o.Amount)
+		case o.Depth != n.Depth:
+			c.say(KindLimit, "change", "budget "+id, n.Depth == 0 || o.Depth > 0 && n.Depth > o.Depth, "depth %d instead of %d", n.Depth, o.Depth)
 		case o.Amount != n.Amount || o.Currency != n.Currency:
 			c.say(KindLimit, "change", "budget "+id, !o.Soft && n.Amount > o.Amount, "%s, was %s", n.Amount, o.Amount)
 		}

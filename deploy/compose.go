@@ -198,7 +198,8 @@ func version(m *manifest.Manifest, name string, place casemate.Place) *casemate.
 	fill(&l.Traffic, int64(f.Traffic))
 	v := &casemate.Version{App: m.App, Function: name, ARN: place.FunctionARN(name), Account: place.Account, Runtime: casemate.Runtime(f.Runtime),
 		Handler: f.Handler, Env: f.Env, Limits: l, Isolation: casemate.IsolationRequest, Role: catalog.ExecutionRole(name),
-		Async: casemate.AsyncPolicy{Retries: 2, MaxAge: 6 * time.Hour}, Tenant: f.Tenant, Spare: f.Provisioned}
+		Async: casemate.AsyncPolicy{Retries: 2, MaxAge: 6 * time.Hour}, Tenant: f.Tenant, Spare: f.Provisioned,
+		Screen: screenOf(f.Screen), Leaks: leaksOf(f.Leaks)}
 	fill(&v.Isolation, casemate.Isolation(f.Isolation))
 	if a := f.Async; a != nil {
 		fill(&v.Async.MaxAge, time.Duration(a.MaxAge))
@@ -226,32 +227,37 @@ func (d *Deployer) routes(out *draft, b *bundle, found *manifest.Problems) {
 		if err != nil || out.app.Functions[r.Function] == nil {
 			continue // refused before, or left out
 		}
-		x := casemate.Route{ID: key, App: m.App, Host: r.Host, Method: method, Path: path, Function: r.Function, Auth: authOf(b, r.Auth, r),
-			Rate: r.Rate.Rate, Request: int64(r.MaxBody), Total: limitOf(r.Total), Screen: screenOf(r.Screen), Flow: step(m, key), Keep: keep(r.Cache)}
-		if r.Leaks != nil {
-			x.Leaks = casemate.Leaks{Secrets: r.Leaks.Secrets, Personal: strings.TrimSuffix(r.Leaks.Personal, "off"), Traces: strings.TrimSuffix(r.Leaks.Traces, "scrub")}
-		}
+		x := casemate.Route{ID: key, Host: r.Host, Method: method, Path: path, Flow: step(m, key), Keep: keep(r.Cache)}
 		if r.Resource != "" {
 			if x.Object, _, err = policy.Object(d.cfg.Place, r.Resource); err != nil {
 				continue // refused before
 			}
 		}
-		if c := r.Contract; c != nil {
-			if x.Contract, err = contract(out.docs, b, c, "/routes/"+manifest.Escape(key)+"/contract", &x, found); err != nil {
-				continue // said in found
-			}
-			if c.Answers != "block" {
-				x.Answers = c.Answers
-			}
-		}
-		out.app.Routes = append(out.app.Routes, x)
+		d.way(out, b, x, r, "/routes/"+manifest.Escape(key), found)
 	}
 	for _, name := range slices.Sorted(maps.Keys(out.app.Functions)) {
 		if u := m.Functions[name].URL; u != nil {
-			out.app.Routes = append(out.app.Routes, casemate.Route{ID: "$default", App: m.App, Host: catalog.URLID(d.cfg.Place.FunctionARN(name)), Method: "ANY",
-				Path: "$default", Function: name, Auth: authOf(b, u.Auth, nil), Rate: u.Rate.Rate, Request: int64(u.MaxBody), URL: true})
+			x := casemate.Route{ID: "$default", Host: catalog.URLID(d.cfg.Place.FunctionARN(name)), Method: "ANY", Path: "$default", URL: true}
+			d.way(out, b, x, u.Route(name), "/functions/"+manifest.Escape(name)+"/url", found)
 		}
 	}
+}
+
+// way adds a route or a function URL, with what both have in common: r is what the manifest says of it at ptr.
+func (d *Deployer) way(out *draft, b *bundle, x casemate.Route, r *manifest.Route, ptr string, found *manifest.Problems) {
+	x.App, x.Function, x.Auth = b.manifest.App, r.Function, authOf(b, r.Auth, r)
+	x.Rate, x.Request, x.Total = r.Rate.Rate, int64(r.MaxBody), limitOf(r.Total)
+	x.Screen, x.Leaks = screenOf(r.Screen), leaksOf(r.Leaks)
+	if c := r.Contract; c != nil {
+		var err error
+		if x.Contract, err = contract(out.docs, b, c, ptr+"/contract", &x, found); err != nil {
+			return // said in found
+		}
+		if c.Answers != "block" {
+			x.Answers = c.Answers
+		}
+	}
+	out.app.Routes = append(out.app.Routes, x)
 }
 
 // rights adds roles, guardrails and resource policies. The manifest was checked, so an error here is our own.

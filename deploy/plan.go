@@ -150,9 +150,16 @@ func compare(current, next *catalog.App) *Plan {
 	for _, name := range union(current.Functions, next.Functions) {
 		c.function(name, current.Functions[name], next.Functions[name])
 	}
+	c.plans(current, next)
 	c.budgets(current.Budgets, next.Budgets)
 	rank := map[string]int{KindPermission: 0, KindRoute: 1, KindFunction: 2, KindLimit: 3}
-	sort.SliceStable(c.changes, func(i, j int) bool { return rank[c.changes[i].Kind] < rank[c.changes[j].Kind] })
+	sort.SliceStable(c.changes, func(i, j int) bool { // within a kind, what lets more through first
+		a, b := &c.changes[i], &c.changes[j]
+		if a.Kind != b.Kind || p.Generation == 0 {
+			return rank[a.Kind] < rank[b.Kind]
+		}
+		return a.Wider && !b.Wider
+	})
 	p.Changes = c.changes
 	return p
 }
@@ -292,6 +299,10 @@ func (c *comparer) routes(current, next *catalog.App) {
 			c.contract(k, was.Contract, is.Contract)
 		}
 		c.answers(k, was.Answers, is.Answers)
+		c.clean(k, was.Screen, is.Screen, was.Leaks, is.Leaks)
+		if had || is.Total != (casemate.Limit{}) {
+			c.rooms(k+" over all callers", was.Total, is.Total)
+		}
 		if had && was.Rate != is.Rate {
 			c.say(KindLimit, "change", k, is.Rate.PerSecond == 0 || was.Rate.PerSecond > 0 && is.Rate.PerSecond > was.Rate.PerSecond, "rate %s instead of %s", rateText(is.Rate), rateText(was.Rate))
 		}
@@ -367,6 +378,7 @@ func (c *comparer) function(name string, was, is *catalog.Function) {
 	c.children(subject, old, n.Children)
 	if was == nil {
 		c.say(KindFunction, "add", subject, false, "version %d: %s, %d MB, %s, %s a sandbox", n.Number, n.Runtime, n.Limits.MemoryMB, n.Limits.Timeout, n.Isolation)
+		c.clean(subject, casemate.Screen{}, n.Screen, casemate.Leaks{}, n.Leaks)
 		return
 	}
 	o := was.Number(was.Live)
@@ -389,6 +401,10 @@ func (c *comparer) function(name string, was, is *catalog.Function) {
 	differs("async", o.Async, n.Async)
 	differs("tenant key", o.Tenant, n.Tenant)
 	differs("provisioned", o.Spare, n.Spare)
+	differs("screen", o.Screen, n.Screen)
+	differs("leaks", o.Leaks, n.Leaks)
+	c.clean(subject, o.Screen, n.Screen, o.Leaks, n.Leaks)
+	c.standing(subject, o, n)
 	if o.Isolation != n.Isolation {
 		parts = append(parts, fmt.Sprintf("isolation %s instead of %s", n.Isolation, o.Isolation))
 	}

@@ -1,6 +1,8 @@
 package deploy
 
 import (
+	"strings"
+
 	"casemate"
 	"casemate/deploy/manifest"
 )
@@ -21,4 +23,12 @@ func screenOf(s *manifest.Screen) casemate.Screen {
 		out.Except = append(out.Except, casemate.ScreenExcept{Rule: string(x.Rule), Field: x.Field, Exception: casemate.Exception{Reason: x.Reason, Expires: x.Expires.Time}})
 	}
 	return out
+}
+
+// leaksOf is what is done about answers; nothing said, and a default that is said, are the zero Leaks.
+func leaksOf(l *manifest.Leaks) casemate.Leaks {
+	if l == nil {
+		return casemate.Leaks{}
+	}
+	return casemate.Leaks{Secrets: l.Secrets, Personal: strings.TrimSuffix(l.Personal, "off"), Traces: strings.TrimSuffix(l.Traces, "scrub")}
 }

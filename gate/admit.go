@@ -380,6 +380,9 @@ func (g *Gate) demand(e *casemate.Event, m *casemate.Match, p *casemate.Principa
 	}
 	if r := m.Route; r != nil {
 		d.Route, d.RouteRate, d.RouteID, d.Total = r.App+" "+r.ID, r.Rate, r.ID, r.Total
+		if r.URL { // each has that id, and counts by itself; plans name routes
+			d.Route, d.RouteID = r.App+" URL of "+r.Function, ""
+		}
 		if d.Plan != nil && d.Plan.App != r.App {
 			d.RouteID = "" // its overrides are for routes of its own app
 		}

@@ -11,8 +11,11 @@ import (
 
 // Kept looks for what must not leave in an answer to a request, and takes it out of r.Answer, or refuses the answer. What it
 // did stands in r.Notes, by rule and place. An answer in an encoding that it cannot undo is not looked at.
-func Kept(m *casemate.Match, r *casemate.Result) error {
-	if m.Route == nil || r.Answer == nil {
+func Kept(m *casemate.Match, e *casemate.Event, r *casemate.Result) error {
+	if m.Route == nil {
+		return keptByName(m, e, r)
+	}
+	if r.Answer == nil {
 		return nil
 	}
 	rules, a := leakRules(m.Route.Leaks), r.Answer
@@ -47,6 +50,25 @@ func Kept(m *casemate.Match, r *casemate.Result) error {
 			a.Header[i].Value = strconv.Itoa(len(body))
 		}
 	}
+	return nil
+}
+
+// keptByName does the same for what a function answers to another function, or to an AWS SDK outside: by the function's own
+// rules. Lambda gives such callers a function's error as it was thrown, so it is looked at as an error. Operators are
+// given what there is, and nobody gets the answer of a queued event.
+func keptByName(m *casemate.Match, e *casemate.Event, r *casemate.Result) error {
+	if e == nil || e.Source != casemate.SourceRun && e.Source != casemate.SourceAWS || m.Version == nil || m.Version.Runtime.Family() == "builtin" {
+		return nil
+	}
+	status := 200
+	if r.Failure != casemate.FailureNone {
+		status = 500
+	}
+	body, found := leak.Body(r.Payload, status, "application/json", leakRules(m.Version.Leaks))
+	if err := noted(r, "payload", found); err != nil {
+		return err
+	}
+	r.Payload = body
 	return nil
 }
 

@@ -27,9 +27,9 @@ func Promised(m *casemate.Match, r *casemate.Result) error {
 
 // Leave is the shield, outbound: what the contract of a route does not promise is refused, and what must not leave is taken
 // out or refused.
-func Leave(m *casemate.Match, _ *casemate.Event, _ *casemate.Principal, r *casemate.Result) error {
+func Leave(m *casemate.Match, e *casemate.Event, _ *casemate.Principal, r *casemate.Result) error {
 	if err := Promised(m, r); err != nil {
 		return err
 	}
-	return Kept(m, r)
+	return Kept(m, e, r)
 }

@@ -28,8 +28,11 @@ const ruleBudget = "casemate/budget"
 // Judge is a Judge.
 func (s Screening) Judge(m *casemate.Match, _ *casemate.Event, fields []casemate.Field, found []Found, over error) ([]string, error) {
 	var way casemate.Screen
-	if m.Route != nil {
+	switch {
+	case m.Route != nil:
 		way = m.Route.Screen
+	case m.Version != nil:
+		way = m.Version.Screen
 	}
 	if way.Mode == casemate.ScreenOff {
 		return nil, nil

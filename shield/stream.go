@@ -37,6 +37,11 @@ func pieces(m *casemate.Match, e *casemate.Event, body []byte, free []casemate.F
 	if err := s.request(m, e, contracted); err != nil {
 		return s.fields, s.found, err
 	}
+	if e.ClientContext != "" {
+		if err := s.value(casemate.Field{In: "client", Name: "context", Value: []byte(e.ClientContext)}, "application/json"); err != nil {
+			return s.fields, s.found, err
+		}
+	}
 	for i := range e.Fields {
 		if err := s.value(e.Fields[i], ""); err != nil {
 			return s.fields, s.found, err

@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -160,20 +162,32 @@ func screenPosture(app *catalog.App, now time.Time) (fs []finding) {
 	for i := range app.Routes {
 		r := &app.Routes[i]
 		name := app.Name + " " + r.ID
-		switch r.Screen.Mode {
-		case casemate.ScreenOff:
-			fs = append(fs, finding{"high", "weak", name, "nothing is screened for attacks", "screen: {mode: block}"})
-		case casemate.ScreenTag:
-			fs = append(fs, finding{"medium", "weak", name, "attacks are noted, not refused", "screen: {mode: block}"})
+		if r.URL {
+			name = "URL of " + r.Function
 		}
-		for k := range r.Screen.Except {
-			x := &r.Screen.Except[k]
-			what, day := name+" "+x.Field, x.Expires.Format(time.DateOnly)
-			if x.Live(now) {
-				fs = append(fs, finding{"low", "weak", what, "rule " + x.Rule + " lets it pass until " + day + ": " + x.Reason, "take the exception out when it is not needed any more"})
-			} else {
-				fs = append(fs, finding{"low", "expired", what, "its exception from rule " + x.Rule + " ended on " + day, "take it out, or renew it with a reason"})
-			}
+		fs = append(fs, weakScreen(name, &r.Screen, now)...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(app.Functions)) {
+		f := app.Functions[name]
+		fs = append(fs, weakScreen("function "+name+" by name", &f.Number(f.Live).Screen, now)...)
+	}
+	return fs
+}
+
+func weakScreen(name string, s *casemate.Screen, now time.Time) (fs []finding) {
+	switch s.Mode {
+	case casemate.ScreenOff:
+		fs = append(fs, finding{"high", "weak", name, "nothing is screened for attacks", "screen: {mode: block}"})
+	case casemate.ScreenTag:
+		fs = append(fs, finding{"medium", "weak", name, "attacks are noted, not refused", "screen: {mode: block}"})
+	}
+	for k := range s.Except {
+		x := &s.Except[k]
+		what, day := name+" "+x.Field, x.Expires.Format(time.DateOnly)
+		if x.Live(now) {
+			fs = append(fs, finding{"low", "weak", what, "rule " + x.Rule + " lets it pass until " + day + ": " + x.Reason, "take the exception out when it is not needed any more"})
+		} else {
+			fs = append(fs, finding{"low", "expired", what, "its exception from rule " + x.Rule + " ended on " + day, "take it out, or renew it with a reason"})
 		}
 	}
 	return fs

@@ -124,6 +124,7 @@ func (c *checker) function(ptr, name string, f *Function) {
 	}
 	c.file(ptr+"/code", f.Code)
 	c.contract(ptr+"/contract", f.Contract, false)
+	c.screen(ptr+"/screen", f.Screen)
 	size := 0
 	for _, k := range slices.Sorted(maps.Keys(f.Env)) {
 		size += len(k) + len(f.Env[k])
@@ -137,8 +138,7 @@ func (c *checker) function(ptr, name string, f *Function) {
 	c.rights(ptr, "function "+name, f.Grants, f.Statements, f.Boundary)
 	c.sandbox(ptr, f, family)
 	if f.URL != nil {
-		c.auth(ptr+"/url/auth", f.URL.Auth, true)
-		c.room(ptr+"/url/max_body", f.URL.MaxBody, f)
+		c.way(ptr+"/url", f.URL.Route(name), f, true)
 	}
 }
 
@@ -256,13 +256,21 @@ func (c *checker) routes() {
 		if f == nil && r.Function != "" {
 			c.bad(ptr+"/function", meant(r.Function, slices.Sorted(maps.Keys(c.Functions))), "there is no function %q in this app", r.Function)
 		}
-		c.auth(ptr+"/auth", r.Auth, false)
-		c.tokens(ptr, r)
-		c.room(ptr+"/max_body", r.MaxBody, f)
+		c.way(ptr, r, f, false)
 		c.object(ptr+"/resource", p, r)
-		c.contract(ptr+"/contract", r.Contract, true)
-		c.screen(ptr+"/screen", r.Screen)
 		c.cache(ptr+"/cache", key, r)
+	}
+}
+
+// way checks what routes and function URLs have in common.
+func (c *checker) way(ptr string, r *Route, f *Function, url bool) {
+	c.auth(ptr+"/auth", r.Auth, url)
+	c.tokens(ptr, r)
+	c.room(ptr+"/max_body", r.MaxBody, f)
+	c.contract(ptr+"/contract", r.Contract, true)
+	c.screen(ptr+"/screen", r.Screen)
+	if r.Total != nil {
+		c.limit(ptr+"/total", *r.Total)
 	}
 }
 

@@ -71,6 +71,8 @@ type Function struct {
 	URL         *URL              `key:"url" doc:"Gives the function a URL of its own."`
 	Async       *Async            `key:"async" doc:"How asynchronous events are retried."`
 	Contract    *Contract         `key:"contract" doc:"Contract of events that come by no route: by name, asynchronously, from functions."`
+	Screen      *Screen           `key:"screen" doc:"How what no contract closes is looked at for attacks, in events that come by no route (default: they are refused)."`
+	Leaks       *Leaks            `key:"leaks" doc:"What is done about answers to functions and to AWS SDKs that hold more than callers should see."`
 }
 
 // Child is a program a function may execute: its path, and the digest it is pinned to, if any.
@@ -78,9 +80,21 @@ type Child struct{ Path, SHA256 string }
 
 // URL is a function URL.
 type URL struct {
-	Auth    RouteAuth `key:"auth" need:"" doc:"Credentials that the URL takes."`
-	Rate    Rate      `key:"rate" doc:"Requests a second of one caller."`
-	MaxBody Size      `key:"max_body" min:"1" max:"6MB" doc:"Largest request body, after decoding."`
+	Auth     RouteAuth `key:"auth" need:"" doc:"Credentials that the URL takes."`
+	Scopes   []string  `key:"scopes" doc:"Scopes that a token must have, all of them; \"orders:write or orders:admin\" is one that either satisfies."`
+	Audience []string  `key:"audience" doc:"A token must be for one of these, besides what its issuer's audience says."`
+	Contract *Contract `key:"contract" doc:"Contract of requests, and of what is answered to them."`
+	Screen   *Screen   `key:"screen" doc:"How the text that no contract closes is looked at for attacks (default: they are refused)."`
+	Rate     Rate      `key:"rate" doc:"Requests a second of one caller."`
+	Total    *Room     `key:"total" doc:"Limits over all callers of the URL together."`
+	MaxBody  Size      `key:"max_body" min:"1" max:"6MB" doc:"Largest request body, after decoding."`
+	Leaks    *Leaks    `key:"leaks" doc:"What is done about answers that hold more than callers should see."`
+}
+
+// Route is the URL as the route that it is: to the function, with whatever path.
+func (u *URL) Route(function string) *Route {
+	return &Route{Function: function, Auth: u.Auth, Scopes: u.Scopes, Audience: u.Audience, Contract: u.Contract, Screen: u.Screen, Rate: u.Rate, Total: u.Total,
+		MaxBody: u.MaxBody, Leaks: u.Leaks}
 }
 
 // Async is how asynchronous events live.
@@ -196,6 +210,9 @@ func (m *Manifest) Files() []string {
 	for _, f := range m.Functions {
 		if f.Contract != nil {
 			names[f.Contract.File] = true
+		}
+		if f.URL != nil && f.URL.Contract != nil {
+			names[f.URL.Contract.File] = true
 		}
 	}
 	for _, i := range m.Auth.JWT {

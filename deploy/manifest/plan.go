@@ -46,11 +46,6 @@ func (c *checker) limits() {
 	for i := range c.Auth.JWT {
 		names(fmt.Sprintf("/auth/jwt/%d/plan", i), c.Auth.JWT[i].Plan)
 	}
-	for key, r := range c.Routes {
-		if r.Total != nil {
-			c.limit("/routes/"+Escape(key)+"/total", *r.Total)
-		}
-	}
 	for name, f := range c.Functions {
 		ptr := "/functions/" + Escape(name)
 		if f.Quota != nil {
