@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/front/conn"
 )
 
 // DefaultDomain is the suffix of function URL hosts: <id>.lambda-url.localhost. Names below "localhost" are loopback
@@ -29,8 +30,7 @@ type Limits struct {
 	TargetBytes    int           // request target; 8 KiB
 	QueryParams    int           // parts of the query string; 256
 	BodyBytes      int64         // body as sent, before any decoding; 10 MiB. A function's own limit is usually lower
-	Connections    int           // open at once; 4096
-	PeerConns      int           // open at once from one address (IPv6: one /64); 1024
+	Conn           conn.Limits   // of connections; their header time is HeaderTime, their frame time BodyTime
 	HeaderTime     time.Duration // from the first byte to the last header, TLS handshake likewise; 5 s
 	BodyTime       time.Duration // for the body, plus a second for each 32 KiB that came; 20 s
 	WriteTime      time.Duration // for the answer, plus a second for each 32 KiB; 20 s
@@ -42,8 +42,7 @@ func (l Limits) withDefaults() (Limits, error) {
 	for _, f := range []struct {
 		v   *int
 		def int
-	}{{&l.HeaderBytes, 16 << 10}, {&l.HeaderCount, 100}, {&l.TargetBytes, 8 << 10}, {&l.QueryParams, 256},
-		{&l.Connections, 4096}, {&l.PeerConns, 1024}, {&l.ConcurrentHTTP, 64}} {
+	}{{&l.HeaderBytes, 16 << 10}, {&l.HeaderCount, 100}, {&l.TargetBytes, 8 << 10}, {&l.QueryParams, 256}, {&l.ConcurrentHTTP, 64}} {
 		if *f.v < 0 {
 			return l, fmt.Errorf("limits: %d is negative", *f.v)
 		}
@@ -68,6 +67,7 @@ func (l Limits) withDefaults() (Limits, error) {
 	if l.BodyBytes == 0 {
 		l.BodyBytes = 10 << 20
 	}
+	l.Conn.HeaderTime, l.Conn.FrameTime = l.HeaderTime, l.BodyTime
 	return l, nil
 }
 
@@ -95,8 +95,8 @@ type Config struct {
 	Clock          func() time.Time // time.Now when nil; deadlines on sockets always use the real time
 	Log            *slog.Logger     // nowhere when nil; it never gets a body, a query string or a credential
 	// Knock says how long a source (an IPv4 address, the /64 of an IPv6 one) has to wait before a request of it is worth
-	// reading, 0 when it is now; Refused is told, about
-	// once a second, how many were not read. nil, both or none: every request is read and goes to Handler.
+	// reading, 0 when it is now; nil: every request is read and goes to Handler. Refused is told,
+	// about once a second, how many requests were not read and how many connections were cut off or not taken.
 	Knock   func(now time.Time, source string, peer netip.Addr) time.Duration
 	Refused func(casemate.Turned)
 	Observe func(Observation) // after every exchange, in its goroutine; off when nil
@@ -110,7 +110,7 @@ func (c Config) withDefaults() (Config, error) {
 	if len(c.Listen) == 0 {
 		return c, fmt.Errorf("no address to listen on")
 	}
-	if (c.Knock == nil) != (c.Refused == nil) {
+	if c.Knock != nil && c.Refused == nil {
 		return c, fmt.Errorf("who refuses unread requests has to tell of them")
 	}
 	if (c.CertFile == "") != (c.KeyFile == "") {

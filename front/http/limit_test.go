@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/front/conn"
 )
 
 func textLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
@@ -43,7 +44,7 @@ func TestConfigIsRefused(t *testing.T) {
 		"TLS without cert": {Handler: h, Listen: []Listener{{Addr: "127.0.0.1:0", TLS: true}}},
 		"cert without key": {Handler: h, Listen: here, CertFile: "x"},
 		"missing cert":     {Handler: h, Listen: []Listener{{Addr: "127.0.0.1:0", TLS: true}}, CertFile: "/nonexistent", KeyFile: "/nonexistent"},
-		"negative limit":   {Handler: h, Listen: here, Limits: Limits{Connections: -1}},
+		"negative limit":   {Handler: h, Listen: here, Limits: Limits{Conn: conn.Limits{Total: -1}}},
 		"negative time":    {Handler: h, Listen: here, Limits: Limits{IdleTime: -1}},
 		"negative body":    {Handler: h, Listen: here, Limits: Limits{BodyBytes: -1}},
 	}
@@ -82,7 +83,7 @@ func TestStartOpensAllOrNothing(t *testing.T) {
 }
 
 func TestConnectionsBeyondTheBoundAreClosed(t *testing.T) {
-	_, addr := start(t, Config{Handler: ok(`1`), Limits: Limits{PeerConns: 2}})
+	_, addr := start(t, Config{Handler: ok(`1`), Limits: Limits{Conn: conn.Limits{Source: 2}}})
 	var held []net.Conn
 	for range 2 {
 		conn, err := net.Dial("tcp", addr)
@@ -115,14 +116,6 @@ func TestConnectionsBeyondTheBoundAreClosed(t *testing.T) {
 		if err == nil {
 			resp.Body.Close()
 			return
-		}
-	}
-}
-
-func TestPeerIsOneIPv4OrOneSlash64(t *testing.T) {
-	for in, want := range map[string]string{"192.0.2.7": "192.0.2.7/32", "::ffff:192.0.2.7": "192.0.2.7/32", "2001:db8:1:2:3::4": "2001:db8:1:2::/64"} {
-		if got := peerOf(&net.TCPAddr{IP: net.ParseIP(in)}); got.String() != want {
-			t.Errorf("peerOf(%s) = %s, want %s", in, got, want)
 		}
 	}
 }

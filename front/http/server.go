@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/front/conn"
 )
 
 // Server is the HTTP front. Make it with New, Start it once and Shutdown it once.
 type Server struct {
 	c      Config
 	ports  []*port
-	conns  *connCount
+	guard  *conn.Guard
+	tally  *conn.Tally
 	unread *unread         // nil: every request is read
 	ctx    context.Context // of every request; ends when Shutdown gives up waiting
 	cancel context.CancelFunc
@@ -39,10 +41,13 @@ func New(c Config) (*Server, error) {
 		}
 		return nil, fmt.Errorf("configuring the HTTP front: %w", err)
 	}
-	s := &Server{c: c, conns: newConnCount(c.Limits.Connections, c.Limits.PeerConns), failed: make(chan error, len(c.Listen))}
+	s := &Server{c: c, tally: conn.NewTally(c.Refused), failed: make(chan error, len(c.Listen))}
+	if s.guard, err = conn.New(c.Limits.Conn, c.Clock, s.tally); err != nil {
+		return nil, fmt.Errorf("configuring the HTTP front: %w", err)
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if c.Knock != nil {
-		s.unread = newUnread(&s.c)
+		s.unread = newUnread(&s.c, s.tally)
 	}
 	var secure *tls.Config
 	for _, l := range c.Listen {
@@ -55,6 +60,9 @@ func New(c Config) (*Server, error) {
 		p.http = s.server(p)
 		if l.TLS {
 			p.http.TLSConfig = secure.Clone()
+			if err := s.guard.HTTP2(s.ctx, p.http, s.unread.away); err != nil {
+				return nil, fmt.Errorf("configuring HTTP/2: %w", err)
+			}
 		}
 		s.ports = append(s.ports, p)
 	}
@@ -69,11 +77,17 @@ type port struct {
 	http     *nethttp.Server
 }
 
+// state is net/http's ConnState hook.
+func (p *port) state(c net.Conn, state nethttp.ConnState) {
+	p.s.guard.State(c, state)
+	p.wires.idle(c, state)
+}
+
 func (s *Server) server(p *port) *nethttp.Server {
 	c := s.c
 	return &nethttp.Server{
 		Handler:                      nethttp.HandlerFunc(p.hear),
-		ConnState:                    p.wires.idle,
+		ConnState:                    p.state,
 		DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout:            c.Limits.HeaderTime,
 		IdleTimeout:                  c.Limits.IdleTime,
@@ -121,13 +135,11 @@ func (s *Server) Start(ctx context.Context) error {
 			return &casemate.Error{Code: casemate.Unavailable, Field: "listen", Message: "cannot listen on " + l.Addr,
 				Hint: "is another node running on this address? Choose with --http and --https; port 0 takes a free one", Err: err}
 		}
-		opened = append(opened, &limitListener{Listener: ln, count: s.conns})
+		opened = append(opened, s.guard.Listener(ln))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.unread != nil {
-		s.serve.Go(func() { s.unread.keep(s.ctx) })
-	}
+	s.serve.Go(func() { s.tally.Keep(s.ctx) })
 	for i, ln := range opened {
 		s.addrs = append(s.addrs, ln.Addr())
 		p := s.ports[i]

@@ -2,12 +2,9 @@ package http
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"hash/maphash"
-	"net"
 	nethttp "net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +12,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/front/conn"
 )
 
 // unread answers requests that are sure to be refused before they become requests: those of a source that is beyond its
@@ -22,19 +20,16 @@ import (
 // is exactly one or more whole requests, with an end that no reader can doubt, gets its 429 at once: no header is kept, no
 // goroutine woken, no record opened. Whatever is not as plain as that goes the long way and is refused there.
 //
-// A refusal that nobody reads about would be a gap in the record, and one record for each would be a flood of its own: they
-// are counted, and told once a second.
+// On an HTTP/2 connection they are refused once their headers are decoded (away). They are counted, and told once a second.
 type unread struct {
 	c    *Config
 	seed maphash.Seed
 
-	mu    sync.Mutex
-	shut  map[uint64]shutFor // by hash of the credential
-	count map[turned]int
-}
+	tally *conn.Tally
 
-// turned is what refusals are counted by.
-type turned struct{ source, rule, principal string }
+	mu   sync.Mutex
+	shut map[uint64]shutFor // by hash of the credential
+}
 
 // shutFor is a credential whose holder's rate is used up.
 type shutFor struct {
@@ -43,14 +38,13 @@ type shutFor struct {
 }
 
 const (
-	maxShut    = 4096                  // credentials, and sources with a count
-	others     = "others"              // source of what is counted beyond that
+	maxShut    = 4096                  // credentials
 	patient    = 8                     // refusals in a row without a pause
 	pauseEvery = 20 * time.Millisecond // pause of a connection that goes on all the same: its next request is not read
 )
 
-func newUnread(c *Config) *unread {
-	return &unread{c: c, seed: maphash.MakeSeed(), shut: map[uint64]shutFor{}, count: map[turned]int{}}
+func newUnread(c *Config, tally *conn.Tally) *unread {
+	return &unread{c: c, tally: tally, seed: maphash.MakeSeed(), shut: map[uint64]shutFor{}}
 }
 
 // close notes that nothing of who sent this credential is let in for a while.
@@ -88,43 +82,6 @@ func (u *unread) closed(key []byte, now int64) (shutFor, bool) {
 	return s, ok && s.until > now
 }
 
-func (u *unread) add(t turned, n int) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if _, known := u.count[t]; !known && len(u.count) >= maxShut {
-		t = turned{source: others, rule: t.rule}
-	}
-	u.count[t] += n
-}
-
-// tell hands what was counted to the record.
-func (u *unread) tell() {
-	u.mu.Lock()
-	counted := u.count
-	if len(counted) > 0 {
-		u.count = map[turned]int{}
-	}
-	u.mu.Unlock()
-	for t, n := range counted {
-		u.c.Refused(casemate.Turned{Source: t.source, Rule: t.rule, Principal: t.principal, Times: n})
-	}
-}
-
-// keep tells once a second, and a last time when ctx ends.
-func (u *unread) keep(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			u.tell()
-			return
-		case <-tick.C:
-			u.tell()
-		}
-	}
-}
-
 // turn answers b, the first bytes of an idle connection of peer, when all of it is refused. It reports whether it did.
 func (u *unread) turn(w *wire, b []byte) bool {
 	now := u.c.Clock()
@@ -150,7 +107,7 @@ func (u *unread) turn(w *wire, b []byte) bool {
 	if wait > 0 {
 		rule = "rate of source " + w.source
 	}
-	u.add(turned{w.source, rule, principal}, times)
+	u.tally.Add(casemate.Turned{Source: w.source, Rule: rule, Principal: principal, Times: times})
 	if text := w.refusal(now, rule); times == 1 {
 		_, err := w.Conn.Write(text)
 		return err == nil
@@ -160,11 +117,17 @@ func (u *unread) turn(w *wire, b []byte) bool {
 	}
 }
 
+// spent is the refusal of who has used up what rule allows.
+func spent(rule string) *casemate.Error {
+	e := casemate.Errorf(casemate.Exhausted, "slow down: wait as long as Retry-After says", "too many requests: the %s is used up", rule)
+	e.Rule, e.Retry = rule, 1
+	return e
+}
+
 // refusal is the whole answer, made once a second for a connection.
 func (w *wire) refusal(now time.Time, rule string) []byte {
 	if s := now.Unix(); w.said == nil || w.saidAt != s || w.saidRule != rule {
-		e := casemate.Errorf(casemate.Exhausted, "slow down: wait as long as Retry-After says", "too many requests: the %s is used up", rule)
-		e.Rule, e.Retry = rule, 1
+		e := spent(rule)
 		text, err := json.Marshal(e.Body(""))
 		if err != nil { // strings always encode
 			text = []byte("{}")
@@ -245,20 +208,4 @@ func token(b []byte) bool {
 		}
 	}
 	return len(b) > 0
-}
-
-// sourceOf is what a source's rate is counted by.
-func sourceOf(peer netip.Addr) string {
-	if !peer.Is6() {
-		return peer.String()
-	}
-	return netip.PrefixFrom(peer, 64).Masked().String()
-}
-
-// peerAddr is who is at the other end.
-func peerAddr(conn net.Conn) netip.Addr {
-	if t, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-		return t.AddrPort().Addr().Unmap().WithZone("")
-	}
-	return netip.Addr{}
 }

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"casemate/front/conn"
 )
 
 // wires are the HTTP/1 connections of one listener, by remote address, so that a handler can look at how its request was
@@ -27,19 +29,19 @@ func newWires(limit int, u *unread, ended <-chan struct{}) *wires {
 }
 
 // watch wraps a connection; nil when one with the same remote address is open (on another local address).
-func (ws *wires) watch(conn net.Conn) *wire {
+func (ws *wires) watch(c net.Conn) *wire {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	key := conn.RemoteAddr().String()
+	key := c.RemoteAddr().String()
 	if ws.open[key] != nil {
 		return nil
 	}
-	w := &wire{Conn: conn, limit: ws.limit, unread: ws.unread, ended: ws.ended, peer: peerAddr(conn), gone: func() {
+	w := &wire{Conn: c, limit: ws.limit, unread: ws.unread, ended: ws.ended, peer: conn.Peer(c.RemoteAddr()), gone: func() {
 		ws.mu.Lock()
 		defer ws.mu.Unlock()
 		delete(ws.open, key)
 	}}
-	w.gone, w.source = sync.OnceFunc(w.gone), sourceOf(w.peer)
+	w.gone, w.source = sync.OnceFunc(w.gone), conn.Source(w.peer)
 	ws.open[key] = w
 	return w
 }
@@ -147,7 +149,15 @@ func (w *wire) Close() error {
 }
 
 // CloseWrite passes on what net/http asks of a TCP or TLS connection.
-func (w *wire) CloseWrite() error { return closeWrite(w.Conn) }
+func (w *wire) CloseWrite() error {
+	if half, ok := w.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// NetConn is the connection below.
+func (w *wire) NetConn() net.Conn { return w.Conn }
 
 // next begins the next request.
 func (w *wire) next() {

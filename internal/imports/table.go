@@ -20,9 +20,10 @@ type Room struct {
 // Rooms is the table. A package that is not in it is a violation.
 var Rooms = []Room{
 	{Path: "cmd/casemate", Tier: 4, Ceiling: 8000},
-	{Path: "front/http", Tier: 3, Ceiling: 1800, Only: []string{"", "lambda"}},
-	{Path: "front/admin", Tier: 3, Ceiling: 900, Only: []string{""}},
-	{Path: "front/aws", Tier: 3, Ceiling: 500, Only: []string{"", "service/wire"}},
+	{Path: "front/http", Tier: 3, Ceiling: 1800, Only: []string{"", "lambda", "front/conn"}},
+	{Path: "front/admin", Tier: 3, Ceiling: 900, Only: []string{"", "front/conn"}},
+	{Path: "front/aws", Tier: 3, Ceiling: 500, Only: []string{"", "service/wire", "front/conn"}},
+	{Path: "front/conn", Tier: 2, Ceiling: 900, Only: []string{""}},
 	{Path: "gate", Tier: 2, Ceiling: 1500, Only: []string{""}},
 	{Path: "deploy", Tier: 2, Ceiling: 2300, May: []string{"deploy/manifest"}, Never: []string{"audit", "sandbox", "authn"}},
 	{Path: "deploy/manifest", Tier: 2, Ceiling: 1800, Only: []string{"", "policy", "quota", "shield", "catalog/route"}},
@@ -122,6 +123,7 @@ var Owners = map[string][]string{
 	"github.com/corazawaf/coraza/":             {}, // the reference that tests and benches ask
 	"github.com/corazawaf/coraza-coreruleset/": {"shield/screen"},
 	"github.com/corazawaf/libinjection-go":     {"shield/screen"},
+	"golang.org/x/net/http2":                   {"front/conn"},
 	"golang.org/x/net/html":                    {"shield/screen/transform"},
 	"github.com/santhosh-tekuri/":              {"shield/schema"},
 	"github.com/go-jose/":                      {"authn"},
@@ -136,7 +138,7 @@ var Owners = map[string][]string{
 	"github.com/aws/":                          {},
 	"os/exec":                                  {"sandbox", "cmd/casemate"},
 	"unsafe":                                   {"sandbox/jail", "sandbox/jail/stage", "sandbox/wasm/memory"},
-	"net/http":                                 {"front/http", "front/admin", "front/aws", "sandbox/api", "authn", "telemetry", "egress/service", "egress/extension", "cmd/casemate", "egress"},
+	"net/http":                                 {"front/http", "front/conn", "front/admin", "front/aws", "sandbox/api", "authn", "telemetry", "egress/service", "egress/extension", "cmd/casemate", "egress"},
 }
 
 // inits are the rooms with an init: the early dispatches of re-executed children, before heavy packages wake up.
