@@ -176,4 +176,6 @@ type Match struct {
 	Pattern      string // ARN of the route with {name} for its parameters; empty when there is no route
 	ObjectAction string // what the policy has to allow as well, when the route says which object a request is about
 	Object       string
+
+	Absent error // what was asked for is not there: told to who may ask for it; anybody else is forbidden it, as if it were
 }

@@ -43,6 +43,9 @@ func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted
 	if err := g.may(e, m, p, open, s); err != nil {
 		return admitted{}, err
 	}
+	if m.Absent != nil {
+		return admitted{}, s.refuse(casemate.PointMay, m.Absent)
+	}
 	a := admitted{event: e, match: m, principal: p}
 	if err := g.roomy(m); err != nil {
 		return admitted{}, s.refuse(casemate.PointRoom, err)

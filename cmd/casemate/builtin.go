@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"casemate"
@@ -41,7 +42,11 @@ type directory struct {
 // Resolve implements gate.Catalog.
 func (d *directory) Resolve(e *casemate.Event) (*casemate.Match, error) {
 	if e.Target.Builtin == "" {
-		return d.find(e)
+		m, err := d.find(e)
+		if casemate.CodeOf(err) == casemate.NotFound && e.Target.Function != "" {
+			return d.absent(e, err), nil
+		}
+		return m, err
 	}
 	if o := d.services[e.Target.Builtin]; e.Source == casemate.SourceRun || e.Source == casemate.SourceAWS || e.Source == casemate.SourceAdmin && o != nil {
 		return d.service(e, o)
@@ -59,6 +64,17 @@ func (d *directory) Resolve(e *casemate.Event) (*casemate.Match, error) {
 		limits.Timeout = streamTime
 	}
 	return d.match(e, b.action, d.place.PlatformARN(b.kind, or(e.Resource, "*")), limits), nil
+}
+
+// absent is the match of a function that is not there. The policy is asked first, as AWS does: who may not call a function
+// does not learn whether there is one.
+func (d *directory) absent(e *casemate.Event, why error) *casemate.Match {
+	m := &casemate.Match{Action: or(e.Action, "lambda:InvokeFunction"), Resource: e.Target.Function, Absent: why}
+	if !strings.HasPrefix(m.Resource, "arn:") {
+		m.Resource = d.place.FunctionARN(m.Resource)
+	}
+	m.Policy, m.Revision = d.policy()
+	return m
 }
 
 // match is what a built-in looks like to the corridor.

@@ -9,6 +9,24 @@ import (
 	"casemate"
 )
 
+// A function that is not there is decided on like one that is: a caller without the grant learns nothing from the refusal.
+func TestAbsentFunctionsAreDecidedOn(t *testing.T) {
+	missing := &casemate.Error{Code: casemate.NotFound, Message: "there is no function"}
+	d := &directory{place: casemate.DefaultPlace, policy: func() (casemate.Decider, string) { return nil, "p" },
+		find: func(*casemate.Event) (*casemate.Match, error) { return nil, missing }}
+	for _, source := range []casemate.Source{casemate.SourceAWS, casemate.SourceRun, casemate.SourceAdmin, casemate.SourceAsync} {
+		for _, name := range []string{"gone", casemate.DefaultPlace.FunctionARN("gone")} {
+			m, err := d.Resolve(&casemate.Event{Source: source, Target: casemate.Target{Function: name}})
+			if err != nil || m.Absent != missing || m.Resource != casemate.DefaultPlace.FunctionARN("gone") || m.Action != "lambda:InvokeFunction" {
+				t.Errorf("%s: %+v, %v", source, m, err)
+			}
+		}
+	}
+	if _, err := d.Resolve(&casemate.Event{Source: casemate.SourceHTTP, Target: casemate.Target{Path: "/gone"}}); err != missing {
+		t.Errorf("a route: %v", err)
+	}
+}
+
 func TestBuiltinsAreReachedByTheAdminFrontAlone(t *testing.T) {
 	d := &directory{place: casemate.DefaultPlace, policy: func() (casemate.Decider, string) { return nil, "p" },
 		builtins: map[string]builtin{"keys.list": {action: "casemate:ListKeys", kind: "key"}},

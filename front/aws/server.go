@@ -56,6 +56,7 @@ type Server struct {
 	c      Config
 	http   *nethttp.Server
 	calls  chan struct{}
+	peers  peers
 	ctx    context.Context
 	cancel context.CancelFunc
 	serve  sync.WaitGroup
@@ -82,7 +83,7 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{c: c, calls: make(chan struct{}, maxCalls), failed: make(chan error, 1)}
+	s := &Server{c: c, calls: make(chan struct{}, maxCalls), peers: peers{all: map[netip.Prefix]*peer{}}, failed: make(chan error, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.http = &nethttp.Server{Handler: s, DisableGeneralOptionsHandler: true, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return s.ctx }}
@@ -157,15 +158,20 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // ServeHTTP hears one request of an SDK.
 func (s *Server) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
+	leave, ok := s.peers.enter(r.Context(), r.RemoteAddr) // before a place of all: who waits behind its own network takes none
+	if !ok {
+		return
+	}
 	select {
 	case s.calls <- struct{}{}:
 	case <-r.Context().Done():
+		leave()
 		return
 	}
 	defer func() { <-s.calls }()
 	conn := nethttp.NewResponseController(w)
 	_ = conn.SetReadDeadline(time.Now().Add(bodyTime)) // fails nowhere but in tests without a connection; so below
-	c := s.hear(r)
+	c := s.heard(r, leave)
 	_ = conn.SetReadDeadline(time.Time{}) // the answer may take longer than the request did
 	reply := c.run(r.Context())
 	_ = conn.SetWriteDeadline(time.Now().Add(writeTime))
@@ -177,6 +183,12 @@ func (s *Server) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
 	}
 	w.WriteHeader(reply.Status)
 	_, _ = w.Write(reply.Body) // a client that went away needs none
+}
+
+// heard is hear, after which the network's place is free: what is verified next counts by its caller.
+func (s *Server) heard(r *nethttp.Request, leave func()) *call {
+	defer leave()
+	return s.hear(r)
 }
 
 // secure reports whether a request came over TLS.
