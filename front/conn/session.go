@@ -66,6 +66,7 @@ type session struct {
 
 	writing sync.Mutex
 	out     scanner
+	said    bool // GOAWAY
 
 	mu     sync.Mutex
 	last   uint32    // stream that the peer opened last
@@ -119,7 +120,7 @@ func (s *session) Read(p []byte) (int, error) {
 				continue
 			}
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			s.end("time for an HTTP/2 frame")
+			s.begin("time for an HTTP/2 frame")
 			return 0, s.drain()
 		}
 		return n, err
@@ -140,7 +141,7 @@ func (s *session) heard(f frame) bool {
 		return true
 	case frameContinuation:
 		if s.blocks++; s.blocks > s.g.l.Continuations {
-			s.end("HTTP/2 CONTINUATION frames")
+			s.begin("HTTP/2 CONTINUATION frames")
 			return false
 		}
 		s.open = s.open && f.flags&flagEndHeaders == 0
@@ -151,7 +152,7 @@ func (s *session) heard(f frame) bool {
 		}
 	case frameReset:
 		if !s.pay(&s.resets, s.g.l.Resets, 1) {
-			s.end("HTTP/2 reset allowance")
+			s.begin("HTTP/2 reset allowance")
 			return false
 		}
 		return true
@@ -162,7 +163,7 @@ func (s *session) heard(f frame) bool {
 		s.within(s.g.l.FrameTime)
 	}
 	if price > 0 && !s.pay(&s.idle, s.g.l.Idle, price) {
-		s.end("HTTP/2 idle frame allowance")
+		s.begin("HTTP/2 idle frame allowance")
 		return false
 	}
 	return true
@@ -224,8 +225,10 @@ func (s *session) Write(p []byte) (int, error) {
 		}
 	}
 	if broken+answered+given > 0 && !s.settle(answered, broken, given+perAnswer*answered) && s.begin("HTTP/2 reset allowance") {
-		s.bye()
 		_ = s.Conn.SetReadDeadline(time.Now()) // wakes the reader; fails only on a closed connection
+	}
+	if s.over() {
+		s.bye()
 	}
 	return n, err
 }
@@ -259,22 +262,15 @@ func (s *session) begin(rule string) bool {
 	return first
 }
 
-// end is for the reader.
-func (s *session) end(rule string) {
-	if s.begin(rule) && s.writing.TryLock() { // a peer that does not even read needs no word
-		defer s.writing.Unlock()
-		s.bye()
-	}
-}
-
-// bye says GOAWAY where a frame may stand. s.writing is held.
+// bye says GOAWAY, once, where a frame may stand. s.writing is held.
 func (s *session) bye() {
-	if !s.out.between() {
+	if s.said || !s.out.between() {
 		return
 	}
 	s.mu.Lock()
 	last := s.last
 	s.mu.Unlock()
+	s.said = true
 	_ = s.Conn.SetWriteDeadline(time.Now().Add(lastWords)) // here and below: the connection ends anyway
 	_, _ = s.Conn.Write(goAway(last, codeCalm))
 }
@@ -284,13 +280,22 @@ func (s *session) bye() {
 func (s *session) drain() error {
 	_ = s.Conn.SetReadDeadline(time.Now().Add(lastWords))
 	buf := make([]byte, 4096)
-	for s.spent < lastBytes {
+	for s.farewell(); s.spent < lastBytes; s.farewell() {
 		n, err := s.Conn.Read(buf)
 		if s.spent += n; err != nil {
 			break
 		}
 	}
 	s.spent = lastBytes
+	s.farewell()
 	_ = s.Conn.Close()
 	return io.EOF
+}
+
+// farewell is bye, if nobody is writing: a peer that does not even read needs no word.
+func (s *session) farewell() {
+	if s.writing.TryLock() {
+		defer s.writing.Unlock()
+		s.bye()
+	}
 }

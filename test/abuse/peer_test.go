@@ -280,4 +280,3 @@ func weak() front.Limits {
 	none := casemate.Rate{PerSecond: 1e12, Burst: 1 << 40}
 	return front.Limits{Conn: conn.Limits{Resets: none, Idle: none, Continuations: 1 << 40}, HeaderTime: time.Hour, BodyTime: time.Hour}
 }
-
