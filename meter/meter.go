@@ -96,6 +96,9 @@ func (m *Meter) settle(ctx context.Context) error {
 	if err := m.catchUp(ctx); err != nil {
 		return err
 	}
+	if err := m.expect(ctx); err != nil {
+		return err
+	}
 	rows, counted := m.table.dirty()
 	if len(rows) == 0 {
 		return nil
@@ -137,6 +140,20 @@ func (m *Meter) catchUp(ctx context.Context) error {
 			return fmt.Errorf("reading the audit log: %w", err)
 		}
 	}
+}
+
+// expect loads the days of the records that are about to come: those of a day that is not loaded wait, and where too many
+// do they are read from the log again, at ten times the cost.
+func (m *Meter) expect(ctx context.Context) error {
+	now := m.cfg.Clock().UTC()
+	for _, t := range [...]time.Time{now, now.Add(2 * m.cfg.Interval)} {
+		if day := t.Format(dayForm); !m.table.holds(day) {
+			if err := m.load(ctx, day); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // storedRow is a row in the store.

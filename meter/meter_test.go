@@ -335,3 +335,20 @@ func TestOutsideIsCounted(t *testing.T) {
 		t.Errorf("%+v", sum)
 	}
 }
+
+// TestDayIsThereBeforeItsRecords: a day's first records are counted as they come, and not read from the log again.
+func TestDayIsThereBeforeItsRecords(t *testing.T) {
+	l, now := &ledger{}, noon.Add(11*time.Hour+50*time.Minute)
+	m, err := Open(t.Context(), Config{Store: store.Memory(time.Now), Read: l.read, Interval: time.Hour, Clock: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 * maxEarly {
+		r := casemate.Record{Function: "f", Closed: now.Add(time.Duration(i%2) * time.Hour), Outcome: casemate.Outcome{OK: true, Status: "answered"}}
+		m.Count(l.append(r), &r)
+	}
+	if n := m.table.next(); n != 3*maxEarly+1 {
+		t.Errorf("record %d would be read from the log", n)
+	}
+	mustEqualTheLog(t, m, l)
+}
