@@ -50,6 +50,7 @@ var Rooms = []Room{
 	{Path: "authn/access", Tier: 1, Ceiling: 1150, Only: []string{"", "store", "authn/sigv4", "internal/keeper"}},
 	{Path: "authn/sigv4", Tier: 0, Ceiling: 650, Pure: true, Only: []string{""}},
 	{Path: "authn", Tier: 1, Ceiling: 1800},
+	{Path: "acme", Tier: 1, Ceiling: 950, Only: []string{"", "store"}},
 	{Path: "flow", Tier: 1, Ceiling: 300, Only: []string{"", "store", "internal/keeper"}},
 	{Path: "cache", Tier: 1, Ceiling: 300, Pure: true, Only: []string{""}},
 	{Path: "authn/certificate", Tier: 1, Ceiling: 350, Only: []string{""}},
@@ -120,13 +121,15 @@ var Owners = map[string][]string{
 	"golang.org/x/net/bpf":                     {"sandbox/jail/calls"},
 	"github.com/landlock-lsm/":                 {"sandbox/jail"},
 	"golang.org/x/net/dns":                     {"egress"},
-	"golang.org/x/net/netutil":                 {"egress/extension", "front/aws"},
+	"golang.org/x/net/netutil":                 {"egress/extension"},
 	"github.com/corazawaf/coraza/":             {}, // the reference that tests and benches ask
 	"github.com/corazawaf/coraza-coreruleset/": {"shield/screen"},
 	"github.com/corazawaf/libinjection-go":     {"shield/screen"},
 	"golang.org/x/net/http2":                   {"front/conn"},
 	"golang.org/x/net/html":                    {"shield/screen/transform"},
 	"github.com/santhosh-tekuri/":              {"shield/schema"},
+	"github.com/mholt/acmez/":                  {"acme"},
+	"github.com/letsencrypt/pebble/":           {}, // the authority that tests ask; under the MPL, and no part of the program
 	"github.com/go-jose/":                      {"authn"},
 	"github.com/go-webauthn/":                  {"authn/passkey"},
 	"golang.org/x/crypto/argon2":               {"authn/operator"},
@@ -140,7 +143,7 @@ var Owners = map[string][]string{
 	"github.com/aws/":                          {},
 	"os/exec":                                  {"sandbox", "cmd/casemate"},
 	"unsafe":                                   {"sandbox/jail", "sandbox/jail/stage", "sandbox/wasm/memory"},
-	"net/http":                                 {"front/http", "front/conn", "front/admin", "front/aws", "sandbox/api", "authn", "telemetry", "egress/service", "egress/extension", "cmd/casemate", "egress"},
+	"net/http":                                 {"front/http", "front/conn", "front/admin", "front/aws", "sandbox/api", "authn", "acme", "telemetry", "egress/service", "egress/extension", "cmd/casemate", "egress"},
 }
 
 // inits are the rooms with an init: the early dispatches of re-executed children, before heavy packages wake up.
@@ -164,9 +167,9 @@ var calls = map[string][]string{
 
 // values that only some rooms may make: an outbound door or a listener.
 var literals = map[string][]string{
-	"net.Dialer":       {"front/admin", "telemetry", "authn", "egress"}, // admin: the command line's way to the node's own socket
-	"http.Client":      {"front/admin", "telemetry", "authn"},
-	"http.Transport":   {"front/admin", "telemetry", "authn", "egress"},
+	"net.Dialer":       {"front/admin", "telemetry", "authn", "acme", "egress"}, // admin: the command line's way to the node's own socket
+	"http.Client":      {"front/admin", "telemetry", "authn", "acme"},
+	"http.Transport":   {"front/admin", "telemetry", "authn", "acme", "egress"},
 	"net.ListenConfig": {"front/http", "front/admin", "front/aws", "telemetry"},
 }
 
