@@ -160,6 +160,8 @@ type Route struct {
 
 	Object *Object `json:"object,omitempty"` // what a request is about, to be decided on as well; nil: the route alone
 	Total  Limit   `json:"total,omitzero"`   // over all callers
+
+	Browser *Browser `json:"browser,omitempty"` // what browsers are told; nil: the default
 }
 
 // Match is what the catalog found for an event: one consistent snapshot of everything later stages need.
