@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/front/conn"
 )
 
 const (
@@ -32,8 +33,10 @@ type Config struct {
 	Addr    string // host:port of the TLS listener; empty: none
 	// Certificate gives the certificate for Addr, as tls.Config.GetCertificate.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	Clock       func() time.Time // time.Now when nil
-	Log         *slog.Logger     // nowhere when nil
+	Limits      conn.Limits           // of connections to Addr
+	Refused     func(casemate.Turned) // told about once a second how many of those were cut off or not taken; nil: nobody
+	Clock       func() time.Time      // time.Now when nil
+	Log         *slog.Logger          // nowhere when nil
 }
 
 // Server is the admin front. Make it with New, Start it once, Shutdown it once.
@@ -41,6 +44,8 @@ type Server struct {
 	c      Config
 	local  *nethttp.Server // nil when there is no socket
 	remote *nethttp.Server // nil when there is no TLS listener
+	guard  *conn.Guard     // of remote
+	tally  *conn.Tally
 	ctx    context.Context
 	cancel context.CancelFunc
 	serve  sync.WaitGroup
@@ -69,7 +74,7 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
-	s := &Server{c: c, failed: make(chan error, 2)}
+	s := &Server{c: c, failed: make(chan error, 2), tally: conn.NewTally(c.Refused)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.streams, s.endStreams = context.WithCancel(s.ctx)
 	if c.Socket != "" {
@@ -78,8 +83,20 @@ func New(c Config) (*Server, error) {
 	if c.Addr != "" {
 		s.remote = s.server(func(w nethttp.ResponseWriter, r *nethttp.Request) { s.hear(w, r, false) })
 		s.remote.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.Certificate}
+		if err := s.bound(); err != nil {
+			return nil, fmt.Errorf("configuring the admin front: %w", err)
+		}
 	}
 	return s, nil
+}
+
+// bound holds the TLS listener to the limits. Who may open the socket may end the node anyway.
+func (s *Server) bound() (err error) {
+	if s.guard, err = conn.New(s.c.Limits, s.c.Clock, s.tally); err != nil {
+		return err
+	}
+	s.remote.ConnState, s.remote.HTTP2 = s.guard.State, &nethttp.HTTP2Config{MaxConcurrentStreams: 64, SendPingTimeout: idleTime, WriteByteTimeout: stallTime}
+	return s.guard.HTTP2(s.ctx, s.remote, nil)
 }
 
 func (s *Server) server(h nethttp.HandlerFunc) *nethttp.Server {
@@ -108,7 +125,8 @@ func (s *Server) Start(ctx context.Context) error {
 		s.mu.Lock()
 		s.addr = secure.Addr()
 		s.mu.Unlock()
-		s.serve.Go(func() { s.ended(s.remote.ServeTLS(secure, "", "")) })
+		s.serve.Go(func() { s.tally.Keep(s.ctx) })
+		s.serve.Go(func() { s.ended(s.remote.ServeTLS(s.guard.Listener(secure), "", "")) })
 	}
 	if socket != nil {
 		s.serve.Go(func() { s.ended(s.local.Serve(socket)) })

@@ -16,9 +16,8 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"casemate"
+	"casemate/front/conn"
 	"casemate/service/wire"
 )
 
@@ -27,7 +26,7 @@ const DefaultAddr = "127.0.0.1:4566"
 
 // Bounds of the listener.
 const (
-	maxConns   = 1024
+	maxStreams = 64       // of one HTTP/2 connection
 	maxCalls   = 64       // bodies in memory at once; more wait
 	maxHeader  = 32 << 10 // a session token takes 12 KiB at most
 	maxBody    = 6 << 20  // bytes of any body: Lambda's, the largest of the services here
@@ -47,6 +46,8 @@ type Config struct {
 	Operations  map[string]*casemate.Operation                       // by ID
 	Direct      map[string]wire.Direct                               // by service
 	Place       casemate.Place                                       // zero: casemate.DefaultPlace
+	Limits      conn.Limits                                          // of connections
+	Refused     func(casemate.Turned)                                // told about once a second how many connections were cut off or not taken; nil: nobody
 	Clock       func() time.Time                                     // nil: time.Now
 	Log         *slog.Logger                                         // nil: nowhere
 }
@@ -55,6 +56,8 @@ type Config struct {
 type Server struct {
 	c      Config
 	http   *nethttp.Server
+	guard  *conn.Guard
+	tally  *conn.Tally
 	calls  chan struct{}
 	peers  peers
 	ctx    context.Context
@@ -83,12 +86,20 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{c: c, calls: make(chan struct{}, maxCalls), peers: peers{all: map[netip.Prefix]*peer{}}, failed: make(chan error, 1)}
+	s := &Server{c: c, calls: make(chan struct{}, maxCalls), peers: peers{all: map[netip.Prefix]*peer{}}, failed: make(chan error, 1), tally: conn.NewTally(c.Refused)}
+	var err error
+	if s.guard, err = conn.New(c.Limits, c.Clock, s.tally); err != nil {
+		return nil, fmt.Errorf("configuring the AWS front: %w", err)
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.http = &nethttp.Server{Handler: s, DisableGeneralOptionsHandler: true, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		ConnState: s.guard.State, HTTP2: &nethttp.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: idleTime, WriteByteTimeout: writeTime},
 		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return s.ctx }}
 	if c.Certificate != nil {
 		s.http.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.Certificate}
+		if err := s.guard.HTTP2(s.ctx, s.http, nil); err != nil {
+			return nil, fmt.Errorf("configuring the AWS front: %w", err)
+		}
 	}
 	return s, nil
 }
@@ -115,7 +126,8 @@ func (s *Server) Start(ctx context.Context) error {
 	s.mu.Lock()
 	s.addr = l.Addr()
 	s.mu.Unlock()
-	l = netutil.LimitListener(l, maxConns)
+	l = s.guard.Listener(l)
+	s.serve.Go(func() { s.tally.Keep(s.ctx) })
 	s.serve.Go(func() {
 		serve := func() error { return s.http.Serve(l) }
 		if s.c.Certificate != nil {

@@ -196,7 +196,7 @@ func (x *exchange) write(status int, contentType string, text []byte) {
 	if x.r.ProtoMajor == 1 && (x.hangUp || long && x.unread()) {
 		h["Connection"] = []string{"close"}
 	}
-	_ = x.conn.SetWriteDeadline(time.Now().Add(pace(x.s.c.Limits.WriteTime, int64(len(text))))) // as above
+	_ = x.conn.SetWriteDeadline(time.Now().Add(x.s.c.Limits.pace(x.s.c.Limits.WriteTime, int64(len(text))))) // as above
 	x.status, x.bytes = status, len(text)
 	x.w.WriteHeader(status)
 	if status == nethttp.StatusNoContent || status == nethttp.StatusNotModified {

@@ -18,7 +18,7 @@ type body struct {
 	conn     *nethttp.ResponseController
 	limit    int64
 	declared int64 // -1 when it is not
-	within   time.Duration
+	limits   *Limits
 
 	start time.Time
 	read  int64
@@ -34,9 +34,9 @@ func (b *body) Read(p []byte) (int, error) {
 	now := time.Now()
 	if b.start.IsZero() {
 		b.start = now
-		_ = b.conn.SetWriteDeadline(now.Add(b.within)) // for "100 Continue"; a connection without deadlines is a test's
+		_ = b.conn.SetWriteDeadline(now.Add(b.limits.BodyTime)) // for "100 Continue"; a connection without deadlines is a test's
 	}
-	_ = b.conn.SetReadDeadline(b.start.Add(pace(b.within, b.read)))
+	_ = b.conn.SetReadDeadline(b.start.Add(b.limits.pace(b.limits.BodyTime, b.read)))
 	if left := b.limit - b.read; int64(len(p)) > left+1 {
 		p = p[:left+1]
 	}

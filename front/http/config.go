@@ -32,9 +32,10 @@ type Limits struct {
 	BodyBytes      int64         // body as sent, before any decoding; 10 MiB. A function's own limit is usually lower
 	Conn           conn.Limits   // of connections; their header time is HeaderTime, their frame time BodyTime
 	HeaderTime     time.Duration // from the first byte to the last header, TLS handshake likewise; 5 s
-	BodyTime       time.Duration // for the body, plus a second for each 32 KiB that came; 20 s
-	WriteTime      time.Duration // for the answer, plus a second for each 32 KiB; 20 s
+	BodyTime       time.Duration // for the body, plus what Slowest gives what came; 20 s
+	WriteTime      time.Duration // for the answer, plus what Slowest gives its length; 20 s
 	IdleTime       time.Duration // between requests of one connection; 60 s
+	Slowest        int           // bytes a second; whoever is slower than that is cut off when its fixed time is over; 32 KiB
 	ConcurrentHTTP int           // streams of one HTTP/2 connection; 64
 }
 
@@ -42,7 +43,7 @@ func (l Limits) withDefaults() (Limits, error) {
 	for _, f := range []struct {
 		v   *int
 		def int
-	}{{&l.HeaderBytes, 16 << 10}, {&l.HeaderCount, 100}, {&l.TargetBytes, 8 << 10}, {&l.QueryParams, 256}, {&l.ConcurrentHTTP, 64}} {
+	}{{&l.HeaderBytes, 16 << 10}, {&l.HeaderCount, 100}, {&l.TargetBytes, 8 << 10}, {&l.QueryParams, 256}, {&l.ConcurrentHTTP, 64}, {&l.Slowest, 32 << 10}} {
 		if *f.v < 0 {
 			return l, fmt.Errorf("limits: %d is negative", *f.v)
 		}

@@ -219,7 +219,7 @@ func (s *Server) event(r *nethttp.Request, x *exchange) (*casemate.Event, error)
 		e.Context["aws:useragent"] = []string{e.UserAgent}
 	}
 	if r.ContentLength != 0 {
-		x.body = &body{r: r.Body, conn: x.conn, limit: s.c.Limits.BodyBytes, declared: r.ContentLength, within: s.c.Limits.BodyTime}
+		x.body = &body{r: r.Body, conn: x.conn, limit: s.c.Limits.BodyBytes, declared: r.ContentLength, limits: &s.c.Limits}
 		e.Body = x.body
 	}
 	if t.port == "" {

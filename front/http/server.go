@@ -208,10 +208,7 @@ func loopback(a net.Addr) bool {
 	return ok && t.IP.IsLoopback()
 }
 
-// paceBytes is the slowest a peer may be once its fixed time is used up, in bytes a second.
-const paceBytes = 32 << 10
-
 // pace is the time that n bytes may take.
-func pace(fixed time.Duration, n int64) time.Duration {
-	return fixed + time.Duration(n/paceBytes)*time.Second
+func (l *Limits) pace(fixed time.Duration, n int64) time.Duration {
+	return fixed + time.Duration(n/int64(l.Slowest))*time.Second
 }
