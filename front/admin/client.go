@@ -73,27 +73,45 @@ func (c *Client) WithKey(keyFile string) (*Client, error) {
 // DialTLS makes a client for the node at address ("https://host:port") that proves itself with the key in keyFile, a
 // file that only its owner may read. ca names the PEM file of the authority to trust; empty means the system's.
 func DialTLS(address, keyFile, ca string) (*Client, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
-		return nil, invalid("url", "not the address of a node", "https://host:port")
+	if _, err := host(address); err != nil {
+		return nil, err
 	}
 	key, err := readKey(keyFile)
 	if err != nil {
 		return nil, err
 	}
-	t := transport()
-	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	var pem []byte
 	if ca != "" {
-		pem, err := os.ReadFile(ca)
-		if err != nil {
+		if pem, err = os.ReadFile(ca); err != nil {
 			return nil, &casemate.Error{Code: casemate.Invalid, Field: "ca", Message: "cannot read the authority's file", Hint: "it is ca.pem in the node's folder", Err: err}
 		}
+	}
+	return DialSession(address, key, pem)
+}
+
+func host(address string) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		return "", invalid("url", "not the address of a node", "https://host:port")
+	}
+	return u.Host, nil
+}
+
+// DialSession is DialTLS with the session's token itself, and the authority in PEM; an empty token is nobody's, who signs in.
+func DialSession(address, token string, pem []byte) (*Client, error) {
+	at, err := host(address)
+	if err != nil {
+		return nil, err
+	}
+	t := transport()
+	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	if len(pem) > 0 {
 		t.TLSClientConfig.RootCAs = x509.NewCertPool()
 		if !t.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
 			return nil, invalid("ca", "no certificate in the authority's file", "it is ca.pem in the node's folder")
 		}
 	}
-	return &Client{base: "https://" + u.Host, key: key, http: client(t)}, nil
+	return &Client{base: "https://" + at, key: token, http: client(t)}, nil
 }
 
 func readKey(path string) (string, error) {

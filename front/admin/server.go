@@ -189,6 +189,9 @@ func credential(r *nethttp.Request, local bool) (casemate.Credential, error) {
 		if strings.HasPrefix(secret, "ck_") {
 			return casemate.Credential{Kind: casemate.CredentialKey, Secret: secret}, nil
 		}
+		if strings.HasPrefix(secret, "cs_") {
+			return casemate.Credential{Kind: casemate.CredentialSession, Secret: secret}, nil
+		}
 		return casemate.Credential{Kind: casemate.CredentialBearer, Secret: secret}, nil
 	}
 	if !local {

@@ -57,7 +57,7 @@ var Rooms = []Room{
 	{Path: "authn/certificate", Tier: 1, Ceiling: 350, Only: []string{""}},
 	{Path: "authn/device", Tier: 1, Ceiling: 250, Pure: true, Only: []string{""}},
 	{Path: "authn/passkey", Tier: 1, Ceiling: 700, Only: []string{"", "store"}},
-	{Path: "authn/operator", Tier: 1, Ceiling: 1600, Only: []string{"", "store", "internal/keeper"}},
+	{Path: "authn/operator", Tier: 1, Ceiling: 2100, Only: []string{"", "store", "internal/keeper"}},
 	{Path: "service/operator", Tier: 1, Ceiling: 700, Only: []string{"", "authn/operator"}, May: []string{"authn/operator"}},
 	{Path: "authn/webhook", Tier: 1, Ceiling: 600, Only: []string{"", "store", "internal/keeper"}},
 	{Path: "authn/authorizer", Tier: 1, Ceiling: 550, Only: []string{""}},
@@ -143,7 +143,7 @@ var Owners = map[string][]string{
 	"github.com/tink-crypto/":                  {"secret", "secret/kek"},
 	"github.com/aws/":                          {},
 	"os/exec":                                  {"sandbox", "cmd/casemate"},
-	"unsafe":                                   {"sandbox/jail", "sandbox/jail/stage", "sandbox/wasm/memory"},
+	"unsafe":                                   {"sandbox/jail", "sandbox/jail/stage", "sandbox/wasm/memory", "sandbox/wasm/worker"},
 	"net/http":                                 {"front/http", "front/conn", "front/admin", "front/aws", "sandbox/api", "authn", "acme", "telemetry", "egress/service", "egress/extension", "cmd/casemate", "egress"},
 }
 
