@@ -13,6 +13,7 @@ import (
 
 	"casemate"
 	"casemate/sandbox/wasm/wire"
+	"casemate/sandbox/wasm/worker"
 )
 
 // Spec asks for one worker process.
@@ -108,6 +109,10 @@ func (p *Pool) startLink(ctx context.Context, spec *Spec, s *wire.Setup, bound i
 		return nil, fmt.Errorf("making the socket pollable: %w", err)
 	}
 	file := os.NewFile(uintptr(fds[0]), "wasm-node")
+	if err = worker.Attend(fds[1]); err != nil {
+		_ = file.Close()
+		return nil, err
+	}
 	started, err := p.cfg.Start(ctx, spec)
 	if err != nil {
 		_ = file.Close()

@@ -47,6 +47,7 @@ func Serve(fd int) int {
 
 type worker struct {
 	conn   socket
+	ear    ear
 	frames *wire.Reader
 	guest  *guest
 	log    *logger
@@ -58,7 +59,9 @@ type worker struct {
 }
 
 func (w *worker) serve() error {
-	w.frames = wire.NewReader(w.conn, wire.SetupLimit)
+	w.ear.conn = w.conn
+	defer w.ear.close()
+	w.frames = wire.NewReader(&w.ear, wire.SetupLimit)
 	k, body, err := w.frames.Next()
 	if err != nil {
 		return ignoreEOF(err)
@@ -174,6 +177,7 @@ func (w *worker) yield() {
 	if err := unix.SetNonblock(int(w.conn), true); err != nil {
 		return
 	}
+	w.ear.hurry = true
 	var back []byte
 	for {
 		k, body, err := w.frames.Next()
@@ -187,6 +191,7 @@ func (w *worker) yield() {
 		}
 		back = wire.AppendReturn(back, e.Seq)
 	}
+	w.ear.hurry = false
 	if err := unix.SetNonblock(int(w.conn), false); err != nil {
 		return
 	}
@@ -311,23 +316,8 @@ func (l *logger) flush() error {
 	return l.send(len(l.line))
 }
 
-// socket reads and writes blocking, without Go's poller: one system call where the poller needs three.
+// socket is written blocking, without Go's poller: one system call where the poller needs three.
 type socket int
-
-func (s socket) Read(p []byte) (int, error) {
-	for {
-		n, err := unix.Read(int(s), p)
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case err != nil:
-			return 0, fmt.Errorf("reading from the node: %w", err)
-		case n == 0 && len(p) > 0:
-			return 0, io.EOF
-		default:
-			return n, nil
-		}
-	}
-}
 
 func (s socket) Write(p []byte) (int, error) {
 	for done := 0; done < len(p); {

@@ -1,6 +1,9 @@
 package worker
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,10 +23,30 @@ type node struct {
 	frames *wire.Reader
 }
 
+// Read implements io.Reader, for the node's end.
+func (s socket) Read(p []byte) (int, error) {
+	for {
+		n, err := unix.Read(int(s), p)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return 0, fmt.Errorf("reading from the node: %w", err)
+		case n == 0 && len(p) > 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
 func newNode(t *testing.T, module []byte, change func(*wire.Setup)) *node {
 	dir := t.TempDir()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
+		t.Fatal(err)
+	}
+	// Shorter than Attend's: the collector of this process, which is the node's as well, waits for as long.
+	if err := unix.SetsockoptTimeval(fds[1], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 100}); err != nil {
 		t.Fatal(err)
 	}
 	s := setup(change)
