@@ -58,6 +58,7 @@ type nodeConfig struct {
 	Place       casemate.Place
 	Environment string // the only one that apps may be for; "" is any
 	AllowWeak   bool
+	Front       front.Limits // of connections and requests; those of connections hold for the other fronts as well
 	Wait        casemate.Wait
 	SourceRate  casemate.Rate
 	BlockRate   casemate.Rate  // of the network around a source; zero: eight times SourceRate

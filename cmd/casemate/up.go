@@ -41,6 +41,7 @@ type upFlags struct {
 	secretKeys                            []string
 	resolve                               []string
 	limits                                limitFlags
+	conns                                 connFlags
 }
 
 func (a *app) upCommand() *cobra.Command {
@@ -73,6 +74,7 @@ within --stop-grace, queued ones stay queued.`,
 	fl.StringVar(&f.wait, "audit-wait", "written", "how far a synchronous call's record must be before the answer: written or durable")
 	fl.StringVar(&f.rate, "source-rate", "1000/s burst 2000", "requests of one source address")
 	f.limits.add(fl)
+	f.conns.add(fl)
 	fl.IntVar(&f.concurrency, "concurrency", 256, "runs at once on the whole node")
 	fl.DurationVar(&f.grace, "stop-grace", 20*time.Second, "time that running functions get to end when the node is told to stop")
 	fl.StringArrayVar(&f.secretKeys, "secret-key", nil, "where the key that opens the secrets' keys is: file:/path (mode 0600), env:NAME (wiped once read) or fd:N; repeat it for keys that only open what they wrapped before; default: one in the node's folder")
@@ -130,6 +132,9 @@ func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
 		return bad("source-rate", err.Error(), `"1000/s burst 2000"`)
 	}
 	if err = f.limits.read(&cfg); err != nil {
+		return nodeConfig{}, err
+	}
+	if err = f.conns.read(&cfg); err != nil {
 		return nodeConfig{}, err
 	}
 	if f.prices != "" {
@@ -242,7 +247,7 @@ func readyPage(w io.Writer, ad *address) {
 }
 
 func (n *node) openAdmin(ctx context.Context) (err error) {
-	cfg := admin.Config{Handler: n.gate.Handle, Socket: n.path(socketName), Addr: n.cfg.Admin, Log: n.cfg.Log}
+	cfg := admin.Config{Handler: n.gate.Handle, Socket: n.path(socketName), Addr: n.cfg.Admin, Limits: n.cfg.Front.Conn, Refused: n.refused, Log: n.cfg.Log}
 	if n.cfg.Admin != "" {
 		if cfg.Certificate, err = n.certificate(); err != nil {
 			return err
@@ -291,7 +296,7 @@ func (n *node) openHTTP(ctx context.Context) (err error) {
 		listen = append(listen, front.Listener{Addr: n.cfg.HTTPS, TLS: true})
 	}
 	n.http, err = front.New(front.Config{Handler: n.gate.Handle, Knock: n.knock, Refused: n.refused, Listen: listen, CertFile: n.cfg.Cert, KeyFile: n.cfg.Key, Dir: n.path("tls"),
-		Domain: n.cfg.Domain, Log: n.cfg.Log, Observe: n.observe(), AskCertificate: n.asksCertificate.Load})
+		Domain: n.cfg.Domain, Log: n.cfg.Log, Observe: n.observe(), Limits: n.cfg.Front, AskCertificate: n.asksCertificate.Load})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"casemate"
+	front "casemate/front/http"
+	"casemate/quota"
+)
+
+// connFlags are the words of `casemate up` about connections.
+type connFlags struct {
+	all, source, network                     int
+	opened, resets, idle                     string
+	headerTime, bodyTime, answerTime, unused time.Duration
+	slowest, streams                         int
+}
+
+func (f *connFlags) add(fl *pflag.FlagSet) {
+	fl.IntVar(&f.all, "connections", 4096, "connections open at once, of each of the listeners for HTTP, AWS's services and the admin API")
+	fl.IntVar(&f.source, "source-connections", 1024, "likewise of one source address (IPv6: a /64)")
+	fl.IntVar(&f.network, "network-connections", 0, "likewise of the IPv4 /24 or IPv6 /48 around it; 0: half of --connections")
+	fl.StringVar(&f.opened, "connection-rate", "500/s burst 2000", "new connections of one source address")
+	fl.StringVar(&f.resets, "stream-resets", "10/s burst 200", "HTTP/2 streams of a connection that end without an answer, beyond as many that are answered")
+	fl.StringVar(&f.idle, "idle-frames", "200/s burst 2000", "HTTP/2 frames of a connection that ask for nothing, beyond what its answers call for")
+	fl.IntVar(&f.streams, "streams", 64, "HTTP/2 streams of a connection at once")
+	fl.DurationVar(&f.headerTime, "header-time", 5*time.Second, "time for a TLS handshake, and for the headers of a request")
+	fl.DurationVar(&f.bodyTime, "body-time", 20*time.Second, "time for a body, besides what --slowest gives it")
+	fl.DurationVar(&f.answerTime, "answer-time", 20*time.Second, "time for taking an answer, besides what --slowest gives it")
+	fl.DurationVar(&f.unused, "idle-time", time.Minute, "time between the requests of a connection")
+	fl.IntVar(&f.slowest, "slowest", 32<<10, "bytes a second that who sends a body or takes an answer must keep up with")
+}
+
+// read checks the flags; none has a silent fallback.
+func (f *connFlags) read(cfg *nodeConfig) (err error) {
+	bad := func(flag, message, hint string) error {
+		return &casemate.Error{Code: casemate.Invalid, Field: "--" + flag, Message: message, Hint: hint}
+	}
+	for _, n := range []struct {
+		flag string
+		v    int
+		hint string
+	}{{"connections", f.all, "4096"}, {"source-connections", f.source, "1024"}, {"streams", f.streams, "64"}, {"slowest", f.slowest, "32768"}} {
+		if n.v < 1 {
+			return bad(n.flag, "must be at least 1", n.hint)
+		}
+	}
+	if f.network < 0 {
+		return bad("network-connections", "must not be negative", "0 is half of --connections")
+	}
+	for _, d := range []struct {
+		flag string
+		v    time.Duration
+	}{{"header-time", f.headerTime}, {"body-time", f.bodyTime}, {"answer-time", f.answerTime}, {"idle-time", f.unused}} {
+		if d.v <= 0 {
+			return bad(d.flag, "must be more than 0", "20s")
+		}
+	}
+	l := front.Limits{HeaderTime: f.headerTime, BodyTime: f.bodyTime, WriteTime: f.answerTime, IdleTime: f.unused, Slowest: f.slowest, ConcurrentHTTP: f.streams}
+	l.Conn.Total, l.Conn.Source, l.Conn.Block, l.Conn.HeaderTime, l.Conn.FrameTime = f.all, f.source, f.network, f.headerTime, f.bodyTime
+	for _, r := range []struct {
+		flag, text string
+		to         *casemate.Rate
+	}{{"connection-rate", f.opened, &l.Conn.Rate}, {"stream-resets", f.resets, &l.Conn.Resets}, {"idle-frames", f.idle, &l.Conn.Idle}} {
+		if *r.to, err = quota.ParseRate(r.text); err != nil {
+			return bad(r.flag, err.Error(), `"500/s burst 2000"`)
+		}
+	}
+	cfg.Front = l
+	return nil
+}
