@@ -33,7 +33,7 @@ demo: build examples ## real requests through the corridor, as a table
 
 .PHONY: test
 test: cc tools build examples lint ## build, vet, lint, unit and end-to-end tests
-	@./scripts/gotest -timeout 30m ./...
+	@./scripts/gotest -timeout 30m ./test/e2e ./test/... ./... # the longest first: two at a time, it would run alone at the end
 
 .PHONY: full
 full: cc tools build examples ## slow corpora, faults, the battery and fuzzing
@@ -46,7 +46,7 @@ battery: tools ## every attack on a node, with its walls and without, as a table
 
 .PHONY: attacks
 attacks: ## injection by class, source and nesting, and false alarms, as a table
-	@go test -count 1 -v -run 'TestAttacks|TestBenign' ./test/attacks
+	@go test -count 1 -v -run 'TestAttacks|TestBenign|TestFresh' ./test/attacks
 
 .PHONY: bench
 bench: build examples ## P1, P2, P5, P6, P7, P10, P12 and the door with floor and control, as a table and bench.json
