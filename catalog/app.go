@@ -186,6 +186,9 @@ func (a *App) checkRoute(place casemate.Place, r *casemate.Route) error {
 		(x != nil) != slices.Contains(r.Auth.Kinds, casemate.CredentialAuthorizer) || w != nil && w.App != a.Name || (r.Auth.Certificate != nil) != slices.Contains(r.Auth.Kinds, casemate.CredentialCertificate) || x != nil && (x.App != a.Name || a.Functions[x.Function] == nil) {
 		return casemate.Errorf(casemate.Invalid, "deploy the app again", "route %s takes a sender, a certificate or an authorizer that is not there", r.ID)
 	}
+	if err := checkBrowser(r); err != nil {
+		return err
+	}
 	if r.URL {
 		if r.Host != URLID(place.FunctionARN(r.Function)) {
 			return casemate.Errorf(casemate.Invalid, "deploy the app again", "the URL of %s is not its own", r.Function)

@@ -85,10 +85,7 @@ func (s *Snapshot) byRoute(e *casemate.Event) (*casemate.Match, error) {
 	if route.Reserved(path) {
 		return nil, notFound("route", method+" "+path)
 	}
-	r := route.Find(s.routes.get, host, path, method)
-	if r == nil && host != "" {
-		r = route.Find(s.routes.get, "", path, method)
-	}
+	r := s.find(host, method, path)
 	if r == nil {
 		return nil, notFound("route", method+" "+path)
 	}
