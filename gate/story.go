@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"time"
@@ -16,6 +17,7 @@ type story struct {
 	mark  time.Time // when the last point was passed
 	said  string    // of the last refusal
 	spend casemate.Spend
+	ends  string // how it ended, where nothing was run; "": as its result says
 }
 
 // open starts the record of e before anything about it is decided.
@@ -128,7 +130,7 @@ func (s *story) outcome(now time.Time, res *casemate.Result, err error) {
 			o.Code = casemate.Timeout
 		}
 	default:
-		o.OK, o.Status = true, "answered"
+		o.OK, o.Status = true, cmp.Or(s.ends, "answered")
 	}
 	v := casemate.Denied
 	if o.OK {
