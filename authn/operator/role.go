@@ -74,7 +74,7 @@ func own() []string {
 }
 
 func statements(held []string) []casemate.Statement {
-	out := []casemate.Statement{allow("own", append(own(), "casemate:BreakGlass")...)}
+	out := []casemate.Statement{allow("own", append(own(), "casemate:BreakGlass", "casemate:ApproveSignIn")...)}
 	for _, role := range held {
 		out = append(out, allow(role, actions(role)...))
 		if role == RoleAdmin { // a key of the operator's role would hold every role there is

@@ -19,6 +19,10 @@ func (r *Room) BeginEnrol(ctx context.Context, operator, session string) (json.R
 	if operator == "" || len(operator) > maxOperator || session == "" {
 		return nil, &casemate.Error{Code: casemate.Forbidden, Message: "passkeys are made by operators, in a session of their own", Hint: "sign in first"}
 	}
+	at, err := r.where()
+	if err != nil {
+		return nil, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	u, err := r.enrolling(ctx, operator)
@@ -33,7 +37,7 @@ func (r *Room) BeginEnrol(ctx context.Context, operator, session string) (json.R
 	for _, c := range u.WebAuthnCredentials() {
 		others = append(others, c.Descriptor())
 	}
-	options, _, err := r.lib.BeginRegistration(u, webauthn.WithExclusions(others), webauthn.WithCredentialParameters(algorithms()),
+	options, _, err := at.lib.BeginRegistration(u, webauthn.WithExclusions(others), webauthn.WithCredentialParameters(algorithms()),
 		func(o *protocol.PublicKeyCredentialCreationOptions) error {
 			o.Challenge, o.Timeout = challenge, int(Lifetime.Milliseconds())
 			return nil
@@ -64,8 +68,11 @@ func (r *Room) enrolling(ctx context.Context, operator string) (*user, error) {
 
 // Enrol keeps the passkey that answers BeginEnrol's challenge for the same operator and session.
 func (r *Room) Enrol(ctx context.Context, operator, session, name string, response []byte) (Passkey, error) {
-	name, err := label(name)
+	at, err := r.where()
 	if err != nil {
+		return Passkey{}, err
+	}
+	if name, err = label(name); err != nil {
 		return Passkey{}, err
 	}
 	if len(response) > MaxResponse {
@@ -85,14 +92,14 @@ func (r *Room) Enrol(ctx context.Context, operator, session, name string, respon
 	if err != nil {
 		return Passkey{}, err
 	}
-	c, err := r.verified(u, answer)
+	c, err := r.verified(at, u, answer)
 	if err != nil {
 		return Passkey{}, err
 	}
 	if err := r.desk.take(challenge); err != nil {
 		return Passkey{}, refusedKey("it was sent before", err)
 	}
-	s := stored{Passkey: Passkey{ID: idOf(c.ID), Operator: operator, Name: name, Created: r.cfg.Clock().UTC(), Synced: c.Flags.BackupEligible, Host: r.host, Making: session},
+	s := stored{Passkey: Passkey{ID: idOf(c.ID), Operator: operator, Name: name, Created: r.cfg.Clock().UTC(), Synced: c.Flags.BackupEligible, Host: at.host, Making: session},
 		Credential: c.ID, Key: c.PublicKey, Count: c.Authenticator.SignCount}
 	for _, t := range c.Transport[:min(len(c.Transport), 8)] {
 		if slices.Contains([]protocol.AuthenticatorTransport{protocol.USB, protocol.NFC, protocol.BLE, protocol.Hybrid, protocol.Internal, protocol.SmartCard}, t) {
@@ -104,15 +111,15 @@ func (r *Room) Enrol(ctx context.Context, operator, session, name string, respon
 
 // verified holds an answer to what was asked: this relying party, one of its origins, an algorithm that was offered, a user
 // who was verified, and nothing attested. Hardware is not asked for, so a statement about it would only be more to parse.
-func (r *Room) verified(u *user, answer *protocol.ParsedCredentialCreationData) (*webauthn.Credential, error) {
+func (r *Room) verified(at *site, u *user, answer *protocol.ParsedCredentialCreationData) (*webauthn.Credential, error) {
 	data := &answer.Response.CollectedClientData
-	if !slices.Contains(r.cfg.Origins, data.Origin) {
+	if !slices.Contains(at.origins, data.Origin) {
 		return nil, refusedKey("it was made at another address than the node's own", nil)
 	}
 	if f := answer.Response.AttestationObject.Format; f != "none" && f != "packed" {
 		return nil, refusedKey("it comes with an attestation that nobody asked for", nil)
 	}
-	c, err := r.lib.CreateCredential(u, webauthn.SessionData{Challenge: data.Challenge, RelyingPartyID: r.host, UserID: u.handle, UserVerification: protocol.VerificationRequired,
+	c, err := at.lib.CreateCredential(u, webauthn.SessionData{Challenge: data.Challenge, RelyingPartyID: at.host, UserID: u.handle, UserVerification: protocol.VerificationRequired,
 		CredParams: algorithms()}, answer)
 	if err != nil {
 		return nil, refusedKey("it does not hold", err)

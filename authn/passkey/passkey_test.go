@@ -18,32 +18,35 @@ import (
 
 const origin = "https://ops.example.com:8443"
 
-// site is a room with a clock that tests move, and a browser before it.
-type site struct {
+// bench is a room with a clock that tests move, and a browser before it.
+type bench struct {
 	*Room
 	authenticator.Browser
 	now time.Time
 	kv  store.Store
 }
 
-func open(t testing.TB) *site {
+func open(t testing.TB) *bench {
 	t.Helper()
-	s := &site{now: time.Unix(1_800_000_000, 0), Browser: authenticator.Browser{Origin: origin}}
+	s := &bench{now: time.Unix(1_800_000_000, 0), Browser: authenticator.Browser{Origin: origin}}
 	s.kv = store.Memory(func() time.Time { return s.now })
 	s.reopen(t, origin)
 	return s
 }
 
-func (s *site) reopen(t testing.TB, origins ...string) {
+func (s *bench) reopen(t testing.TB, origins ...string) {
 	t.Helper()
-	r, err := Open(context.Background(), Config{Store: s.kv, Origins: origins, Clock: func() time.Time { return s.now }})
+	r, err := Open(context.Background(), Config{Store: s.kv, Clock: func() time.Time { return s.now }})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.At(origins); err != nil {
 		t.Fatal(err)
 	}
 	s.Room = r
 }
 
-func (s *site) enrol(t testing.TB, operator string) (*authenticator.Key, Passkey) {
+func (s *bench) enrol(t testing.TB, operator string) (*authenticator.Key, Passkey) {
 	t.Helper()
 	k, answer := s.answer(t, operator, "session", authenticator.Twist{})
 	p, err := s.Enrol(context.Background(), operator, "session", "laptop", answer)
@@ -53,7 +56,7 @@ func (s *site) enrol(t testing.TB, operator string) (*authenticator.Key, Passkey
 	return k, p
 }
 
-func (s *site) answer(t testing.TB, operator, session string, twist authenticator.Twist) (*authenticator.Key, []byte) {
+func (s *bench) answer(t testing.TB, operator, session string, twist authenticator.Twist) (*authenticator.Key, []byte) {
 	t.Helper()
 	options, err := s.BeginEnrol(context.Background(), operator, session)
 	if err != nil {
@@ -66,7 +69,7 @@ func (s *site) answer(t testing.TB, operator, session string, twist authenticato
 	return k, answer
 }
 
-func (s *site) assertion(t testing.TB, operator, bound string, k *authenticator.Key, twist authenticator.Twist) []byte {
+func (s *bench) assertion(t testing.TB, operator, bound string, k *authenticator.Key, twist authenticator.Twist) []byte {
 	t.Helper()
 	options, err := s.BeginSignIn(operator, bound)
 	if err != nil {
@@ -319,12 +322,16 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-func TestForgetMakesSomebodyElse(t *testing.T) {
+func TestKeepNoneMakesSomebodyElse(t *testing.T) {
 	s := open(t)
 	k, _ := s.enrol(t, "ada")
 	handle := bytes.Clone(k.Handle)
 	s.enrol(t, "bob")
-	if err := s.Forget(t.Context(), "ada"); err != nil {
+	_, second := s.enrol(t, "ada")
+	if err := s.Keep(t.Context(), "ada", []string{second.ID}); err != nil || len(s.List("ada")) != 1 || !bytes.Equal(s.handles["ada"], handle) {
+		t.Errorf("%v, %+v", err, s.List("ada"))
+	}
+	if err := s.Keep(t.Context(), "ada", nil); err != nil {
 		t.Fatal(err)
 	}
 	if len(s.List("")) != 1 || s.Has("ada") {
@@ -347,6 +354,26 @@ func TestAnotherHost(t *testing.T) {
 	s.Browser.Origin, k.RPID = "https://new.example.com", "new.example.com"
 	if _, err := s.SignIn(t.Context(), "", "tab", s.assertion(t, "", "tab", k, authenticator.Twist{})); casemate.CodeOf(err) != casemate.Unauthenticated || s.Has("ada") {
 		t.Error(err)
+	}
+}
+
+// TestNowhere: without a page there is nothing to sign in with, and no panic.
+func TestNowhere(t *testing.T) {
+	s := open(t)
+	k, _ := s.enrol(t, "ada")
+	answer := s.assertion(t, "", "tab", k, authenticator.Twist{})
+	s.site.Store(nil)
+	_, begun := s.BeginSignIn("", "tab")
+	_, made := s.BeginEnrol(t.Context(), "ada", "session")
+	_, kept := s.Enrol(t.Context(), "ada", "session", "x", answer)
+	_, opened := s.SignIn(t.Context(), "", "tab", answer)
+	for _, err := range []error{begun, made, kept, opened} {
+		if casemate.CodeOf(err) != casemate.Unavailable {
+			t.Error(err)
+		}
+	}
+	if s.Has("ada") || len(s.List("ada")) != 1 {
+		t.Error(s.List("ada"))
 	}
 }
 
@@ -375,7 +402,7 @@ func TestMalformedStoreStopsTheStart(t *testing.T) {
 		if _, err := kv.Put(t.Context(), key, []byte(value), store.NewKey); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(t.Context(), Config{Store: s.kv, Origins: []string{origin}}); err == nil {
+		if _, err := Open(t.Context(), Config{Store: s.kv}); err == nil {
 			t.Errorf("%s was read", key)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -38,13 +39,11 @@ const (
 	handleSize = 32
 )
 
-// Config is what the room needs: a store, and the origins that browsers reach the sign-in page by. They are the
-// operator's word, never a header's.
+// Config is what the room needs: a store.
 type Config struct {
-	Store   store.Store
-	Origins []string // "https://ops.example.com:8443"; all of one host, which is the relying party's id
-	Clock   func() time.Time
-	Log     *slog.Logger
+	Store store.Store
+	Clock func() time.Time
+	Log   *slog.Logger
 }
 
 // Passkey is what may be known about a passkey.
@@ -78,17 +77,23 @@ type known struct {
 // Room knows every operator's passkeys. All methods may be called concurrently.
 type Room struct {
 	cfg  Config
-	host string
 	kv   store.KV
 	desk *desk
-	lib  *webauthn.WebAuthn
+	site atomic.Pointer[site] // nil: there is no page to sign in at
 
 	mu      sync.Mutex // held over writes too: operators are few, and a sign-in is rare
 	keys    map[string]*known
 	handles map[string][]byte // by operator: what authenticators know them by
 }
 
-// Open reads the passkeys.
+// site is where browsers are.
+type site struct {
+	origins []string
+	host    string // the relying party's id
+	lib     *webauthn.WebAuthn
+}
+
+// Open reads the passkeys. Nobody makes or uses one before At has said where.
 func Open(ctx context.Context, cfg Config) (*Room, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
@@ -96,16 +101,8 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	host, err := Host(cfg.Origins)
-	if err != nil {
-		return nil, err
-	}
-	r := &Room{cfg: cfg, host: host, keys: map[string]*known{}, handles: map[string][]byte{}}
-	if r.lib, err = webauthn.New(&webauthn.Config{RPID: host, RPDisplayName: "Casemate", RPOrigins: cfg.Origins, AttestationPreference: protocol.PreferNoAttestation,
-		AuthenticatorSelection: protocol.AuthenticatorSelection{ResidentKey: protocol.ResidentKeyRequirementRequired, RequireResidentKey: protocol.ResidentKeyRequired(),
-			UserVerification: protocol.VerificationRequired}}); err != nil {
-		return nil, fmt.Errorf("opening the passkeys: %w", err)
-	}
+	r := &Room{cfg: cfg, keys: map[string]*known{}, handles: map[string][]byte{}}
+	var err error
 	if r.desk, err = newDesk(cfg.Clock); err != nil {
 		return nil, fmt.Errorf("opening the passkeys: %w", err)
 	}
@@ -113,6 +110,31 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 		return nil, fmt.Errorf("opening the passkeys: %w", err)
 	}
 	return r, r.load(ctx)
+}
+
+// At says by which origins browsers reach the sign-in page: "https://ops.example.com:8443", all of one host, which is the
+// relying party's id. They are the operator's word, never a header's.
+func (r *Room) At(origins []string) error {
+	host, err := Host(origins)
+	if err != nil {
+		return err
+	}
+	lib, err := webauthn.New(&webauthn.Config{RPID: host, RPDisplayName: "Casemate", RPOrigins: origins, AttestationPreference: protocol.PreferNoAttestation,
+		AuthenticatorSelection: protocol.AuthenticatorSelection{ResidentKey: protocol.ResidentKeyRequirementRequired, RequireResidentKey: protocol.ResidentKeyRequired(),
+			UserVerification: protocol.VerificationRequired}})
+	if err != nil {
+		return fmt.Errorf("opening the passkeys: %w", err)
+	}
+	r.site.Store(&site{slices.Clone(origins), host, lib})
+	return nil
+}
+
+// where is where browsers are; Unavailable when nobody said.
+func (r *Room) where() (*site, error) {
+	if at := r.site.Load(); at != nil {
+		return at, nil
+	}
+	return nil, &casemate.Error{Code: casemate.Unavailable, Message: "this node has no page to sign in at with a passkey", Hint: "start it with --admin and, where its name is not localhost, --admin-origin"}
 }
 
 // Host is what origins have in common: the relying party's id (https://www.w3.org/TR/webauthn-3/#rp-id). They must be https,
@@ -197,8 +219,9 @@ func firstOf(all ...int) int {
 func (r *Room) Has(operator string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	at := r.site.Load()
 	for _, k := range r.keys {
-		if k.Operator == operator && k.Host == r.host && k.Copied.IsZero() {
+		if at != nil && k.Operator == operator && k.Host == at.host && k.Copied.IsZero() {
 			return true
 		}
 	}
@@ -230,12 +253,14 @@ func (r *Room) Remove(ctx context.Context, id string) (Passkey, error) {
 	return k.Passkey, nil
 }
 
-// Forget takes every passkey from an operator who is no more. Who gets the name later is somebody else to authenticators.
-func (r *Room) Forget(ctx context.Context, operator string) error {
+// Keep removes the passkeys of operator but those with these ids: where an account does not list them, they open nothing, and
+// would only keep an authenticator from making another one. Where none is left, the operator is somebody else to
+// authenticators from then on.
+func (r *Room) Keep(ctx context.Context, operator string, ids []string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for id, k := range r.keys {
-		if k.Operator != operator {
+		if k.Operator != operator || slices.Contains(ids, id) {
 			continue
 		}
 		if err := r.kv.Delete(ctx, keyPrefix+id, k.revision); err != nil {
@@ -243,7 +268,7 @@ func (r *Room) Forget(ctx context.Context, operator string) error {
 		}
 		delete(r.keys, id)
 	}
-	if r.handles[operator] == nil {
+	if len(ids) > 0 || r.handles[operator] == nil {
 		return nil
 	}
 	if err := r.kv.Delete(ctx, userPrefix+operator, store.AnyRevision); err != nil {

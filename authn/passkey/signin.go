@@ -22,11 +22,15 @@ func (r *Room) BeginSignIn(operator, bound string) (json.RawMessage, error) {
 	if bound == "" {
 		return nil, &casemate.Error{Code: casemate.Invalid, Field: "bound", Message: "a sign-in needs something to be known by", Hint: "begin at the sign-in page"}
 	}
+	at, err := r.where()
+	if err != nil {
+		return nil, err
+	}
 	challenge, err := r.desk.challenge(purpose{signIn, operator, bound})
 	if err != nil {
 		return nil, err
 	}
-	options, _, err := r.lib.BeginDiscoverableLogin(webauthn.WithChallenge(challenge), func(o *protocol.PublicKeyCredentialRequestOptions) error {
+	options, _, err := at.lib.BeginDiscoverableLogin(webauthn.WithChallenge(challenge), func(o *protocol.PublicKeyCredentialRequestOptions) error {
 		o.Timeout = int(Lifetime.Milliseconds())
 		return nil
 	})
@@ -56,6 +60,10 @@ func (r *Room) SignIn(ctx context.Context, operator, bound string, response []by
 }
 
 func (r *Room) signIn(ctx context.Context, operator, bound string, response []byte) (Passkey, error) {
+	at, err := r.where()
+	if err != nil {
+		return Passkey{}, err
+	}
 	answer, err := protocol.ParseCredentialRequestResponseBytes(response)
 	if err != nil {
 		return Passkey{}, fmt.Errorf("reading the answer: %w", err)
@@ -68,13 +76,13 @@ func (r *Room) signIn(ctx context.Context, operator, bound string, response []by
 	if err != nil {
 		return Passkey{}, err
 	}
-	if !slices.Contains(r.cfg.Origins, data.Origin) {
+	if !slices.Contains(at.origins, data.Origin) {
 		return Passkey{}, errors.New("it was answered at another origin")
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	k := r.keys[idOf(answer.RawID)]
-	if k == nil || k.Host != r.host {
+	if k == nil || k.Host != at.host {
 		return Passkey{}, errors.New("no operator has this credential")
 	}
 	switch {
@@ -86,7 +94,7 @@ func (r *Room) signIn(ctx context.Context, operator, bound string, response []by
 		return Passkey{}, errors.New("the passkey " + k.ID + " was copied, and opens nothing")
 	}
 	u := &user{k.Operator, r.handles[k.Operator], []*known{k}}
-	c, err := r.lib.ValidateLogin(u, webauthn.SessionData{Challenge: data.Challenge, RelyingPartyID: r.host, UserID: u.handle, UserVerification: protocol.VerificationRequired}, answer)
+	c, err := at.lib.ValidateLogin(u, webauthn.SessionData{Challenge: data.Challenge, RelyingPartyID: at.host, UserID: u.handle, UserVerification: protocol.VerificationRequired}, answer)
 	if err != nil {
 		return Passkey{}, fmt.Errorf("verifying the answer of %s: %w", k.ID, err)
 	}

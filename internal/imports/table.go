@@ -55,6 +55,8 @@ var Rooms = []Room{
 	{Path: "flow", Tier: 1, Ceiling: 300, Only: []string{"", "store", "internal/keeper"}},
 	{Path: "cache", Tier: 1, Ceiling: 300, Pure: true, Only: []string{""}},
 	{Path: "authn/certificate", Tier: 1, Ceiling: 350, Only: []string{""}},
+	{Path: "service/signin", Tier: 1, Ceiling: 500, Only: []string{"", "authn/operator", "authn/passkey", "authn/device"}, May: []string{"authn/operator", "authn/passkey", "authn/device"}},
+	{Path: "front/signin", Tier: 3, Ceiling: 450, Only: []string{""}},
 	{Path: "authn/device", Tier: 1, Ceiling: 250, Pure: true, Only: []string{""}},
 	{Path: "authn/passkey", Tier: 1, Ceiling: 700, Only: []string{"", "store"}},
 	{Path: "authn/operator", Tier: 1, Ceiling: 2100, Only: []string{"", "store", "internal/keeper"}},
@@ -144,7 +146,7 @@ var Owners = map[string][]string{
 	"github.com/aws/":                          {},
 	"os/exec":                                  {"sandbox", "cmd/casemate"},
 	"unsafe":                                   {"sandbox/jail", "sandbox/jail/stage", "sandbox/wasm/memory", "sandbox/wasm/worker"},
-	"net/http":                                 {"front/http", "front/conn", "front/admin", "front/aws", "sandbox/api", "authn", "acme", "telemetry", "egress/service", "egress/extension", "cmd/casemate", "egress"},
+	"net/http":                                 {"front/http", "front/conn", "front/admin", "front/signin", "front/aws", "sandbox/api", "authn", "acme", "telemetry", "egress/service", "egress/extension", "cmd/casemate", "egress"},
 }
 
 // inits are the rooms with an init: the early dispatches of re-executed children, before heavy packages wake up.
