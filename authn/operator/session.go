@@ -331,3 +331,8 @@ func (r *Room) replace(ctx context.Context, old *session, do func(v *Session)) e
 	r.sessions[next.ID] = next
 	return nil
 }
+
+// Stranger is who signs in from an address: it may do that, and nothing else.
+func Stranger(from string) *casemate.Principal {
+	return &casemate.Principal{Kind: casemate.KindOperator, ID: "sign-in/" + network(from), Role: roleSignIn}
+}

@@ -17,6 +17,7 @@ import (
 	"casemate/audit"
 	"casemate/authn"
 	"casemate/authn/access"
+	"casemate/authn/operator"
 	"casemate/budget"
 	"casemate/cache"
 	"casemate/catalog"
@@ -66,6 +67,7 @@ type nodeConfig struct {
 	Account     casemate.Limit // of each account
 	Concurrency int
 	Resolve     map[string]netip.AddrPort // "name:port" to where it is, for functions' connections: --resolve
+	SessionIdle time.Duration             // operators' sessions end after so long without a call; 0: half an hour
 	StopGrace   time.Duration             // what runs longer, when the node is told to stop, is ended
 	SecretKeys  []*kek.Key                // key-encryption keys; none: the node's own
 	Prices      *price.Book               // nil: the default book
@@ -82,6 +84,7 @@ type node struct {
 	identity  *authn.Identity
 	secrets   *secret.Room
 	access    *access.Room
+	operators *operator.Room
 	roles     map[string]bool // in force; the catalog's swaps alone touch it
 	who       *authn.Routed
 	meter     atomic.Pointer[meter.Meter]
@@ -117,7 +120,7 @@ func openNode(ctx context.Context, cfg nodeConfig) (*node, error) {
 		open func(context.Context) error
 	}{
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
-		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the access keys", n.openAccess}, {"opening webhooks and authorizers", n.openSenders}, {"opening the flows", n.openFlows}, {"opening the meter", n.openMeter}, {"opening the purse", n.openPurse}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
+		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the access keys", n.openAccess}, {"opening the operators", n.openOperators}, {"opening webhooks and authorizers", n.openSenders}, {"opening the flows", n.openFlows}, {"opening the meter", n.openMeter}, {"opening the purse", n.openPurse}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
 		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate}, {"opening the standing charges", n.openStanding},
 		{"opening the admin API", n.openAdmin}, {"opening HTTP", n.openHTTP}, {"opening AWS's services", n.openAWS},
 	} {
@@ -218,11 +221,14 @@ func (n *node) openCatalog(ctx context.Context) (err error) {
 	return err
 }
 
-// basePolicies is what the platform itself grants: the operator's role, for peers of the node's own socket.
+// basePolicies is what the platform itself grants: the operator's role, for peers of the node's own socket, and the roles of
+// operators who sign in.
 func basePolicies() casemate.Policies {
-	return casemate.Policies{Identity: map[string][]casemate.Statement{authn.RoleOperator: {{
+	all := operator.Policies()
+	all[authn.RoleOperator] = []casemate.Statement{{
 		Sid: "operator", Effect: casemate.Allow, Action: []string{"casemate:*", "lambda:*", "execute-api:*"}, Resource: []string{"*"}, Origin: "built in"},
-		keepsSecrets()}}}
+		keepsSecrets()}
+	return casemate.Policies{Identity: all}
 }
 
 // line keeps what a function wrote, and exports it where that was asked for.
@@ -278,7 +284,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.accessBuiltins(), n.inspectBuiltins(), n.topBuiltins(), n.planBuiltins(), deploys,
+	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.accessBuiltins(), n.operatorBuiltins(), n.inspectBuiltins(), n.topBuiltins(), n.planBuiltins(), deploys,
 		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) },
 			func(p string) bool { return n.catalog.Snapshot().HasPlan(p) }, n.judge),
 		usageBuiltins(n.meter.Load()), n.budgetBuiltins(), n.billBuiltins(), n.sizeBuiltins(), n.contractBuiltins(), asyncBuiltins(work, dead)} {
@@ -286,7 +292,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 			dir.builtins[name] = b
 		}
 	}
-	n.gate, err = gate.New(gate.Config{Identity: accessed{n.who, n.access}, Catalog: dir, Quota: n.quota, Clean: n.school.hear(n.cleaner()), Leave: n.school.see(shield.Leave), Ledger: n.audit, Purse: n.purse.Load(), Keep: n.audit.Renew, Flow: n.flows, Kept: cache.New(cache.Config{}).Kept, Clock: time.Now, Log: n.cfg.Log,
+	n.gate, err = gate.New(gate.Config{Identity: signedIn{accessed{n.who, n.access}, n.operators}, Catalog: dir, Quota: n.quota, Clean: n.school.hear(n.cleaner()), Leave: n.school.see(shield.Leave), Ledger: n.audit, Purse: n.purse.Load(), Keep: n.audit.Renew, Flow: n.flows, Kept: cache.New(cache.Config{}).Kept, Clock: time.Now, Log: n.cfg.Log,
 		Run: func(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
 			if l.Version.Runtime == "builtin" {
 				return dir.run(ctx, l)

@@ -44,6 +44,7 @@ func (n *node) posture(now time.Time) []finding {
 	}
 	fs = append(fs, n.secretPosture(now)...)
 	fs = append(fs, n.accessPosture(now)...)
+	fs = append(fs, n.operatorPosture()...)
 	fs = append(fs, n.pinnedPosture()...)
 	fs = append(fs, n.senderPosture()...)
 	fs = append(fs, n.budgetPosture(now)...)

@@ -12,6 +12,7 @@ import (
 
 	"casemate"
 	"casemate/audit"
+	"casemate/authn/operator"
 	"casemate/secret"
 	"casemate/secret/kek"
 	"casemate/service/secrets"
@@ -70,14 +71,7 @@ func (n *node) decide(l *casemate.Launch, action, arn string) casemate.Decision 
 // keepsSecrets is what operators may do with secrets and parameters: everything but read them. Who reads needs a role that
 // says so.
 func keepsSecrets() casemate.Statement {
-	var actions []string
-	for _, verb := range []string{"Create*", "Put*", "Update*", "List*", "Describe*", "Delete*", "Restore*", "TagResource", "UntagResource", "RotateSecret", "GetRandomPassword"} {
-		actions = append(actions, "secretsmanager:"+verb)
-	}
-	for _, verb := range []string{"Put*", "Describe*", "Delete*", "LabelParameterVersion", "UnlabelParameterVersion", "AddTagsToResource", "RemoveTagsFromResource", "ListTagsForResource"} {
-		actions = append(actions, "ssm:"+verb)
-	}
-	return casemate.Statement{Sid: "operator-keeps-secrets", Effect: casemate.Allow, Action: actions, Resource: []string{"*"}, Origin: "built in"}
+	return casemate.Statement{Sid: "operator-keeps-secrets", Effect: casemate.Allow, Action: operator.KeepSecrets(), Resource: []string{"*"}, Origin: "built in"}
 }
 
 // rotation asks for new keys.

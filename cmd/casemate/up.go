@@ -36,7 +36,7 @@ type upFlags struct {
 	otlp, metrics                         string
 	prices                                string
 	weak, functionLogs                    bool
-	grace                                 time.Duration
+	grace, idle                           time.Duration
 	concurrency                           int
 	secretKeys                            []string
 	resolve                               []string
@@ -77,6 +77,7 @@ within --stop-grace, queued ones stay queued.`,
 	f.conns.add(fl)
 	fl.IntVar(&f.concurrency, "concurrency", 256, "runs at once on the whole node")
 	fl.DurationVar(&f.grace, "stop-grace", 20*time.Second, "time that running functions get to end when the node is told to stop")
+	fl.DurationVar(&f.idle, "session-idle", 30*time.Minute, "operators' sessions end after so long without a call; 12 hours after sign-in they end anyway")
 	fl.StringArrayVar(&f.secretKeys, "secret-key", nil, "where the key that opens the secrets' keys is: file:/path (mode 0600), env:NAME (wiped once read) or fd:N; repeat it for keys that only open what they wrapped before; default: one in the node's folder")
 	fl.BoolVar(&f.weak, "allow-weak-sandbox", false, "run functions although walls are missing (casemate doctor lists them); every record says so")
 	fl.StringArrayVar(&f.resolve, "resolve", nil, "NAME:PORT=ADDRESS:PORT: where functions find a granted host, for tests; its address is not checked. May be repeated")
@@ -99,12 +100,15 @@ func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
 		return bad("dir", err.Error(), "name a folder")
 	}
 	cfg := nodeConfig{Dir: dir, HTTP: f.http, HTTPS: f.https, Admin: f.admin, AWS: f.aws, Cert: f.cert, Key: f.key, Domain: f.domain,
-		Place: casemate.Place{Region: f.region, Account: f.account}, Environment: f.environment, AllowWeak: f.weak, Concurrency: f.concurrency, StopGrace: f.grace}
+		Place: casemate.Place{Region: f.region, Account: f.account}, Environment: f.environment, AllowWeak: f.weak, Concurrency: f.concurrency, StopGrace: f.grace, SessionIdle: f.idle}
 	if cfg.SecretKeys, err = secretKeys(f.secretKeys); err != nil {
 		return nodeConfig{}, err
 	}
 	if f.grace < 0 {
 		return bad("stop-grace", "must not be negative", "20s; 0 ends running functions at once")
+	}
+	if f.idle < time.Minute || f.idle > 12*time.Hour {
+		return bad("session-idle", "must be from a minute to twelve hours", "30m")
 	}
 	if f.http == "" && f.https == "" {
 		return bad("https", "nothing to listen on", "give --http or --https an address")
