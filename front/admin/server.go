@@ -35,6 +35,7 @@ type Config struct {
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	Limits      conn.Limits           // of connections to Addr
 	Refused     func(casemate.Turned) // told about once a second how many of those were cut off or not taken; nil: nobody
+	Pages       nethttp.Handler       // what browsers get on Addr at /signin and below; nil: nothing
 	Clock       func() time.Time      // time.Now when nil
 	Log         *slog.Logger          // nowhere when nil
 }
@@ -81,7 +82,13 @@ func New(c Config) (*Server, error) {
 		s.local = s.server(func(w nethttp.ResponseWriter, r *nethttp.Request) { s.hear(w, r, true) })
 	}
 	if c.Addr != "" {
-		s.remote = s.server(func(w nethttp.ResponseWriter, r *nethttp.Request) { s.hear(w, r, false) })
+		s.remote = s.server(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+			if p := r.URL.Path; c.Pages != nil && (p == "/signin" || strings.HasPrefix(p, "/signin/")) {
+				c.Pages.ServeHTTP(w, r)
+				return
+			}
+			s.hear(w, r, false)
+		})
 		s.remote.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.Certificate}
 		if err := s.bound(); err != nil {
 			return nil, fmt.Errorf("configuring the admin front: %w", err)
