@@ -17,7 +17,9 @@ func (l *look) address() {
 		return
 	}
 	if rest, ok := scheme(v); ok && !bytes.ContainsAny(v[:min(len(v), 2048)], " \n<>") {
-		l.target(rest, true)
+		if !workshop(v, rest) {
+			l.target(rest, true)
+		}
 		return
 	}
 	if rest, ok := scheme(v); ok && len(v) < 256 {
@@ -51,6 +53,56 @@ func scheme(v []byte) (rest []byte, ok bool) {
 	}
 	rest = bytes.TrimLeft(v[i+1:], `/\`)
 	return rest, len(rest) > 0
+}
+
+// workshop reports whether a URL is what programs under development have for an address: plainly localhost or 127.0.0.1, by a
+// protocol of the web, at a port that nothing else is known to listen on. They stand in settings of webhooks, sign-ins,
+// traces and bug reports. One that asks for what only an attacker wants there is none, nor is one that hides anything.
+func workshop(v, rest []byte) bool {
+	protocol := strings.ToLower(string(v[:bytes.IndexByte(v, ':')]))
+	authority, path, _ := strings.Cut(strings.ToLower(string(rest)), "/")
+	name, port, ported := strings.Cut(authority, ":")
+	if protocol != "http" && protocol != "https" && protocol != "ws" && protocol != "wss" || !bytes.HasPrefix(v[len(protocol):], []byte("://")) {
+		return false
+	}
+	switch name, _, _ := strings.Cut(name, "?"); {
+	case strings.ContainsAny(authority, `@#\%`), name != "localhost" && name != "127.0.0.1", !ported && name != "localhost":
+		return false
+	}
+	if n, err := strconv.Atoi(strings.SplitN(port, "?", 2)[0]); ported && (err != nil || n < 1024 || n > 65535 || serves(n)) {
+		return false
+	}
+	return !inward(path)
+}
+
+// serves reports whether a port is that of a store, an orchestrator or another service that trusts whoever reaches it.
+func serves(port int) bool {
+	switch port {
+	case 1433, 1521, 2049, 2181, 2375, 2376, 2379, 2380, 3306, 4194, 4243, 5432, 5601, 5672, 5984, 5985, 6066, 6379, 6443, 7000, 7001, 7077, 7474, 8088, 8125, 8200, 8500, 8600, 8686, 9001, 9042, 9092,
+		9200, 9300, 10250, 10255, 10256, 10257, 10259, 11211, 15672, 16379, 26379, 27017, 27018, 50070, 61616:
+		return true
+	}
+	return false
+}
+
+// inward reports whether a path asks for what is not for the world: credentials, the metadata of a machine, its files, and
+// what administers or debugs a server.
+func inward(path string) bool {
+	if strings.ContainsAny(path, "%\\") && !strings.Contains(path, "?") || strings.Contains(path, "..") {
+		return true
+	}
+	path, _, _ = strings.Cut(path, "?")
+	for part := range strings.SplitSeq(path, "/") {
+		switch part {
+		case "meta-data", "user-data", "metadata", "computemetadata", "security-credentials", "credentials", "credential", "secrets", "secret", "admin", "administrator", "manager", "server-status", "server-info", "actuator",
+			"heapdump", "jolokia", "pprof", "debug", "console", "phpmyadmin", "cgi-bin", "containers", "_cluster", "_nodes", "_search", "_flushall", "kv", "env", "passwd", "shadow", "shutdown", "internal", "exec":
+			return true
+		}
+		if len(part) > 1 && part[0] == '.' && part != ".well-known" {
+			return true
+		}
+	}
+	return false
 }
 
 // loads reports whether a metadata address stands where markup or a style sheet loads from.
@@ -198,8 +250,8 @@ func host(s string) (string, reachKind) {
 	name := strings.ToLower(s)
 	if strings.HasPrefix(name, "[") {
 		name, _, _ = strings.Cut(name[1:], "]")
-	} else if i := strings.LastIndexByte(name, ':'); i >= 0 && strings.Count(name, ":") == 1 {
-		name = name[:i]
+	} else if _, err := netip.ParseAddr(name); err != nil { // "host:1:2" has readers for either port
+		name, _, _ = strings.Cut(name, ":")
 	}
 	name = strings.TrimRight(name, ".")
 	name, _, _ = strings.Cut(name, "%")

@@ -121,6 +121,10 @@ func plainWord(v []byte) (word string, path bool) {
 // runs reports whether v starts with a command and is used as one; tight says that nothing stands between it and the
 // separator.
 func runs(v []byte, quoted, tight bool) bool {
+	if file, ok := bytes.CutPrefix(v, []byte("<")); ok && quoted { // $(<file) is what the file holds
+		file = bytes.TrimLeft(file, " ")
+		return len(file) > 1 && (file[0] == '/' && file[1] != '>' || file[0] == '~' || file[0] == '.' && (file[1] == '/' || file[1] == '.'))
+	}
 	end := bytes.IndexAny(v, " \t\r\n;|&<>)`,$#")
 	if end < 0 {
 		end = len(v)

@@ -32,6 +32,8 @@ func (l *look) line() {
 	switch {
 	case kind == field && bytes.Contains(v[i:min(len(v), i+2)], []byte("\r\n")) && len(first) < 64 && bytes.Count(v, []byte("\n")) < 3 && bytes.HasPrefix(bytes.ToLower(rest), []byte("x-")):
 		l.hit("header-injection", Line, Sure)
+	case kind == field && l.Percent() && len(first) < 64:
+		l.hit("header-injection", Line, Sure)
 	case kind == framing && (single || len(first) < 128), kind != 0 && single:
 		l.hit("header-injection", Line, Sure)
 	case single && logLike(rest):

@@ -12,7 +12,9 @@ import (
 func isOperator(name string) bool {
 	switch name {
 	case "$where", "$ne", "$eq", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$regex", "$exists", "$or", "$and", "$nor", "$not", "$expr", "$function",
-		"$accumulator", "$elemMatch", "$mod", "$jsonSchema", "$lookup", "$out", "$merge", "$unionWith", "$all", "$size", "$like", "$ilike", "$notLike", "$between", "$col":
+		"$accumulator", "$elemMatch", "$mod", "$jsonSchema", "$lookup", "$out", "$merge", "$unionWith", "$all", "$size", "$text", "$near", "$nearSphere", "$geoWithin", "$geoIntersects",
+		"$bitsAllClear", "$bitsAllSet", "$bitsAnyClear", "$bitsAnySet", "$graphLookup", "$sampleRate", "$like", "$ilike", "$notLike", "$iLike", "$notILike", "$notIn", "$regexp", "$iRegexp", "$between",
+		"$notBetween", "$overlap", "$col":
 		return true
 	}
 	return false

@@ -90,6 +90,11 @@ func printable(b *strings.Builder, s string, most int) {
 	}
 }
 
+// Percent reports whether a percent encoding inside the value was undone last: somebody hid its characters.
+func (p *Piece) Percent() bool {
+	return len(p.path) > 0 && p.path[len(p.path)-1].code == "url"
+}
+
 // Last is the name nearest to the piece: of its member, of its parameter, or of the field itself.
 func (p *Piece) Last() string {
 	for i := len(p.path) - 1; i >= 0; i-- {

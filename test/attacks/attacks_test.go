@@ -143,13 +143,18 @@ func TestAttacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	attacks(t, cases, []float64{0.99, 0.97})
+}
+
+func attacks(t *testing.T, cases []Case, least []float64) {
+	t.Helper()
 	js := judges(t)
 	weak := judge{"weakened", func(*casemate.Match, *casemate.Event, []casemate.Field, []shield.Found, error) ([]string, error) {
 		return nil, nil
 	}}
 	shown := 0
 	rows, order := count(t, cases, Nestings(), append(js, weak), func(c *Case, nesting, source, judge string, refused bool) {
-		if judge == "product" && !refused && !c.HeldOut() && shown < 60 {
+		if judge == "product" && !refused && !c.HeldOut() && shown < 200 {
 			shown++
 			t.Logf("missed: %s in %s, %s: %.80q", c.ID, nesting, source, c.Value)
 		}
@@ -158,7 +163,7 @@ func TestAttacks(t *testing.T) {
 		}
 	})
 	table(t, "refused/sent", []string{"weakened", "detectors", "rule set", "product"}, rows, order)
-	for h, least := range []float64{0.99, 0.97} {
+	for h, least := range least {
 		if c := rows["all"]["product"]; float64(c.hit[h]) < least*float64(c.all[h]) {
 			t.Errorf("half %d: %d of %d refused; want %.0f %%", h, c.hit[h], c.all[h], 100*least)
 		}
@@ -171,6 +176,11 @@ func TestBenign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	benign(t, cases, []float64{0.005, 0.02})
+}
+
+func benign(t *testing.T, cases []Case, most []float64) {
+	t.Helper()
 	nestings := slices.DeleteFunc(Nestings(), func(n Nesting) bool {
 		return n.Name != "plain" && n.Name != "json" && n.Name != "base64" && n.Name != "url"
 	})
@@ -180,7 +190,7 @@ func TestBenign(t *testing.T) {
 		}
 	})
 	table(t, "false/sent", []string{"detectors", "rule set", "product"}, rows, order)
-	for h, most := range []float64{0.005, 0.02} {
+	for h, most := range most {
 		if c := rows["all"]["product"]; float64(c.hit[h]) > most*float64(c.all[h]) {
 			t.Errorf("half %d: %d of %d false alarms; want at most %.1f %%", h, c.hit[h], c.all[h], 100*most)
 		}
@@ -196,8 +206,16 @@ func TestCorpusIsWhatItSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	fresh, err := FreshAttacks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	harmless, err := FreshBenign()
+	if err != nil {
+		t.Fatal(err)
+	}
 	seen := map[string]bool{}
-	for _, c := range append(attacks, benign...) {
+	for _, c := range slices.Concat(attacks, benign, fresh, harmless) {
 		if seen[c.ID] || c.Class == "" || c.Value == "" {
 			t.Errorf("%q is empty or stands twice", c.ID)
 		}

@@ -27,6 +27,12 @@ func Attacks() ([]Case, error) { return read("data/attacks.json") }
 // Benign gives values that look like attacks and are none.
 func Benign() ([]Case, error) { return read("data/benign.json") }
 
+// FreshAttacks gives attacks that were written apart from the others.
+func FreshAttacks() ([]Case, error) { return read("data/fresh-attacks.json") }
+
+// FreshBenign gives harmless values that were written apart from the others.
+func FreshBenign() ([]Case, error) { return read("data/fresh-benign.json") }
+
 func read(name string) ([]Case, error) {
 	data, err := files.ReadFile(name)
 	if err != nil {

@@ -90,7 +90,7 @@ func (p parser) broken(quoted bool) bool {
 	case p.is(i, "having", "where"):
 		return p.condition(i+1, quoted)
 	case p.is(i, "order", "group"):
-		return p.is(i+1, "by") && (p.at(i+2).kind == number && (quoted && p.closes(i+3) || p.at(i+3).kind == note) || p.at(i+2).kind == word && p.at(i+3).kind == note)
+		return p.is(i+1, "by") && (p.at(i+2).kind == number && (quoted && p.closes(i+3) || p.at(i+3).kind == note) || p.at(i+2).kind == word && (p.at(i+3).kind == note || p.is(i+3, "having") && p.condition(i+4, quoted)))
 	case p.is(i, "limit"):
 		return p.at(i+1).kind == number && (p.at(i+2).kind == note || p.is(i+2, "into", "procedure", "union", "offset") || p.is(i+2, ",") && p.at(i+4).kind == note)
 	case p.is(i, "into"):
@@ -251,7 +251,7 @@ func (p parser) call(i int) bool {
 		return strings.HasPrefix(name, "dbms_") || strings.HasPrefix(name, "utl_") || strings.HasPrefix(name, "ctxsys") || strings.HasPrefix(name, "sys.")
 	}
 	if a := p.at(i + 2); slices.Contains([]string{"sleep", "benchmark", "pg_sleep"}, name) {
-		return a.kind == number || p.is(i+2, "(", "select", "-") || strings.HasPrefix(a.s, "@")
+		return a.kind == number && p.at(i+3).kind != word || p.is(i+2, "(", "select", "-") || strings.HasPrefix(a.s, "@")
 	}
 	return slices.Contains([]string{"ascii", "substring", "substr", "mid", "char", "chr", "concat", "concat_ws", "group_concat", "load_file", "extractvalue", "updatexml", "exp",
 		"convert", "cast", "if", "iif", "ifnull", "nullif", "database", "user", "version", "current_user", "session_user", "system_user", "schema", "length", "len", "ord",
