@@ -18,6 +18,7 @@ import (
 	"casemate/authn"
 	"casemate/authn/access"
 	"casemate/authn/operator"
+	"casemate/authn/passkey"
 	"casemate/budget"
 	"casemate/cache"
 	"casemate/catalog"
@@ -28,6 +29,7 @@ import (
 	"casemate/front/admin"
 	"casemate/front/aws"
 	front "casemate/front/http"
+	page "casemate/front/signin"
 	"casemate/gate"
 	"casemate/journal"
 	"casemate/meter"
@@ -39,6 +41,7 @@ import (
 	"casemate/sandbox/wasm"
 	"casemate/secret"
 	"casemate/secret/kek"
+	"casemate/service/signin"
 	"casemate/shield"
 	"casemate/store"
 	"casemate/telemetry"
@@ -49,30 +52,31 @@ const socketName = "casemate.sock"
 
 // nodeConfig is what `casemate up` takes.
 type nodeConfig struct {
-	Dir         string
-	HTTP, HTTPS string // addresses; "" is off
-	Admin       string // TLS address of the admin API; "" is off
-	AWS         string // address of AWS's services for clients outside; "" is off
-	AWSDefault  bool   // nobody asked for that address: where it is taken, the node goes without
-	Cert, Key   string
-	Domain      string
-	Place       casemate.Place
-	Environment string // the only one that apps may be for; "" is any
-	AllowWeak   bool
-	Front       front.Limits // of connections and requests; those of connections hold for the other fronts as well
-	Wait        casemate.Wait
-	SourceRate  casemate.Rate
-	BlockRate   casemate.Rate  // of the network around a source; zero: eight times SourceRate
-	Block       gate.Bits      // what that network is
-	Account     casemate.Limit // of each account
-	Concurrency int
-	Resolve     map[string]netip.AddrPort // "name:port" to where it is, for functions' connections: --resolve
-	SessionIdle time.Duration             // operators' sessions end after so long without a call; 0: half an hour
-	StopGrace   time.Duration             // what runs longer, when the node is told to stop, is ended
-	SecretKeys  []*kek.Key                // key-encryption keys; none: the node's own
-	Prices      *price.Book               // nil: the default book
-	Telemetry   telemetry.Config
-	Log         *slog.Logger
+	Dir          string
+	HTTP, HTTPS  string   // addresses; "" is off
+	Admin        string   // TLS address of the admin API; "" is off
+	AdminOrigins []string // by which browsers reach it; none: what Admin comes to
+	AWS          string   // address of AWS's services for clients outside; "" is off
+	AWSDefault   bool     // nobody asked for that address: where it is taken, the node goes without
+	Cert, Key    string
+	Domain       string
+	Place        casemate.Place
+	Environment  string // the only one that apps may be for; "" is any
+	AllowWeak    bool
+	Front        front.Limits // of connections and requests; those of connections hold for the other fronts as well
+	Wait         casemate.Wait
+	SourceRate   casemate.Rate
+	BlockRate    casemate.Rate  // of the network around a source; zero: eight times SourceRate
+	Block        gate.Bits      // what that network is
+	Account      casemate.Limit // of each account
+	Concurrency  int
+	Resolve      map[string]netip.AddrPort // "name:port" to where it is, for functions' connections: --resolve
+	SessionIdle  time.Duration             // operators' sessions end after so long without a call; 0: half an hour
+	StopGrace    time.Duration             // what runs longer, when the node is told to stop, is ended
+	SecretKeys   []*kek.Key                // key-encryption keys; none: the node's own
+	Prices       *price.Book               // nil: the default book
+	Telemetry    telemetry.Config
+	Log          *slog.Logger
 }
 
 // node is every room of this process, in the order they were opened.
@@ -106,10 +110,14 @@ type node struct {
 	school    school          // learns contracts where it was told to
 	live      map[string]bool // ids of the versions in force; the catalog's swaps alone touch it
 	started   time.Time
+	passkeys  *passkey.Room
+	desk      *signin.Desk
+	pages     *page.Site     // beside the admin API's TLS address
 	closers   []func() error // run backwards
 
 	flows           *flow.Room
 	asksCertificate atomic.Bool // whether a route takes TLS client certificates
+	browsers        browsers
 }
 
 // openNode wires the rooms. A failure closes what was open.
@@ -120,9 +128,9 @@ func openNode(ctx context.Context, cfg nodeConfig) (*node, error) {
 		open func(context.Context) error
 	}{
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
-		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the access keys", n.openAccess}, {"opening the operators", n.openOperators}, {"opening webhooks and authorizers", n.openSenders}, {"opening the flows", n.openFlows}, {"opening the meter", n.openMeter}, {"opening the purse", n.openPurse}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
+		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the access keys", n.openAccess}, {"opening the passkeys", n.openPasskeys}, {"opening the operators", n.openOperators}, {"opening webhooks and authorizers", n.openSenders}, {"opening the flows", n.openFlows}, {"opening the meter", n.openMeter}, {"opening the purse", n.openPurse}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
 		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate}, {"opening the standing charges", n.openStanding},
-		{"opening the admin API", n.openAdmin}, {"opening HTTP", n.openHTTP}, {"opening AWS's services", n.openAWS},
+		{"opening the admin API", n.openAdmin}, {"opening what browsers are told", n.openBrowsers}, {"opening HTTP", n.openHTTP}, {"opening AWS's services", n.openAWS},
 	} {
 		if err := step.open(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", step.what, err), n.close())
@@ -215,6 +223,7 @@ func (n *node) openCatalog(ctx context.Context) (err error) {
 			n.cutRoles(s)
 			n.carve(s)
 			n.asksCertificate.Store(takesCertificates(s))
+			n.browsers.set(s)
 			n.retire(s)
 			n.budgets(s)
 		}})
@@ -284,7 +293,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.accessBuiltins(), n.operatorBuiltins(), n.inspectBuiltins(), n.topBuiltins(), n.planBuiltins(), deploys,
+	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.accessBuiltins(), n.operatorBuiltins(), n.signinBuiltins(), n.inspectBuiltins(), n.topBuiltins(), n.planBuiltins(), deploys,
 		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) },
 			func(p string) bool { return n.catalog.Snapshot().HasPlan(p) }, n.judge),
 		usageBuiltins(n.meter.Load()), n.budgetBuiltins(), n.billBuiltins(), n.sizeBuiltins(), n.contractBuiltins(), asyncBuiltins(work, dead)} {
@@ -292,7 +301,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 			dir.builtins[name] = b
 		}
 	}
-	n.gate, err = gate.New(gate.Config{Identity: signedIn{accessed{n.who, n.access}, n.operators}, Catalog: dir, Quota: n.quota, Clean: n.school.hear(n.cleaner()), Leave: n.school.see(shield.Leave), Ledger: n.audit, Purse: n.purse.Load(), Keep: n.audit.Renew, Flow: n.flows, Kept: cache.New(cache.Config{}).Kept, Clock: time.Now, Log: n.cfg.Log,
+	n.gate, err = gate.New(gate.Config{Identity: sameSite{signedIn{accessed{n.who, n.access}, n.operators}, &n.browsers}, Catalog: dir, Quota: n.quota, Clean: n.school.hear(n.cleaner()), Leave: n.school.see(shield.Leave), Ledger: n.audit, Purse: n.purse.Load(), Keep: n.audit.Renew, Flow: n.flows, Kept: cache.New(cache.Config{}).Kept, Clock: time.Now, Log: n.cfg.Log,
 		Run: func(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
 			if l.Version.Runtime == "builtin" {
 				return dir.run(ctx, l)

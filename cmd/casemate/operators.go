@@ -9,11 +9,12 @@ import (
 	"casemate/authn/operator"
 	"casemate/gate"
 	service "casemate/service/operator"
+	"casemate/service/signin"
 )
 
 func (n *node) openOperators(ctx context.Context) (err error) {
 	n.operators, err = operator.Open(ctx, operator.Config{Store: n.store, Vault: n.secrets.Vault(n.cfg.Place.Account), Place: n.cfg.Place, Clock: time.Now,
-		Log: n.cfg.Log, Idle: n.cfg.SessionIdle})
+		Log: n.cfg.Log, Idle: n.cfg.SessionIdle, Factors: []operator.Factor{signin.Factor{Passkeys: n.passkeys}}})
 	if err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ func (s signedIn) Verify(ctx context.Context, e *casemate.Event, m *casemate.Mat
 			return nil, &casemate.Error{Code: casemate.Unauthenticated, Message: "the credential is not valid", Hint: "sign in: casemate login", Err: err}
 		}
 		return c.As, nil
-	case c.Kind == casemate.CredentialNone && e.Source == casemate.SourceAdmin && service.SignsIn(e.Target.Builtin):
+	case c.Kind == casemate.CredentialNone && e.Source == casemate.SourceAdmin && (service.SignsIn(e.Target.Builtin) || signin.SignsIn(e.Target.Builtin)):
 		if c.Secret != "" || c.As != nil {
 			return nil, errors.New("a credential of no kind")
 		}

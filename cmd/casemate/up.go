@@ -39,6 +39,7 @@ type upFlags struct {
 	grace, idle                           time.Duration
 	concurrency                           int
 	secretKeys                            []string
+	adminOrigins                          []string
 	resolve                               []string
 	limits                                limitFlags
 	conns                                 connFlags
@@ -64,6 +65,7 @@ within --stop-grace, queued ones stay queued.`,
 	fl.StringVar(&f.http, "http", "127.0.0.1:8080", "plain HTTP address, loopback only; '' is off")
 	fl.StringVar(&f.https, "https", "127.0.0.1:8443", "HTTPS address; '' is off")
 	fl.StringVar(&f.admin, "admin", "", "TLS address of the admin API, for --url; off by default (the socket is always there)")
+	fl.StringArrayVar(&f.adminOrigins, "admin-origin", nil, "what browsers call the admin API, for its sign-in page and passkeys: https://ops.example.com:8444; may be repeated, for one host; default: --admin's own name, localhost for loopback")
 	fl.StringVar(&f.aws, "aws", aws.DefaultAddr, "address of AWS's services for clients outside (AWS_ENDPOINT_URL): plain HTTP on loopback, TLS elsewhere; '' is off")
 	fl.StringVar(&f.cert, "cert", "", "certificate file (PEM) for HTTPS; without it a development authority signs one")
 	fl.StringVar(&f.key, "key", "", "key file (PEM) of --cert")
@@ -99,9 +101,12 @@ func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
 	if err != nil {
 		return bad("dir", err.Error(), "name a folder")
 	}
-	cfg := nodeConfig{Dir: dir, HTTP: f.http, HTTPS: f.https, Admin: f.admin, AWS: f.aws, Cert: f.cert, Key: f.key, Domain: f.domain,
+	cfg := nodeConfig{Dir: dir, HTTP: f.http, HTTPS: f.https, Admin: f.admin, AdminOrigins: f.adminOrigins, AWS: f.aws, Cert: f.cert, Key: f.key, Domain: f.domain,
 		Place: casemate.Place{Region: f.region, Account: f.account}, Environment: f.environment, AllowWeak: f.weak, Concurrency: f.concurrency, StopGrace: f.grace, SessionIdle: f.idle}
 	if cfg.SecretKeys, err = secretKeys(f.secretKeys); err != nil {
+		return nodeConfig{}, err
+	}
+	if err := checkOrigins(&cfg); err != nil {
 		return nodeConfig{}, err
 	}
 	if f.grace < 0 {
@@ -256,6 +261,10 @@ func (n *node) openAdmin(ctx context.Context) (err error) {
 		if cfg.Certificate, err = n.certificate(); err != nil {
 			return err
 		}
+		if err := n.openPages(); err != nil {
+			return err
+		}
+		cfg.Pages = n.pages
 	}
 	if n.admin, err = admin.New(cfg); err != nil {
 		return err
@@ -264,6 +273,9 @@ func (n *node) openAdmin(ctx context.Context) (err error) {
 		return err
 	}
 	n.onClose(bounded(n.admin.Shutdown))
+	if at := n.admin.Addr(); at != nil {
+		return n.showPages(n.cfg.Admin, at)
+	}
 	return nil
 }
 
@@ -300,7 +312,7 @@ func (n *node) openHTTP(ctx context.Context) (err error) {
 		listen = append(listen, front.Listener{Addr: n.cfg.HTTPS, TLS: true})
 	}
 	n.http, err = front.New(front.Config{Handler: n.gate.Handle, Knock: n.knock, Refused: n.refused, Listen: listen, CertFile: n.cfg.Cert, KeyFile: n.cfg.Key, Dir: n.path("tls"),
-		Domain: n.cfg.Domain, Log: n.cfg.Log, Observe: n.observe(), Limits: n.cfg.Front, AskCertificate: n.asksCertificate.Load})
+		Domain: n.cfg.Domain, Log: n.cfg.Log, Observe: n.observe(), Limits: n.cfg.Front, AskCertificate: n.asksCertificate.Load, Browsers: &n.browsers})
 	if err != nil {
 		return err
 	}

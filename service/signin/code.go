@@ -25,14 +25,15 @@ type Code struct {
 
 // BeginCode gives a command line a code to be approved in a browser.
 func (d *Desk) BeginCode(_ context.Context, l *casemate.Launch, in CodeQuestion) (any, error) {
-	if d.Page == "" {
+	page := d.page()
+	if page == "" {
 		return nil, &casemate.Error{Code: casemate.Unavailable, Message: "this node has no sign-in page", Hint: "start it with --admin and, where its name is not localhost, --admin-origin; or sign in with a password"}
 	}
 	s, err := d.Devices.Begin(in.Client, l.Event.SourceIP)
 	if err != nil {
 		return nil, err
 	}
-	return Code{s, d.page(s.Code)}, nil
+	return Code{s, page + "?code=" + s.Code}, nil
 }
 
 // PollQuestion asks how it stands.

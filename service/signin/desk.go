@@ -10,7 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"casemate"
@@ -29,7 +29,7 @@ type Desk struct {
 	Operators *operator.Room
 	Passkeys  *passkey.Room
 	Devices   *device.Room
-	Page      string // where the page is, for people: "https://ops.example.com:8443/signin"
+	Page      atomic.Pointer[string] // origin of the page, for people: "https://ops.example.com:8443"; nil: there is none
 	// Covers checks that what a question names is what the policy decided on, or asks it.
 	Covers func(l *casemate.Launch, action, kind, name string) error
 }
@@ -139,7 +139,7 @@ func (d *Desk) session(l *casemate.Launch, full bool) (*operator.Session, error)
 			return s, nil
 		}
 	}
-	return nil, &casemate.Error{Code: casemate.Forbidden, Message: "this takes an operator who is signed in with a second factor", Hint: "sign in at " + d.Page}
+	return nil, &casemate.Error{Code: casemate.Forbidden, Message: "this takes an operator who is signed in with a second factor", Hint: "sign in at " + d.page()}
 }
 
 // BeginQuestion starts a sign-in.
@@ -150,7 +150,7 @@ type BeginQuestion struct {
 // BeginSignIn asks for a passkey, whosever it is.
 func (d *Desk) BeginSignIn(_ context.Context, _ *casemate.Launch, in BeginQuestion) (any, error) {
 	if len(in.Bound) < 16 || len(in.Bound) > 128 {
-		return nil, &casemate.Error{Code: casemate.Invalid, Field: "bound", Message: "a sign-in needs something to be known by", Hint: "begin at " + d.Page}
+		return nil, &casemate.Error{Code: casemate.Invalid, Field: "bound", Message: "a sign-in needs something to be known by", Hint: "begin at " + d.page()}
 	}
 	return d.Passkeys.BeginSignIn("", in.Bound)
 }
@@ -342,10 +342,10 @@ func (d *Desk) drop(ctx context.Context, id string) (any, error) {
 	return Removed{k}, nil
 }
 
-// page is where a code is approved.
-func (d *Desk) page(code string) string {
-	if d.Page == "" {
-		return ""
+// page is where people sign in; "" when nowhere.
+func (d *Desk) page() string {
+	if o := d.Page.Load(); o != nil {
+		return *o + "/signin"
 	}
-	return d.Page + "?code=" + strings.ToUpper(code)
+	return ""
 }
