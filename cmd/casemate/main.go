@@ -129,12 +129,12 @@ Start here:
 	f.StringVar(&a.keyFile, "key-file", os.Getenv("CASEMATE_KEY_FILE"), "file with an API key: for --url, or to act with its role instead of as operator ($CASEMATE_KEY_FILE)")
 	f.StringVar(&a.ca, "ca", os.Getenv("CASEMATE_CA"), "file with the authority that signed the certificate of --url ($CASEMATE_CA)")
 	root.AddCommand(a.initCommand(), a.upCommand(), a.deployCommand(), a.rollbackCommand(), a.historyCommand(), a.listCommand(),
-		a.invokeCommand(), a.logsCommand(), group(a.auditCommand()), group(a.policyCommand()), group(a.guardrailsCommand()), group(a.egressCommand()), group(a.keysCommand()), group(a.accessCommand()), a.sendersCommand(), group(a.secretCommand()), a.usageCommand(), group(a.budgetCommand()), a.pricesCommand(), a.billCommand(), a.forecastCommand(), a.rightsizeCommand(), a.plansCommand(), group(a.asyncCommand()),
+		a.invokeCommand(), a.logsCommand(), group(a.auditCommand()), group(a.policyCommand()), group(a.guardrailsCommand()), group(a.egressCommand()), group(a.keysCommand()), group(a.accessCommand()), group(a.operatorCommand()), a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), group(a.sessionsCommand()), a.breakGlassCommand(), a.sendersCommand(), group(a.secretCommand()), a.usageCommand(), group(a.budgetCommand()), a.pricesCommand(), a.billCommand(), a.forecastCommand(), a.rightsizeCommand(), a.plansCommand(), group(a.asyncCommand()),
 		a.postureCommand(), group(a.contractCommand()), a.screenCommand(), a.inspectCommand(), a.topCommand(), a.doctorCommand(), a.versionCommand(), a.manCommand(root))
 	return root
 }
 
-// client speaks to the node: over its socket, or over TLS with a key when --url says so.
+// client speaks to the node: over its socket, or over TLS with a key or as who signed in when --url says so.
 func (a *app) client() (*admin.Client, error) {
 	if a.url == "" {
 		c, err := admin.Dial(filepath.Join(a.dir, socketName))
@@ -144,7 +144,7 @@ func (a *app) client() (*admin.Client, error) {
 		return c.WithKey(a.keyFile)
 	}
 	if a.keyFile == "" {
-		return nil, &casemate.Error{Code: casemate.Invalid, Field: "--key-file", Message: "a node elsewhere needs a key", Hint: "casemate keys create on that node, put the key into a file with mode 0600"}
+		return a.remote()
 	}
 	return admin.DialTLS(a.url, a.keyFile, a.ca)
 }

@@ -14,6 +14,7 @@ import (
 
 	"casemate"
 	"casemate/audit"
+	"casemate/authn/operator"
 	"casemate/front/admin"
 )
 
@@ -90,7 +91,7 @@ func (a *app) auditList() *cobra.Command {
 			if since > 0 {
 				f.From = time.Now().Add(-since)
 			}
-			if err := oneOf("--status", f.Status, "answered", "queued", "refused", "failed", "interrupted"); err != nil {
+			if err := oneOf("--status", f.Status, "answered", "queued", "refused", "failed", "interrupted", "preflight"); err != nil {
 				return err
 			}
 			if err := oneOf("--source", string(f.Source), "http", "url", "admin", "async"); err != nil {
@@ -149,8 +150,16 @@ func recordTable(w io.Writer, list []audit.Entry) {
 }
 
 func recordCells(r *casemate.Record) []string {
-	return []string{r.Opened.Local().Format("15:04:05.000"), r.Principal, or(r.Route, or(r.Action, r.Asked)), or(r.Function, "-"), outcome(r),
+	return []string{r.Opened.Local().Format("15:04:05.000"), who(r), or(r.Route, or(r.Action, r.Asked)), or(r.Function, "-"), outcome(r),
 		or(r.Decision.Statement, "-"), verdicts(r), duration(r.Closed.Sub(r.Opened)), r.ID}
+}
+
+// who is a record's principal, marked where it broke the glass.
+func who(r *casemate.Record) string {
+	if operator.Broken(r.Role) {
+		return r.Principal + " (BREAK-GLASS)"
+	}
+	return r.Principal
 }
 
 // showLines prints entries one a line, as a stream does.
