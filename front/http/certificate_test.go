@@ -15,6 +15,7 @@ import (
 	nethttp "net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -142,5 +143,56 @@ func TestClientCertificateIsHandedOn(t *testing.T) {
 	}
 	if call(); len(chain) != 0 {
 		t.Error("a client without a certificate has one")
+	}
+}
+
+// TestHandshakesThatAreNotForHTTP: a validator gets the certificate of its challenge and nothing else, also while clients are
+// asked for certificates; without a challenge its protocol is none of ours.
+func TestHandshakesThatAreNotForHTTP(t *testing.T) {
+	dir := t.TempDir()
+	pair := func(name string, serial int64) *tls.Certificate {
+		c, err := tls.LoadX509KeyPair(writePair(t, dir, name, serial))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &c
+	}
+	site, challenge := pair("site", 1), pair("challenge", 2)
+	var open atomic.Bool
+	_, addr := start(t, Config{Listen: []Listener{{Addr: "127.0.0.1:0", TLS: true}}, AskCertificate: func() bool { return true }, Handler: ok(`"hi"`),
+		TLS: TLS{Minimum: tls.VersionTLS13, Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return site, nil },
+			Challenge: func(h *tls.ClientHelloInfo) *tls.Config {
+				if !open.Load() || !slices.Contains(h.SupportedProtos, "acme-tls/1") {
+					return nil
+				}
+				return &tls.Config{Certificates: []tls.Certificate{*challenge}, NextProtos: []string{"acme-tls/1"}, MinVersion: tls.VersionTLS12}
+			}}})
+	dial := func(serial int64, c *tls.Config) (answer string, err error) {
+		c.InsecureSkipVerify = true //nolint:gosec // made for this test
+		conn, err := tls.Dial("tcp", addr, c)
+		if err != nil {
+			return "", err
+		}
+		defer conn.Close()
+		if got := conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64(); got != serial {
+			t.Errorf("certificate %d, not %d", got, serial)
+		}
+		_, _ = io.WriteString(conn, get("/", "Connection: close")) // it may be closed by now
+		text, _ := io.ReadAll(conn)
+		return string(text), nil
+	}
+	validator := &tls.Config{NextProtos: []string{"acme-tls/1"}, ServerName: "localhost"}
+	if _, err := dial(2, validator); err == nil {
+		t.Error("a validator that nobody waits for was let in")
+	}
+	open.Store(true)
+	if text, err := dial(2, validator); err != nil || text != "" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if text, err := dial(1, &tls.Config{NextProtos: []string{"http/1.1"}}); err != nil || text == "" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if _, err := dial(1, &tls.Config{MaxVersion: tls.VersionTLS12}); err == nil {
+		t.Error("TLS 1.2 below the minimum was taken")
 	}
 }

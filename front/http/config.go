@@ -88,6 +88,7 @@ type Config struct {
 	Listen   []Listener
 	CertFile string // PEM chain for TLS listeners, looked at again when it changes; with neither file the development authority in Dir is used
 	KeyFile  string
+	TLS      TLS
 	// AskCertificate says, for each handshake, whether the peer is asked for a client certificate; nil: never.
 	AskCertificate func() bool
 	Dir            string // where the development authority keeps its key; made with mode 0700
@@ -145,7 +146,7 @@ func (l Listener) check(c Config) error {
 		return fmt.Errorf("listen address %q: %w", l.Addr, err)
 	}
 	if l.TLS {
-		if c.CertFile == "" && c.Dir == "" {
+		if c.CertFile == "" && c.Dir == "" && c.TLS.Certificate == nil {
 			return fmt.Errorf("listen address %q: TLS needs a certificate or a folder for the development authority", l.Addr)
 		}
 		return nil

@@ -99,24 +99,6 @@ func (s *Server) server(p *port) *nethttp.Server {
 	}
 }
 
-func tlsConfig(c Config) (*tls.Config, error) {
-	t := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
-	if c.CertFile != "" {
-		files, err := OpenFiles(c.CertFile, c.KeyFile, c.Clock, c.Log)
-		if err != nil {
-			return nil, err
-		}
-		t.GetCertificate = files.GetCertificate
-		return asking(t, c.AskCertificate), nil
-	}
-	a, err := OpenAuthority(c.Dir, c.Clock, "*"+c.Domain)
-	if err != nil {
-		return nil, err
-	}
-	t.GetCertificate = a.GetCertificate
-	return asking(t, c.AskCertificate), nil
-}
-
 // Start listens on every address and returns when all of them are open; ctx bounds that only. When one cannot be
 // opened, none stays open. The serving goroutines belong to the Server until Shutdown.
 func (s *Server) Start(ctx context.Context) error {

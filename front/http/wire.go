@@ -46,15 +46,21 @@ func (ws *wires) watch(c net.Conn) *wire {
 	return w
 }
 
-// ambiguous reports whether two readers could take r's body to end at different places. What cannot be seen is taken to
-// be ambiguous. HTTP/2 has one framing only.
+// ambiguous reports whether two readers could take r, or its body, to end at different places. A body in chunks that cannot
+// be seen is taken to be ambiguous. HTTP/2 has one framing only.
 func (ws *wires) ambiguous(r *nethttp.Request) bool {
-	if r.ProtoMajor != 1 || r.ProtoMinor > 0 && len(r.TransferEncoding) == 0 {
+	if r.ProtoMajor != 1 {
 		return false
 	}
 	ws.mu.Lock()
 	w := ws.open[r.RemoteAddr]
 	ws.mu.Unlock()
+	if w != nil && w.loose() {
+		return true
+	}
+	if r.ProtoMinor > 0 && len(r.TransferEncoding) == 0 {
+		return false
+	}
 	forbidden := "content-length"
 	if r.ProtoMinor == 0 {
 		forbidden = "transfer-encoding"
@@ -188,6 +194,29 @@ func (w *wire) holds(start, name string) bool {
 	return false
 }
 
+// loose reports whether a line of the header block ends with a bare LF, or goes on in the next one: net/http takes both, others
+// refuse them or read them otherwise (RFC 9112 sections 2.2 and 5.2).
+func (w *wire) loose() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	head := bytes.TrimLeft(w.head, "\r\n")
+	for {
+		i := bytes.IndexByte(head, '\n')
+		if i < 0 {
+			return false
+		}
+		if i == 0 || head[i-1] != '\r' {
+			return true
+		}
+		if head = head[i+1:]; len(head) == 0 || head[0] == '\r' { // the empty line; a bare CR is refused by net/http
+			return false
+		}
+		if head[0] == ' ' || head[0] == '\t' {
+			return true
+		}
+	}
+}
+
 // blankLine is where the line before the first empty line ends, -1 when there is none.
 func blankLine(b []byte) int {
 	for i, c := range b {
@@ -264,7 +293,12 @@ func (l *secureListener) shake(conn net.Conn) {
 		return
 	}
 	var out net.Conn = t
-	if t.ConnectionState().NegotiatedProtocol != "h2" {
+	switch t.ConnectionState().NegotiatedProtocol {
+	case "h2":
+	default: // not for HTTP
+		conn.Close()
+		return
+	case "", "http/1.1":
 		w := l.wires.watch(t)
 		if w == nil {
 			conn.Close()
