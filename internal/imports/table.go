@@ -24,6 +24,7 @@ var Rooms = []Room{
 	{Path: "browser", Tier: 0, Ceiling: 800, Pure: true, Only: []string{""}},
 	{Path: "front/admin", Tier: 3, Ceiling: 900, Only: []string{"", "front/conn"}},
 	{Path: "front/aws", Tier: 3, Ceiling: 500, Only: []string{"", "service/wire", "front/conn"}},
+	{Path: "front/redirect", Tier: 3, Ceiling: 250, Only: []string{"", "front/conn"}},
 	{Path: "front/conn", Tier: 2, Ceiling: 900, Only: []string{""}},
 	{Path: "gate", Tier: 2, Ceiling: 1500, Only: []string{""}},
 	{Path: "deploy", Tier: 2, Ceiling: 2300, May: []string{"deploy/manifest"}, Never: []string{"audit", "sandbox", "authn"}},
@@ -173,7 +174,7 @@ var literals = map[string][]string{
 	"net.Dialer":       {"front/admin", "telemetry", "authn", "acme", "egress"}, // admin: the command line's way to the node's own socket
 	"http.Client":      {"front/admin", "telemetry", "authn", "acme"},
 	"http.Transport":   {"front/admin", "telemetry", "authn", "acme", "egress"},
-	"net.ListenConfig": {"front/http", "front/admin", "front/aws", "telemetry"},
+	"net.ListenConfig": {"front/http", "front/redirect", "front/admin", "front/aws", "telemetry"},
 }
 
 // impure are the imports that make a room impure.
