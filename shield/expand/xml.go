@@ -26,37 +26,55 @@ func (x *Expander) xml(v []byte) (whole bool, err error) {
 	defer x.leave()
 	d := xml.NewDecoder(bytes.NewReader(v))
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
-	depth := 0
+	in, base := nest{}, len(x.piece.path)
+	defer func() { x.piece.path = x.piece.path[:base] }()
 	for {
 		t, err := d.RawToken()
 		if errors.Is(err, io.EOF) {
-			return depth == 0, nil
+			return in.depth == 0 && !in.lost, nil
 		}
 		if err != nil {
 			return false, nil
 		}
-		if err := x.token(t, &depth); err != nil {
+		if err := x.token(t, &in); err != nil {
 			return false, err
 		}
 	}
 }
 
-func (x *Expander) token(t xml.Token, depth *int) error {
+// nest is where in a document its reader is.
+type nest struct {
+	depth int
+	lost  bool // an end had no start: it is not well-formed, and looked at all the same
+}
+
+func (x *Expander) token(t xml.Token, in *nest) error {
 	switch t := t.(type) {
 	case xml.StartElement:
-		if *depth++; *depth > maxNesting {
+		if in.depth++; in.depth > maxNesting {
 			return x.beyond("elements inside each other", maxNesting)
 		}
+		x.piece.path = append(x.piece.path, step{name: []byte(t.Name.Local)})
+		if Telling([]byte(t.Name.Local)) {
+			if err := x.value([]byte(t.Name.Local), Name); err != nil {
+				return err
+			}
+		}
 		for _, a := range t.Attr {
-			x.piece.path = append(x.piece.path, step{name: []byte(t.Name.Local)}, step{name: []byte("@" + a.Name.Local)})
+			x.piece.path = append(x.piece.path, step{name: []byte("@" + a.Name.Local)})
 			err := x.value([]byte(a.Value), Text)
-			x.piece.path = x.piece.path[:len(x.piece.path)-2]
+			x.piece.path = x.piece.path[:len(x.piece.path)-1]
 			if err != nil {
 				return err
 			}
 		}
 	case xml.EndElement:
-		*depth--
+		if in.depth == 0 {
+			in.lost = true
+			return nil
+		}
+		in.depth--
+		x.piece.path = x.piece.path[:len(x.piece.path)-1]
 	case xml.CharData:
 		if len(bytes.TrimSpace(t)) > 0 {
 			return x.value(bytes.Clone(t), Text)

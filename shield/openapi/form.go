@@ -42,7 +42,7 @@ func (m *medium) encode(encoding map[string]any) error {
 			case "contentType":
 				for t := range strings.SplitSeq(str(v), ",") {
 					t = strings.ToLower(strings.TrimSpace(t))
-					if _, err := kindOf(t); err != nil && !errors.Is(err, errXML) {
+					if _, err := kindOf(t); err != nil {
 						return fmt.Errorf("encoding of %s: %w", name, err)
 					}
 					p.types = append(p.types, t)

@@ -1,7 +1,6 @@
 package openapi
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"mime"
@@ -22,10 +21,8 @@ const (
 	mediaForm
 	mediaParts
 	mediaText
+	mediaXML
 )
-
-// errXML is what is said of XML, which has no schema that everybody reads alike.
-var errXML = errors.New("XML is not supported: bodies of this type are refused")
 
 // kindOf says how a media type, or a range of them, is read.
 func kindOf(media string) (kind, error) {
@@ -44,7 +41,7 @@ func kindOf(media string) (kind, error) {
 	case major == "multipart":
 		return 0, fmt.Errorf("%s is not supported: take multipart/form-data", t)
 	case t == "application/xml", t == "text/xml", strings.HasSuffix(minor, "+xml") && t != "image/svg+xml":
-		return 0, errXML
+		return mediaXML, nil
 	case major == "text":
 		return mediaText, nil
 	}
@@ -98,7 +95,7 @@ func (r *reader) content(side schema.Side, m map[string]any, at string) (*body, 
 	if !ok {
 		return nil, fmt.Errorf("%s: there is no content", r.doc.Place(at))
 	}
-	b, left := &body{}, error(nil)
+	b := &body{}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		here := at + "/content/" + schema.Escape(name)
 		x, here, err := r.doc.Object(here)
@@ -106,11 +103,6 @@ func (r *reader) content(side schema.Side, m map[string]any, at string) (*body, 
 			return nil, err
 		}
 		k, err := kindOf(name)
-		if errors.Is(err, errXML) && len(all) > 1 {
-			left = err
-			r.warn("%s: %s", r.doc.Place(here), err)
-			continue
-		}
 		if err == nil {
 			err = known(r.doc, x, here, "schema example examples encoding")
 		}
@@ -125,9 +117,6 @@ func (r *reader) content(side schema.Side, m map[string]any, at string) (*body, 
 		}
 		b.media = append(b.media, d)
 	}
-	if left != nil && len(b.media) == 0 {
-		return nil, fmt.Errorf("%s: %w", r.doc.Place(at), left)
-	}
 	slices.SortStableFunc(b.media, func(a, b *medium) int { return strings.Count(a.of, "*") - strings.Count(b.of, "*") })
 	return b, nil
 }
@@ -140,6 +129,10 @@ func (r *reader) medium(side schema.Side, d *medium, x map[string]any, at string
 	}
 	if side == schema.Answer && (d.kind == mediaForm || d.kind == mediaParts) {
 		return fmt.Errorf("answers of this type are not supported")
+	}
+	if d.kind == mediaXML {
+		r.warn("%s: XML has no schema here that everybody reads alike: it is held to its form, and screened as free text", r.doc.Place(at))
+		return nil
 	}
 	if x["schema"] == nil {
 		if d.kind == mediaForm || d.kind == mediaParts {
@@ -233,6 +226,8 @@ func (m *medium) check(p schema.Place, contract, contentType string, params map[
 		return m.schema.JSON(p, contract, data)
 	case mediaForm:
 		return m.form(p, contract, data)
+	case mediaXML:
+		return document(p, data)
 	case mediaParts:
 		return m.multipart(p, contract, params["boundary"], data)
 	case mediaText:
