@@ -333,6 +333,6 @@ func (r *Room) replace(ctx context.Context, old *session, do func(v *Session)) e
 }
 
 // Stranger is who signs in from an address: it may do that, and nothing else.
-func Stranger(from string) *casemate.Principal {
-	return &casemate.Principal{Kind: casemate.KindOperator, ID: "sign-in/" + network(from), Role: roleSignIn}
+func (r *Room) Stranger(from string) *casemate.Principal {
+	return &casemate.Principal{Kind: casemate.KindOperator, ID: "sign-in/" + network(from), Account: r.cfg.Place.Account, Role: roleSignIn}
 }

@@ -58,7 +58,7 @@ func (s signedIn) Verify(ctx context.Context, e *casemate.Event, m *casemate.Mat
 		if c.Secret != "" || c.As != nil {
 			return nil, errors.New("a credential of no kind")
 		}
-		return operator.Stranger(e.SourceIP), nil
+		return s.operators.Stranger(e.SourceIP), nil
 	}
 	return s.Identity.Verify(ctx, e, m)
 }
