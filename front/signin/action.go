@@ -137,7 +137,10 @@ func (s *Site) question(w nethttp.ResponseWriter, r *nethttp.Request, a action) 
 	if err != nil {
 		return nil, err
 	}
-	if members["bound"] != nil || members["device"] != nil {
+	for name := range members {
+		if !strings.EqualFold(name, "bound") && !strings.EqualFold(name, "device") {
+			continue
+		}
 		return nil, &casemate.Error{Code: casemate.Invalid, Field: "body", Message: "the page says neither bound nor device", Hint: "the browser's cookies do"}
 	}
 	if a.tab {
