@@ -161,7 +161,9 @@ type peer struct {
 	away   *http2.ErrCode
 	resets map[http2.ErrCode]int
 	status map[uint32]string
-	ends   int
+	over   map[uint32]bool // streams that the server has ended
+	some   sync.Cond
+	gone   bool
 }
 
 func (x *target) dial(t *testing.T, settings ...http2.Setting) *peer {
@@ -172,6 +174,7 @@ func (x *target) dial(t *testing.T, settings ...http2.Setting) *peer {
 	}
 	p := &peer{t: t, conn: c, f: http2.NewFramer(c, c), next: 1, ponged: make(chan struct{}, 64), done: make(chan struct{}), resets: map[http2.ErrCode]int{}, status: map[uint32]string{}}
 	p.f.AllowIllegalWrites = true
+	p.some.L, p.over = &p.mu, map[uint32]bool{}
 	p.henc = hpack.NewEncoder(&p.hbuf)
 	if _, err := io.WriteString(c, http2.ClientPreface); err != nil {
 		t.Fatal(err)
@@ -196,6 +199,10 @@ func (p *peer) read() {
 	for {
 		f, err := p.f.ReadFrame()
 		if err != nil {
+			p.mu.Lock()
+			p.gone = true
+			p.some.Broadcast()
+			p.mu.Unlock()
 			return
 		}
 		p.mu.Lock()
@@ -205,15 +212,12 @@ func (p *peer) read() {
 			p.away = &code
 		case *http2.RSTStreamFrame:
 			p.resets[f.ErrCode]++
+			p.over[f.StreamID] = true
 		case *http2.MetaHeadersFrame:
 			p.status[f.StreamID] = f.PseudoValue("status")
-			if f.StreamEnded() {
-				p.ends++
-			}
+			p.over[f.StreamID] = p.over[f.StreamID] || f.StreamEnded()
 		case *http2.DataFrame:
-			if f.StreamEnded() {
-				p.ends++
-			}
+			p.over[f.StreamID] = p.over[f.StreamID] || f.StreamEnded()
 		case *http2.PingFrame:
 			if f.IsAck() {
 				select {
@@ -222,7 +226,17 @@ func (p *peer) read() {
 				}
 			}
 		}
+		p.some.Broadcast()
 		p.mu.Unlock()
+	}
+}
+
+// settled waits for the end of a stream, or of the connection.
+func (p *peer) settled(id uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.over[id] && !p.gone {
+		p.some.Wait()
 	}
 }
 
@@ -236,7 +250,10 @@ func (p *peer) stream() uint32 {
 // fields encodes a request.
 func (p *peer) fields(path string, more ...string) []byte {
 	p.hbuf.Reset()
-	list := append([]string{":method", "GET", ":scheme", "https", ":authority", "api.test", ":path", path}, more...)
+	return p.raw(append([]string{":method", "GET", ":scheme", "https", ":authority", "api.test", ":path", path}, more...))
+}
+
+func (p *peer) raw(list []string) []byte {
 	for i := 0; i < len(list); i += 2 {
 		if err := p.henc.WriteField(hpack.HeaderField{Name: list[i], Value: list[i+1]}); err != nil {
 			p.t.Fatal(err)
