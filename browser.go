@@ -1,6 +1,9 @@
 package casemate
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Browser is what a route tells browsers beyond what its function says. A nil Browser is the default: no other origin may
 // read answers, security headers are added, cookies are hardened.
@@ -33,4 +36,16 @@ type Preflight struct {
 	Route  string // its ID
 	Rule   string // that refused them; "": they were allowed
 	Times  int
+}
+
+// String is the setting in a few words.
+func (c *CORS) String() string {
+	s := strings.Join(c.Methods, ", ") + " from " + strings.Join(c.Origins, ", ")
+	if c.Credentials {
+		s += ", with credentials"
+	}
+	if c.Private {
+		s += ", into a private network"
+	}
+	return s
 }

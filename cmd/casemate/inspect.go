@@ -126,6 +126,9 @@ func (x *inspection) page(w io.Writer) {
 	for i := range x.Routes {
 		r := &x.Routes[i]
 		line("called by", "%s %s, takes: %s", or(r.Host, "any host"), r.ID, takes(&r.Auth))
+		if text := browserText(r.Browser); text != "" {
+			line("", "%s", text)
+		}
 	}
 	if len(x.Routes) == 0 {
 		line("called by", "no route; operators, and roles with the grant \"invoke %s\"", v.Function)

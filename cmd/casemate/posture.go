@@ -51,7 +51,7 @@ func (n *node) posture(now time.Time) []finding {
 	snap := n.catalog.Snapshot()
 	for _, name := range snap.Apps() {
 		app, _ := snap.App(name)
-		fs = append(append(fs, appPosture(app, now)...), screenPosture(app, now)...)
+		fs = slices.Concat(fs, appPosture(app, now), screenPosture(app, now), browserPosture(app))
 	}
 	for _, k := range n.identity.ListKeys() {
 		fs = append(fs, keyPosture(&k, snap, now)...)

@@ -33,11 +33,10 @@ func (p *port) hear(w nethttp.ResponseWriter, r *nethttp.Request) {
 	h := w.Header()
 	h["X-Amzn-Requestid"], h["X-Request-Id"] = id, id
 	h["Traceparent"] = []string{x.trace.Traceparent()}
-	h["X-Content-Type-Options"] = []string{"nosniff"}
 	defer x.close()
 	if p.wires.ambiguous(r) {
 		x.hangUp = true
-		x.refuse(badRequest("transfer-encoding", "the body has two framings", "send Content-Length or Transfer-Encoding, not both, and no pipelined chunks"))
+		x.refuse(badRequest("transfer-encoding", "the body has two framings, or a header line does not end with CRLF", "send Content-Length or Transfer-Encoding, not both, no pipelined chunks, and no folded lines"))
 		return
 	}
 	if strings.HasPrefix(r.URL.Path, reserved) {
@@ -47,6 +46,9 @@ func (p *port) hear(w nethttp.ResponseWriter, r *nethttp.Request) {
 	e, err := s.event(r, x)
 	if err != nil {
 		x.refuse(err)
+		return
+	}
+	if e == nil { // answered
 		return
 	}
 	res, err := s.c.Handler(r.Context(), e)
@@ -146,6 +148,7 @@ func (x *exchange) refuse(err error) {
 
 // answer writes what a run gave. Why a function failed is for its operator; the caller learns that it did.
 func (x *exchange) answer(res *casemate.Result) {
+	x.known = res.Principal.Known()
 	switch {
 	case res.Accepted:
 		x.w.Header().Set("Preference-Applied", "respond-async")
@@ -196,6 +199,7 @@ func (x *exchange) write(status int, contentType string, text []byte) {
 	if x.r.ProtoMajor == 1 && (x.hangUp || long && x.unread()) {
 		h["Connection"] = []string{"close"}
 	}
+	x.dress(status)
 	_ = x.conn.SetWriteDeadline(time.Now().Add(x.s.c.Limits.pace(x.s.c.Limits.WriteTime, int64(len(text))))) // as above
 	x.status, x.bytes = status, len(text)
 	x.w.WriteHeader(status)

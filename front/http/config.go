@@ -102,6 +102,8 @@ type Config struct {
 	Knock   func(now time.Time, source string, peer netip.Addr) time.Duration
 	Refused func(casemate.Turned)
 	Observe func(Observation) // after every exchange, in its goroutine; off when nil
+
+	Browsers Browsers // what routes tell browsers; nil: the default, everywhere
 }
 
 func (c Config) withDefaults() (Config, error) {

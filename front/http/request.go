@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"casemate"
+	"casemate/browser"
 	"casemate/lambda"
 )
 
@@ -57,6 +58,9 @@ func (s *Server) check(r *nethttp.Request) (target, error) {
 	if err := s.checkHeaders(r.Header); err != nil {
 		return t, err
 	}
+	if err := checkFraming(r); err != nil {
+		return t, err
+	}
 	host, port, err := splitHost(r.Host)
 	if err != nil {
 		return t, err
@@ -100,6 +104,20 @@ func (s *Server) checkHeaders(h nethttp.Header) error {
 		return nil
 	}
 	return refuse(nethttp.StatusUnsupportedMediaType, "content-encoding", "this content encoding is not understood", "use gzip, deflate or none")
+}
+
+// checkFraming refuses what net/http lets pass of a length and an expectation.
+func checkFraming(r *nethttp.Request) error {
+	if expect := r.Header["Expect"]; len(expect) > 1 || len(expect) == 1 && !strings.EqualFold(expect[0], "100-continue") {
+		return refuse(nethttp.StatusExpectationFailed, "expect", "this expectation is not met", "send Expect: 100-continue, or none")
+	}
+	if r.ProtoMajor < 2 {
+		return nil
+	}
+	if length := r.Header["Content-Length"]; len(length) > 1 || len(length) == 1 && length[0] != strconv.FormatInt(r.ContentLength, 10) {
+		return badRequest("content-length", "the length was sent twice, or is no number", "send it once, or not at all")
+	}
+	return nil
 }
 
 func splitHost(hostport string) (host, port string, err error) {
@@ -187,14 +205,21 @@ func (s *Server) checkQuery(raw string) error {
 // event makes the Event of a request. It reads no body.
 func (s *Server) event(r *nethttp.Request, x *exchange) (*casemate.Event, error) {
 	t, err := s.check(r)
+	x.target = t
 	if err != nil {
 		return nil, err
+	}
+	if x.preflights() {
+		return nil, nil
 	}
 	if strings.HasSuffix(t.host, s.c.Domain) {
 		x.source = casemate.SourceURL
 	}
 	cred, err := proof(r, t)
 	if err != nil {
+		return nil, err
+	}
+	if err := x.cookies(); err != nil {
 		return nil, err
 	}
 	e := &casemate.Event{
@@ -208,7 +233,7 @@ func (s *Server) event(r *nethttp.Request, x *exchange) (*casemate.Event, error)
 	if id := r.Header["X-Amz-Tenant-Id"]; len(id) == 1 {
 		e.Tenant = id[0]
 	}
-	e.Header, e.Query, e.Headers, e.Decode = r.Header.Values, t.query, lines(r.Header), decode
+	e.Header, e.Query, e.Headers, e.Decode = r.Header.Values, t.query, lines(r.Header), x.decode
 	if r.TLS != nil {
 		for _, c := range r.TLS.PeerCertificates {
 			e.Credential.Chain = append(e.Credential.Chain, c.Raw)
@@ -225,7 +250,7 @@ func (s *Server) event(r *nethttp.Request, x *exchange) (*casemate.Event, error)
 	if t.port == "" {
 		t.port = map[bool]string{false: "80", true: "443"}[x.secure]
 	}
-	e.Encode = encoder(r, t, e, x.secure)
+	e.Encode = encoder(r, t, e, x)
 	return e, nil
 }
 
@@ -242,17 +267,13 @@ func lines(h nethttp.Header) iter.Seq2[string, string] {
 	}
 }
 
-// decode reads what a function answered as an HTTP response.
-func decode(res *casemate.Result) (*casemate.Answer, error) {
-	return lambda.DecodeHTTP(res.ContentType, res.Payload)
-}
-
 // encoder writes the function's event once the corridor knows who calls what.
-func encoder(r *nethttp.Request, t target, e *casemate.Event, secure bool) func(*casemate.Match, *casemate.Principal, []byte) ([]byte, error) {
+func encoder(r *nethttp.Request, t target, e *casemate.Event, x *exchange) func(*casemate.Match, *casemate.Principal, []byte) ([]byte, error) {
 	return func(m *casemate.Match, p *casemate.Principal, clean []byte) ([]byte, error) {
+		x.match, x.told = m, nil
 		h := &lambda.HTTPRequest{
 			ID: e.ID, Method: r.Method, Protocol: r.Proto, RawPath: t.path, RawQuery: t.query, Host: r.Host, Domain: t.host,
-			Header: r.Header, SourceIP: e.SourceIP, UserAgent: e.UserAgent, Secure: secure, Port: t.port,
+			Header: r.Header, SourceIP: e.SourceIP, UserAgent: e.UserAgent, Secure: x.secure, Port: t.port,
 			Received: e.Received, Trace: e.Trace, Params: m.Params, Principal: p,
 		}
 		if m.Version != nil {
@@ -328,4 +349,10 @@ type exchange struct {
 	started  time.Time
 	status   int // 0 until the answer began
 	bytes    int
+
+	target    target
+	match     *casemate.Match // nil until the corridor found it
+	told      *browser.Rules  // nil until somebody asked
+	preflight bool
+	known     bool // the caller proved who it is
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/browser"
 	"casemate/front/conn"
 )
 
@@ -26,6 +27,7 @@ type Server struct {
 	cancel context.CancelFunc
 	serve  sync.WaitGroup
 	failed chan error
+	plain  *browser.Rules // of what has no route
 
 	mu    sync.Mutex
 	addrs []net.Addr
@@ -41,7 +43,11 @@ func New(c Config) (*Server, error) {
 		}
 		return nil, fmt.Errorf("configuring the HTTP front: %w", err)
 	}
-	s := &Server{c: c, tally: conn.NewTally(c.Refused), failed: make(chan error, len(c.Listen))}
+	plain, err := browser.Compile(nil)
+	if err != nil {
+		return nil, fmt.Errorf("configuring the HTTP front: %w", err)
+	}
+	s := &Server{c: c, plain: plain, tally: conn.NewTally(c.Refused), failed: make(chan error, len(c.Listen))}
 	if s.guard, err = conn.New(c.Limits.Conn, c.Clock, s.tally); err != nil {
 		return nil, fmt.Errorf("configuring the HTTP front: %w", err)
 	}
