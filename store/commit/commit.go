@@ -208,6 +208,9 @@ func (j *Journal) settle(b *block, seq uint64) {
 	if err := j.spool.reclaim(last, j.host.full.Load()); err != nil {
 		j.host.cfg.Log.Warn("the spool keeps its space", "journal", j.name, "err", err)
 	}
+	if j.state == nil && !b.lent && cap(b.buf) <= 2*blockBytes { // a state keeps parts of it
+		j.idle = b.buf
+	}
 	b.tell(nil)
 	j.announce()
 }

@@ -44,6 +44,7 @@ type Journal struct {
 	tail      uint64 // its JetStream sequence
 	retained  int64  // bytes of the blocks in JetStream
 	crowd     int    // writers that waited for the last block
+	idle      []byte         // of a block that is durable, for the next one
 	find      finder
 	sweep     sweep
 	mark      *mark // the committer's alone once open
@@ -68,6 +69,7 @@ type block struct {
 	born    time.Time
 	done    chan struct{} // closed when the block is durable or a first attempt failed
 	told    bool          // done is closed
+	lent    bool          // a reader has part of buf
 	err     error
 }
 
@@ -205,8 +207,11 @@ func (j *Journal) open(size int) *block {
 		}
 		b.sealed = true
 	}
-	b := &block{first: j.next, buf: make([]byte, blockHead, blockHead+frameHead+max(size, 1024)), spooled: blockHead,
-		born: time.Now(), done: make(chan struct{})}
+	buf := append(j.idle[:0], make([]byte, blockHead)...)
+	if j.idle = nil; cap(buf) < blockHead+frameHead+size {
+		buf = make([]byte, blockHead, blockHead+frameHead+max(size, 1024))
+	}
+	b := &block{first: j.next, buf: buf, spooled: blockHead, born: time.Now(), done: make(chan struct{})}
 	j.blocks = append(j.blocks, b)
 	return b
 }

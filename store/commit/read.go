@@ -130,7 +130,7 @@ type frames struct {
 }
 
 // pendingFrames gives the blocks in memory that hold records from want on; the caller holds mu. Bytes that are in a
-// block never change, so they may be read after mu is free.
+// block never change, so they may be read after mu is free: the block's memory is not used again.
 func (j *Journal) pendingFrames(want uint64) []frames {
 	if want <= j.settled {
 		return nil
@@ -138,6 +138,7 @@ func (j *Journal) pendingFrames(want uint64) []frames {
 	var out []frames
 	for _, b := range j.blocks {
 		if b.count > 0 && b.first+uint64(b.count) > want {
+			b.lent = true
 			out = append(out, frames{b.first, b.buf[blockHead:len(b.buf):len(b.buf)]})
 		}
 	}
