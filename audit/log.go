@@ -80,6 +80,7 @@ type Log struct {
 	durable atomic.Uint64 // likewise, and known to survive a power cut
 
 	observe atomic.Pointer[func(seq uint64, r *casemate.Record)]
+	texts   sync.Pool // of *[]byte: encoded records that the stream has
 
 	signer note.Signer
 	check  note.Verifier
@@ -187,8 +188,20 @@ func (l *Log) End(ctx context.Context, r *casemate.Record, w casemate.Wait) erro
 	return nil
 }
 
+// keepText is the most that is kept of a record's text, in bytes, for the next one.
+const keepText = 64 << 10
+
 func (l *Log) append(ctx context.Context, r *casemate.Record, w casemate.Wait) (uint64, error) {
-	data := entry.Append(make([]byte, 0, 1536), r)
+	text, ok := l.texts.Get().(*[]byte)
+	if !ok {
+		text = new([]byte)
+	}
+	data := entry.Append((*text)[:0], r)
+	defer func() {
+		if *text = data; cap(data) <= keepText {
+			l.texts.Put(text)
+		}
+	}()
 	seq, err := l.records.Append(ctx, data, w)
 	if err != nil {
 		return 0, err

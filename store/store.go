@@ -47,8 +47,8 @@ type Message struct {
 	Data []byte
 }
 
-// Stream is append-only: it refuses deletion and purge. Append returns when data has come as far as w asks; concurrent
-// appends share one commit. Read gives at most max messages from sequence from on, in order, and an empty slice past the
+// Stream is append-only: it refuses deletion and purge. Append returns when data has come as far as w asks, and does not keep
+// it; concurrent appends share one commit. Read gives at most max messages from sequence from on, in order, and an empty slice past the
 // end. Wait blocks until a sequence >= from exists. A message whose stored checksum does not match is an error that
 // names its sequence: a stream is never silently shortened.
 type Stream interface {
