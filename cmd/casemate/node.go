@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -289,17 +290,8 @@ func (n *node) openGate(ctx context.Context) (err error) {
 	}
 	dir := &directory{find: n.catalog.Resolve, place: n.cfg.Place, builtins: map[string]builtin{}, services: n.services.Operations,
 		policy: func() (casemate.Decider, string) { s := n.catalog.Snapshot(); return s.Policy, s.Policies }}
-	deploys, err := n.deployBuiltins()
-	if err != nil {
+	if dir.builtins, err = n.builtins(work, dead); err != nil {
 		return err
-	}
-	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.accessBuiltins(), n.operatorBuiltins(), n.signinBuiltins(), n.inspectBuiltins(), n.topBuiltins(), n.planBuiltins(), deploys,
-		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) },
-			func(p string) bool { return n.catalog.Snapshot().HasPlan(p) }, n.judge),
-		usageBuiltins(n.meter.Load()), n.budgetBuiltins(), n.billBuiltins(), n.sizeBuiltins(), n.contractBuiltins(), asyncBuiltins(work, dead)} {
-		for name, b := range m {
-			dir.builtins[name] = b
-		}
 	}
 	n.gate, err = gate.New(gate.Config{Identity: sameSite{signedIn{accessed{n.who, n.access}, n.operators}, &n.browsers}, Catalog: dir, Quota: n.quota, Clean: n.school.hear(n.cleaner()), Leave: n.school.see(shield.Leave), Ledger: n.audit, Purse: n.purse.Load(), Keep: n.audit.Renew, Flow: n.flows, Kept: cache.New(cache.Config{}).Kept, Clock: time.Now, Log: n.cfg.Log,
 		Run: func(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
@@ -317,6 +309,22 @@ func (n *node) openGate(ctx context.Context) (err error) {
 	n.gate.Start(ctx)
 	n.onClose(func() error { n.gate.Stop(); return nil })
 	return nil
+}
+
+// builtins is the table of the platform's own operations.
+func (n *node) builtins(work store.Queue, dead store.KV) (map[string]builtin, error) {
+	all := map[string]builtin{}
+	deploys, err := n.deployBuiltins()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.accessBuiltins(), n.operatorBuiltins(), n.signinBuiltins(), n.inspectBuiltins(), n.topBuiltins(), n.planBuiltins(), deploys,
+		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) },
+			func(p string) bool { return n.catalog.Snapshot().HasPlan(p) }, n.judge),
+		usageBuiltins(n.meter.Load()), n.budgetBuiltins(), n.billBuiltins(), n.sizeBuiltins(), n.contractBuiltins(), asyncBuiltins(work, dead)} {
+		maps.Copy(all, m)
+	}
+	return all, nil
 }
 
 // retire ends the sandboxes of versions that went out of force, idle ones now, busy ones after their run, and has those of
