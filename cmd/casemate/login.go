@@ -171,18 +171,23 @@ func (a *app) interactive() bool {
 
 func (a *app) loginCommand() *cobra.Command {
 	var user string
+	var browser bool
 	c := &cobra.Command{Use: "login", Short: "Sign in to a node elsewhere", Args: cobra.NoArgs,
 		Long: `Signs an operator in to the node of --url, with a password and the code of an authenticator app or a recovery code, each
 asked for on the terminal or read as one line of standard input: password first, then the code. Neither is ever an
 argument. The session is saved in your configuration folder (mode 0600), and the other verbs take it whenever --url is
 given without --key-file. Who has no second factor yet leaves the code empty and enrols one.`,
-		Example: "  casemate login --url https://node:8444 --user ada --ca ca.pem\n  casemate --url https://node:8444 audit list",
+		Example: "  casemate login --url https://node:8444 --user ada --ca ca.pem\n  casemate login --url https://node:8444 --browser\n  casemate --url https://node:8444 audit list",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.url == "" {
 				return &casemate.Error{Code: casemate.Invalid, Field: "--url", Message: "which node?", Hint: "https://host:port; on the node's own machine nobody has to sign in"}
 			}
+			if browser {
+				return a.loginByBrowser(cmd.Context())
+			}
 			return a.login(cmd.Context(), user)
 		}}
+	c.Flags().BoolVar(&browser, "browser", false, "approve it in a browser, with a passkey or whatever you sign in with there; no password is asked for here")
 	c.Flags().StringVar(&user, "user", "", "operator's name; without it, it is asked for (standard input: the first line)")
 	return c
 }

@@ -25,7 +25,7 @@ func (a *app) operatorCommand() *cobra.Command {
   secrets  write and rotate secrets (reading: no role)      audit    read, verify and export the record
   respond  stop and revoke                                  admin    keep operators, keys, budgets, guardrails
 The first one is made on the node's own machine. Nobody hands out a role that is not the own.`}
-	c.AddCommand(a.operatorAdd(), a.operatorList(), a.operatorShow(), a.operatorSet(), a.operatorRemove(), a.operatorReset(), a.operatorPassword(), a.operatorTOTP(), a.operatorRecovery())
+	c.AddCommand(a.operatorAdd(), a.operatorList(), a.operatorShow(), a.operatorSet(), a.operatorRemove(), a.operatorReset(), a.operatorPassword(), a.operatorTOTP(), a.operatorRecovery(), a.passkeyCommand())
 	return c
 }
 
