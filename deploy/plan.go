@@ -300,6 +300,7 @@ func (c *comparer) routes(current, next *catalog.App) {
 		}
 		c.answers(k, was.Answers, is.Answers)
 		c.clean(k, was.Screen, is.Screen, was.Leaks, is.Leaks)
+		c.browser(k, was.Browser, is.Browser)
 		if had || is.Total != (casemate.Limit{}) {
 			c.rooms(k+" over all callers", was.Total, is.Total)
 		}

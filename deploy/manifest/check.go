@@ -139,6 +139,7 @@ func (c *checker) function(ptr, name string, f *Function) {
 	c.sandbox(ptr, f, family)
 	if f.URL != nil {
 		c.way(ptr+"/url", f.URL.Route(name), f, true)
+		c.browser(ptr+"/url", "ANY", f.URL.Route(name))
 	}
 }
 
@@ -259,6 +260,7 @@ func (c *checker) routes() {
 		c.way(ptr, r, f, false)
 		c.object(ptr+"/resource", p, r)
 		c.cache(ptr+"/cache", key, r)
+		c.browser(ptr, method, r)
 	}
 }
 

@@ -89,12 +89,15 @@ type URL struct {
 	Total    *Room     `key:"total" doc:"Limits over all callers of the URL together."`
 	MaxBody  Size      `key:"max_body" min:"1" max:"6MB" doc:"Largest request body, after decoding."`
 	Leaks    *Leaks    `key:"leaks" doc:"What is done about answers that hold more than callers should see."`
+	CORS     *CORS     `key:"cors" doc:"Which pages of other origins may call the URL and read its answers (default: its function says)."`
+	Headers  *Headers  `key:"headers" doc:"Security headers that answers get (default: all of them, where the function says nothing)."`
+	Cookies  *Cookies  `key:"cookies" doc:"What becomes of cookies that the function sets (default: they are hardened)."`
 }
 
 // Route is the URL as the route that it is: to the function, with whatever path.
 func (u *URL) Route(function string) *Route {
 	return &Route{Function: function, Auth: u.Auth, Scopes: u.Scopes, Audience: u.Audience, Contract: u.Contract, Screen: u.Screen, Rate: u.Rate, Total: u.Total,
-		MaxBody: u.MaxBody, Leaks: u.Leaks}
+		MaxBody: u.MaxBody, Leaks: u.Leaks, CORS: u.CORS, Headers: u.Headers, Cookies: u.Cookies}
 }
 
 // Async is how asynchronous events live.
@@ -118,6 +121,9 @@ type Route struct {
 	MaxBody  Size      `key:"max_body" min:"1" max:"6MB" doc:"Largest request body, after decoding (default: the function's)."`
 	Resource string    `key:"resource" doc:"Object that a request is about, which its caller's role must be allowed to read (GET, HEAD, OPTIONS) or write: \"table/orders/${path:id}\"."`
 	Leaks    *Leaks    `key:"leaks" doc:"What is done about answers that hold more than callers should see."`
+	CORS     *CORS     `key:"cors" doc:"Which pages of other origins may call the route and read its answers (default: its function says)."`
+	Headers  *Headers  `key:"headers" doc:"Security headers that answers get (default: all of them, where the function says nothing)."`
+	Cookies  *Cookies  `key:"cookies" doc:"What becomes of cookies that the function sets (default: they are hardened)."`
 }
 
 // Leaks says what the answers of a route must not hold.
