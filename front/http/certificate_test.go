@@ -105,6 +105,12 @@ func TestCertificateFilesAreServedAnewWhenTheyChange(t *testing.T) {
 // A client's certificate reaches the corridor when it is asked for, whole and unjudged; nobody is asked while no route
 // takes one.
 func TestClientCertificateIsHandedOn(t *testing.T) {
+	for _, h2 := range []bool{true, false} {
+		t.Run(map[bool]string{true: "HTTP/2", false: "HTTP/1.1"}[h2], func(t *testing.T) { handedOn(t, h2) })
+	}
+}
+
+func handedOn(t *testing.T, h2 bool) {
 	dir := t.TempDir()
 	cert, key := writePair(t, dir, "server", 1)
 	mine, mineKey := writePair(t, dir, "client", 2)
@@ -122,7 +128,7 @@ func TestClientCertificateIsHandedOn(t *testing.T) {
 	call := func(certs ...tls.Certificate) {
 		t.Helper()
 		// Who checks the server is not asked here: the certificate is made for this test.
-		transport := &nethttp.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: certs}, ForceAttemptHTTP2: true} //nolint:gosec
+		transport := &nethttp.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: certs}, ForceAttemptHTTP2: h2} //nolint:gosec
 		defer transport.CloseIdleConnections()
 		req, err := nethttp.NewRequestWithContext(context.Background(), "GET", "https://"+s.Addrs()[0].String()+"/", nil)
 		if err != nil {

@@ -19,6 +19,7 @@ type wires struct {
 	limit  int     // bytes of one request's header block
 	unread *unread // nil: every request is read
 	ended  <-chan struct{}
+	secure bool // they are below TLS
 
 	mu   sync.Mutex
 	open map[string]*wire
@@ -47,7 +48,8 @@ func (ws *wires) watch(c net.Conn) *wire {
 }
 
 // ambiguous reports whether two readers could take r, or its body, to end at different places. A body in chunks that cannot
-// be seen is taken to be ambiguous. HTTP/2 has one framing only.
+// be seen is taken to be ambiguous. HTTP/2 has one framing only. It gives r.TLS to requests of HTTP/1, client certificates
+// included.
 func (ws *wires) ambiguous(r *nethttp.Request) bool {
 	if r.ProtoMajor != 1 {
 		return false
@@ -55,6 +57,9 @@ func (ws *wires) ambiguous(r *nethttp.Request) bool {
 	ws.mu.Lock()
 	w := ws.open[r.RemoteAddr]
 	ws.mu.Unlock()
+	if w != nil && ws.secure {
+		r.TLS = w.state // net/http tells it of connections alone that it knows by their type
+	}
 	if w != nil && w.loose() {
 		return true
 	}
@@ -84,6 +89,7 @@ type wire struct {
 	ended  <-chan struct{}
 	peer   netip.Addr
 	source string
+	state  *tls.ConnectionState // of a connection below TLS; never changed
 
 	// Of refusals; the reader's own.
 	said     []byte
@@ -263,6 +269,7 @@ type secureListener struct {
 
 func newSecureListener(ln net.Listener, config *tls.Config, ws *wires, within time.Duration) *secureListener {
 	l := &secureListener{Listener: ln, config: config, wires: ws, within: within, ready: make(chan net.Conn), failed: make(chan error)}
+	ws.secure = true
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.hands.Go(l.run)
 	return l
@@ -293,7 +300,8 @@ func (l *secureListener) shake(conn net.Conn) {
 		return
 	}
 	var out net.Conn = t
-	switch t.ConnectionState().NegotiatedProtocol {
+	state := t.ConnectionState()
+	switch state.NegotiatedProtocol {
 	case "h2":
 	default: // not for HTTP
 		conn.Close()
@@ -304,7 +312,7 @@ func (l *secureListener) shake(conn net.Conn) {
 			conn.Close()
 			return
 		}
-		out = w
+		w.state, out = &state, w
 	}
 	select {
 	case l.ready <- out:
