@@ -102,9 +102,20 @@ type Version struct {
 	Contract  string            `json:"contract,omitempty"` // of events that come by no route: digest of the document in force, with what it names
 	Role      string            `json:"role"`               // execution role: its statements are what the function may do
 	Async     AsyncPolicy       `json:"async"`
-	Screen    Screen            `json:"screen,omitzero"` // how events that come by no route are looked at
-	Leaks     Leaks             `json:"leaks,omitzero"`  // what answers to other functions and to AWS SDKs must not hold
+	Screen    *Screen           `json:"screen,omitempty"` // how events that come by no route are looked at; nil: attacks are refused
+	Leaks     *Leaks            `json:"leaks,omitempty"`  // what answers to other functions and to AWS SDKs must not hold; nil: the defaults
 	Created   time.Time         `json:"created"`
+}
+
+// ByName is how events of the version that come by no route are screened, and what its answers to them must not hold.
+func (v *Version) ByName() (s Screen, l Leaks) {
+	if v.Screen != nil {
+		s = *v.Screen
+	}
+	if v.Leaks != nil {
+		l = *v.Leaks
+	}
+	return s, l
 }
 
 // Exception is a signed-off weakening: it must have a reason and an end.

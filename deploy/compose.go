@@ -198,8 +198,15 @@ func version(m *manifest.Manifest, name string, place casemate.Place) *casemate.
 	fill(&l.Traffic, int64(f.Traffic))
 	v := &casemate.Version{App: m.App, Function: name, ARN: place.FunctionARN(name), Account: place.Account, Runtime: casemate.Runtime(f.Runtime),
 		Handler: f.Handler, Env: f.Env, Limits: l, Isolation: casemate.IsolationRequest, Role: catalog.ExecutionRole(name),
-		Async: casemate.AsyncPolicy{Retries: 2, MaxAge: 6 * time.Hour}, Tenant: f.Tenant, Spare: f.Provisioned,
-		Screen: screenOf(f.Screen), Leaks: leaksOf(f.Leaks)}
+		Async: casemate.AsyncPolicy{Retries: 2, MaxAge: 6 * time.Hour}, Tenant: f.Tenant, Spare: f.Provisioned}
+	if f.Screen != nil {
+		s := screenOf(f.Screen)
+		v.Screen = &s
+	}
+	if f.Leaks != nil {
+		l := leaksOf(f.Leaks)
+		v.Leaks = &l
+	}
 	fill(&v.Isolation, casemate.Isolation(f.Isolation))
 	if a := f.Async; a != nil {
 		fill(&v.Async.MaxAge, time.Duration(a.MaxAge))

@@ -44,7 +44,7 @@ func TestURLsHaveTheSettingsOfRoutes(t *testing.T) {
 			t.Errorf("%s (URL %v): %+v", r.ID, r.URL, r)
 		}
 	}
-	if v := app.Functions["f"].Number(1); v.Screen.Mode != casemate.ScreenTag || v.Leaks != (casemate.Leaks{Secrets: "block"}) {
+	if v := app.Functions["f"].Number(1); v.Screen.Mode != casemate.ScreenTag || *v.Leaks != (casemate.Leaks{Secrets: "block"}) {
 		t.Errorf("by name: %+v %+v", v.Screen, v.Leaks)
 	}
 }
@@ -57,7 +57,7 @@ func TestPlanTellsWhatIsLoosened(t *testing.T) {
 			Plans: map[string]*casemate.Plan{"basic": {Name: "basic", Limit: casemate.Limit{Day: 10}, Routes: map[string]casemate.Limit{"GET /f": {Day: 5}}}}, Roles: map[string]catalog.Role{"r": {Plan: "basic"}}}
 		if change != nil {
 			change(a, &a.Routes[0], v)
-			if v.Spare > 0 || v.Limits.Reserved != nil || v.Screen.Mode != "" || v.Leaks != (casemate.Leaks{}) || v.Async.Retries > 0 || v.Limits.Day > 0 {
+			if v.Spare > 0 || v.Limits.Reserved != nil || v.Screen != nil || v.Async.Retries > 0 || v.Limits.Day > 0 {
 				v.ID = "2"
 			}
 		}
@@ -89,7 +89,7 @@ func TestPlanTellsWhatIsLoosened(t *testing.T) {
 		{nil, func(a *catalog.App, _ *casemate.Route, _ *casemate.Version) {
 			a.Roles = map[string]catalog.Role{"r": {}}
 		}, "  ~! role r: plan none instead of basic", "  ~  role r: plan basic"},
-		{nil, func(_ *catalog.App, _ *casemate.Route, v *casemate.Version) { v.Screen.Mode = "off" }, "  ~! function f: screen: off", "  ~  function f: screen: block"},
+		{nil, func(_ *catalog.App, _ *casemate.Route, v *casemate.Version) { v.Screen = &casemate.Screen{Mode: "off"} }, "  ~! function f: screen: off", "  ~  function f: screen: block"},
 		{nil, func(_ *catalog.App, _ *casemate.Route, v *casemate.Version) { v.Spare = 2 }, "  ~! function f: provisioned 2 instead of 0", "  ~  function f: provisioned 0"},
 		{nil, func(_ *catalog.App, _ *casemate.Route, v *casemate.Version) { v.Limits.Reserved = &four }, "  ~! function f: reserved_concurrency 4 instead of none", "function f: reserved_concurrency none instead of 4"},
 		{nil, func(_ *catalog.App, _ *casemate.Route, v *casemate.Version) { v.Limits.Day = 5 }, "  ~  function f: a day 5", "  ~! function f: a day any number"},

@@ -379,7 +379,8 @@ func (c *comparer) function(name string, was, is *catalog.Function) {
 	c.children(subject, old, n.Children)
 	if was == nil {
 		c.say(KindFunction, "add", subject, false, "version %d: %s, %d MB, %s, %s a sandbox", n.Number, n.Runtime, n.Limits.MemoryMB, n.Limits.Timeout, n.Isolation)
-		c.clean(subject, casemate.Screen{}, n.Screen, casemate.Leaks{}, n.Leaks)
+		screen, leaks := n.ByName()
+		c.clean(subject, casemate.Screen{}, screen, casemate.Leaks{}, leaks)
 		return
 	}
 	o := was.Number(was.Live)
@@ -404,7 +405,9 @@ func (c *comparer) function(name string, was, is *catalog.Function) {
 	differs("provisioned", o.Spare, n.Spare)
 	differs("screen", o.Screen, n.Screen)
 	differs("leaks", o.Leaks, n.Leaks)
-	c.clean(subject, o.Screen, n.Screen, o.Leaks, n.Leaks)
+	wasIn, wasOut := o.ByName()
+	isIn, isOut := n.ByName()
+	c.clean(subject, wasIn, isIn, wasOut, isOut)
 	c.standing(subject, o, n)
 	if o.Isolation != n.Isolation {
 		parts = append(parts, fmt.Sprintf("isolation %s instead of %s", n.Isolation, o.Isolation))

@@ -64,7 +64,8 @@ func keptByName(m *casemate.Match, e *casemate.Event, r *casemate.Result) error 
 	if r.Failure != casemate.FailureNone {
 		status = 500
 	}
-	body, found := leak.Body(r.Payload, status, "application/json", leakRules(m.Version.Leaks))
+	_, leaks := m.Version.ByName()
+	body, found := leak.Body(r.Payload, status, "application/json", leakRules(leaks))
 	if err := noted(r, "payload", found); err != nil {
 		return err
 	}

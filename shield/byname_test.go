@@ -20,7 +20,7 @@ func TestEventsByNameAreScreened(t *testing.T) {
 			"payload": {casemate.Screen{}, attack, "", true}, "context": {casemate.Screen{}, "{}", attack, true}, "tagged": {casemate.Screen{Mode: "tag"}, attack, attack, false},
 			"off": {casemate.Screen{Mode: "off"}, attack, attack, false}, "clean": {casemate.Screen{}, `{"note":"O'Neil"}`, `{"client":{"app_title":"shop"}}`, false},
 		} {
-			m := &casemate.Match{Version: &casemate.Version{Runtime: "wasm", Screen: c.way}}
+			m := &casemate.Match{Version: &casemate.Version{Runtime: "wasm", Screen: &c.way}}
 			e := &casemate.Event{Source: source, Target: casemate.Target{Function: "f"}, ContentType: "application/json", ClientContext: c.context}
 			_, err := Cleaner{Judge: Screening{Engine: compiled, Now: time.Now}.Judge}.Clean(m, e, []byte(c.body))
 			if (err != nil) != c.refused {
@@ -54,7 +54,7 @@ func TestAnswersByNameAreLookedAt(t *testing.T) {
 		{casemate.SourceAdmin, casemate.Leaks{}, casemate.FailureHandled, thrown, "", false},
 	} {
 		res := &casemate.Result{Failure: c.failure, Payload: []byte(c.payload)}
-		err := Leave(&casemate.Match{Version: &casemate.Version{Runtime: "wasm", Leaks: c.leaks}}, &casemate.Event{Source: c.source}, nil, res)
+		err := Leave(&casemate.Match{Version: &casemate.Version{Runtime: "wasm", Leaks: &c.leaks}}, &casemate.Event{Source: c.source}, nil, res)
 		switch out := string(res.Payload); {
 		case (err != nil) != c.refused:
 			t.Errorf("%+v: %v", c, err)

@@ -32,7 +32,7 @@ func (s Screening) Judge(m *casemate.Match, _ *casemate.Event, fields []casemate
 	case m.Route != nil:
 		way = m.Route.Screen
 	case m.Version != nil:
-		way = m.Version.Screen
+		way, _ = m.Version.ByName()
 	}
 	if way.Mode == casemate.ScreenOff {
 		return nil, nil

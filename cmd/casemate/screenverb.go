@@ -169,7 +169,8 @@ func screenPosture(app *catalog.App, now time.Time) (fs []finding) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(app.Functions)) {
 		f := app.Functions[name]
-		fs = append(fs, weakScreen("function "+name+" by name", &f.Number(f.Live).Screen, now)...)
+		screen, _ := f.Number(f.Live).ByName()
+		fs = append(fs, weakScreen("function "+name+" by name", &screen, now)...)
 	}
 	return fs
 }
