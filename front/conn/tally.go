@@ -46,9 +46,7 @@ func (y *Tally) Add(t casemate.Turned) {
 func (y *Tally) tell() {
 	y.mu.Lock()
 	counted := y.count
-	if len(counted) > 0 {
-		y.count = map[casemate.Turned]int{}
-	}
+	y.count = map[casemate.Turned]int{}
 	y.mu.Unlock()
 	for t, n := range counted {
 		t.Times = n

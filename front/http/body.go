@@ -19,6 +19,7 @@ type body struct {
 	limit    int64
 	declared int64 // -1 when it is not
 	limits   *Limits
+	stream   bool // of HTTP/2, where a deadline for writing ends the stream
 
 	start time.Time
 	read  int64
@@ -34,7 +35,9 @@ func (b *body) Read(p []byte) (int, error) {
 	now := time.Now()
 	if b.start.IsZero() {
 		b.start = now
-		_ = b.conn.SetWriteDeadline(now.Add(b.limits.BodyTime)) // for "100 Continue"; a connection without deadlines is a test's
+		if !b.stream {
+			_ = b.conn.SetWriteDeadline(now.Add(b.limits.BodyTime)) // for "100 Continue"; a connection without deadlines is a test's
+		}
 	}
 	_ = b.conn.SetReadDeadline(b.start.Add(b.limits.pace(b.limits.BodyTime, b.read)))
 	if left := b.limit - b.read; int64(len(p)) > left+1 {

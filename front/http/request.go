@@ -244,7 +244,7 @@ func (s *Server) event(r *nethttp.Request, x *exchange) (*casemate.Event, error)
 		e.Context["aws:useragent"] = []string{e.UserAgent}
 	}
 	if r.ContentLength != 0 {
-		x.body = &body{r: r.Body, conn: x.conn, limit: s.c.Limits.BodyBytes, declared: r.ContentLength, limits: &s.c.Limits}
+		x.body = &body{r: r.Body, conn: x.conn, limit: s.c.Limits.BodyBytes, declared: r.ContentLength, limits: &s.c.Limits, stream: r.ProtoMajor == 2}
 		e.Body = x.body
 	}
 	if t.port == "" {

@@ -101,6 +101,15 @@ func (x *target) run(n int) {
 	x.idle.Broadcast()
 }
 
+// begun waits until n events have reached the corridor.
+func (x *target) begun(n int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for x.runs.Load() < n {
+		x.idle.Wait()
+	}
+}
+
 // rest waits until nothing runs.
 func (x *target) rest() {
 	x.mu.Lock()
