@@ -89,11 +89,11 @@ func (c *Cache) Kept(ctx context.Context, now time.Time, m *casemate.Match, e *c
 	mine := &run{done: make(chan struct{})}
 	c.running[k] = mine
 	c.mu.Unlock()
-	return c.lead(ctx, now, k, mine, m.Route.Keep, do)
+	return c.lead(ctx, now, k, mine, m.Route, do)
 }
 
 // lead runs the event that others wait for, and keeps what came of it.
-func (c *Cache) lead(ctx context.Context, now time.Time, k key, mine *run, keep *casemate.Keep, do func(context.Context) (*casemate.Result, error)) (*casemate.Result, error) {
+func (c *Cache) lead(ctx context.Context, now time.Time, k key, mine *run, r *casemate.Route, do func(context.Context) (*casemate.Result, error)) (*casemate.Result, error) {
 	defer func() { // also when do panics
 		c.mu.Lock()
 		delete(c.running, k)
@@ -104,7 +104,7 @@ func (c *Cache) lead(ctx context.Context, now time.Time, k key, mine *run, keep 
 	if err != nil {
 		return nil, err
 	}
-	if ttl := c.life(keep, res); ttl > 0 {
+	if ttl := c.life(r, res); ttl > 0 {
 		mine.res = res
 		c.mu.Lock()
 		c.put(&entry{key: k, res: res, at: now, until: now.Add(ttl), bytes: size(res)})
@@ -188,8 +188,8 @@ func size(res *casemate.Result) int64 {
 
 // life is how long an answer may be kept: not at all unless it is a plain success that sets no cookie, at most the route's
 // time, and never longer than the function says (RFC 9111 section 5.2.2).
-func (c *Cache) life(k *casemate.Keep, res *casemate.Result) time.Duration {
-	a := res.Answer
+func (c *Cache) life(r *casemate.Route, res *casemate.Result) time.Duration {
+	a, k := res.Answer, r.Keep
 	if a == nil || res.Failure != casemate.FailureNone || a.Status != 200 || len(a.Cookies) > 0 || size(res) > c.cfg.Each {
 		return 0
 	}
@@ -216,8 +216,14 @@ func (c *Cache) life(k *casemate.Keep, res *casemate.Result) time.Duration {
 			return 0
 		}
 	}
+	if origin := a.Get("access-control-allow-origin"); origin != "" && origin != "*" && !cors(r) && !slices.Contains(k.Vary, "origin") {
+		return 0 // a function that answers one origin, and forgot to say that its answer varies
+	}
 	return ttl
 }
+
+// cors reports a route that speaks about origins itself, anew for every answer: what its function says of them never leaves.
+func cors(r *casemate.Route) bool { return r.Browser != nil && r.Browser.CORS != nil }
 
 // keyOf names everything that an answer may depend on: what runs, who asks and with which rights, and what is asked. A
 // request with a body, with cookies that the route does not name, or for a part of an answer, has none.

@@ -140,6 +140,7 @@ func TestWhatIsNotKept(t *testing.T) {
 		"max-age=0":      func(r *rig, _ *casemate.Event) { r.answer.Header = line("cache-control", "max-age=0") },
 		"max-age=x":      func(r *rig, _ *casemate.Event) { r.answer.Header = line("cache-control", "max-age=x") },
 		"varies":         func(r *rig, _ *casemate.Event) { r.answer.Header = line("vary", "Accept-Language, User-Agent") },
+		"one origin":     func(r *rig, _ *casemate.Event) { r.answer.Header = line("access-control-allow-origin", "https://a.test") },
 		"varies by all":  func(r *rig, _ *casemate.Event) { r.answer.Header = line("vary", "*") },
 		"large":          func(r *rig, _ *casemate.Event) { r.answer.Body = make([]byte, 2<<20) },
 		"failed":         func(r *rig, _ *casemate.Event) { r.err = errors.New("no") },
@@ -158,6 +159,23 @@ func TestWhatIsNotKept(t *testing.T) {
 	r.want(t, "shared with somebody", 0, get("/a"), caller("a"))
 	r.answer.Header = line("cache-control", "private")
 	r.want(t, "private and shared", 2, get("/b"), caller("a"))
+}
+
+// TestOriginsAreNotMixed: what is kept must not tell one origin what another one may. Where the route speaks about origins
+// itself, what the function says of them does not leave, and every origin may get the same answer.
+func TestOriginsAreNotMixed(t *testing.T) {
+	r := newRig(Config{})
+	r.answer.Header = line("access-control-allow-origin", "*")
+	r.want(t, "everybody", 1, get("/a"), caller("a"))
+	r = newRig(Config{})
+	r.answer.Header = line("access-control-allow-origin", "https://a.test")
+	r.m.Route.Keep.Vary = []string{"origin"}
+	r.want(t, "told apart", 1, get("/a", "Origin: https://a.test"), caller("a"))
+	r.want(t, "another origin", 1, get("/a", "Origin: https://b.test"), caller("a"))
+	r = newRig(Config{})
+	r.answer.Header = line("access-control-allow-origin", "https://a.test")
+	r.m.Route.Browser = &casemate.Browser{CORS: &casemate.CORS{}}
+	r.want(t, "the route speaks", 1, get("/a"), caller("a"))
 }
 
 func line(name, value string) []casemate.HeaderLine {
