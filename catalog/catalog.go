@@ -63,7 +63,8 @@ const (
 )
 
 // Open reads everything from the store and builds the first snapshot, by the same path that every later change takes.
-// Any error names the app that does not hold together.
+// An app that today's rules refuse is left out, and listed by Snapshot.LeftOut; an app that cannot be read is an error that
+// names it.
 func Open(ctx context.Context, cfg Config) (*Catalog, error) {
 	if cfg.Store == nil || cfg.Compile == nil || cfg.Contract == nil || cfg.Place.Account == "" {
 		return nil, errors.New("opening the catalog: the configuration is incomplete")
@@ -120,7 +121,7 @@ func (c *Catalog) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	next, err := c.buildUnder(ctx, emptySnapshot(c.cfg.Place), apps, heads, g)
+	next, err := c.assemble(ctx, apps, heads, g)
 	if err != nil {
 		return err
 	}
@@ -186,13 +187,14 @@ func (b *builder) compileContract(id string) (casemate.Contract, error) {
 	digest, where, _ := strings.Cut(id, "#")
 	doc, err := b.load(digest)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errStore, err)
 	}
 	name := where
 	if name == "" {
 		name = digest[:min(12, len(digest))]
 	}
-	return b.cfg.Contract(doc, where, name)
+	c, err := b.cfg.Contract(doc, where, name)
+	return c, refused(err)
 }
 
 func (c *Catalog) publish(s *Snapshot) {

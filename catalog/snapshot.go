@@ -30,6 +30,7 @@ type Snapshot struct {
 
 	organisation     []casemate.Statement // guardrails that were set on the node
 	guardrailsDigest string
+	left             []LeftOut
 	parts            string // digest of what belongs to which environment; "" when nothing does
 }
 
@@ -102,7 +103,7 @@ type builder struct {
 
 // next applies the apps to old. Nothing of old changes; an error leaves nothing behind.
 func (b *builder) next(old *Snapshot, changed []*App, heads map[string]head) error {
-	b.Snapshot = &Snapshot{place: old.place, heads: maps.Clone(old.heads), apps: maps.Clone(old.apps), organisation: old.organisation, guardrailsDigest: old.guardrailsDigest}
+	b.Snapshot = &Snapshot{place: old.place, heads: maps.Clone(old.heads), apps: maps.Clone(old.apps), organisation: old.organisation, guardrailsDigest: old.guardrailsDigest, left: without(old.left, changed)}
 	if b.guardrails != nil {
 		b.organisation, b.guardrailsDigest = b.guardrails.Statements, b.guardrails.digest()
 	}
@@ -321,7 +322,7 @@ func (b *builder) policy(old *Snapshot, changed []*App) error {
 	p.Revision = hex.EncodeToString(h.Sum(nil)[:8])
 	d, err := b.cfg.Compile(p)
 	if err != nil {
-		return fmt.Errorf("compiling the policies: %w", err)
+		return fmt.Errorf("compiling the policies: %w", refused(err))
 	}
 	b.Policy, b.Policies = d, p.Revision
 	return nil

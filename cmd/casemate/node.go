@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/acme"
 	"casemate/audit"
 	"casemate/authn"
 	"casemate/authn/access"
@@ -30,6 +32,7 @@ import (
 	"casemate/front/admin"
 	"casemate/front/aws"
 	front "casemate/front/http"
+	"casemate/front/redirect"
 	page "casemate/front/signin"
 	"casemate/gate"
 	"casemate/journal"
@@ -60,6 +63,10 @@ type nodeConfig struct {
 	AWS          string   // address of AWS's services for clients outside; "" is off
 	AWSDefault   bool     // nobody asked for that address: where it is taken, the node goes without
 	Cert, Key    string
+	ACME         *acme.Config // nil: off; what the node has, it fills in
+	MinTLS       uint16
+	Redirect     string // plain address that sends callers to https; "" is off
+	RedirectPort int    // of https, as callers see it; 0: that of HTTPS
 	Domain       string
 	Place        casemate.Place
 	Environment  string // the only one that apps may be for; "" is any
@@ -82,39 +89,42 @@ type nodeConfig struct {
 
 // node is every room of this process, in the order they were opened.
 type node struct {
-	cfg       nodeConfig
-	store     *store.Node
-	journal   *journal.Journal
-	audit     *audit.Log
-	identity  *authn.Identity
-	secrets   *secret.Room
-	access    *access.Room
-	operators *operator.Room
-	roles     map[string]bool // in force; the catalog's swaps alone touch it
-	who       *authn.Routed
-	meter     atomic.Pointer[meter.Meter]
-	purse     atomic.Pointer[budget.Purse]
-	catalog   *catalog.Catalog
-	quota     *share.Room
-	pool      *sandbox.Pool
-	wasm      *wasm.Pool // the pool closes it
-	code      *code.Cache
-	gate      *gate.Gate
-	http      *front.Server
-	admin     *admin.Server
-	aws       *aws.Server // nil: off
-	telemetry *telemetry.Exporter
-	services  service.Config
-	egress    *egress.Egress
-	walls     jail.Report
-	runtimes  sandbox.Interpreters
-	school    school          // learns contracts where it was told to
-	live      map[string]bool // ids of the versions in force; the catalog's swaps alone touch it
-	started   time.Time
-	passkeys  *passkey.Room
-	desk      *signin.Desk
-	pages     *page.Site     // beside the admin API's TLS address
-	closers   []func() error // run backwards
+	cfg         nodeConfig
+	store       *store.Node
+	journal     *journal.Journal
+	audit       *audit.Log
+	identity    *authn.Identity
+	secrets     *secret.Room
+	access      *access.Room
+	operators   *operator.Room
+	roles       map[string]bool // in force; the catalog's swaps alone touch it
+	who         *authn.Routed
+	meter       atomic.Pointer[meter.Meter]
+	purse       atomic.Pointer[budget.Purse]
+	catalog     *catalog.Catalog
+	quota       *share.Room
+	pool        *sandbox.Pool
+	wasm        *wasm.Pool // the pool closes it
+	code        *code.Cache
+	gate        *gate.Gate
+	http        *front.Server
+	admin       *admin.Server
+	aws         *aws.Server                                          // nil: off
+	acme        *acme.Room                                           // nil: off
+	redirect    *redirect.Server                                     // nil: off
+	certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error) // of every TLS listener
+	telemetry   *telemetry.Exporter
+	services    service.Config
+	egress      *egress.Egress
+	walls       jail.Report
+	runtimes    sandbox.Interpreters
+	school      school          // learns contracts where it was told to
+	live        map[string]bool // ids of the versions in force; the catalog's swaps alone touch it
+	started     time.Time
+	passkeys    *passkey.Room
+	desk        *signin.Desk
+	pages       *page.Site     // beside the admin API's TLS address
+	closers     []func() error // run backwards
 
 	flows           *flow.Room
 	asksCertificate atomic.Bool // whether a route takes TLS client certificates
@@ -129,9 +139,9 @@ func openNode(ctx context.Context, cfg nodeConfig) (*node, error) {
 		open func(context.Context) error
 	}{
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
-		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the access keys", n.openAccess}, {"opening the passkeys", n.openPasskeys}, {"opening the operators", n.openOperators}, {"opening webhooks and authorizers", n.openSenders}, {"opening the flows", n.openFlows}, {"opening the meter", n.openMeter}, {"opening the purse", n.openPurse}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
+		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the certificates", n.openCertificate}, {"opening the access keys", n.openAccess}, {"opening the passkeys", n.openPasskeys}, {"opening the operators", n.openOperators}, {"opening webhooks and authorizers", n.openSenders}, {"opening the flows", n.openFlows}, {"opening the meter", n.openMeter}, {"opening the purse", n.openPurse}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
 		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate}, {"opening the standing charges", n.openStanding},
-		{"opening the admin API", n.openAdmin}, {"opening what browsers are told", n.openBrowsers}, {"opening HTTP", n.openHTTP}, {"opening AWS's services", n.openAWS},
+		{"opening the admin API", n.openAdmin}, {"opening what browsers are told", n.openBrowsers}, {"opening HTTP", n.openHTTP}, {"opening AWS's services", n.openAWS}, {"opening the redirects", n.openRedirect}, {"starting ACME", n.startACME},
 	} {
 		if err := step.open(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", step.what, err), n.close())
@@ -228,6 +238,9 @@ func (n *node) openCatalog(ctx context.Context) (err error) {
 			n.retire(s)
 			n.budgets(s)
 		}})
+	if err == nil {
+		n.tellLeftOut(n.catalog.Snapshot())
+	}
 	return err
 }
 
@@ -318,7 +331,7 @@ func (n *node) builtins(work store.Queue, dead store.KV) (map[string]builtin, er
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.accessBuiltins(), n.operatorBuiltins(), n.signinBuiltins(), n.inspectBuiltins(), n.topBuiltins(), n.planBuiltins(), deploys,
+	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.accessBuiltins(), n.operatorBuiltins(), n.signinBuiltins(), n.inspectBuiltins(), n.topBuiltins(), n.planBuiltins(), n.tlsBuiltins(), deploys,
 		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) },
 			func(p string) bool { return n.catalog.Snapshot().HasPlan(p) }, n.judge),
 		usageBuiltins(n.meter.Load()), n.budgetBuiltins(), n.billBuiltins(), n.sizeBuiltins(), n.contractBuiltins(), asyncBuiltins(work, dead)} {
@@ -378,15 +391,16 @@ func (n *node) unpack(ctx context.Context, v *casemate.Version) error {
 
 // address is what a running node writes into its folder for people and scripts.
 type address struct {
-	PID     int      `json:"pid"`
-	HTTP    []string `json:"http"`
-	AWS     string   `json:"aws,omitempty"`   // for AWS_ENDPOINT_URL
-	Admin   string   `json:"admin,omitempty"` // for --url
-	Metrics string   `json:"metrics,omitempty"`
-	Socket  string   `json:"socket"`
-	CA      string   `json:"ca,omitempty"`
-	Version string   `json:"version"`
-	Go      string   `json:"go"`
+	PID      int      `json:"pid"`
+	HTTP     []string `json:"http"`
+	AWS      string   `json:"aws,omitempty"`   // for AWS_ENDPOINT_URL
+	Admin    string   `json:"admin,omitempty"` // for --url
+	Metrics  string   `json:"metrics,omitempty"`
+	Redirect string   `json:"redirect,omitempty"`
+	Socket   string   `json:"socket"`
+	CA       string   `json:"ca,omitempty"`
+	Version  string   `json:"version"`
+	Go       string   `json:"go"`
 }
 
 func (n *node) address() address {
@@ -403,7 +417,10 @@ func (n *node) address() address {
 	if at := n.telemetry.Addr(); at != nil {
 		ad.Metrics = "http://" + at.String() + "/metrics"
 	}
-	if n.cfg.Cert == "" && (n.cfg.HTTPS != "" || n.cfg.Admin != "") {
+	if n.redirect != nil {
+		ad.Redirect = "http://" + n.redirect.Addr().String()
+	}
+	if n.cfg.Cert == "" && n.cfg.ACME == nil && (n.cfg.HTTPS != "" || n.cfg.Admin != "") {
 		ad.CA = n.path("tls", "ca.pem")
 	}
 	return ad

@@ -33,9 +33,7 @@ func (n *node) posture(now time.Time) []finding {
 	for _, m := range n.walls.Missing() {
 		fs = append(fs, finding{"high", "weak", "sandbox wall " + m.Name, m.Why + "; functions run without it", m.Remedy})
 	}
-	if n.cfg.Cert == "" && n.cfg.HTTPS != "" && !loopbackAddr(n.cfg.HTTPS) {
-		fs = append(fs, finding{"medium", "weak", "HTTPS on " + n.cfg.HTTPS, "its certificate is signed by the local development authority", "casemate up --cert FILE --key FILE"})
-	}
+	fs = append(fs, n.tlsPosture(now)...)
 	if n.cfg.Wait == casemate.Written {
 		fs = append(fs, finding{"low", "weak", "audit wait", "records of the last moments can be lost in a power cut (not in a crash)", "casemate up --audit-wait durable"})
 	}
@@ -48,6 +46,7 @@ func (n *node) posture(now time.Time) []finding {
 	fs = append(fs, n.pinnedPosture()...)
 	fs = append(fs, n.senderPosture()...)
 	fs = append(fs, n.budgetPosture(now)...)
+	fs = append(fs, n.leftOutPosture()...)
 	snap := n.catalog.Snapshot()
 	for _, name := range snap.Apps() {
 		app, _ := snap.App(name)

@@ -1,0 +1,17 @@
+package main
+
+import "casemate/catalog"
+
+// tellLeftOut says in the log which apps are not in force, because today's rules refuse what was deployed.
+func (n *node) tellLeftOut(s *catalog.Snapshot) {
+	for _, x := range s.LeftOut() {
+		n.cfg.Log.Error("an app is left out: nothing of it is served", "app", x.App, "why", x.Why, "hint", x.Hint)
+	}
+}
+
+func (n *node) leftOutPosture() (fs []finding) {
+	for _, x := range n.catalog.Snapshot().LeftOut() {
+		fs = append(fs, finding{"high", "expired", "app " + x.App, "it is left out, and nothing of it is served: " + x.Why, x.Hint})
+	}
+	return fs
+}
