@@ -83,7 +83,7 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 	if cfg.Directory == "" {
 		cfg.Directory = DefaultDirectory
 	}
-	if err := cfg.check(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
 	r := &Room{cfg: cfg, http: client(cfg.Roots), slots: map[string]*slot{}, turn: make(chan struct{}, 1)}
@@ -101,7 +101,8 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 	return r, r.forget(ctx)
 }
 
-func (c *Config) check() error {
+// Check says what is wrong with the names, the address and the directory, and whether anybody agreed.
+func (c *Config) Check() error {
 	bad := func(flag, message, hint string) error {
 		return &casemate.Error{Code: casemate.Invalid, Field: flag, Message: message, Hint: hint}
 	}

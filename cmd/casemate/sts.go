@@ -87,9 +87,7 @@ func (n *node) openAWS(ctx context.Context) (err error) {
 	}
 	cfg := front.Config{Handler: n.gate.Handle, Addr: n.cfg.AWS, Operations: n.services.Operations, Direct: n.services.Direct, Place: n.cfg.Place, Limits: n.cfg.Front.Conn, Refused: n.refused, Log: n.cfg.Log}
 	if !loopbackAddr(n.cfg.AWS) {
-		if cfg.Certificate, err = n.certificate(); err != nil {
-			return err
-		}
+		cfg.Certificate, cfg.MinTLS = n.certificate, n.cfg.MinTLS
 	}
 	s, err := front.New(cfg)
 	if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -42,6 +41,7 @@ type upFlags struct {
 	adminOrigins                          []string
 	resolve                               []string
 	limits                                limitFlags
+	tls                                   tlsFlags
 	conns                                 connFlags
 }
 
@@ -76,6 +76,7 @@ within --stop-grace, queued ones stay queued.`,
 	fl.StringVar(&f.wait, "audit-wait", "written", "how far a synchronous call's record must be before the answer: written or durable")
 	fl.StringVar(&f.rate, "source-rate", "1000/s burst 2000", "requests of one source address")
 	f.limits.add(fl)
+	f.tls.add(fl)
 	f.conns.add(fl)
 	fl.IntVar(&f.concurrency, "concurrency", 256, "runs at once on the whole node")
 	fl.DurationVar(&f.grace, "stop-grace", 20*time.Second, "time that running functions get to end when the node is told to stop")
@@ -118,7 +119,7 @@ func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
 	if f.http == "" && f.https == "" {
 		return bad("https", "nothing to listen on", "give --http or --https an address")
 	}
-	for _, addr := range []string{f.https, f.admin, f.aws} {
+	for _, addr := range []string{f.https, f.admin, f.aws, f.tls.redirect} {
 		if !walls.Up && addr != "" && !loopbackAddr(addr) {
 			return bad("https", "a build without walls listens on loopback alone", "127.0.0.1:8443")
 		}
@@ -141,6 +142,9 @@ func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
 		return bad("source-rate", err.Error(), `"1000/s burst 2000"`)
 	}
 	if err = f.limits.read(&cfg); err != nil {
+		return nodeConfig{}, err
+	}
+	if err = f.tls.read(&cfg); err != nil {
 		return nodeConfig{}, err
 	}
 	if err = f.conns.read(&cfg); err != nil {
@@ -196,6 +200,7 @@ func (a *app) up(ctx context.Context, cfg nodeConfig) error {
 	case <-ctx.Done():
 	case err = <-n.http.Failed():
 	case err = <-n.awsFailed():
+	case err = <-n.redirectFailed():
 	}
 	preparing.Wait()
 	cfg.Log.Info("stopping")
@@ -249,6 +254,9 @@ func readyPage(w io.Writer, ad *address) {
 	if ad.Admin != "" {
 		fmt.Fprintf(w, "  admin API %s (casemate --url, with a key)\n", ad.Admin)
 	}
+	if ad.Redirect != "" {
+		fmt.Fprintf(w, "  %s sends callers to https\n", ad.Redirect)
+	}
 	if ad.Metrics != "" {
 		fmt.Fprintf(w, "  %s\n", ad.Metrics)
 	}
@@ -258,9 +266,7 @@ func readyPage(w io.Writer, ad *address) {
 func (n *node) openAdmin(ctx context.Context) (err error) {
 	cfg := admin.Config{Handler: n.gate.Handle, Socket: n.path(socketName), Addr: n.cfg.Admin, Limits: n.cfg.Front.Conn, Refused: n.refused, Log: n.cfg.Log}
 	if n.cfg.Admin != "" {
-		if cfg.Certificate, err = n.certificate(); err != nil {
-			return err
-		}
+		cfg.Certificate, cfg.MinTLS = n.certificate, n.cfg.MinTLS
 		if err := n.openPages(); err != nil {
 			return err
 		}
@@ -279,22 +285,6 @@ func (n *node) openAdmin(ctx context.Context) (err error) {
 	return nil
 }
 
-// certificate is the operator's own, or one of the development authority that HTTPS uses as well.
-func (n *node) certificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
-	if n.cfg.Cert == "" {
-		authority, err := front.OpenAuthority(n.path("tls"), time.Now, "*."+n.cfg.Domain)
-		if err != nil {
-			return nil, err
-		}
-		return authority.GetCertificate, nil
-	}
-	files, err := front.OpenFiles(n.cfg.Cert, n.cfg.Key, time.Now, n.cfg.Log)
-	if err != nil {
-		return nil, &casemate.Error{Code: casemate.Invalid, Field: "--cert", Message: "the certificate cannot be loaded", Hint: "PEM files, key and certificate of one pair", Err: err}
-	}
-	return files.GetCertificate, nil
-}
-
 // observe feeds metrics of whole exchanges; nil where nobody exports them.
 func (n *node) observe() func(front.Observation) {
 	if n.telemetry == nil {
@@ -311,7 +301,7 @@ func (n *node) openHTTP(ctx context.Context) (err error) {
 	if n.cfg.HTTPS != "" {
 		listen = append(listen, front.Listener{Addr: n.cfg.HTTPS, TLS: true})
 	}
-	n.http, err = front.New(front.Config{Handler: n.gate.Handle, Knock: n.knock, Refused: n.refused, Listen: listen, CertFile: n.cfg.Cert, KeyFile: n.cfg.Key, Dir: n.path("tls"),
+	n.http, err = front.New(front.Config{Handler: n.gate.Handle, Knock: n.knock, Refused: n.refused, Listen: listen, TLS: n.tls(),
 		Domain: n.cfg.Domain, Log: n.cfg.Log, Observe: n.observe(), Limits: n.cfg.Front, AskCertificate: n.asksCertificate.Load, Browsers: &n.browsers})
 	if err != nil {
 		return err

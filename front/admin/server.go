@@ -33,6 +33,7 @@ type Config struct {
 	Addr    string // host:port of the TLS listener; empty: none
 	// Certificate gives the certificate for Addr, as tls.Config.GetCertificate.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	MinTLS      uint16                // 0: TLS 1.2
 	Limits      conn.Limits           // of connections to Addr
 	Refused     func(casemate.Turned) // told about once a second how many of those were cut off or not taken; nil: nobody
 	Pages       nethttp.Handler       // what browsers get on Addr at /signin and below; nil: nothing
@@ -89,7 +90,7 @@ func New(c Config) (*Server, error) {
 			}
 			s.hear(w, r, false)
 		})
-		s.remote.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.Certificate}
+		s.remote.TLSConfig = &tls.Config{MinVersion: max(tls.VersionTLS12, c.MinTLS), GetCertificate: c.Certificate}
 		if err := s.bound(); err != nil {
 			return nil, fmt.Errorf("configuring the admin front: %w", err)
 		}

@@ -43,6 +43,7 @@ type Config struct {
 	Handler     casemate.Handler
 	Addr        string                                               // host:port; without a certificate the host must be a loopback address
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error) // nil: plain HTTP
+	MinTLS      uint16                                               // 0: TLS 1.2
 	Operations  map[string]*casemate.Operation                       // by ID
 	Direct      map[string]wire.Direct                               // by service
 	Place       casemate.Place                                       // zero: casemate.DefaultPlace
@@ -96,7 +97,7 @@ func New(c Config) (*Server, error) {
 		ConnState: s.guard.State, HTTP2: &nethttp.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: idleTime, WriteByteTimeout: writeTime},
 		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return s.ctx }}
 	if c.Certificate != nil {
-		s.http.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.Certificate}
+		s.http.TLSConfig = &tls.Config{MinVersion: max(tls.VersionTLS12, c.MinTLS), GetCertificate: c.Certificate}
 		if err := s.guard.HTTP2(s.ctx, s.http, nil); err != nil {
 			return nil, fmt.Errorf("configuring the AWS front: %w", err)
 		}
