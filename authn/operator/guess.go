@@ -31,20 +31,21 @@ type try struct {
 	Until time.Time `json:"until"` // nothing is looked at before
 }
 
-// count adds a guess, or says until when none is taken.
-func (t *try) count(now time.Time, free int) (wait time.Duration) {
+// wait is how long nothing is looked at from there.
+func (t *try) wait(now time.Time) time.Duration {
 	if now.Sub(t.Last) > guessDay {
 		*t = try{}
 	}
-	if now.Before(t.Until) {
-		return t.Until.Sub(now)
-	}
+	return max(t.Until.Sub(now), 0)
+}
+
+// count adds a guess.
+func (t *try) count(now time.Time, free int) {
 	t.Fails++
 	t.Last = now
 	if n := t.Fails - free; n > 0 {
 		t.Until = now.Add(min(time.Second<<min(n-1, 20), longestWait))
 	}
-	return 0
 }
 
 // generations is a map that forgets what was not touched for long once it is full.
@@ -110,25 +111,26 @@ func (l *limiter) take(now time.Time, name string, exists bool, p place) error {
 			}
 		}
 	}
+	x := t.From[p.key]
+	if wait := x.wait(now); wait > 0 { // before the place's own count: who hammers on one name does not use up the others'
+		return fmt.Errorf("%d guesses from %s: wait %v", x.Fails, p.key, wait.Round(time.Second))
+	}
 	if !p.known {
 		if t.Strange >= dayGuesses {
 			return fmt.Errorf("%d guesses from places that are not known, which is the bound of a day", t.Strange)
 		}
-		if wait := l.places.get(p.key).count(now, freeNames); wait > 0 {
+		all := l.places.get(p.key)
+		if wait := all.wait(now); wait > 0 {
 			return fmt.Errorf("too many guesses of any name from %s: wait %v", p.key, wait.Round(time.Second))
 		}
+		all.count(now, freeNames)
+		t.Strange++
 	}
 	if t.From == nil {
 		t.From = map[string]try{}
 	}
-	x := t.From[p.key]
-	if wait := x.count(now, freeGuesses); wait > 0 {
-		return fmt.Errorf("%d guesses from %s: wait %v", x.Fails, p.key, wait.Round(time.Second))
-	}
+	x.count(now, freeGuesses)
 	t.From[p.key] = x
-	if !p.known {
-		t.Strange++
-	}
 	return nil
 }
 

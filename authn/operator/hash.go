@@ -68,8 +68,8 @@ func (h phc) derive(password string) []byte {
 	return argon2.IDKey(norm.NFKC.Bytes([]byte(password)), h.salt, h.time, h.memory, 1, hashLen)
 }
 
-func newPHC(password string) phc {
-	h := phc{memory: hashMemory, time: hashTime, salt: make([]byte, hashSalt)}
+func newPHC(password string, memory uint32) phc {
+	h := phc{memory: memory, time: hashTime, salt: make([]byte, hashSalt)}
 	rand.Read(h.salt) // never fails (crypto/rand, Go 1.24)
 	h.hash = h.derive(password)
 	return h
@@ -108,11 +108,13 @@ type hasher struct {
 	dummy          string       // the hash of those who do not exist
 	usual          atomic.Int64 // nanoseconds that a check takes, waiting included, of late
 	idle           chan struct{}
+	work           atomic.Int64 // checks that were computed
+	memory         uint32
 	clock          func() time.Time
 }
 
-func newHasher(clock func() time.Time) *hasher {
-	return &hasher{known: newLane(), strange: newLane(), dummy: newPHC(rand.Text()).String(), idle: make(chan struct{}, 8*laneLen), clock: clock}
+func newHasher(clock func() time.Time, memory uint32) *hasher {
+	return &hasher{known: newLane(), strange: newLane(), dummy: newPHC(rand.Text(), memory).String(), idle: make(chan struct{}, 8*laneLen), memory: memory, clock: clock}
 }
 
 func (h *hasher) lane(known bool) lane {
@@ -133,7 +135,7 @@ func (h *hasher) check(ctx context.Context, known bool, hash, password string) (
 		return false, err
 	}
 	start := h.clock()
-	if err := h.lane(known).do(ctx, func() { ok = subtle.ConstantTimeCompare(want.derive(password), want.hash) == 1 }); err != nil {
+	if err := h.lane(known).do(ctx, func() { h.work.Add(1); ok = subtle.ConstantTimeCompare(want.derive(password), want.hash) == 1 }); err != nil {
 		return false, err
 	}
 	took := int64(h.clock().Sub(start))
@@ -142,7 +144,7 @@ func (h *hasher) check(ctx context.Context, known bool, hash, password string) (
 }
 
 func (h *hasher) make(ctx context.Context, password string) (hash string, err error) {
-	err = h.known.do(ctx, func() { hash = newPHC(password).String() })
+	err = h.known.do(ctx, func() { hash = newPHC(password, h.memory).String() })
 	return hash, err
 }
 

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -47,6 +48,8 @@ type Config struct {
 	Life    time.Duration // of a session, at most; 0: DefaultLife
 	Idle    time.Duration // without a call; 0: DefaultIdle
 	Factors []Factor      // beside TOTP and recovery codes
+
+	memory uint32 // KiB of a hash; 0: hashMemory. Tests of other things take less
 }
 
 // Room is the operators of a node, open until Close. It is safe for concurrent use.
@@ -87,7 +90,7 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 	if cfg.Idle <= 0 {
 		cfg.Idle = DefaultIdle
 	}
-	r := &Room{cfg: cfg, hasher: newHasher(cfg.Clock), limits: newLimiter(), accounts: map[string]*known{}, sessions: map[string]*session{}, pending: map[string]*pending{}}
+	r := &Room{cfg: cfg, hasher: newHasher(cfg.Clock, cmp.Or(cfg.memory, hashMemory)), limits: newLimiter(), accounts: map[string]*known{}, sessions: map[string]*session{}, pending: map[string]*pending{}}
 	for _, b := range []struct {
 		name string
 		kv   *store.KV
