@@ -32,11 +32,12 @@ type Authorizer struct {
 	App      string           `json:"app"`
 	Name     string           `json:"name"`
 	Function string           `json:"function"`
-	Type     string           `json:"type"`     // request, token
-	Format   string           `json:"format"`   // 1.0, 2.0: of the event and the answer
-	Identity []IdentitySource `json:"identity"` // all must be there, or the function is not asked; the answer is remembered by them
-	TTL      time.Duration    `json:"ttl"`      // how long an answer is remembered; 0: not at all
-	Role     string           `json:"role"`     // of whom it names; its policy can only take away from that
+	Type     string           `json:"type"`               // request, token
+	Format   string           `json:"format"`             // 1.0, 2.0: of the event and the answer
+	Identity []IdentitySource `json:"identity"`           // all must be there, or the function is not asked; the answer is remembered by them
+	Validate string           `json:"validate,omitempty"` // expression that a token must match as a whole, or the function is not asked; "": any
+	TTL      time.Duration    `json:"ttl"`                // how long an answer is remembered; 0: not at all
+	Role     string           `json:"role"`               // of whom it names; its policy can only take away from that
 }
 
 // ID is the authorizer's own: "authorizer/<app>/<name>". It is the role it is asked with, too.

@@ -78,7 +78,7 @@ func hookSecrets(a *catalog.App, m *manifest.Manifest, found *manifest.Problems)
 
 func authorizer(m *manifest.Manifest, name string) *casemate.Authorizer {
 	a := m.Authorizers[name]
-	x := &casemate.Authorizer{App: m.App, Name: name, Function: a.Function, Type: "request", Format: "1.0", Role: a.Role}
+	x := &casemate.Authorizer{App: m.App, Name: name, Function: a.Function, Type: "request", Format: "1.0", Role: a.Role, Validate: a.Validate}
 	fill(&x.Type, a.Type)
 	fill(&x.Format, a.Format)
 	x.TTL, _ = a.Life() // checked with the manifest; what does not parse is not remembered

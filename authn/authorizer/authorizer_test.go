@@ -253,6 +253,26 @@ func TestIdentitySources(t *testing.T) {
 	}
 }
 
+// A token that does not match as a whole is nobody's, and nobody is asked.
+func TestTokensMatchTheirExpression(t *testing.T) {
+	c := &corridor{answer: says(allow)}
+	r, _ := open(t, c)
+	for _, x := range []struct {
+		validate, token string
+		asked           bool
+	}{
+		{`Bearer [a-z]{3}`, "Bearer abc", true}, {`Bearer [a-z]{3}`, "Bearer abcd", false}, {`Bearer [a-z]{3}`, "x Bearer abc", false}, {`a|b`, "ax", false}, {`^a$`, "a", true},
+		{`Bearer a`, "Bearer a\nb", false}, {`a(`, "a", false}, {"", "anything", true},
+	} {
+		e, m := request("/orders/1", "", "Authorization: "+x.token)
+		before := c.asked.Load()
+		_, err := r.Verify(t.Context(), e, m, asker(func(a *casemate.Authorizer) { a.Type, a.Format, a.Validate, a.TTL = "token", "1.0", x.validate, 0 }))
+		if (c.asked.Load() > before) != x.asked || (err == nil) != x.asked || err != nil && casemate.CodeOf(err) != casemate.Unauthenticated {
+			t.Errorf("%+v: asked %v, %v", x, c.asked.Load() > before, err)
+		}
+	}
+}
+
 // An answer is for those who showed the same, for the same route, until its time is over or the app is deployed anew.
 func TestMemory(t *testing.T) {
 	c := &corridor{answer: says(allow)}

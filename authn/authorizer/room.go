@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"sync"
 	"time"
 
@@ -163,7 +164,23 @@ func identify(e *casemate.Event, a *casemate.Authorizer) ([]string, error) {
 		}
 		out[i] = values[0]
 	}
-	return out, nil
+	return out, validate(a, out)
+}
+
+// validate holds a token to the expression of its authorizer, as API Gateway does with identityValidationExpression: all of
+// it has to match. An expression that cannot be read lets nobody in.
+func validate(a *casemate.Authorizer, sources []string) error {
+	if a.Validate == "" {
+		return nil
+	}
+	re, err := regexp.Compile(`^(?:` + a.Validate + `)$`)
+	switch {
+	case err != nil:
+		return fmt.Errorf("the authorizer's expression cannot be read: %w", err)
+	case len(sources) != 1 || !re.MatchString(sources[0]):
+		return errors.New("the token does not match the authorizer's expression")
+	}
+	return nil
 }
 
 func unauthenticated(cause error) error {

@@ -183,6 +183,8 @@ var bad = []struct {
 	{"screen of a function", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, screen: {mode: none}}\n", 3, 51, "none of block, tag, off", true},
 	{"leaks of a URL", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, url: {auth: [key], leaks: {traces: keep}}}\n", 3, 71, "none of scrub, off", true},
 	{"scopes of a URL without tokens", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, url: {auth: [key], scopes: [a]}}\n", 3, 55, "this route takes none", false},
+	{"authorizer's expression", head + "authorizers: {x: {function: f, type: token, validate: \"a(\", role: r}}\nroles: {r: {}}\n", 4, 45, "missing closing", false},
+	{"authorizer's expression of a request", head + "authorizers: {x: {function: f, validate: \"a\", role: r}}\nroles: {r: {}}\n", 4, 32, "type token", false},
 	{"authorizer of a URL", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, url: {auth: [authorizer:x]}}\nauthorizers: {x: {function: f, role: r}}\nroles: {r: {}}\n", 3, 42, "a function URL has no authorizer", false},
 	{"issuer hmac", head + "auth: {jwt: [{issuer: i, audience: [a], keys: {file: k}, algorithms: [HS256], role: r}]}\nroles: {r: {}}\n", 4, 71, "is none of", true},
 	{"issuer without role", head + "auth: {jwt: [{issuer: i, audience: [a], keys: {file: k}, algorithms: [RS256]}]}\n", 4, 14, "role_claim and roles, or role", false},

@@ -33,6 +33,7 @@ type Authorizer struct {
 	Type     string   `key:"type" one:"request token" doc:"request: it gets the request (default). token: it gets one header."`
 	Format   string   `key:"format" one:"1.0 2.0" doc:"Payload format, as API Gateway has it: 1.0 answers with an IAM policy (default), 2.0 may answer isAuthorized."`
 	Identity []string `key:"identity" like:"^(header [a-z0-9-]{1,64}|query [^\\s]{1,64})$" doc:"What must be there for the function to be asked, and what its answer is remembered by: header authorization (default), query tenant."`
+	Validate string   `key:"validate" like:"^.{1,256}$" doc:"token: expression that the header must match, or nobody is asked: \"^Bearer [A-Za-z0-9._-]{20,}$\" (API Gateway's identityValidationExpression)."`
 	TTL      string   `key:"ttl" like:"^(none|[1-9][0-9]*[smh])$" doc:"How long an answer is remembered, at most 1h (default 300s); none: it is asked every time."`
 	Role     string   `key:"role" need:"" doc:"Role of whom it names. Its answer can only take away from what the role may."`
 }
@@ -99,6 +100,11 @@ func (c *checker) senders() {
 		}
 		if a.Type == "token" && (len(a.Identity) > 1 || len(a.Identity) == 1 && !strings.HasPrefix(a.Identity[0], "header ")) {
 			c.bad(ptr+"/identity", "identity: [header authorization]", "an authorizer of type token has one header")
+		}
+		if _, err := regexp.Compile(a.Validate); err != nil {
+			c.bad(ptr+"/validate", "RE2 syntax: no look-around, no back-references", "%s", err)
+		} else if a.Validate != "" && a.Type != "token" {
+			c.bad(ptr+"/validate", "type: token", "an expression is for the one header of type token")
 		}
 		if a.Type == "token" && a.Format == "2.0" {
 			c.bad(ptr+"/format", "format: \"1.0\", or type: request", "type token has one format")
