@@ -128,6 +128,7 @@ func (r *Room) ConfirmTOTP(ctx context.Context, s *Session, typed string) (o Ope
 		}
 		old, x.TOTP, x.Next, x.Step, x.Until = x.TOTP, x.Next, "", step, time.Time{}
 		recovery, x.Recovery = newRecovery()
+		r.raised(x, s)
 		return nil
 	})
 	if err != nil {
@@ -141,6 +142,13 @@ func (r *Room) ConfirmTOTP(ctx context.Context, s *Session, typed string) (o Ope
 		err = r.cfg.Vault.Drop(ctx, old)
 	}
 	return o, recovery, err
+}
+
+// raised notes from where a session that could only enrol becomes a full one.
+func (r *Room) raised(x *account, s *Session) {
+	if s.Level != LevelFull {
+		r.arrive(x, &Attempt{From: s.From}, LevelFull)
+	}
 }
 
 // raise ends an operator's other sessions after a factor was enrolled, and replaces the one that could only enrol it. The
@@ -208,6 +216,7 @@ func (r *Room) SetFactor(ctx context.Context, s *Session, password, kind string,
 		if r.tell(x); before > 0 && len(x.Factors) == 0 {
 			return casemate.Errorf(casemate.Conflict, "enrol another one first", "an operator keeps one second factor at least")
 		}
+		r.raised(x, s)
 		if len(x.Recovery) == 0 && len(x.Factors) > 0 {
 			recovery, x.Recovery = newRecovery()
 		}

@@ -78,8 +78,8 @@ func (r *Room) SignIn(ctx context.Context, a Attempt) (Opened, error) {
 	if err != nil {
 		return Opened{}, refusal(err)
 	}
+	r.limits.right(k.Name, p)
 	if level == LevelFull {
-		r.limits.right(k.Name, p)
 		out.Device, err = r.device(ctx, k.Name)
 	}
 	return out, err
