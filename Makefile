@@ -36,6 +36,7 @@ test: cc tools build examples lint ## build, vet, lint, unit and end-to-end test
 	@./scripts/gotest -timeout 30m ./test/e2e ./test/... ./... # the longest first: two at a time, it would run alone at the end
 
 .PHONY: full
+full: export CASEMATE_FULL := 1
 full: cc tools build examples ## slow corpora, faults, the battery and fuzzing
 	@CASEMATE_FULL=1 ./scripts/gotest -timeout 45m ./...
 	@./scripts/fuzz 3000x
