@@ -49,7 +49,7 @@ func actions() map[string]action {
 		"passkey/finish":  {operation: "signin.passkey.finish", tab: true, opens: true},
 		"password":        {operation: "session.open", device: true, opens: true},
 		"begin":           {operation: "session.begin", device: true},
-		"complete":        {operation: "session.complete", device: true, opens: true},
+		"complete":        {operation: "session.complete", opens: true},
 		"who":             {operation: "whoami", signed: true},
 		"out":             {operation: "session.close", signed: true, closes: true},
 		"enrol/begin":     {operation: "passkey.begin", signed: true},
