@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"casemate/internal/casetest/authority"
 )
 
 // stage is what all scripts share: it is built once.
@@ -118,6 +120,7 @@ type world struct {
 	issuer    *issuer
 	login     *login
 	collector *collector
+	authority *authority.Authority
 }
 
 // gorace makes a race end the process. Without one, nothing is waited for at the end.
@@ -140,7 +143,7 @@ func TestScripts(t *testing.T) {
 		Setup:     func(env *testscript.Env) error { return setup(ctx, env) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"up": up, "down": down, "http": httpCommand, "raw": raw, "json": jsonCommand, "header": header, "await": await, "until": until, "exit": exit,
-			"replace": replace, "certificate": certificateCommand, "jwt": jwt, "sign": sign, "login": loginCommand, "make": makeCommand, "collector": collectorCommand, "outside": outsideCommand,
+			"replace": replace, "certificate": certificateCommand, "jwt": jwt, "sign": sign, "login": loginCommand, "make": makeCommand, "collector": collectorCommand, "authority": authorityCommand, "outside": outsideCommand,
 			"sdk": sdk, "courier": courier, "signed": signed,
 		},
 	})
