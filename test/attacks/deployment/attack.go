@@ -208,7 +208,7 @@ func (s *Set) check() error {
 var placeholder = regexp.MustCompile(`\{\{([a-z0-9]+)(?::([^{}]*))?\}\}`)
 
 // own are placeholders that the runner itself fills.
-var own = []string{"token", "repeat", "count", "random"}
+var own = []string{"token", "repeat", "count", "random", "run"}
 
 // uses lists what steps and judges ask of a target.
 func uses(steps []Step, harm []Harm, want []Want) []string {

@@ -161,6 +161,11 @@ func (s *stage) up(t *testing.T, set *Set, strict bool) *world {
 	w.ledger.door = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { again(rw, r, base) })
 	w.deploy("shop", shop, true)
 	w.deploy("till", till, false)
+	amount := "0.60"
+	if strict {
+		amount = "0.10"
+	}
+	w.run("", "budget", "set", "chain", "--amount", amount)
 	w.credentials(set)
 	w.deploy("shop", shop, false) // an issuer and two routes are gone
 	return w

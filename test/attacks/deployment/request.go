@@ -42,12 +42,9 @@ type sent struct {
 }
 
 // prepare makes and signs the request of a step.
-func (st *Step) prepare(ctx context.Context, t *Target, count int) (*sent, error) {
+func (st *Step) prepare(ctx context.Context, t *Target, run string, count int) (*sent, error) {
 	now := time.Now()
-	local := map[string]string{"count": fmt.Sprint(count)}
-	random := make([]byte, 8)
-	_, _ = rand.Read(random) // never fails
-	local["random"] = hex.EncodeToString(random)
+	local := map[string]string{"count": fmt.Sprint(count), "random": random(), "run": run}
 	fill := func(text string) (string, error) { return t.fill(text, local) }
 	if st.JWT != nil {
 		token, err := st.JWT.token(t, fill, now)
@@ -104,6 +101,13 @@ func (st *Step) prepare(ctx context.Context, t *Target, count int) (*sent, error
 		s.header.Set("Content-Encoding", "gzip")
 	}
 	return s, err
+}
+
+// random is a text that nobody had before.
+func random() string {
+	b := make([]byte, 8)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
 }
 
 func (st *Step) mentions(text string) bool {

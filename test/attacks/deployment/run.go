@@ -48,9 +48,9 @@ func (r *Runner) Run(ctx context.Context, a *Attack, honest bool) (*Outcome, err
 			leaks[h.Leak] = text
 		}
 	}
-	var leaked = map[string]bool{}
+	leaked, run := map[string]bool{}, random()
 	for i := range a.Steps {
-		answers, err := r.step(ctx, &a.Steps[i])
+		answers, err := r.step(ctx, &a.Steps[i], run)
 		if err != nil {
 			return nil, fmt.Errorf("attack %s, step %d: %w", a.ID, i+1, err)
 		}
@@ -124,8 +124,9 @@ func (r *Runner) flow(ctx context.Context, f *Flow) (string, error) {
 		}
 	}
 	var last answer
+	run := random()
 	for i := range f.Steps {
-		answers, err := r.step(ctx, &f.Steps[i])
+		answers, err := r.step(ctx, &f.Steps[i], run)
 		if err != nil {
 			return "", fmt.Errorf("flow %s: %w", f.ID, err)
 		}
@@ -156,7 +157,7 @@ func (r *Runner) flow(ctx context.Context, f *Flow) (string, error) {
 }
 
 // step sends what a step says, and gives all answers.
-func (r *Runner) step(ctx context.Context, st *Step) ([]answer, error) {
+func (r *Runner) step(ctx context.Context, st *Step, run string) ([]answer, error) {
 	times, parallel := max(st.Times, 1), max(st.Parallel, 1)
 	requests := make([]*sent, times)
 	for i := range requests {
@@ -164,7 +165,7 @@ func (r *Runner) step(ctx context.Context, st *Step) ([]answer, error) {
 			requests[i] = requests[0]
 			continue
 		}
-		s, err := st.prepare(ctx, r.target, i)
+		s, err := st.prepare(ctx, r.target, run, i)
 		if err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net/url"
 	"strings"
 )
 
@@ -71,8 +72,9 @@ func (t *Target) lacks(needs []string) []string {
 	return out
 }
 
-// fill puts values where placeholders stand. {{repeat:N:TEXT}} is TEXT N times, {{count}} the number of the sending,
-// {{random}} something new each time.
+// fill puts values where placeholders stand. {{repeat:N:TEXT}} is TEXT N times (percent-encoded where
+// it holds braces), {{count}} the number of the sending,
+// {{random}} something new each time, {{run}} something new for each run of an attack or flow.
 func (t *Target) fill(text string, local map[string]string) (string, error) {
 	var failed error
 	out := placeholder.ReplaceAllStringFunc(text, func(m string) string {
@@ -81,6 +83,10 @@ func (t *Target) fill(text string, local map[string]string) (string, error) {
 			var n int
 			count, what, _ := strings.Cut(rest, ":")
 			if _, err := fmt.Sscan(count, &n); err != nil {
+				failed = fmt.Errorf("%s: %w", m, err)
+			}
+			what, err := url.PathUnescape(what)
+			if err != nil {
 				failed = fmt.Errorf("%s: %w", m, err)
 			}
 			return strings.Repeat(what, n)

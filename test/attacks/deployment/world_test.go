@@ -132,17 +132,15 @@ func careless(to string) http.Handler {
 	})
 }
 
-// forget takes away whatever could prove something.
+// forget takes away whatever could prove something, and passes on little else.
 func forget(p *httputil.ProxyRequest) {
-	again := p.In.Header.Get("X-Again")
-	for _, name := range []string{"Authorization", "X-Api-Key", "Cookie", "Content-Encoding", "Proxy-Authorization"} {
-		p.Out.Header.Del(name)
-	}
-	for name := range p.Out.Header {
-		if strings.HasPrefix(name, "X-Amz-") {
-			p.Out.Header.Del(name)
+	kept := http.Header{}
+	for _, name := range []string{"Accept", "Origin", "Prefer", "X-Again", "X-Depth", "Traceparent"} {
+		if v := p.In.Header[name]; len(v) > 0 {
+			kept[name] = v[:1]
 		}
 	}
+	p.Out.Header = kept
 	q := p.Out.URL.Query()
 	for name := range q {
 		if strings.HasPrefix(name, "X-Amz-") {
@@ -151,10 +149,7 @@ func forget(p *httputil.ProxyRequest) {
 	}
 	p.Out.URL.RawQuery = q.Encode()
 	if p.In.ContentLength != 0 {
-		p.Out.Header.Set("Content-Type", "application/octet-stream")
-	}
-	if again != "" {
-		p.Out.Header.Set("X-Again", again)
+		kept.Set("Content-Type", "application/octet-stream")
 	}
 }
 
