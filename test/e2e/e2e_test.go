@@ -121,6 +121,7 @@ type world struct {
 	login     *login
 	collector *collector
 	authority *authority.Authority
+	browsers  map[string]*browser
 }
 
 // gorace makes a race end the process. Without one, nothing is waited for at the end.
@@ -144,7 +145,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"up": up, "down": down, "http": httpCommand, "raw": raw, "json": jsonCommand, "header": header, "await": await, "until": until, "exit": exit,
 			"replace": replace, "certificate": certificateCommand, "jwt": jwt, "sign": sign, "login": loginCommand, "make": makeCommand, "collector": collectorCommand, "authority": authorityCommand, "outside": outsideCommand,
-			"sdk": sdk, "courier": courier, "signed": signed,
+			"sdk": sdk, "courier": courier, "module": module, "signed": signed, "browser": browserCommand,
 		},
 	})
 }
