@@ -25,7 +25,7 @@ import (
 // Bounds of a sign-in.
 const (
 	Lifetime = 10 * time.Minute
-	Interval = 5 * time.Second // between two polls
+	Interval = 2 * time.Second // between two polls
 
 	mostPending = 1024
 	mostFrom    = 8  // of one network

@@ -76,7 +76,9 @@ func (a *app) passkeyRemove() *cobra.Command {
 			if err := a.call(cmd.Context(), op, q, &r); err != nil {
 				return err
 			}
-			return a.show(r, func(w io.Writer) { fmt.Fprintf(w, "removed %s (%s) of %s\n", r.Passkey.ID, r.Passkey.Name, r.Passkey.Operator) })
+			return a.show(r, func(w io.Writer) {
+				fmt.Fprintf(w, "removed %s (%s) of %s\n", r.Passkey.ID, r.Passkey.Name, r.Passkey.Operator)
+			})
 		}}
 	c.Flags().BoolVar(&own, "own", false, "it is your own, which needs no role")
 	return c
