@@ -122,6 +122,10 @@ func (x *run) prepare(v variable, from int) {
 }
 
 func (x *run) want(p *plan, t *text) {
+	if t.asked == p {
+		return
+	}
+	t.asked = p
 	if t.exotic {
 		for i := range x.wanted {
 			x.wanted[i] = ^uint64(0)

@@ -18,6 +18,7 @@ type text struct {
 	exotic  bool // holds a character that folds to an ASCII letter: no literal can rule it out
 	scanned bool
 	found   [words]uint64 // word lists with a word in s
+	asked   *plan         // whose rules know already whether they are worth asking of s
 	lean    *text         // s without noise, when it was asked for
 	sql     int8          // whether it has the structure of injected SQL: 1 yes, -1 no, 0 not looked at
 	markup  int8          // of script that runs in a page
@@ -38,8 +39,17 @@ type chain struct {
 	step   transform.ID
 }
 
-// textOf makes a text.
+// recent is how many texts are looked through for one that is there already: those of the value in hand, about.
+const recent = 16
+
+// textOf makes a text, or gives the one of the last few that is the same: what ways of decoding make of a plain word is
+// mostly equal, and what was found in it need not be found again.
 func (x *run) textOf(s string) *text {
+	for i := len(x.texts) - 1; i >= max(0, len(x.texts)-recent); i-- {
+		if x.texts[i].s == s {
+			return &x.texts[i]
+		}
+	}
 	if len(x.texts) == cap(x.texts) {
 		x.texts = make([]text, 0, 128)
 	}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/net/html"
 )
@@ -126,6 +127,15 @@ func entries() [Max]entry {
 }
 
 func removeWhitespace(s string) string {
+	if plain := strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0; plain {
+		out := make([]byte, 0, len(s))
+		for i := 0; i < len(s); i++ {
+			if c := s[i]; c != ' ' && (c < '\t' || c > '\r') {
+				out = append(out, c)
+			}
+		}
+		return string(out)
+	}
 	return strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
 			return -1
@@ -174,6 +184,9 @@ func dropStream(s string) string {
 }
 
 func trimNames(s string) string {
+	if strings.IndexByte(s, '/') < 0 && strings.Trim(s, ". ") == s && s != "" {
+		return s // one name, with nothing to drop
+	}
 	parts := strings.Split(s, "/")
 	changed := false
 	for _, p := range parts {

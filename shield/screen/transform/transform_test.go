@@ -1,7 +1,9 @@
 package transform
 
 import (
+	"strings"
 	"testing"
+	"unicode"
 
 	"pgregory.net/rapid"
 )
@@ -49,6 +51,22 @@ func FuzzApply(f *testing.F) {
 			if got := table.Apply(id, s); len(got) > 6*len(s)+64 {
 				t.Errorf("%s makes %d bytes of %d", table[id].name, len(got), len(s))
 			}
+		}
+	})
+}
+
+// TestRemoveWhitespace: bytes by bytes it gives what characters do.
+func TestRemoveWhitespace(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.StringOfN(rapid.RuneFrom([]rune("ab. \t\v\r\n/:\\\x1f\u0085\u00a0é")), 0, 12, -1).Draw(t, "s")
+		want := strings.Map(func(r rune) rune {
+			if unicode.IsSpace(r) {
+				return -1
+			}
+			return r
+		}, s)
+		if got := removeWhitespace(s); got != want {
+			t.Fatalf("%q without white space: %q, want %q", s, got, want)
 		}
 	})
 }
