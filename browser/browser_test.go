@@ -171,8 +171,9 @@ func TestPreflight(t *testing.T) {
 // The function does not speak about origins where the route does, and caches are told to keep answers apart.
 func TestRouteSpeaksForItsFunction(t *testing.T) {
 	said := map[string][]string{"Access-Control-Allow-Origin": {"https://evil.test"}, "Access-Control-Allow-Credentials": {"true"}, "Vary": {"Accept"}}
-	h := maps.Clone(said)
-	rules(t, &casemate.Browser{CORS: shop()}).Answer(h, []string{"https://evil.test"})
+	speaks := rules(t, &casemate.Browser{CORS: shop()})
+	h := leaving(speaks, said)
+	speaks.Answer(h, []string{"https://evil.test"})
 	if len(h) != 1 || h["Vary"][0] != "Accept, Origin" {
 		t.Error(h)
 	}
@@ -182,10 +183,21 @@ func TestRouteSpeaksForItsFunction(t *testing.T) {
 			t.Error(h)
 		}
 	}
-	h = maps.Clone(said)
+	h = leaving(rules(t, nil), said)
 	if rules(t, nil).Answer(h, []string{"https://evil.test"}); !maps.EqualFunc(h, said, slices.Equal) {
 		t.Error("without cors, what the function says passes:", h)
 	}
+}
+
+// leaving are the headers of a function that leave.
+func leaving(r *Rules, said map[string][]string) map[string][]string {
+	h := map[string][]string{}
+	for k, v := range said {
+		if !r.Drops(strings.ToLower(k)) {
+			h[k] = v
+		}
+	}
+	return h
 }
 
 func TestCheck(t *testing.T) {

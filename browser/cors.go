@@ -81,19 +81,24 @@ func (x *cors) allows(origin []string) []string {
 	return origin[:1:1]
 }
 
-// own are the headers by which an answer speaks about origins: where a route has CORS, it speaks for the function.
-var own = [...]string{"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Expose-Headers", "Access-Control-Allow-Methods",
-	"Access-Control-Allow-Headers", "Access-Control-Max-Age", "Access-Control-Allow-Private-Network"}
+// Drops reports a header of the function, by its lower-case name, that does not leave: what it says about origins where the
+// route speaks for it, and what only tells about its insides.
+func (r *Rules) Drops(name string) bool {
+	switch name[0] {
+	case 'a':
+		return r.cors != nil && strings.HasPrefix(name, "access-control-")
+	case 'x', 's':
+		return !r.off && (name == "x-powered-by" || name == "x-aspnet-version" || name == "x-aspnetmvc-version" || name == "server")
+	}
+	return false
+}
 
-// Answer puts what a page of another origin may do with an answer into its headers, and takes out what the function says of
-// it; origin are the Origin lines of the request. A route without CORS leaves h as it is.
+// Answer puts what a page of another origin may do with an answer into its headers, which hold nothing that Drops; origin are
+// the Origin lines of the request. A route without CORS leaves h as it is.
 func (r *Rules) Answer(h map[string][]string, origin []string) {
 	x := r.cors
 	if x == nil {
 		return
-	}
-	for _, name := range own {
-		delete(h, name)
 	}
 	vary(h, x.vary)
 	allow := x.allows(origin)

@@ -22,7 +22,7 @@ func TestHeaders(t *testing.T) {
 	const data = "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\nContent-Type: application/json\nCross-Origin-Resource-Policy: same-origin\nReferrer-Policy: strict-origin-when-cross-origin\n" +
 		"X-Content-Type-Options: nosniff\nX-Frame-Options: DENY\n"
 	const page = "Content-Security-Policy: frame-ancestors 'self'\nContent-Type: text/html; charset=utf-8\nReferrer-Policy: strict-origin-when-cross-origin\nX-Content-Type-Options: nosniff\nX-Frame-Options: SAMEORIGIN\n"
-	h := map[string][]string{"Content-Type": {"application/json"}, "X-Powered-By": {"Express"}, "Server": {"x"}}
+	h := leaving(rules(t, nil), map[string][]string{"Content-Type": {"application/json"}, "X-Powered-By": {"Express"}, "Server": {"x"}})
 	if rules(t, nil).Headers(h, &Context{Host: "a.test", Status: 200}); show(h) != data {
 		t.Error(show(h))
 	}
@@ -31,7 +31,7 @@ func TestHeaders(t *testing.T) {
 		t.Error(show(h))
 	}
 	off := map[string][]string{"Content-Type": {"text/html"}, "X-Powered-By": {"Express"}}
-	h = maps.Clone(off)
+	h = leaving(rules(t, &casemate.Browser{HeadersOff: true}), off)
 	if rules(t, &casemate.Browser{HeadersOff: true}).Headers(h, &Context{Host: "a.test", TLS: true, Status: 500, Known: true}); show(h) != show(off) {
 		t.Error(show(h))
 	}

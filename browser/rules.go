@@ -76,15 +76,12 @@ type Context struct {
 	Known  bool // somebody proved who it is
 }
 
-// Headers adds what the function left unsaid, and takes out what tells about its insides.
+// Headers adds what the function left unsaid.
 func (r *Rules) Headers(h map[string][]string, c *Context) {
 	if r.off {
 		return
 	}
 	r.keeping(h, c)
-	for _, name := range [...]string{"X-Powered-By", "X-Aspnet-Version", "X-Aspnetmvc-Version", "Server"} {
-		delete(h, name)
-	}
 	data, strict := isData(h["Content-Type"]), c.TLS && !local(c.Host)
 	add := func(s *setting) {
 		line := s.page

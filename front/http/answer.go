@@ -168,7 +168,11 @@ func (x *exchange) answer(res *casemate.Result) {
 	}
 	h := x.w.Header()
 	allowances(h, &res.Room)
+	rules := x.rules()
 	for _, line := range resp.Header {
+		if rules.Drops(line.Name) {
+			continue
+		}
 		h[nethttp.CanonicalHeaderKey(line.Name)] = []string{line.Value}
 	}
 	if len(resp.Cookies) > 0 {

@@ -78,6 +78,10 @@ func handle(_ context.Context, e events.APIGatewayV2HTTPRequest) (any, error) {
 		os.Exit(2)
 	case "fail":
 		return nil, errors.New("the password is in line 42 of secret.go")
+	case "page": // what a careless web framework says
+		return events.APIGatewayV2HTTPResponse{StatusCode: 200, Body: "<p>hello " + strings.Join(e.Cookies, "|"), Headers: map[string]string{"content-type": "text/html", "x-powered-by": "Express",
+			"access-control-allow-origin": e.Headers["origin"], "access-control-allow-credentials": "true"},
+			Cookies: []string{"session=s3cret", "theme=dark", "__Host-id=1; Domain=example.com", "=x", "cross=1; SameSite=None"}}, nil
 	case "junk":
 		return json.RawMessage(`{"statusCode":9999,"headers":{"a\nb":"c"}}`), nil
 	}
