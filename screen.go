@@ -15,6 +15,7 @@ const ScreenCRS = "crs"
 type Screen struct {
 	Mode    string         `json:"mode,omitempty"`
 	Profile string         `json:"profile,omitempty"`
+	Text    int64          `json:"text,omitempty"` // bytes of prose that one event may hold; 0: some 400 KB
 	Except  []ScreenExcept `json:"except,omitempty"`
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"casemate"
 	"casemate/catalog"
+	"casemate/deploy/manifest"
 )
 
 // A change of what is looked at, and of what callers are held to, is for whoever may change permissions to see: where less is
@@ -24,6 +25,9 @@ func (c *comparer) clean(k string, was, is casemate.Screen, wasOut, isOut casema
 	strict := map[string]int{casemate.ScreenBlock: 0, casemate.ScreenTag: 1, casemate.ScreenOff: 2}
 	said("screen", cmp.Or(was.Mode, "block"), cmp.Or(is.Mode, "block"), strict[is.Mode] > strict[was.Mode])
 	said("screen profile", cmp.Or(was.Profile, "casemate"), cmp.Or(is.Profile, "casemate"), was.Profile == casemate.ScreenCRS)
+	if was.Text != is.Text {
+		c.say(KindLimit, "change", k, is.Text > was.Text, "text that is screened %s instead of %s", textSize(is.Text), textSize(was.Text))
+	}
 	old, fresh := map[string]casemate.ScreenExcept{}, map[string]casemate.ScreenExcept{}
 	for _, x := range was.Except {
 		old[x.Rule+" in "+x.Field] = x
@@ -49,6 +53,13 @@ func (c *comparer) clean(k string, was, is casemate.Screen, wasOut, isOut casema
 	of("secrets", wasOut.Secrets, isOut.Secrets, "blocked or masked")
 	of("personal data", wasOut.Personal, isOut.Personal, "off")
 	of("traces", wasOut.Traces, isOut.Traces, "scrub")
+}
+
+func textSize(n int64) string {
+	if n == 0 {
+		return "by default"
+	}
+	return manifest.Size(n).String()
 }
 
 func weakened(yes bool) string {

@@ -19,6 +19,7 @@ func screenOf(s *manifest.Screen) casemate.Screen {
 	if s.Profile != "casemate" {
 		out.Profile = s.Profile
 	}
+	out.Text = int64(s.Text)
 	for _, x := range s.Except {
 		out.Except = append(out.Except, casemate.ScreenExcept{Rule: string(x.Rule), Field: x.Field, Exception: casemate.Exception{Reason: x.Reason, Expires: x.Expires.Time}})
 	}

@@ -46,12 +46,12 @@ func (s Screening) Judge(m *casemate.Match, _ *casemate.Event, fields []casemate
 		if err != nil {
 			return nil, &casemate.Error{Code: casemate.Unavailable, Message: "the request cannot be screened", Hint: "give the request id to the operator", Err: err}
 		}
-		v := engine.Fields(fields, screen.Options{Exempt: j.exempt})
+		v := engine.Fields(fields, screen.Options{Exempt: j.exempt, Budget: screen.BudgetFor(way.Text)})
 		for i := range v.Matches {
 			j.matched(&v.Matches[i])
 		}
 		if v.Spent && over == nil {
-			over = &casemate.Error{Code: casemate.TooLarge, Rule: ruleBudget, Message: "the request holds more text than can be screened", Hint: "send less at once, or have a contract bound it"}
+			over = &casemate.Error{Code: casemate.TooLarge, Rule: ruleBudget, Message: "the request holds more text than can be screened", Hint: "send less at once, have a contract bound it, or let the route take more: screen: {text: 2MB}"}
 		}
 		if way.Profile == casemate.ScreenCRS && v.Blocked && j.why == nil && len(v.Matches) > 0 {
 			last := v.Matches[len(v.Matches)-1]

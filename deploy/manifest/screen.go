@@ -13,6 +13,7 @@ import (
 type Screen struct {
 	Mode    string         `key:"mode" one:"block tag off" doc:"block: what looks like an attack is refused (default). tag: it is noted in the record and passes. off: nothing is looked at."`
 	Profile string         `key:"profile" one:"casemate crs" doc:"casemate: a rule refuses where the value was confirmed to have the structure of the attack (default). crs: as the OWASP Core Rule Set does at paranoia level 1."`
+	Text    Size           `key:"text" min:"64KB" max:"6MB" doc:"Free text that one event may hold: what is more is refused (default some 400 KB). 1 MB of it costs about half a second of processor time."`
 	Except  []ScreenExcept `key:"except" doc:"Rules that pass in one place, each with a reason and an end."`
 }
 

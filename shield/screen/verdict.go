@@ -42,6 +42,17 @@ type Options struct {
 // DefaultBudget is the work that one event may cost: what some 400 KB of prose take.
 const DefaultBudget = 64 << 20
 
+// workPerByte is what a byte of prose costs, at most.
+const workPerByte = 176
+
+// BudgetFor is the work that so many bytes of prose cost; 0 is DefaultBudget.
+func BudgetFor(text int64) int {
+	if text <= 0 {
+		return DefaultBudget
+	}
+	return int(min(text, 1<<26)) * workPerByte
+}
+
 // Fields screens values of an event for attacks: what clients send about themselves as headers, a path as a file name,
 // everything else as an argument.
 func (e *Engine) Fields(fields []casemate.Field, o Options) Verdict {

@@ -10,13 +10,16 @@ import (
 func SQL(s string) bool {
 	for _, quote := range []byte{'\'', '"'} {
 		// Every quote may be the one that ends the string: what is before it is the string's.
-		for at, n := 0, 0; n < 8; n++ {
+		for at, n := 0, 0; ; n++ {
 			i := strings.IndexByte(s[at:], quote)
 			if i < 0 {
 				break
 			}
+			if n == maxQuotes { // too much to look at: it is not cleared of what a rule said
+				return true
+			}
 			at += i + 1
-			if p := (parser{lex(s[at:])}); p.broken(true) {
+			if p := (parser{after(s[at:], n)}); p.broken(true) {
 				return true
 			}
 		}
@@ -26,6 +29,23 @@ func SQL(s string) bool {
 		return true
 	}
 	return p.anywhere()
+}
+
+// Bounds of a long value: quotes before an attack hide nothing, and each costs the same.
+const (
+	wholeQuotes = 8 // behind so many all of the rest is read
+	nearQuote   = 512
+	maxQuotes   = 1 << 16
+)
+
+// after gives the tokens behind the quote number n: of all that follows, or of what is near. A token that the end of that
+// cuts is none.
+func after(s string, n int) []token {
+	if n < wholeQuotes || len(s) <= nearQuote {
+		return lex(s)
+	}
+	t := lex(s[:nearQuote])
+	return t[:max(len(t)-1, 0)]
 }
 
 // parser looks at tokens by their place; past the end there are end tokens.
