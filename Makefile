@@ -2,7 +2,7 @@
 # make test    the one test command: build, vet, lint, unit and end-to-end tests with -race
 # make full    slow corpora, fault loops, the whole battery and long fuzzing on top
 # make battery every attack from inside a sandbox, with walls and without, as a table (needs root)
-# make attacks injection by class, source and nesting, and false alarms, as a table
+# make attacks injection by class, source and nesting, false alarms, and attacks on a whole deployment, as tables
 # make bench   the figures of SPECIFICATION.md, as ratios against a floor of the same run
 # make help    this list
 

@@ -92,7 +92,7 @@ type function struct {
 }
 
 var shop = []function{
-	{Name: "orders", Does: "order"}, {Name: "profile", Does: "profile"}, {Name: "boom", Does: "boom"}, {Name: "warden"},
+	{Name: "orders", Does: "order"}, {Name: "profile", Does: "profile"}, {Name: "boom", Does: "boom"}, {Name: "warden", Timeout: "1s"},
 	{Name: "fetch", Does: "fetch", Grants: []string{"connect partner.test:80"}, Loose: []string{"connect inside.test:80"}},
 	{Name: "price", Does: "price", Grants: []string{"connect partner.test:80"}, Loose: []string{"connect inside.test:80"}},
 	{Name: "items"}, {Name: "counted"}, {Name: "paced"}, {Name: "tokens"}, {Name: "scoped"}, {Name: "signed"}, {Name: "cert"}, {Name: "hook"}, {Name: "warded"},
@@ -238,7 +238,10 @@ func (w *world) deploy(app string, functions []function, old bool) {
 			}
 		}
 		if list[i].Timeout == "" {
-			list[i].Timeout, list[i].Memory = "4s", "64MB"
+			list[i].Timeout = "4s"
+		}
+		if list[i].Memory == "" {
+			list[i].Memory = "64MB"
 		}
 	}
 	var out bytes.Buffer
