@@ -74,12 +74,15 @@ func own() []string {
 }
 
 func statements(held []string) []casemate.Statement {
-	out := []casemate.Statement{allow("own", append(own(), "casemate:BreakGlass", "casemate:ApproveSignIn")...)}
+	out := []casemate.Statement{allow("own", append(own(), "casemate:ApproveSignIn")...)}
+	if len(held) > 0 { // who was stripped of all roles breaks no glass
+		out = append(out, allow("glass", "casemate:BreakGlass"))
+	}
 	for _, role := range held {
 		out = append(out, allow(role, actions(role)...))
 		if role == RoleAdmin { // a key of the operator's role would hold every role there is
 			out = append(out, casemate.Statement{Sid: "operator-no-escalation", Effect: casemate.Deny, Origin: "built in",
-				Action: []string{"casemate:CreateKey", "casemate:CreateAccessKey"}, Resource: []string{"arn:aws:casemate:*:*:key/operator*", "arn:aws:casemate:*:*:access/operator*"}})
+				Action: []string{"casemate:CreateKey", "casemate:CreateAccessKey"}, Resource: []string{"arn:aws:casemate:*:*:key/operator", "arn:aws:casemate:*:*:access/operator"}})
 		}
 	}
 	return out
@@ -99,11 +102,11 @@ func actions(role string) []string {
 	switch role {
 	case RoleView:
 		return []string{"casemate:ReadState", "casemate:ReadPosture", "casemate:ReadHistory", "casemate:ReadUsage", "casemate:ReadBill", "casemate:ReadPrices",
-			"casemate:ListBudgets", "casemate:ListQueue", "casemate:ReadLogs", "casemate:ReadContract", "casemate:ReadGuardrails", "casemate:ExplainPolicy",
+			"casemate:ListBudgets", "casemate:ListQueue", "casemate:ReadLogs", "casemate:ReadContract", "casemate:ReadGuardrails", "casemate:ExplainPolicy", "casemate:ListCertificates",
 			"casemate:ListRecords", "casemate:ReadRecord"}
 	case RoleDeploy:
 		return []string{"casemate:PlanDeploy", "casemate:Deploy", "casemate:Rollback", "casemate:ReadHistory", "casemate:ReadState", "casemate:ReadLogs",
-			"casemate:LearnContract", "casemate:ReadContract", "casemate:ListQueue", "casemate:ReplayEvent", "lambda:InvokeFunction"}
+			"casemate:LearnContract", "casemate:ReadContract", "casemate:ListQueue", "casemate:ReplayEvent", "casemate:ListCertificates", "casemate:RenewCertificates", "lambda:InvokeFunction"}
 	case RoleSecrets:
 		return append([]string{"casemate:ReadSecretKeys", "casemate:RotateSecretKeys"}, KeepSecrets()...)
 	case RoleAudit:
@@ -116,7 +119,7 @@ func actions(role string) []string {
 		return []string{"casemate:ListOperators", "casemate:CreateOperator", "casemate:SetOperator", "casemate:ResetOperator", "casemate:RemoveOperator",
 			"casemate:ListSessions", "casemate:RevokeSession", "casemate:CreateKey", "casemate:ListKeys", "casemate:RevokeKey",
 			"casemate:CreateAccessKey", "casemate:ListAccessKeys", "casemate:RevokeAccessKey", "casemate:ListBudgets", "casemate:SetBudget", "casemate:RemoveBudget",
-			"casemate:ReadGuardrails", "casemate:SetGuardrails", "casemate:DeployBeyond"}
+			"casemate:ReadGuardrails", "casemate:PutGuardrails", "casemate:DeployBeyond"}
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ type Room struct {
 
 // Rooms is the table. A package that is not in it is a violation.
 var Rooms = []Room{
-	{Path: "cmd/casemate", Tier: 4, Ceiling: 8000},
+	{Path: "cmd/casemate", Tier: 4, Ceiling: 9000},
 	{Path: "front/http", Tier: 3, Ceiling: 1800, Only: []string{"", "lambda", "front/conn", "browser"}},
 	{Path: "browser", Tier: 0, Ceiling: 800, Pure: true, Only: []string{""}},
 	{Path: "front/admin", Tier: 3, Ceiling: 900, Only: []string{"", "front/conn"}},
