@@ -2,7 +2,6 @@ package lambda
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"net/url"
 	"slices"
 	"strconv"
@@ -268,19 +267,37 @@ func appendField(b []byte, name, value string) []byte {
 	return appendString(append(appendString(append(b, ','), name), ':'), value)
 }
 
-// appendString writes a JSON string. Most strings need no escape and are copied; the rest goes the standard way, which
-// turns invalid UTF-8 into U+FFFD.
+// appendString writes a JSON string. What is not UTF-8 becomes U+FFFD, as encoding/json has it.
 func appendString(b []byte, s string) []byte {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' {
-			quoted, err := json.Marshal(s)
-			if err != nil { // a string always encodes
-				return append(b, `""`...)
-			}
-			return append(b, quoted...)
-		}
-	}
 	b = append(b, '"')
-	b = append(b, s...)
-	return append(b, '"')
+	from := 0 // of what is not written yet
+	for i := 0; i < len(s); {
+		c, size := s[i], 1
+		if c >= 0x20 && c < utf8.RuneSelf && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			var r rune
+			if r, size = utf8.DecodeRuneInString(s[i:]); r != utf8.RuneError || size > 1 {
+				i += size
+				continue
+			}
+		}
+		b = append(b, s[from:i]...)
+		switch {
+		case c >= utf8.RuneSelf:
+			b = append(b, `\ufffd`...)
+		case c < 0x20 && c != '\n' && c != '\r' && c != '\t':
+			const hex = "0123456789abcdef"
+			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		case c < 0x20:
+			b = append(b, '\\', "tn..r"[c-'\t'])
+		default:
+			b = append(b, '\\', c)
+		}
+		i += size
+		from = i
+	}
+	return append(append(b, s[from:]...), '"')
 }

@@ -3,6 +3,7 @@ package lambda
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"os"
 	"reflect"
 	"strings"
@@ -170,4 +171,19 @@ func BenchmarkEncodeHTTP(b *testing.B) {
 	for b.Loop() {
 		EncodeHTTP(r, body)
 	}
+}
+
+// TestAppendString: what is read again is what encoding/json gives, and nothing but JSON is written.
+func TestAppendString(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := string(rapid.SliceOf(rapid.OneOf(rapid.Byte(), rapid.SampledFrom([]byte("\"\\\n\r\t\x00\x1f\x7f<&é\xff")))).Draw(t, "s"))
+		standard, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got, want string
+		if err := errors.Join(json.Unmarshal(standard, &want), json.Unmarshal(appendString(nil, s), &got)); err != nil || got != want {
+			t.Fatalf("%q: %q is %q, want %q (%v)", s, appendString(nil, s), got, want, err)
+		}
+	})
 }
