@@ -69,8 +69,8 @@ func lower(list []string) []string {
 // browser checks what a route tells browsers.
 func (c *checker) browser(ptr, method string, r *Route) {
 	b := r.Browser(method)
-	if b == nil {
-		return
+	if b == nil || b.CORS != nil && (len(b.CORS.Origins) == 0 || b.CORS.MaxAge > 24*time.Hour) {
+		return // nothing said, or said by the types
 	}
 	if method == "OPTIONS" && r.CORS != nil {
 		c.bad(ptr+"/cors", "give cors to the routes that pages call", "a route of OPTIONS is asked by no page: preflights are answered for the others")
