@@ -93,20 +93,20 @@ func (j *JWT) signature(iss *Issuer, text string) ([]byte, error) {
 
 // stranger signs with a key of the issuer's kind that is nobody's.
 func (i *Issuer) stranger(text string) ([]byte, error) {
-	var key crypto.Signer
-	var err error
-	switch k := i.Key.(type) {
-	case *rsa.PrivateKey:
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
-	case *ecdsa.PrivateKey:
-		key, err = ecdsa.GenerateKey(k.Curve, rand.Reader)
-	default:
-		_, key, err = ed25519.GenerateKey(rand.Reader)
+	i.once.Do(func() {
+		switch k := i.Key.(type) {
+		case *rsa.PrivateKey:
+			i.other, i.err = rsa.GenerateKey(rand.Reader, 2048)
+		case *ecdsa.PrivateKey:
+			i.other, i.err = ecdsa.GenerateKey(k.Curve, rand.Reader)
+		default:
+			_, i.other, i.err = ed25519.GenerateKey(rand.Reader)
+		}
+	})
+	if i.err != nil {
+		return nil, i.err
 	}
-	if err != nil {
-		return nil, err
-	}
-	return sign(key, i.Alg, text)
+	return sign(i.other, i.Alg, text)
 }
 
 func sign(key crypto.Signer, alg, text string) ([]byte, error) {

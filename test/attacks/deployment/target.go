@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 )
 
 // Target is a deployment that attacks are run against. It must be the attacker's own.
@@ -37,6 +38,10 @@ type Issuer struct {
 	Key    crypto.Signer
 	Public []byte         // its public key in PEM, as an attacker finds it
 	Claims map[string]any // of an honest token
+
+	once  sync.Once
+	other crypto.Signer // a key of the same kind that is nobody's
+	err   error
 }
 
 // AccessKey signs AWS requests.

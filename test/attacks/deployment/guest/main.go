@@ -97,7 +97,7 @@ func handle(ctx context.Context, e event) (any, error) {
 		req.Header.Set("x-api-key", e.Headers["x-again"])
 		req.Header.Set("x-again", e.Headers["x-again"])
 		depth := e.Headers["x-depth"] + "I"
-		if len(depth) > 48 { // nobody ended it
+		if len(depth) > 36 { // nobody ended it
 			return said(map[string]any{"again": false})
 		}
 		req.Header.Set("x-depth", depth)
