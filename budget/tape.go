@@ -31,8 +31,8 @@ type entry struct {
 const maxEarly = 4096
 
 func entryOf(r *casemate.Record) entry {
-	if r.Source == price.SourceNode { // what stands ready is in the bill; budgets are about what runs
-		return entry{}
+	if r.Source == price.SourceNode { // what stands ready is its function's and its account's, and nobody's call
+		return entry{at: r.Opened, cost: max(r.Cost, 0), subject: subject{app: r.App, function: r.Function, account: price.Account(r.Resource), chain: r.Chain, tags: r.Tags}}
 	}
 	return entry{at: r.Opened, cost: max(r.Cost, 0), subject: subject{app: r.App, function: functionOf(r), caller: r.Principal, key: r.Key, role: r.Role,
 		account: price.Account(r.Resource), chain: r.Chain, tags: r.Tags}}

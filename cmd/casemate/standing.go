@@ -15,7 +15,8 @@ import (
 const standingEvery = time.Hour
 
 // openStanding has the node record what costs money although nothing runs: sandboxes that wait initialised, and storage. The
-// bill is a sum of records, so it has to be in them. Budgets cover what runs, and not this: it is the operator's own choice.
+// bill is a sum of records, so it has to be in them. Budgets
+// count it, and cannot refuse it: it was spent when it is written down.
 func (n *node) openStanding(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
