@@ -17,6 +17,7 @@ import (
 
 	"casemate"
 	"casemate/acme"
+	shown "casemate/front/certificate"
 	front "casemate/front/http"
 	"casemate/front/redirect"
 )
@@ -142,13 +143,13 @@ func (n *node) openCertificate(ctx context.Context) (err error) {
 		}
 		n.certificate = n.acme.GetCertificate
 	case n.cfg.Cert != "":
-		files, err := front.OpenFiles(n.cfg.Cert, n.cfg.Key, time.Now, n.cfg.Log)
+		files, err := shown.OpenFiles(n.cfg.Cert, n.cfg.Key, time.Now, n.cfg.Log)
 		if err != nil {
 			return &casemate.Error{Code: casemate.Invalid, Field: "--cert", Message: "the certificate cannot be loaded", Hint: "PEM files, key and certificate of one pair", Err: err}
 		}
 		n.certificate = files.GetCertificate
 	case n.cfg.HTTPS != "" || n.cfg.Admin != "" || n.cfg.AWS != "" && !loopbackAddr(n.cfg.AWS):
-		authority, err := front.OpenAuthority(n.path("tls"), time.Now, "*."+n.cfg.Domain)
+		authority, err := shown.OpenAuthority(n.path("tls"), time.Now, "*."+n.cfg.Domain)
 		if err != nil {
 			return err
 		}

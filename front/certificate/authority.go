@@ -1,4 +1,4 @@
-package http
+package certificate
 
 import (
 	"crypto/ecdsa"
