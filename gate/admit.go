@@ -54,7 +54,13 @@ func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted
 	if err != nil {
 		return admitted{}, s.refuse(casemate.PointRoom, err)
 	}
+	if err := g.proveAside(ctx, &a, d, s); err != nil {
+		return admitted{}, err
+	}
 	if a.room, err = g.c.Quota.Reserve(ctx, g.c.Clock(), d); err != nil {
+		if a.proven && p.Done != nil {
+			p.Done(false) // it may come again
+		}
 		return admitted{}, s.refuse(casemate.PointRoom, err)
 	}
 	in := false
@@ -122,10 +128,31 @@ func (g *Gate) form(ctx context.Context, a *admitted, s *story) (err error) {
 	return nil
 }
 
+// unprovenPlaces is how many bodies of one network are read at once before anybody is proven by them.
+const unprovenPlaces = 16
+
+// proveAside has a sender whose body proves it do so before it takes a place of its function or of the node: a forger who
+// sends slowly holds places of its own network alone.
+func (g *Gate) proveAside(ctx context.Context, a *admitted, d casemate.Demand, s *story) error {
+	if a.principal.Body == nil || a.event.Credential.Kind == casemate.CredentialRun {
+		return nil
+	}
+	aside := casemate.Demand{Principal: d.Principal, Function: "unproven " + d.Principal, Concurrency: unprovenPlaces}
+	room, err := g.c.Quota.Reserve(ctx, g.c.Clock(), aside)
+	if err != nil {
+		return s.refuse(casemate.PointRoom, &casemate.Error{Code: casemate.CodeOf(err), Message: "too many senders of this network have yet to prove themselves", Hint: "send it again in a moment", Retry: 1, Err: err})
+	}
+	defer func() { g.c.Quota.Settle(g.c.Clock(), room) }()
+	if err := g.prove(a); err != nil {
+		return s.refuse(casemate.PointWho, err)
+	}
+	return nil
+}
+
 // prove reads the body of who has yet to prove itself by it: before that nobody's money is held back, and nothing is parsed.
 func (g *Gate) prove(a *admitted) error {
 	e, check := a.event, a.principal.Body
-	if check == nil || e.Credential.Kind == casemate.CredentialRun {
+	if check == nil || a.proven || e.Credential.Kind == casemate.CredentialRun {
 		return nil
 	}
 	raw, err := readBody(e, bodyLimit(a.match))

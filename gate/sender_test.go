@@ -116,6 +116,34 @@ func TestForgersUseUpTheirOwnRate(t *testing.T) {
 	}
 }
 
+// A forger whose body never ends holds no place of the function, and a sender that finds no room there may come again.
+func TestForgersHoldNoPlaces(t *testing.T) {
+	r, done := newRig(), []bool{}
+	sender(r, &done)
+	var demands []casemate.Demand
+	r.reserve = func(d casemate.Demand) error { demands = append(demands, d); return nil }
+	if _, err := r.gate(t, nil).Handle(t.Context(), hookEvent("ho")); err == nil {
+		t.Fatal("taken")
+	}
+	for _, d := range demands {
+		if d.Function != "" && !strings.HasPrefix(d.Function, "unproven webhook/") || d.Account != "" {
+			t.Errorf("a forger held %+v", d)
+		}
+	}
+	if last := demands[len(demands)-1]; last.Concurrency != unprovenPlaces || !strings.HasSuffix(last.Function, "@127.0.0.1") || r.settled != 1 {
+		t.Errorf("%+v, %d given back", last, r.settled)
+	}
+	r.reserve = func(d casemate.Demand) error {
+		if d.Function != "" && !strings.HasPrefix(d.Function, "unproven ") {
+			return &casemate.Error{Code: casemate.Exhausted}
+		}
+		return nil
+	}
+	if _, err := r.gate(t, nil).Handle(t.Context(), hookEvent("hi")); casemate.CodeOf(err) != casemate.Exhausted || !slices.Equal(done, []bool{false}) {
+		t.Errorf("%v, told %v", err, done)
+	}
+}
+
 // Senders and authorizers come in where the route says so and nowhere else.
 func TestRoutesTakeTheirSendersAlone(t *testing.T) {
 	for _, x := range []struct {
