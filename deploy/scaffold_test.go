@@ -26,6 +26,9 @@ func TestScaffold(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if m.Plans["my-shop-basic"] == nil || len(m.Budgets) != 2 || m.Routes["POST /my-shop/hello"].Contract.Operation == "" {
+				t.Errorf("it shows no plan, budget or contract: %+v", m)
+			}
 			if m.App != "my-shop" || len(m.Warnings) != 0 {
 				t.Errorf("%s, %v", m.App, m.Warnings)
 			}
@@ -41,7 +44,7 @@ func TestScaffold(t *testing.T) {
 				t.Fatal(err)
 			}
 			d, _ := deployer(t)
-			if out, err := d.Apply(t.Context(), b.Bytes(), "me"); err != nil || !out.Changed {
+			if out, err := d.Apply(t.Context(), b.Bytes(), "me"); err != nil || !out.Changed || len(out.Plan.Warnings) != 0 {
 				t.Fatal(out, err)
 			}
 			if err := Scaffold(dir, language, "x"); casemate.CodeOf(err) != casemate.Conflict {
