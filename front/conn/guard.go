@@ -33,6 +33,7 @@ type Guard struct {
 	open map[*counted]struct{}
 	held map[netip.Prefix]int        // open connections by source and by network
 	made map[netip.Prefix]*allowance // new ones likewise; the zero prefix is everybody who finds no room here
+	next time.Time                   // when made is looked through again for who can be forgotten
 }
 
 // New checks the limits. clock may be nil for time.Now; what is refused goes to tally.
@@ -222,17 +223,18 @@ func (g *Guard) bucket(p netip.Prefix, now time.Time) *allowance {
 	if a := g.made[p]; a != nil {
 		return a
 	}
-	if len(g.made) >= maxNew {
+	if len(g.made) >= maxNew && !now.Before(g.next) {
+		g.next = now.Add(time.Second)
 		for q, a := range g.made {
 			if a.full(g.l.Rate, now) {
 				delete(g.made, q)
 			}
 		}
-		if len(g.made) >= maxNew {
-			p = netip.Prefix{}
-			if a := g.made[p]; a != nil {
-				return a
-			}
+	}
+	if len(g.made) >= maxNew {
+		p = netip.Prefix{}
+		if a := g.made[p]; a != nil {
+			return a
 		}
 	}
 	a := &allowance{at: now}
