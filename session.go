@@ -24,6 +24,7 @@ type SessionRequest struct {
 	Transitive     []string          // keys of Tags that sessions of this session keep
 	SourceIdentity string
 	By             *Principal
+	Self           bool   // GetSessionToken: the caller itself for a while, with its own role, name, tags and scope
 	Run            string // parent of the event that asked: the record of a run, where a function did
 	Sandbox        string // whose door heard it, where a function did
 }

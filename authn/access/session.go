@@ -111,10 +111,16 @@ func (r *Room) Assume(ctx context.Context, q casemate.SessionRequest) (casemate.
 	case !r.cfg.Role(q.Role):
 		return casemate.SessionKey{}, refusal("ValidationError", "there is no such role")
 	}
+	if q.Self && (by.Kind == casemate.KindSession || by.Role != q.Role || !strings.HasPrefix(by.Origin, originAccess) || strings.Contains(by.Origin, " ")) {
+		return casemate.SessionKey{}, refusal("AccessDenied", "a session token is for the holder of an access key")
+	}
 	c := claims{Run: q.Run, Sandbox: q.Sandbox}
 	c.Principal = casemate.Principal{Kind: casemate.KindSession, ID: "session/" + q.Role + "/" + q.Name, Account: r.cfg.Place.Account, Role: q.Role,
 		ARN:   "arn:aws:sts::" + r.cfg.Place.Account + ":assumed-role/" + q.Role + "/" + q.Name,
 		Scope: q.Scope, Tags: q.Tags, Issued: now, Expires: now.Add(q.Life), SourceIdentity: q.SourceIdentity, Transitive: q.Transitive}
+	if q.Self { // policies that name the user go on to mean it
+		c.Principal.ARN, c.Principal.Scope, c.Principal.Tags = by.ARN, by.Scope, by.Tags
+	}
 	if q.Sandbox != "" && by.Expires.Before(c.Principal.Expires) {
 		c.Principal.Expires = by.Expires // with its sandbox, or sooner
 	}

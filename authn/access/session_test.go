@@ -322,3 +322,35 @@ func TestCutsAreKept(t *testing.T) {
 		}
 	}
 }
+
+// A session token is its user for a while: the same policies mean it, and it ends with the key it came from. Nobody gets one
+// but the holder of an access key, and nobody gets another role by one.
+func TestASessionTokenIsItsUser(t *testing.T) {
+	d := newDesk(t)
+	ada := d.ada()
+	self := casemate.SessionRequest{Role: ada.Role, Name: "ada", Life: time.Hour, By: ada, Self: true}
+	creds, _ := d.assume(self)
+	p, _, err := d.enter(d.sign(as(creds)), route())
+	if err != nil {
+		t.Fatal(cause(err))
+	}
+	if p.ARN != ada.ARN || p.Role != ada.Role || p.Kind != casemate.KindSession || !p.Expires.Equal(d.now.Add(time.Hour)) {
+		t.Errorf("%+v", p)
+	}
+	again, other, stranger := self, self, self
+	again.By = p
+	other.Role = "deployer"
+	stranger.By = &casemate.Principal{Kind: casemate.KindToken, ID: "jwt/x", Role: ada.Role, Account: ada.Account}
+	for name, q := range map[string]casemate.SessionRequest{"by a session": again, "of another role": other, "by a token": stranger} {
+		if k, err := d.Assume(t.Context(), q); err == nil {
+			t.Errorf("%s: %+v", name, k.Principal)
+		}
+	}
+	id := strings.TrimPrefix(ada.Origin, originAccess)
+	if _, err := d.Revoke(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.enter(d.sign(as(creds)), route()); err == nil {
+		t.Error("it outlives its key")
+	}
+}

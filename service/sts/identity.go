@@ -25,5 +25,5 @@ func Operations(c Config) []casemate.Operation {
 			p := l.Principal
 			return identity{UserID: p.ID, Account: p.Account, ARN: p.ARN}, nil
 		},
-	}}
+	}, c.sessionToken()}
 }

@@ -9,7 +9,7 @@ import (
 
 func TestWhoAmI(t *testing.T) {
 	all := Operations(Config{})
-	if len(all) != 3 || all[2].ID() != "sts.GetCallerIdentity" || !all[2].Open {
+	if len(all) != 4 || all[2].ID() != "sts.GetCallerIdentity" || !all[2].Open {
 		t.Fatalf("%+v", all)
 	}
 	for _, o := range all[:2] { // above all: nobody assumes a role because nothing forbids it
