@@ -145,7 +145,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"up": up, "down": down, "http": httpCommand, "raw": raw, "json": jsonCommand, "header": header, "await": await, "until": until, "exit": exit,
 			"replace": replace, "certificate": certificateCommand, "jwt": jwt, "sign": sign, "login": loginCommand, "make": makeCommand, "collector": collectorCommand, "authority": authorityCommand, "outside": outsideCommand,
-			"sdk": sdk, "courier": courier, "module": module, "signed": signed, "browser": browserCommand,
+			"sdk": sdk, "totp": totp, "courier": courier, "module": module, "signed": signed, "browser": browserCommand, "flood": flood,
 		},
 	})
 }
@@ -175,6 +175,7 @@ func setup(ctx context.Context, env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("EXAMPLES", examples)
+	env.Setenv("PAGE", filepath.Join(filepath.Dir(examples), "test/e2e/page"))
 	env.Setenv("SOON", time.Now().AddDate(0, 1, 0).UTC().Format(time.DateOnly))
 	return os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS(shared.guest))
 }
@@ -191,10 +192,20 @@ func condition(cond string) (bool, error) {
 	if !ok {
 		return false, fmt.Errorf("there is no condition %q", cond)
 	}
-	if slices.Contains(shared.runtimes, family) || family == "clang" && compilesWASI() {
+	if slices.Contains(shared.runtimes, family) || family == "clang" && compilesWASI() || family == "chromium" && hasBrowser() {
 		return true, nil
 	}
 	return missing("what needs "+family, "it is not installed on this machine")
+}
+
+func hasBrowser() bool {
+	if _, err := exec.LookPath("node"); err != nil {
+		return false
+	}
+	return slices.ContainsFunc([]string{"chromium", "chromium-browser", "google-chrome"}, func(name string) bool {
+		_, err := exec.LookPath(name)
+		return err == nil
+	})
 }
 
 func compilesWASI() bool {
