@@ -26,6 +26,7 @@ type Attack struct {
 	Honest []string `yaml:"honest"` // flows that must work afterwards
 	Queue  bool     `yaml:"queue"`  // what it causes comes later: the target's queues are waited for
 	Slow   bool     `yaml:"slow"`   // left out of quick runs
+	Past   []string `yaml:"past"`   // advisories of other platforms that this was
 	Pure   string   `yaml:"pure"`   // why no configuration weakens it; "": it must work against a weakened deployment
 }
 

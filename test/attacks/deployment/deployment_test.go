@@ -62,6 +62,13 @@ func TestDeployment(t *testing.T) {
 		}
 		r.flows += len(a.Honest)
 		r.passed += len(a.Honest) - len(ours.Broken)
+		for _, advisory := range a.Past {
+			t.Run(advisory+"_"+a.ID, func(t *testing.T) {
+				if len(ours.Harm) > 0 || len(theirs.Harm) == 0 {
+					t.Errorf("ours: %v; weakened: %v", ours.Harm, theirs.Harm)
+				}
+			})
+		}
 		for _, why := range ours.Broken {
 			t.Errorf("after %s an honest flow does not work: %s", a.ID, why)
 		}
