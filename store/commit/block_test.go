@@ -118,3 +118,33 @@ func FuzzProbe(f *testing.F) {
 		}
 	})
 }
+
+// TestMemoryOfBlocks: a durable block's memory serves the next one, unless a reader has part of it.
+func TestMemoryOfBlocks(t *testing.T) {
+	j := &Journal{host: &Host{}, next: 1}
+	write := func(text string) *block {
+		b := j.open(len(text))
+		b.buf = appendFrame(b.buf, j.next, 0, nil, []byte(text))
+		b.count++
+		j.next++
+		return b
+	}
+	settle := func(b *block) {
+		b.sealed = true
+		sealBlock(b.buf, b.first, b.count)
+		j.settle(b, b.first)
+	}
+	settle(write("one"))
+	second := write("two")
+	lent := j.pendingFrames(2)
+	settle(second)
+	third := write("six")
+	r, _, err := nextFrame(lent[0].frames)
+	if err != nil || string(r.Data) != "two" || &third.buf[0] == &second.buf[0] {
+		t.Errorf("a reader's record became %q, %v", r.Data, err)
+	}
+	settle(third)
+	if fourth := write("ten"); &fourth.buf[0] != &third.buf[0] {
+		t.Error("the memory of a durable block was not used again")
+	}
+}

@@ -44,7 +44,7 @@ type Journal struct {
 	tail      uint64 // its JetStream sequence
 	retained  int64  // bytes of the blocks in JetStream
 	crowd     int    // writers that waited for the last block
-	idle      []byte         // of a block that is durable, for the next one
+	idle      []byte // of a block that is durable, for the next one
 	find      finder
 	sweep     sweep
 	mark      *mark // the committer's alone once open
