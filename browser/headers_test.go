@@ -116,7 +116,7 @@ func TestForgedIsTheRuleOfTheLibrary(t *testing.T) {
 	}
 	for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"} {
 		for _, site := range []string{"", "same-origin", "same-site", "cross-site", "none", "junk"} {
-			for _, origin := range []string{"", "null", "https://shop.test", "http://shop.test", "https://evil.test", "https://app.test", "https://shop.test.evil.test", "https://shop.test:8443"} {
+			for _, origin := range []string{"", "null", "https://shop.test", "http://shop.test", "https://evil.test", "https://app.test", "https://shop.test.evil.test", "https://shop.testevil"} {
 				q, err := http.NewRequest(method, "https://shop.test/x", nil)
 				if err != nil {
 					t.Fatal(err)
@@ -132,6 +132,18 @@ func TestForgedIsTheRuleOfTheLibrary(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestAnyPortIsTheHost(t *testing.T) {
+	none := rules(t, nil)
+	for origin, forged := range map[string]bool{"https://shop.test:8443": false, "http://shop.test:80": false, "https://shop.test:80@evil.test": true, "https://shop.test:": false, "https://shop.test.": true, "https://a@shop.test": true, "file://shop.test": true} {
+		if got := none.Forged("POST", "shop.test", http.Header{"Origin": {origin}}.Values); got != forged {
+			t.Errorf("%s: %v", origin, got)
+		}
+	}
+	if none.Forged("POST", "::1", http.Header{"Origin": {"https://[::1]:8443"}}.Values) || !none.Forged("POST", "", http.Header{"Origin": {"https://"}}.Values) {
+		t.Error("an address in brackets, and no host")
 	}
 }
 
