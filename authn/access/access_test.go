@@ -406,6 +406,11 @@ func TestRefusalsTellNothing(t *testing.T) {
 	}
 }
 
+func issuing(e *casemate.Event, operation string) *casemate.Event {
+	e.Target.Builtin = operation
+	return e
+}
+
 func TestReplays(t *testing.T) {
 	again := func(e *casemate.Event) *casemate.Event {
 		c, s := *e, *e.Credential.Signed
@@ -431,6 +436,9 @@ func TestReplays(t *testing.T) {
 		{"a DELETE", func(d *desk) *casemate.Event { return d.sign(put(look(), "DELETE")) }, nil, false},
 		{"a GET", func(d *desk) *casemate.Event { return d.sign(look()) }, nil, true},
 		{"a HEAD", func(d *desk) *casemate.Event { return d.sign(put(look(), "HEAD")) }, nil, true},
+		{"a GET that issues credentials", func(d *desk) *casemate.Event { return issuing(d.sign(look()), "sts.GetSessionToken") }, nil, false},
+		{"the same in the query", func(d *desk) *casemate.Event { return issuing(d.presign(look(), 60), "sts.AssumeRole") }, nil, false},
+		{"a GET that asks who one is", func(d *desk) *casemate.Event { return issuing(d.sign(look()), "sts.GetCallerIdentity") }, nil, true},
 		{"a GET in the query", func(d *desk) *casemate.Event { return d.presign(look(), 60) }, nil, true},
 		{"a PUT in the query", func(d *desk) *casemate.Event { return d.presign(put(look(), "PUT"), 60) }, nil, true},
 		{"a POST in the query", func(d *desk) *casemate.Event { return d.presign(put(look(), "POST"), 60) }, nil, false},

@@ -61,6 +61,9 @@ func newReplays(start time.Time) *replays {
 // changes reports whether a request may change something, so that it must not happen twice. PUT in a query is meant to be
 // sent until it arrives.
 func changes(e *casemate.Event, g *sigv4.Signature) bool {
+	if issues(e.Target.Builtin) {
+		return true
+	}
 	switch e.Credential.Signed.Method {
 	case "GET", "HEAD", "OPTIONS":
 		return false
@@ -197,6 +200,12 @@ func (r *replays) shrink(now time.Time) {
 	for most != nil && most.n > 0 && r.total > mostMarks {
 		r.drop(most)
 	}
+}
+
+// issues reports whether an operation hands out credentials: whatever its name and its method, the same request gets no
+// second ones.
+func issues(operation string) bool {
+	return strings.HasPrefix(operation, "sts.") && operation != "sts.GetCallerIdentity"
 }
 
 // reads reports whether an operation of a service only looks: what comes of it twice comes of it once.
