@@ -406,6 +406,8 @@ func TestRefusalsTellNothing(t *testing.T) {
 	}
 }
 
+func sts(a asked) asked { a.service = "sts"; return a }
+
 func issuing(e *casemate.Event, operation string) *casemate.Event {
 	e.Target.Builtin = operation
 	return e
@@ -436,9 +438,9 @@ func TestReplays(t *testing.T) {
 		{"a DELETE", func(d *desk) *casemate.Event { return d.sign(put(look(), "DELETE")) }, nil, false},
 		{"a GET", func(d *desk) *casemate.Event { return d.sign(look()) }, nil, true},
 		{"a HEAD", func(d *desk) *casemate.Event { return d.sign(put(look(), "HEAD")) }, nil, true},
-		{"a GET that issues credentials", func(d *desk) *casemate.Event { return issuing(d.sign(look()), "sts.GetSessionToken") }, nil, false},
-		{"the same in the query", func(d *desk) *casemate.Event { return issuing(d.presign(look(), 60), "sts.AssumeRole") }, nil, false},
-		{"a GET that asks who one is", func(d *desk) *casemate.Event { return issuing(d.sign(look()), "sts.GetCallerIdentity") }, nil, true},
+		{"a GET that issues credentials", func(d *desk) *casemate.Event { return issuing(d.sign(sts(look())), "sts.GetSessionToken") }, nil, false},
+		{"the same in the query", func(d *desk) *casemate.Event { return issuing(d.presign(sts(look()), 60), "sts.AssumeRole") }, nil, false},
+		{"a GET that asks who one is", func(d *desk) *casemate.Event { return issuing(d.sign(sts(look())), "sts.GetCallerIdentity") }, nil, true},
 		{"a GET in the query", func(d *desk) *casemate.Event { return d.presign(look(), 60) }, nil, true},
 		{"a PUT in the query", func(d *desk) *casemate.Event { return d.presign(put(look(), "PUT"), 60) }, nil, true},
 		{"a POST in the query", func(d *desk) *casemate.Event { return d.presign(put(look(), "POST"), 60) }, nil, false},
