@@ -63,6 +63,22 @@ func TestForwardedForIsNobodysAddress(t *testing.T) {
 	}
 }
 
+// TestPreflightsAreOneRecord: so many questions are one record, which is nobody's run; what a page may not send says why.
+func TestPreflightsAreOneRecord(t *testing.T) {
+	for rule, status := range map[string]string{"": "preflight", "cors/origin": "refused"} {
+		r := newRig()
+		g := r.gate(t, nil)
+		g.Preflight(t.Context(), casemate.Preflight{Source: "192.0.2.7", App: "shop", Route: "GET /a", Rule: rule, Times: 7})
+		if len(r.closed) != 1 {
+			t.Fatalf("%d records", len(r.closed))
+		}
+		rec := &r.closed[0]
+		if rec.Times != 7 || rec.Outcome.Status != status || rec.Outcome.OK != (rule == "") || rec.Route != "GET /a" || rec.App != "shop" || rec.SourceIP != "192.0.2.7" || rec.Function != "" {
+			t.Errorf("%q: %+v", rule, rec)
+		}
+	}
+}
+
 // TestRefusedUnreadIsRecorded: what a front did not read is one closed record of so many refusals.
 func TestRefusedUnreadIsRecorded(t *testing.T) {
 	r := newRig()
