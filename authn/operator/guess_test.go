@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"casemate"
@@ -348,4 +349,36 @@ func TestFurtherFactor(t *testing.T) {
 	}
 	x, err = n.Complete(ctx, p.ID, "token", p.Ask["token"], "192.0.2.1")
 	refused(t, "the password was changed meanwhile", x, err)
+}
+
+// TestRefusalsTakeAsLong: what was not looked at waits as long as what was, and no longer than that.
+func TestRefusalsTakeAsLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHasher(time.Now, 64)
+		h.usual.Store(int64(200 * time.Millisecond))
+		for passed, want := range map[time.Duration]time.Duration{0: 200 * time.Millisecond, 150 * time.Millisecond: 50 * time.Millisecond, time.Second: 0} {
+			start := time.Now()
+			if h.linger(t.Context(), passed); time.Since(start) != want {
+				t.Errorf("after %v: %v", passed, time.Since(start))
+			}
+		}
+		h.usual.Store(int64(time.Hour)) // a node under load keeps nobody for ever
+		start := time.Now()
+		if h.linger(t.Context(), 0); time.Since(start) != 2*time.Second {
+			t.Error(time.Since(start))
+		}
+	})
+}
+
+// TestGuessesFillNothing: sign-ins that were begun with a wrong password are not kept.
+func TestGuessesFillNothing(t *testing.T) {
+	n := start(t, token{})
+	for i := range 2 * mostPending {
+		if _, err := n.Begin(t.Context(), Attempt{Name: fmt.Sprintf("name%d", i%7), Password: "wrong", From: fmt.Sprintf("198.51.100.%d", i%250)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(n.pending) > 0 {
+		t.Errorf("%d are kept", len(n.pending))
+	}
 }

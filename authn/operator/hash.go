@@ -148,16 +148,16 @@ func (h *hasher) make(ctx context.Context, password string) (hash string, err er
 	return hash, err
 }
 
-// linger waits as long as a check takes: a refusal that computed nothing looks like the others. When very many linger,
+// linger waits as long as a check takes, less what has passed: a refusal that computed nothing looks like the others. When very many linger,
 // further ones do not, whatever their name.
-func (h *hasher) linger(ctx context.Context) {
+func (h *hasher) linger(ctx context.Context, passed time.Duration) {
 	select {
 	case h.idle <- struct{}{}:
 	default:
 		return
 	}
 	defer func() { <-h.idle }()
-	t := time.NewTimer(min(time.Duration(h.usual.Load()), 2*time.Second))
+	t := time.NewTimer(min(time.Duration(h.usual.Load()), 2*time.Second) - passed)
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -98,7 +98,7 @@ func (r *Room) password(ctx context.Context, a *Attempt) (*known, place, error) 
 	k := r.find(name)
 	p := r.place(key, k, a)
 	if err := r.limits.take(r.cfg.Clock(), name, k != nil, p); err != nil {
-		r.hasher.linger(ctx)
+		r.hasher.linger(ctx, 0)
 		r.cfg.Log.Warn("sign-in not looked at", "operator", name, "from", network(a.From), "cause", err)
 		return nil, p, refusal(err)
 	}
@@ -203,6 +203,7 @@ func (r *Room) knownDevice(key []byte, name, token string) string {
 type pending struct {
 	name     string // as it was given; of an operator only when proven
 	proven   bool   // the password was right
+	hopeless bool   // nothing comes of it, and it is not kept
 	hash     string // that it was right for
 	attempt  Attempt
 	place    place
@@ -226,7 +227,7 @@ func (r *Room) Begin(ctx context.Context, a Attempt) (Pending, error) {
 	if err != nil && casemate.CodeOf(err) != casemate.Unauthenticated {
 		return Pending{}, err
 	}
-	p := &pending{name: strings.ToLower(strings.TrimSpace(a.Name)), proven: err == nil, place: pl, attempt: a}
+	p := &pending{name: strings.ToLower(strings.TrimSpace(a.Name)), proven: err == nil, hopeless: err != nil, place: pl, attempt: a}
 	p.attempt.Password = ""
 	if k != nil {
 		p.hash = k.Hash
@@ -251,6 +252,9 @@ func (r *Room) ask(ctx context.Context, p *pending, factors []Factor) (Pending, 
 			return Pending{}, fmt.Errorf("making a challenge: %w", err)
 		}
 	}
+	if p.hopeless {
+		return out, nil // whoever guesses fills nothing
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.pending) >= mostPending {
@@ -261,8 +265,17 @@ func (r *Room) ask(ctx context.Context, p *pending, factors []Factor) (Pending, 
 }
 
 // Complete takes the answer of the factor of this kind and opens the session. A Pending is answered once, from the place
-// that it was begun from.
+// that it was begun from. Whoever is refused has waited as long, whatever was wrong.
 func (r *Room) Complete(ctx context.Context, id, kind string, answer json.RawMessage, from string) (Opened, error) {
+	start := r.cfg.Clock()
+	o, err := r.complete(ctx, id, kind, answer, from)
+	if err != nil {
+		r.hasher.linger(ctx, r.cfg.Clock().Sub(start))
+	}
+	return o, err
+}
+
+func (r *Room) complete(ctx context.Context, id, kind string, answer json.RawMessage, from string) (Opened, error) {
 	r.mu.Lock()
 	p := r.pending[id]
 	delete(r.pending, id)
