@@ -13,6 +13,7 @@ import (
 	rfc8555 "github.com/mholt/acmez/v3/acme"
 
 	"casemate"
+	"casemate/internal/casetest/authority"
 	"casemate/store"
 )
 
@@ -138,4 +139,45 @@ func FuzzEAB(f *testing.F) {
 			t.Errorf("%q was taken: %v", text, err)
 		}
 	})
+}
+
+// TestOpenChallenges: what is answered is the one question that was announced, until it is over.
+func TestOpenChallenges(t *testing.T) {
+	n := newNode(t)
+	a := newAuthority(t, authority.Config{HTTPPort: 1, TLSPort: n.tls.port()})
+	r := n.room(a, func(c *Config) { c.HTTP = true }, name, "www.example.com")
+	mine := rfc8555.Challenge{Identifier: rfc8555.Identifier{Type: "dns", Value: name}, Token: "tok", KeyAuthorization: "tok.print"}
+	other := mine
+	other.Identifier.Value = "other.example.com"
+	address := rfc8555.Challenge{Identifier: rfc8555.Identifier{Type: "ip", Value: "127.0.0.1"}, Token: "tok", KeyAuthorization: "tok.print"}
+	for _, s := range r.solvers() {
+		if s.Present(t.Context(), other) == nil || s.Present(t.Context(), address) == nil {
+			t.Errorf("%T answers for what was not listed", s)
+		}
+		if err := s.Present(t.Context(), mine); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := r.KeyAuthorization(name, "tok"); got != "tok.print" {
+		t.Errorf("%q", got)
+	}
+	if r.KeyAuthorization(name, "tokx") != "" || r.KeyAuthorization(name, "") != "" || r.KeyAuthorization("www.example.com", "tok") != "" {
+		t.Error("another question is answered")
+	}
+	if _, err := n.tls.shows(t, name, alpnProto); err != nil {
+		t.Error(err)
+	}
+	for what, protos := range map[string][]string{name: {"http/1.1", alpnProto}, "www.example.com": {alpnProto}} { // RFC 8737 section 3: that one protocol alone
+		if _, err := n.tls.shows(t, what, protos...); err == nil {
+			t.Errorf("%s with %v is answered", what, protos)
+		}
+	}
+	for _, s := range r.solvers() {
+		if err := s.CleanUp(t.Context(), mine); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := n.tls.shows(t, name, alpnProto); err == nil || r.KeyAuthorization(name, "tok") != "" {
+		t.Error("a challenge that is over is answered")
+	}
 }

@@ -9,9 +9,11 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
+	"casemate"
 	"casemate/front/conn"
 )
 
@@ -136,13 +138,16 @@ func TestPortOfHTTPS(t *testing.T) {
 	}
 }
 
-// TestConnectionsAreBounded: of those that open connections and say nothing, so many are let in and no more.
+// TestConnectionsAreBounded: of those that open connections and say nothing, so many are let in and no more, and that is told.
 func TestConnectionsAreBounded(t *testing.T) {
-	s := started(t, func(c *Config) { c.Limits = conn.Limits{Total: 8, Source: 4} })
-	addr := s.Addr().String()
+	told := make(chan casemate.Turned, 64)
+	s := started(t, func(c *Config) {
+		c.Limits = conn.Limits{Total: 8, Source: 4}
+		c.Refused = func(r casemate.Turned) { told <- r }
+	})
 	away := make(chan struct{}, 20)
 	for range 20 {
-		c, err := net.Dial("tcp", addr)
+		c, err := net.Dial("tcp", s.Addr().String())
 		if err != nil {
 			away <- struct{}{}
 			continue
@@ -155,6 +160,15 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	if n := s.guard.Open(); n > 4 {
 		t.Errorf("%d connections are open", n)
+	}
+	select {
+	case r := <-told:
+		if r.Times < 1 || r.Source != "127.0.0.1" {
+			t.Errorf("%+v", r)
+		}
+	case <-t.Context().Done():
+	case <-time.After(time.Minute):
+		t.Error("nobody was turned away")
 	}
 }
 
