@@ -99,11 +99,10 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // careless is a front before the weakened node that does what careless gateways do: it throws credentials away unread, cleans
 // paths after the fact, believes headers about methods and paths, tells everything to everybody, and hides bodies' types.
-func careless(to string) http.Handler {
+func careless(t *testing.T, to string) http.Handler {
+	t.Helper()
 	target, err := url.Parse(to)
-	if err != nil {
-		panic(err)
-	}
+	must(t, err)
 	proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
 		p.SetURL(target)
 		forget(p)
