@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -13,7 +12,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// flood opens streams of HTTP/2 at a URL and resets each at once, until the node ends the connection: `flood $HTTPS /path`. It
+// flood opens streams of HTTP/2 that the node has to reset (CVE-2025-8671) until it ends the connection: `flood $HTTPS /path`. It
 // prints how the connection ended.
 func flood(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
@@ -43,15 +42,12 @@ func flood(ts *testscript.TestScript, neg bool, args []string) {
 	}()
 	var block bytes.Buffer
 	enc := hpack.NewEncoder(&block)
-	for id := uint32(1); id < 100_001 && err == nil; id += 2 {
+	for id := uint32(1); id < 1001 && err == nil; id += 2 {
 		block.Reset()
-		for _, h := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", addr}, {":path", args[1]}} {
+		for _, h := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", addr}, {":path", args[1]}, {"Upper-Case", "malformed"}} {
 			ts.Check(enc.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}))
 		}
-		err = errors.Join(f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true}), f.WriteRSTStream(id, http2.ErrCodeCancel))
-	}
-	if err == nil {
-		ts.Fatalf("the flood went on and on")
+		err = f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true}) // fails once the node hung up
 	}
 	fmt.Fprintf(ts.Stdout(), "%s\n", <-said)
 }
