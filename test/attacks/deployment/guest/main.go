@@ -159,7 +159,7 @@ psycopg2.OperationalError: password authentication failed
 
 func boom(how string) (any, error) {
 	if how == "thrown" {
-		return nil, errors.New(trace)
+		return nil, fmt.Errorf("connecting: %s", trace)
 	}
 	return answer{500, map[string]string{"content-type": "text/plain"}, trace}, nil
 }
