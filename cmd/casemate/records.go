@@ -118,7 +118,7 @@ func (a *app) auditList() *cobra.Command {
 	flags.StringVar(&f.Function, "function", "", "only of this function")
 	flags.StringVar(&f.Principal, "principal", "", "only of this caller: key/ck_..., uid/0")
 	flags.StringVar(&f.Route, "route", "", `only of this route: "POST /orders"`)
-	flags.StringVar(&f.Status, "status", "", "answered, queued, refused, failed or interrupted")
+	flags.StringVar(&f.Status, "status", "", "answered, queued, refused, failed, interrupted or preflight")
 	flags.StringVar(&f.Chain, "chain", "", "only of this causal chain")
 	flags.StringVar((*string)(&f.Source), "source", "", "http, url, admin or async")
 	flags.DurationVar(&since, "since", 0, "only so far back: 15m, 24h")
