@@ -52,7 +52,7 @@ func TestTracesDoNotLeave(t *testing.T) {
 
 func TestOrdinaryAnswersStayAsTheyAre(t *testing.T) {
 	for _, body := range []string{`{"id":1,"name":"O'Neil","at":"2026-01-01"}`, "hello", `{"path":"/usr/local/bin","host":"10.0.0.1"}`, "<html><p>at noon (maybe)</p></html>",
-		"-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----", "use ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "AKIAIOSFODNN7EXAMPLE", `{"card":"4111111111111111"}`, "ck_short", "the stack (of plates)", "sk_live_", "task_live_things"} {
+		"-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----", "use ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "AKIAIOSFODNN7EXAMPLE", `{"card":"4111111111111111"}`, "ck_short", "cs_test_a11YYufWQzNY63zpQ6QSNRQhkUpVph4WRmzW0zWJO2znZKdVujZ0N0S22u", "cs_short", "the stack (of plates)", "sk_live_", "task_live_things"} {
 		out, found := Body([]byte(body), 200, "application/json", Rules{})
 		if string(out) != body || len(found.Notes) > 0 {
 			t.Errorf("%q became %q, %+v", body, out, found)

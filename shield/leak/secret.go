@@ -27,6 +27,7 @@ const (
 // three bytes.
 var kinds = [...]kind{
 	{"casemate-key", "ck_", word, 40, 200, Block},
+	{"casemate-session", "cs_", "abcdefghijklmnopqrstuvwxyz234567_", 65, 65, Block}, // Stripe's checkout sessions begin so, too, and go on otherwise
 	{"aws-session", "ASIA", upper, 16, 16, Block},
 	{"aws-access-key", "AKIA", upper, 16, 16, Mask},
 	{"github-token", "ghp_", alnum, 36, 255, Mask}, {"github-token", "gho_", alnum, 36, 255, Mask}, {"github-token", "ghu_", alnum, 36, 255, Mask},
