@@ -72,7 +72,9 @@ func TestH2specIsNoWorseThanGo(t *testing.T) {
 		}
 		t.Skip("*** h2spec is MISSING, and HTTP/2 is not compared: go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible ***")
 	}
-	bare := httptest.NewUnstartedServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, _ *nethttp.Request) { _, _ = w.Write([]byte(`{"message":"no such route"}`)) }))
+	bare := httptest.NewUnstartedServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, _ *nethttp.Request) {
+		_, _ = w.Write([]byte(`{"message":"no such route"}`))
+	}))
 	bare.EnableHTTP2 = true
 	bare.StartTLS()
 	defer bare.Close()

@@ -38,7 +38,7 @@ type target struct {
 }
 
 // open starts a front. /wait waits for its caller to go, /large answers 4 MiB, everything else answers at once. Bodies are read.
-func open(t *testing.T, l front.Limits, more ...func(*front.Config)) *target {
+func open(t testing.TB, l front.Limits, more ...func(*front.Config)) *target {
 	t.Helper()
 	x := &target{}
 	x.idle.L = &x.mu
@@ -157,7 +157,7 @@ func (x *target) honest(t *testing.T) {
 
 // peer speaks HTTP/2 frame by frame.
 type peer struct {
-	t    *testing.T
+	t    testing.TB
 	conn net.Conn
 	f    *http2.Framer
 	next uint32
@@ -175,7 +175,7 @@ type peer struct {
 	gone   bool
 }
 
-func (x *target) dial(t *testing.T, settings ...http2.Setting) *peer {
+func (x *target) dial(t testing.TB, settings ...http2.Setting) *peer {
 	t.Helper()
 	c, err := tls.Dial("tcp", x.addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 	if err != nil {
