@@ -158,7 +158,7 @@ func (l Listener) check(c Config) error {
 	}
 	if ip, err := netip.ParseAddr(host); err != nil || !ip.Unmap().IsLoopback() {
 		return &casemate.Error{Code: casemate.Invalid, Field: "listen", Message: fmt.Sprintf("plain HTTP on %q: only a loopback address may speak without TLS", l.Addr),
-			Hint: "use 127.0.0.1, or turn TLS on for this address"}
+			Hint: "use 127.0.0.1, or turn TLS on for this address; --redirect is for callers of plain HTTP"}
 	}
 	return nil
 }
