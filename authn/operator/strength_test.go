@@ -128,6 +128,7 @@ func FuzzPassword(f *testing.F) {
 func FuzzTokens(f *testing.F) {
 	f.Add("cs_abcdefghijkl_" + strings.Repeat("a", secretLen))
 	f.Add("k1.abc.def")
+	f.Add("\xdf0\x9f\xe50000\xad\x91\xeb00\x900\xad\xba\x840\xe70\x87000\xc90\xde00\x80\xa40")
 	n := start(f)
 	key, err := n.key(f.Context())
 	if err != nil {

@@ -80,7 +80,8 @@ func plainCode(typed string) string {
 	if len(typed) > 64 {
 		return ""
 	}
-	return strings.ToLower(strings.NewReplacer(" ", "", "-", "").Replace(typed))
+	plain := strings.ToLower(strings.NewReplacer(" ", "", "-", "").Replace(typed))
+	return plain[:min(len(plain), 64)] // what is no ASCII may have grown; it is no code
 }
 
 func recoveryHash(plain string) string {
