@@ -43,7 +43,7 @@ func TestServicesAreReachedByFunctionsAndOperatorsAlone(t *testing.T) {
 	}{
 		{casemate.SourceRun, "kms.Echo", casemate.Fault}, {casemate.SourceAdmin, "kms.Echo", casemate.Fault}, {casemate.SourceRun, "sts.GetCallerIdentity", casemate.Fault},
 		{casemate.SourceRun, "keys.list", casemate.Forbidden}, // an operation of the platform is not a service
-		{casemate.SourceRun, "sts.GetSessionToken", casemate.Forbidden}, {casemate.SourceRun, "s3.GetObject", casemate.Forbidden}, {casemate.SourceRun, ".", casemate.Forbidden},
+		{casemate.SourceRun, "sts.GetFederationToken", casemate.Forbidden}, {casemate.SourceRun, "s3.GetObject", casemate.Forbidden}, {casemate.SourceRun, ".", casemate.Forbidden},
 		{casemate.SourceAdmin, "keys.list", casemate.Fault}, {casemate.SourceAdmin, "s3.GetObject", casemate.NotFound},
 		{casemate.SourceHTTP, "kms.Echo", casemate.NotFound}, {casemate.SourceURL, "kms.Echo", casemate.NotFound},
 		{casemate.SourceAsync, "kms.Echo", casemate.NotFound}, {"", "kms.Echo", casemate.NotFound},
