@@ -2,7 +2,7 @@ package attacks
 
 import "testing"
 
-// A second set, written by somebody who had not seen the first, nor what the detectors look for. What was found in the half
+// A second set, written without the first at hand and not tuned to what the detectors look for, though by a hand that had read them. What was found in the half
 // that is looked at was mended by principle; the other half is what to expect of senders that nobody knows.
 func TestFreshAttacks(t *testing.T) {
 	cases, err := FreshAttacks()
