@@ -140,10 +140,12 @@ func TestWhatIsNotKept(t *testing.T) {
 		"max-age=0":      func(r *rig, _ *casemate.Event) { r.answer.Header = line("cache-control", "max-age=0") },
 		"max-age=x":      func(r *rig, _ *casemate.Event) { r.answer.Header = line("cache-control", "max-age=x") },
 		"varies":         func(r *rig, _ *casemate.Event) { r.answer.Header = line("vary", "Accept-Language, User-Agent") },
-		"one origin":     func(r *rig, _ *casemate.Event) { r.answer.Header = line("access-control-allow-origin", "https://a.test") },
-		"varies by all":  func(r *rig, _ *casemate.Event) { r.answer.Header = line("vary", "*") },
-		"large":          func(r *rig, _ *casemate.Event) { r.answer.Body = make([]byte, 2<<20) },
-		"failed":         func(r *rig, _ *casemate.Event) { r.err = errors.New("no") },
+		"one origin": func(r *rig, _ *casemate.Event) {
+			r.answer.Header = line("access-control-allow-origin", "https://a.test")
+		},
+		"varies by all": func(r *rig, _ *casemate.Event) { r.answer.Header = line("vary", "*") },
+		"large":         func(r *rig, _ *casemate.Event) { r.answer.Body = make([]byte, 2<<20) },
+		"failed":        func(r *rig, _ *casemate.Event) { r.err = errors.New("no") },
 	} {
 		r, e := newRig(Config{}), get("/a")
 		bend(r, e)
