@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/base32"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -593,5 +592,3 @@ func TestDamagedStoreStopsTheStart(t *testing.T) {
 		t.Error("the zero configuration opens")
 	}
 }
-
-var errNo = errors.New("no")

@@ -303,9 +303,6 @@ func (l *secureListener) shake(conn net.Conn) {
 	state := t.ConnectionState()
 	switch state.NegotiatedProtocol {
 	case "h2":
-	default: // not for HTTP
-		conn.Close()
-		return
 	case "", "http/1.1":
 		w := l.wires.watch(t)
 		if w == nil {
@@ -313,6 +310,9 @@ func (l *secureListener) shake(conn net.Conn) {
 			return
 		}
 		w.state, out = &state, w
+	default: // not for HTTP
+		conn.Close()
+		return
 	}
 	select {
 	case l.ready <- out:
