@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 
 const [chromium, origin, passwordFile, profile] = process.argv.slice(2);
 const password = JSON.stringify(readFileSync(passwordFile, "utf8").trim());
-const browser = spawn(chromium, ["--headless=new", "--no-sandbox", "--disable-gpu", "--ignore-certificate-errors", "--remote-debugging-pipe", "--user-data-dir=" + profile, "about:blank"],
+const browser = spawn(chromium, ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--ignore-certificate-errors", "--remote-debugging-pipe", "--user-data-dir=" + profile, "about:blank"],
   { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
 
 let rest = "", last = 0, session;
