@@ -208,8 +208,7 @@ func (m *medium) multipart(p schema.Place, contract, boundary string, data []byt
 	if boundary == "" || len(boundary) > 70 {
 		return nil, f.bad("", "boundary", "name the boundary in Content-Type")
 	}
-	// What stands before the first boundary and behind the last is nothing to us, and something to other readers.
-	if line := "--" + boundary; !bytes.HasPrefix(data, []byte(line)) || !bytes.HasSuffix(bytes.TrimSuffix(data, []byte("\r\n")), []byte(line+"--")) {
+	if !bounded(bytes.TrimSuffix(data, []byte("\r\n")), "--"+boundary) {
 		return nil, f.bad("", "multipart", "begin with the boundary, and end with it")
 	}
 	var files []casemate.Field
@@ -240,10 +239,37 @@ func (m *medium) multipart(p schema.Place, contract, boundary string, data []byt
 	return append(free, files...), nil
 }
 
+// bounded says whether data begins with the boundary's line, and ends with the first line that closes it. What stands before and behind is
+// nothing to us, and something to other readers: PHP goes on reading parts.
+func bounded(data []byte, line string) bool {
+	end := []byte("\n" + line + "--")
+	return string(data) == line+"--" || bytes.HasPrefix(data, []byte(line)) && bytes.HasSuffix(data, end) && bytes.Index(data, end) == len(data)-len(end)
+}
+
+// encoded says whether a parameter of a well-formed header is one of RFC 2231: continued, or in a character set of its own.
+func encoded(header string) bool {
+	quoted := false
+	for i := 0; i < len(header); i++ {
+		switch c := header[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == '*' && !quoted:
+			return true
+		}
+	}
+	return false
+}
+
 // part takes one part in. A file gives its name and its bytes.
 func (f *form) part(p *multipart.Part) ([]casemate.Field, error) {
-	kind, params, err := mime.ParseMediaType(p.Header.Get("Content-Disposition"))
+	disposition := p.Header.Get("Content-Disposition")
+	kind, params, err := mime.ParseMediaType(disposition)
 	name := params["name"]
+	if err == nil && encoded(disposition) { // RFC 7578 section 4.2: not here. Readers that know name* and those that do not see two forms
+		return nil, f.bad("", "Content-Disposition", "send name and filename as they are, not name* or filename*")
+	}
 	if err != nil || kind != "form-data" || name == "" || !utf8.ValidString(name) {
 		return nil, f.bad("", "Content-Disposition", "give each part form-data with a name")
 	}

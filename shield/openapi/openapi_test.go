@@ -252,6 +252,10 @@ func TestMultipart(t *testing.T) {
 		{parts(note+"\r\nContent-Transfer-Encoding: base64", "aGk="), "! /note headers of a part"},
 		{parts("Content-Type: text/plain", "hi"), "! body Content-Disposition"},
 		{[]byte("--B\r\n" + note + "\r\n\r\nhi"), "! body multipart"},
+		{slices.Concat(parts(note, "a"), parts(`Content-Disposition: form-data; name="role"`, "admin")), "! body multipart"}, // read on behind the end, by some
+		{parts(`Content-Disposition: form-data; name="role"; name*=utf-8''note`, "a"), "! body Content-Disposition"},         // two names, for two readers
+		{parts(note, "a", image+"; filename*=UTF-8''a.php\r\nContent-Type: image/png", "1"), "! body Content-Disposition"},
+		{parts(note, "a", `Content-Disposition: form-data; name="files"; filename="a*b"`, "x"), "body /files/0=x; body /files/filename=a*b; body /note=a"},
 		{nil, "! body multipart"},
 	} {
 		free, err := op.Check(&casemate.Exchange{ContentType: "multipart/form-data; boundary=B", Body: c.body})
