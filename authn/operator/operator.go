@@ -56,6 +56,16 @@ type Session struct {
 	Expires  time.Time `json:"expires"`
 	LastUsed time.Time `json:"last_used"`
 	Glass    *Glass    `json:"break_glass,omitempty"` // while the glass is broken
+	By       string    `json:"by,omitempty"`          // session that approved it, in place of a factor
+	Proven   time.Time `json:"proven,omitzero"`       // when that one proved its factor
+}
+
+// proven is when somebody last proved a second factor for the session.
+func (s *Session) proven() time.Time {
+	if s.Proven.IsZero() {
+		return s.Created
+	}
+	return s.Proven
 }
 
 // Glass is a break-glass: all roles for a while, for a reason.

@@ -72,6 +72,12 @@ func (r *Room) open(ctx context.Context, name, level, factor string, a *Attempt)
 	}
 	s := &session{stored: stored{Hash: hex.EncodeToString(sum[:]), Session: Session{ID: id, Operator: name, Level: level, Factor: factor,
 		Roles: slices.Clone(r.find(name).Roles), From: a.From, Agent: cut(a.Agent, 120), Created: now, Expires: now.Add(life), LastUsed: now}}}
+	if by := a.by; by != nil { // approval proves nothing anew: neither a later end, nor a younger factor, nor more roles
+		s.By, s.Proven, s.Roles = by.ID, by.proven(), both(by.Roles, s.Roles)
+		if by.Expires.Before(s.Expires) {
+			s.Expires = by.Expires
+		}
+	}
 	s.used.Store(now.UnixNano())
 	if err := r.makeRoom(ctx, name); err != nil {
 		return Opened{}, err
@@ -132,7 +138,7 @@ func (r *Room) Verify(token string, keys map[string][]string) (*casemate.Princip
 	if keys != nil {
 		keys["aws:multifactorauthpresent"] = []string{strconv.FormatBool(s.Factor != "")}
 		if s.Factor != "" {
-			keys["aws:multifactorauthage"] = []string{strconv.FormatInt(int64(r.cfg.Clock().Sub(s.Created)/time.Second), 10)}
+			keys["aws:multifactorauthage"] = []string{strconv.FormatInt(int64(r.cfg.Clock().Sub(s.proven())/time.Second), 10)}
 		}
 	}
 	return p, nil
@@ -237,17 +243,27 @@ func (r *Room) Sessions(name string) []Session {
 	return out
 }
 
-// Revoke ends a session at once. An id that is none is NotFound.
+// Revoke ends a session at once, with those that it approved. An id that is none is NotFound.
 func (r *Room) Revoke(ctx context.Context, id string) error {
 	r.write.Lock()
 	defer r.write.Unlock()
+	ids := []string{id}
 	r.mu.RLock()
 	s := r.sessions[id]
+	for _, other := range r.sessions {
+		if other.By == id {
+			ids = append(ids, other.ID)
+		}
+	}
 	r.mu.RUnlock()
 	if s == nil {
 		return casemate.Errorf(casemate.NotFound, "casemate sessions list shows them", "there is no such session")
 	}
-	return r.end(ctx, id)
+	var errs []error
+	for _, id := range ids {
+		errs = append(errs, r.end(ctx, id))
+	}
+	return errors.Join(errs...)
 }
 
 // RevokeAll ends the sessions of an operator but one; except may be "".

@@ -23,6 +23,8 @@ type Attempt struct {
 	Code           string // of the second factor: TOTP, or a recovery code
 	Device         string // of an earlier sign-in on this machine; optional
 	From, Agent    string // source address, "" on the node's own socket; user agent
+
+	by *Session // that approves it
 }
 
 // String hides the secrets.

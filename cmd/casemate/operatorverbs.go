@@ -273,6 +273,8 @@ func (a *app) sessionsList() *cobra.Command {
 						note = "BREAK-GLASS until " + when(s.Glass.Until)
 					case s.Level == operator.LevelEnrol:
 						note = "enrols a second factor"
+					case s.By != "":
+						note = "approved by " + s.By
 					}
 					t.add(s.ID, s.Operator, or(s.From, "this machine"), when(s.Created), when(s.LastUsed), when(s.Expires), or(s.Factor, "-"), note)
 				}

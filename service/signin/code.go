@@ -2,14 +2,11 @@ package signin
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"casemate"
 	"casemate/authn/device"
-	"casemate/authn/operator"
 )
 
 // CodeQuestion starts the sign-in of a command line.
@@ -67,16 +64,7 @@ func (d *Desk) PollCode(ctx context.Context, l *casemate.Launch, in PollQuestion
 	if o.State != device.Approved {
 		return out, nil
 	}
-	var by *operator.Session
-	for _, s := range d.Operators.Sessions(o.Operator) {
-		if s.ID == o.By && s.Level == operator.LevelFull && s.Factor != "" {
-			by = &s
-		}
-	}
-	if by == nil {
-		return nil, &casemate.Error{Code: casemate.Unauthenticated, Message: "the sign-in is refused", Hint: "start it again: casemate login", Err: errors.New("the session that approved it has ended")}
-	}
-	s, err := d.Operators.OpenProven(ctx, o.Operator, by.Factor, attempt(l, o.Operator), func(json.RawMessage) error { return nil })
+	s, err := d.Operators.OpenApproved(ctx, o.Operator, o.By, attempt(l, o.Operator))
 	if err != nil {
 		return nil, err
 	}
@@ -119,11 +107,14 @@ func (d *Desk) LookCode(_ context.Context, l *casemate.Launch, in DecideQuestion
 	return Asked{Request: q, Same: q.From == l.Event.SourceIP, As: s.Operator}, nil
 }
 
-// DecideCode approves or denies it.
+// DecideCode approves or denies it. A session that was approved itself approves none.
 func (d *Desk) DecideCode(_ context.Context, l *casemate.Launch, in DecideQuestion) (any, error) {
 	s, err := d.session(l, true)
 	if err != nil {
 		return nil, err
+	}
+	if in.Approve && !s.Approves() {
+		return nil, &casemate.Error{Code: casemate.Forbidden, Message: "this session was approved by another one, and approves none", Hint: "sign in with a factor of your own, at " + d.page()}
 	}
 	q, err := d.Devices.Decide(s.Operator, s.ID, in.Code, in.Approve)
 	if err != nil {

@@ -387,6 +387,50 @@ func TestWhoMayApprove(t *testing.T) {
 	code(t, err, casemate.Unauthenticated, "approved by a revoked session")
 }
 
+// Whoever holds a session, and none of its owner's factors, cannot make it last: what it approves is no more than it is.
+func TestApprovalProvesNothingAnew(t *testing.T) {
+	o := open(t)
+	_, ada := o.enrol(t, "ada")
+	age := func(token string) string {
+		t.Helper()
+		keys := map[string][]string{}
+		if _, err := o.Operators.Verify(token, keys); err != nil {
+			t.Fatal(err)
+		}
+		return keys["aws:multifactorauthage"][0]
+	}
+	approved := func(by string) (string, operator.Session) {
+		t.Helper()
+		secret, c := o.ask(t)
+		o.must(t, "signin.code.decide", by, map[string]any{"code": c, "approve": true})
+		o.pass(device.Interval)
+		token := field(t, o.must(t, "signin.code.poll", "", map[string]any{"device": secret}), "token")
+		p, err := o.Operators.Verify(token, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token, *o.Operators.SessionOf(p)
+	}
+	o.pass(20 * time.Minute)
+	first := o.Operators.Sessions("ada")[0]
+	token, s := approved(ada)
+	if s.By != first.ID || !s.Expires.Equal(first.Expires) || age(token) != age(ada) {
+		t.Errorf("%+v of %+v, factor of %s seconds", s, first, age(token))
+	}
+	_, c := o.ask(t)
+	_, err := o.do(t, "signin.code.decide", token, map[string]any{"code": c, "approve": true})
+	code(t, err, casemate.Forbidden, "approved by one that was approved")
+	other, _ := approved(ada)
+	if err := o.Operators.Revoke(t.Context(), first.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range []string{ada, token, other} {
+		if _, err := o.Operators.Verify(token, nil); err == nil {
+			t.Error("outlived the session that approved it")
+		}
+	}
+}
+
 func TestQuestionsAreReadStrictly(t *testing.T) {
 	o := open(t)
 	for op, run := range o.ops {
