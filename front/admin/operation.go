@@ -278,16 +278,30 @@ func (l *lines) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// upload is a body that is read when the corridor asks for it, bounded in size and in the time between two bytes.
+// upload is a body that is read when the corridor asks for it, bounded in size, in the time between two bytes and in all: who
+// sends a byte now and then is refused, too.
 type upload struct {
-	r    io.Reader
-	conn *nethttp.ResponseController
-	left int64
+	r     io.Reader
+	conn  *nethttp.ResponseController
+	left  int64
+	start time.Time // of the first read
+}
+
+// until is when the next byte must be there.
+func (u *upload) until(now time.Time) time.Time {
+	if u.start.IsZero() {
+		u.start = now
+	}
+	stalled, slow := now.Add(stallTime), u.start.Add(stallTime+time.Duration((maxBody-u.left)/slowest)*time.Second)
+	if slow.Before(stalled) {
+		return slow
+	}
+	return stalled
 }
 
 // Read implements io.Reader.
 func (u *upload) Read(p []byte) (int, error) {
-	_ = u.conn.SetReadDeadline(time.Now().Add(stallTime))
+	_ = u.conn.SetReadDeadline(u.until(time.Now()))
 	if int64(len(p)) > u.left+1 {
 		p = p[:u.left+1]
 	}
@@ -300,7 +314,7 @@ func (u *upload) Read(p []byte) (int, error) {
 		_ = u.conn.SetReadDeadline(time.Time{})
 		return n, err
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return n, invalid("body", "the body stopped arriving", "send it again")
+		return n, invalid("body", "the body stopped arriving, or arrives too slowly", "send it again")
 	}
 	return n, &casemate.Error{Code: casemate.Invalid, Field: "body", Message: "the body ended early", Hint: "send it again", Err: err}
 }

@@ -22,6 +22,9 @@ const (
 	idleTime   = 2 * time.Minute
 	// stallTime is how long a peer may neither send nor take a byte of what it is in the middle of.
 	stallTime = 30 * time.Second
+	// slowest is how many bytes a second who sends a body must keep up with, beside stallTime: a call holds a connection, and
+	// whoever signs in is nobody yet.
+	slowest = 16 << 10
 	// maxBody bounds an upload before the operation's own, smaller bound is known.
 	maxBody = 512 << 20
 )
