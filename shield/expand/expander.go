@@ -130,9 +130,18 @@ func (x *Expander) decoded(code string, v []byte, k Kind) error {
 
 // body is a value with a media type, which may say more than its look.
 func (x *Expander) body(v []byte, media string) error {
+	whole := media
 	media, _, _ = strings.Cut(media, ";")
 	media = strings.ToLower(strings.TrimSpace(media))
 	switch {
+	case strings.HasPrefix(media, "multipart/"):
+		boundary := declared(whole)
+		if boundary == "" {
+			break
+		}
+		if err := x.multipart(v, boundary); err != nil || shown(bytes.TrimLeft(v, " \t\r\n")) == boundary {
+			return err
+		}
 	case media == "application/x-www-form-urlencoded":
 		return x.form(v)
 	case media == "application/xml" || media == "text/xml" || strings.HasSuffix(media, "+xml"):
@@ -179,8 +188,8 @@ func (x *Expander) value(v []byte, k Kind) error {
 			return err
 		}
 	case len(head) > 4 && head[0] == '-' && head[1] == '-' && has&Line != 0:
-		if whole, err := x.multipart(head); err != nil || whole {
-			return err
+		if boundary := shown(head); boundary != "" {
+			return x.multipart(head, boundary)
 		}
 	case has&Equals != 0 && has&(Space|Line|Control|Quote|Angle) == 0 && looksForm(head):
 		if err := x.emit(v, k, has); err != nil {
