@@ -3,11 +3,15 @@ package aws
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // One network that sends bodies slowly and proves nothing leaves room for others, and takes no place while it waits.
@@ -29,10 +33,16 @@ func TestSlowPeersWaitBehindThemselves(t *testing.T) {
 			return done
 		}
 		var slow []*io.PipeWriter
+		var turned atomic.Int32
 		for range 2 * maxCalls {
 			out, in := io.Pipe()
 			slow = append(slow, in)
-			send(ctx, "192.0.2.7:1", out)
+			done := send(ctx, "192.0.2.7:1", out)
+			go func() {
+				if code := <-done; code == http.StatusServiceUnavailable {
+					turned.Add(1)
+				}
+			}()
 		}
 		synctest.Wait()
 		if held := len(d.calls); held != maxPeer {
@@ -41,7 +51,12 @@ func TestSlowPeersWaitBehindThemselves(t *testing.T) {
 		if code := <-send(t.Context(), "198.51.100.1:1", strings.NewReader("Action=GetCallerIdentity")); code != http.StatusOK {
 			t.Errorf("another network: %d", code)
 		}
-		cancel() // those that wait go away
+		<-time.After(placeTime + time.Second) // of the bubble's clock
+		synctest.Wait()
+		if n := turned.Load(); n != 2*maxCalls-maxPeer {
+			t.Errorf("%d were told to come again, of %d that waited", n, 2*maxCalls-maxPeer)
+		}
+		cancel() // the others go away
 		for _, in := range slow {
 			_ = in.CloseWithError(io.ErrUnexpectedEOF)
 		}
@@ -59,3 +74,56 @@ func TestBlocks(t *testing.T) {
 		}
 	}
 }
+
+// A body that stops keeps its connection no longer than its bound, with the answer long given.
+func TestABodyThatStopsKeepsNoConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		near, far := net.Pipe()
+		ln := &one{conn: make(chan net.Conn, 1), gone: make(chan struct{})}
+		ln.conn <- far
+		go d.http.Serve(ln)
+		text := "POST / HTTP/1.1\r\nHost: x\r\nAuthorization: " + authorization("sts") + "\r\nContent-Length: 30000\r\n\r\n"
+		if _, err := near.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		var trickle sync.WaitGroup
+		trickle.Go(func() {
+			for { // a byte now and then
+				if _, err := near.Write([]byte("a")); err != nil {
+					return
+				}
+				<-time.After(time.Second)
+			}
+		})
+		start := time.Now()
+		if _, err := io.Copy(io.Discard, near); err != nil {
+			t.Error(err)
+		}
+		if held := time.Since(start); held < bodyTime || held > bodyTime+5*time.Second {
+			t.Errorf("held for %v", held)
+		}
+		near.Close()
+		trickle.Wait()
+		d.http.Close()
+		d.cancel()
+	})
+}
+
+// one is a listener of one connection.
+type one struct {
+	conn chan net.Conn
+	gone chan struct{}
+	once sync.Once
+}
+
+func (l *one) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conn:
+		return c, nil
+	case <-l.gone:
+		return nil, net.ErrClosed
+	}
+}
+func (l *one) Close() error   { l.once.Do(func() { close(l.gone) }); return nil }
+func (l *one) Addr() net.Addr { return &net.TCPAddr{} }

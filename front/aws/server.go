@@ -34,6 +34,7 @@ const (
 	tokenBody  = 64 << 10 // of a body whose sender has signed nothing
 	headerTime = 5 * time.Second
 	bodyTime   = 30 * time.Second
+	placeTime  = 10 * time.Second
 	writeTime  = 30 * time.Second
 	idleTime   = 2 * time.Minute
 )
@@ -171,21 +172,18 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // ServeHTTP hears one request of an SDK.
 func (s *Server) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
-	leave, ok := s.peers.enter(r.Context(), r.RemoteAddr) // before a place of all: who waits behind its own network takes none
+	conn := nethttp.NewResponseController(w)
+	leave, ok := s.place(r)
 	if !ok {
-		return
-	}
-	select {
-	case s.calls <- struct{}{}:
-	case <-r.Context().Done():
-		leave()
+		_ = conn.SetReadDeadline(time.Now()) // what was not taken is not read, either; fails nowhere but in tests without a connection, so below
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(nethttp.StatusServiceUnavailable) // SDKs try again
 		return
 	}
 	defer func() { <-s.calls }()
-	conn := nethttp.NewResponseController(w)
-	_ = conn.SetReadDeadline(time.Now().Add(bodyTime)) // fails nowhere but in tests without a connection; so below
+	_ = conn.SetReadDeadline(time.Now().Add(bodyTime))
+	r.Body = &body{r.Body, conn}
 	c := s.heard(r, leave)
-	_ = conn.SetReadDeadline(time.Time{}) // the answer may take longer than the request did
 	reply := c.run(r.Context())
 	_ = conn.SetWriteDeadline(time.Now().Add(writeTime))
 	for name, value := range reply.Header {
@@ -196,6 +194,39 @@ func (s *Server) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
 	}
 	w.WriteHeader(reply.Status)
 	_, _ = w.Write(reply.Body) // a client that went away needs none
+}
+
+// place waits for a place among the bodies that are read: first of the peer's network, so that who waits behind its own takes
+// none of all. Nobody waits for long: who does holds a connection.
+func (s *Server) place(r *nethttp.Request) (leave func(), ok bool) {
+	ctx, cancel := context.WithTimeout(r.Context(), placeTime)
+	defer cancel()
+	if leave, ok = s.peers.enter(ctx, r.RemoteAddr); !ok {
+		return nil, false
+	}
+	select {
+	case s.calls <- struct{}{}:
+		return leave, true
+	case <-ctx.Done():
+		leave()
+		return nil, false
+	}
+}
+
+// body lifts the bound of its time once it has ended: the answer may take longer than the request did. One that never ends
+// keeps it, so that net/http does not wait for the rest, either.
+type body struct {
+	io.ReadCloser
+	conn *nethttp.ResponseController
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		_ = b.conn.SetReadDeadline(time.Time{}) // as above
+	}
+	return n, err
 }
 
 // heard is hear, after which the network's place is free: what is verified next counts by its caller.
