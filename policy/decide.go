@@ -61,7 +61,11 @@ func (s *Set) Decide(r *casemate.AccessRequest) casemate.Decision {
 			return missing(e, l, layers[3:])
 		}
 	}
-	return grant(e, &layers[3], &layers[4])
+	d = grant(e, &layers[3], &layers[4])
+	if d.Layer == LayerDefault && d.Verdict != casemate.Allowed && e.Principal.Kind == casemate.KindOperator {
+		d.Hint = s.operatorHint(e)
+	}
+	return d
 }
 
 // newEnv makes the environment of a well-formed request; otherwise env is nil and the decision stands.
