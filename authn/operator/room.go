@@ -61,7 +61,8 @@ type Room struct {
 	handles                          []byte // key of Person.ID and of device tokens
 	keeper                           *keeper.Keeper
 
-	write sync.Mutex // one change at a time; taken before mu
+	write  sync.Mutex // one change at a time; taken before mu
+	making sync.Mutex // the key is made once; taken after write
 
 	mu       sync.RWMutex
 	accounts map[string]*known
@@ -169,8 +170,8 @@ func (r *Room) key(ctx context.Context) ([]byte, error) {
 	if key != nil {
 		return key, nil
 	}
-	r.write.Lock()
-	defer r.write.Unlock()
+	r.making.Lock() // its own: who asks may hold write
+	defer r.making.Unlock()
 	key, err := r.cfg.Vault.Get(ctx, handleName)
 	if err != nil && casemate.CodeOf(err) == casemate.NotFound {
 		key = newTOTP()
