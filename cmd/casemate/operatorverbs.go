@@ -227,21 +227,22 @@ func (a *app) showEnrolled(e *enrolledFactor) error {
 }
 
 func (a *app) operatorRecovery() *cobra.Command {
-	return &cobra.Command{Use: "recovery", Short: "Replace your recovery codes; they are shown once", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		password, err := a.prompt("password", true)
-		if err != nil {
-			return err
-		}
-		var e enrolledFactor
-		if err := a.call(cmd.Context(), "own.recovery", map[string]string{"password": password}, &e); err != nil {
-			return err
-		}
-		return a.show(e, func(w io.Writer) {
-			for _, c := range e.Recovery {
-				fmt.Fprintln(w, c)
+	return &cobra.Command{Use: "recovery", Short: "Replace your recovery codes; they are shown once",
+		Example: "  casemate operator recovery --url https://node.example.com:8444", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+			password, err := a.prompt("password", true)
+			if err != nil {
+				return err
 			}
-		})
-	}}
+			var e enrolledFactor
+			if err := a.call(cmd.Context(), "own.recovery", map[string]string{"password": password}, &e); err != nil {
+				return err
+			}
+			return a.show(e, func(w io.Writer) {
+				for _, c := range e.Recovery {
+					fmt.Fprintln(w, c)
+				}
+			})
+		}}
 }
 
 func (a *app) sessionsCommand() *cobra.Command {
@@ -331,7 +332,7 @@ posture until it is over.`,
 	c.Flags().StringVar(&q.Reason, "reason", "", "why (required)")
 	c.Flags().StringVar(&q.For, "for", "", "how long: 15m (default), 1h at most")
 	_ = c.MarkFlagRequired("reason")
-	c.AddCommand(&cobra.Command{Use: "end", Short: "End your break-glass", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+	c.AddCommand(&cobra.Command{Use: "end", Short: "End your break-glass", Example: "  casemate break-glass end --url https://node.example.com:8444", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		if err := a.call(cmd.Context(), "glass.end", nil, nil); err != nil {
 			return err
 		}
