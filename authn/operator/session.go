@@ -207,6 +207,25 @@ func (r *Room) Still(p *casemate.Principal) error {
 	return nil
 }
 
+// Holds reports whether a principal that Verify gave is still what it was: its session is live, and acts in the same role.
+func (r *Room) Holds(p *casemate.Principal) error {
+	r.mu.RLock()
+	s := r.sessions[strings.TrimPrefix(p.Origin, origin)]
+	var k *known
+	if s != nil {
+		k = r.accounts[s.Operator]
+	}
+	r.mu.RUnlock()
+	now := r.cfg.Clock()
+	switch {
+	case s == nil || k == nil || !strings.HasPrefix(p.Origin, origin):
+		return errors.New("the session has ended")
+	case r.principal(s, k, now).Role != p.Role:
+		return errors.New("the session's roles are others now")
+	}
+	return r.live(s, now)
+}
+
 // SessionOf is the session behind a principal; nil where there is none.
 func (r *Room) SessionOf(p *casemate.Principal) *Session {
 	id, ok := strings.CutPrefix(p.Origin, origin)

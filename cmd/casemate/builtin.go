@@ -36,7 +36,8 @@ type directory struct {
 	policy   func() (casemate.Decider, string)
 	place    casemate.Place
 	builtins map[string]builtin
-	services map[string]*casemate.Operation // by ID: what functions call, too
+	services map[string]*casemate.Operation                         // by ID: what functions call, too
+	stands   func(ctx context.Context, p *casemate.Principal) error // whether a caller is still who it was; for streams
 }
 
 // Resolve implements gate.Catalog.
@@ -97,8 +98,16 @@ func (d *directory) run(ctx context.Context, l *casemate.Launch) (*casemate.Resu
 	}
 	ctx, cancel := context.WithDeadline(ctx, l.Deadline)
 	defer cancel()
+	if l.Event.Stream != nil {
+		under, stop := watch(ctx, l.Principal, d.stands)
+		defer stop()
+		ctx = under
+	}
 	start := time.Now()
 	answer, err := b.run(ctx, l)
+	if cause := context.Cause(ctx); casemate.CodeOf(cause) == casemate.Unauthenticated {
+		return nil, cause
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -301,7 +301,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	dir := &directory{find: n.catalog.Resolve, place: n.cfg.Place, builtins: map[string]builtin{}, services: n.services.Operations,
+	dir := &directory{find: n.catalog.Resolve, place: n.cfg.Place, builtins: map[string]builtin{}, services: n.services.Operations, stands: n.stillStands,
 		policy: func() (casemate.Decider, string) { s := n.catalog.Snapshot(); return s.Policy, s.Policies }}
 	if dir.builtins, err = n.builtins(work, dead); err != nil {
 		return err
