@@ -66,19 +66,6 @@ func said(e *casemate.Error) string {
 	return e.Error()
 }
 
-// asUsage turns what cobra says about flags and verbs into a coded error; those are the only uncoded ones here that the
-// user can mend.
-func asUsage(err error, verb *cobra.Command) *casemate.Error {
-	if e := casemate.AsError(err); e.Code != casemate.Fault || e.Err != err {
-		return e
-	}
-	hint := "casemate --help lists the verbs, casemate VERB --help their flags"
-	if verb.HasParent() {
-		hint = verb.UseLine() + "; " + verb.CommandPath() + " --help says more"
-	}
-	return &casemate.Error{Code: casemate.Invalid, Message: err.Error(), Hint: hint, Err: err}
-}
-
 // group makes a verb that only has verbs below it refuse one that is not there; cobra would print the help, and succeed.
 func group(c *cobra.Command) *cobra.Command {
 	c.DisableFlagsInUseLine, c.SuggestionsMinimumDistance = true, 2
@@ -119,6 +106,7 @@ Start here:
   casemate up                          a node on this machine, state in ./.casemate
   casemate deploy hello                build, plan and deploy it
   casemate keys create --role hello-caller   a key to call it with`,
+		Version:       shownVersion(),
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 	}

@@ -252,7 +252,7 @@ func readyPage(w io.Writer, ad *address) {
 		fmt.Fprintf(w, "  AWS_ENDPOINT_URL=%s (casemate access create makes the credentials)\n", ad.AWS)
 	}
 	if ad.Admin != "" {
-		fmt.Fprintf(w, "  admin API %s (casemate --url, with a key)\n", ad.Admin)
+		fmt.Fprintf(w, "  admin API %s (casemate login --url, or --url with --key-file)\n", ad.Admin)
 	}
 	if ad.Redirect != "" {
 		fmt.Fprintf(w, "  %s sends callers to https\n", ad.Redirect)
