@@ -29,12 +29,18 @@ func TestHolds(t *testing.T) {
 		}
 	}
 	for what, change := range map[string]func(n *node, id string){
-		"revoked":       func(n *node, id string) { must(n.Revoke(t.Context(), id)) },
-		"removed":       func(n *node, _ string) { must(n.Remove(t.Context(), socket, "ada")) },
-		"idle":          func(n *node, _ string) { n.pass(DefaultIdle) },
-		"less roles":    func(n *node, _ string) { _, err := n.SetRoles(t.Context(), socket, "ada", []string{RoleView}); must(err) },
-		"another's":     func(n *node, id string) { must(n.Revoke(t.Context(), id)); n.add("bob", RoleView, RoleAudit) },
-		"reset factors": func(n *node, _ string) { _, _, err := n.Reset(t.Context(), socket, "ada", Reset{Factors: true}); must(err) },
+		"revoked": func(n *node, id string) { must(n.Revoke(t.Context(), id)) },
+		"removed": func(n *node, _ string) { must(n.Remove(t.Context(), socket, "ada")) },
+		"idle":    func(n *node, _ string) { n.pass(DefaultIdle) },
+		"less roles": func(n *node, _ string) {
+			_, err := n.SetRoles(t.Context(), socket, "ada", []string{RoleView})
+			must(err)
+		},
+		"another's": func(n *node, id string) { must(n.Revoke(t.Context(), id)); n.add("bob", RoleView, RoleAudit) },
+		"reset factors": func(n *node, _ string) {
+			_, _, err := n.Reset(t.Context(), socket, "ada", Reset{Factors: true})
+			must(err)
+		},
 	} {
 		if lasting(change) {
 			t.Errorf("%s: it holds", what)
