@@ -24,6 +24,7 @@ const (
 	LDAP            Class = "ldap"
 	XPath           Class = "xpath"
 	Code            Class = "code"
+	SQL             Class = "sqli"
 )
 
 // Finding is one structure that was found in a piece.
@@ -105,6 +106,9 @@ func (l *look) text() {
 	if has(expand.Quote) && l.Has&(expand.Slash|expand.Colon|expand.Paren) != 0 {
 		l.xpath()
 	}
+	if has(expand.Quote) {
+		l.login()
+	}
 	if has(expand.Quote) && l.Has&(expand.Shell|expand.Ampersand) != 0 {
 		l.script()
 	}
@@ -113,6 +117,9 @@ func (l *look) text() {
 	}
 	if has(expand.Paren) || has(expand.Under) {
 		l.code()
+	}
+	if has(expand.Dot) && l.Has&(expand.Slash|expand.Backslash|expand.Paren|expand.Under) == 0 { // else it was asked above
+		l.route()
 	}
 	if l.Has&expand.Control != 0 {
 		l.nul()

@@ -29,6 +29,9 @@ func (l *look) line() {
 			kind = framing
 		}
 	}
+	if kind == 0 && row(first, rest) {
+		return
+	}
 	switch {
 	case kind == field && bytes.Contains(v[i:min(len(v), i+2)], []byte("\r\n")) && len(first) < 64 && bytes.Count(v, []byte("\n")) < 3 && bytes.HasPrefix(bytes.ToLower(rest), []byte("x-")):
 		l.hit("header-injection", Line, Sure)
@@ -101,4 +104,15 @@ func logLike(v []byte) bool {
 		return len(v) > 18
 	}
 	return bytes.Contains(v[:min(len(v), 40)], []byte(" - - ["))
+}
+
+// row reports whether a line that begins with a date is one of a table whose names stand above it: the date ends where a field does, and
+// both lines have as many. Entries of logs have their time behind the date.
+func row(first, line []byte) bool {
+	line, _, _ = bytes.Cut(line, []byte("\n"))
+	if len(line) < 11 {
+		return false
+	}
+	delimiter := line[10:11]
+	return bytes.IndexByte([]byte(";,\t"), delimiter[0]) >= 0 && bytes.Count(first, delimiter) == bytes.Count(line, delimiter)
 }

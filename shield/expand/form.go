@@ -6,6 +6,9 @@ import (
 
 // looksForm reports whether all of v is name=value pairs.
 func looksForm(v []byte) bool {
+	if v[0] == '-' { // --config=/etc/app.yaml is an option
+		return false
+	}
 	pairs := 0
 	for part := range bytes.SplitSeq(v, []byte("&")) {
 		eq := bytes.IndexByte(part, '=')

@@ -102,7 +102,8 @@ func (r *reader) operation(method, path string) error {
 	}
 	op, _ := item[strings.ToLower(method)].(map[string]any)
 	if err != nil || op == nil || !slices.Contains(methods(), method) {
-		return fmt.Errorf("there is no operation %q", method+" "+path)
+		there := Operations(r.doc)
+		return fmt.Errorf("there is no operation %q (of %d there are %q)", method+" "+path, len(there), there[:min(len(there), 8)])
 	}
 	r.out.Path, r.out.base = path, root
 	for _, m := range [...]map[string]any{item, op} {

@@ -155,6 +155,9 @@ func (p parser) condition(i int, quoted bool) bool {
 	case text: // the value's own quote closes it
 		return quoted && p.at(i).open && p.closes(j)
 	}
+	if quoted && p.is(j, "limit") && p.at(j+1).kind == number && p.at(j+2).kind == note {
+		return true
+	}
 	return p.is(i, "true", "false", "null", "sleep", "user", "current_user") && (quoted && p.closes(j) || p.at(j).kind == note) || p.at(j).kind == note && quoted
 }
 
@@ -178,7 +181,7 @@ func (p parser) operand(i int, quoted, literal bool) bool {
 // comparison follows a value directly: '=” or ' like '%'.
 func (p parser) comparison(i int, quoted bool) bool {
 	if !quoted {
-		return p.is(i, "=", "<", ">", "<>", "!=") && p.at(i+1).kind == number && p.at(i+2).kind == note || p.is(i, "in", "=", "like") && p.is(i+1, "(") && p.is(i+2, "select")
+		return p.is(i, "=", "<", ">", "<>", "!=") && p.at(i+1).kind == number && p.at(i+2).kind == note || p.is(i, "in", "=", "like", "rlike", "regexp") && p.is(i+1, "(") && p.is(i+2, "select")
 	}
 	if p.is(i, "=", "<", ">", "<>", "!=", "<=>", ">=", "<=") {
 		return (p.at(i+1).kind == number || p.is(i+1, "(", "-", "+") || p.at(i+1).kind == text && p.at(i+1).s == "") && p.closes(i+2) || p.is(i+1, "(") && p.is(i+2, "select") || p.at(i+2).kind == note && !p.is(i+1, ">")
