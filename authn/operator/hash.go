@@ -114,7 +114,10 @@ type hasher struct {
 }
 
 func newHasher(clock func() time.Time, memory uint32) *hasher {
-	return &hasher{known: newLane(), strange: newLane(), dummy: newPHC(rand.Text(), memory).String(), idle: make(chan struct{}, 8*laneLen), memory: memory, clock: clock}
+	start := clock()
+	h := &hasher{known: newLane(), strange: newLane(), dummy: newPHC(rand.Text(), memory).String(), idle: make(chan struct{}, 8*laneLen), memory: memory, clock: clock}
+	h.usual.Store(int64(clock().Sub(start))) // guesses at names that exist are remembered over a restart: the first refusal must not tell
+	return h
 }
 
 func (h *hasher) lane(known bool) lane {

@@ -63,3 +63,12 @@ func TestHolds(t *testing.T) {
 		t.Error("it holds without a session")
 	}
 }
+
+// After a start, who waits is refused as slowly as who is looked at: only names that exist still wait then.
+func TestTheFirstRefusalTakesItsTime(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	h := newHasher(func() time.Time { now = now.Add(time.Second); return now }, 64)
+	if took := time.Duration(h.usual.Load()); took != time.Second {
+		t.Errorf("it lingers for %v", took)
+	}
+}
