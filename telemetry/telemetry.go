@@ -125,7 +125,7 @@ func (t *Exporter) Start(ctx context.Context) error {
 		var lc net.ListenConfig
 		ln, err := lc.Listen(ctx, "tcp", t.c.Metrics)
 		if err != nil {
-			return &casemate.Error{Code: casemate.Unavailable, Field: "metrics", Message: "cannot listen on " + t.c.Metrics, Hint: "is the port taken?", Err: err}
+			return &casemate.Error{Code: casemate.Unavailable, Field: "metrics", Message: "cannot " + err.Error(), Hint: "is the port taken?", Err: err}
 		}
 		t.mu.Lock()
 		t.addr = ln.Addr()

@@ -113,6 +113,9 @@ func (a *app) checkContract(file string, s *sample, request bool) error {
 	if err := a.show(all, func(w io.Writer) { printChecked(w, all) }); err != nil || !bad {
 		return err
 	}
+	if request && len(all) == 1 && all[0].Error == "" { // the document is well
+		return casemate.Errorf(casemate.Invalid, "mend what is named above", "the request does not hold to %s", file)
+	}
 	return casemate.Errorf(casemate.Invalid, "mend what is named above", "%s does not hold", file)
 }
 

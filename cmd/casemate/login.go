@@ -130,7 +130,7 @@ func (a *app) authority(s *savedSession) ([]byte, error) {
 	}
 	pem, err := os.ReadFile(a.ca)
 	if err != nil {
-		return nil, &casemate.Error{Code: casemate.Invalid, Field: "--ca", Message: "cannot read the authority's file", Hint: "it is ca.pem in the node's folder", Err: err}
+		return nil, &casemate.Error{Code: casemate.Invalid, Field: "--ca", Message: "cannot read the authority's file", Hint: "it is tls/ca.pem in the node's folder; casemate up prints where", Err: err}
 	}
 	return pem, nil
 }

@@ -145,7 +145,7 @@ func (n *node) openCertificate(ctx context.Context) (err error) {
 	case n.cfg.Cert != "":
 		files, err := shown.OpenFiles(n.cfg.Cert, n.cfg.Key, time.Now, n.cfg.Log)
 		if err != nil {
-			return &casemate.Error{Code: casemate.Invalid, Field: "--cert", Message: "the certificate cannot be loaded", Hint: "PEM files, key and certificate of one pair", Err: err}
+			return &casemate.Error{Code: casemate.Invalid, Field: "--cert", Message: err.Error(), Hint: "PEM files, key and certificate of one pair", Err: err}
 		}
 		n.certificate = files.GetCertificate
 	case n.cfg.HTTPS != "" || n.cfg.Admin != "" || n.cfg.AWS != "" && !loopbackAddr(n.cfg.AWS):

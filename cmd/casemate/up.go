@@ -50,7 +50,7 @@ func (a *app) upCommand() *cobra.Command {
 	c := &cobra.Command{Use: "up", Short: "Run a node on this machine until it is told to stop", Args: cobra.NoArgs,
 		Long: `Runs a node in the foreground. Its state is in --dir (default ./.casemate), made when missing.
 It listens on loopback alone unless you say otherwise: plain HTTP for curl, and HTTPS with a certificate of a local
-development authority (ca.pem in the node's folder), with your own, or with one that it obtains and renews by ACME.
+development authority (tls/ca.pem in the node's folder), with your own, or with one that it obtains and renews by ACME.
 Stop it with Ctrl-C or SIGTERM: running events end within --stop-grace, queued ones stay queued.`,
 		Example: "  casemate up\n  casemate up --https :443 --http '' --cert site.pem --key site.key\n  casemate up --https :443 --redirect :80 --acme-domain shop.example.com --acme-agree\n  casemate up --otlp http://127.0.0.1:4318 --metrics 127.0.0.1:9100",
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -83,7 +83,7 @@ func DialTLS(address, keyFile, ca string) (*Client, error) {
 	var pem []byte
 	if ca != "" {
 		if pem, err = os.ReadFile(ca); err != nil {
-			return nil, &casemate.Error{Code: casemate.Invalid, Field: "ca", Message: "cannot read the authority's file", Hint: "it is ca.pem in the node's folder", Err: err}
+			return nil, &casemate.Error{Code: casemate.Invalid, Field: "ca", Message: "cannot read the authority's file", Hint: "it is tls/ca.pem in the node's folder; casemate up prints where", Err: err}
 		}
 	}
 	return DialSession(address, key, pem)
@@ -108,7 +108,7 @@ func DialSession(address, token string, pem []byte) (*Client, error) {
 	if len(pem) > 0 {
 		t.TLSClientConfig.RootCAs = x509.NewCertPool()
 		if !t.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, invalid("ca", "no certificate in the authority's file", "it is ca.pem in the node's folder")
+			return nil, invalid("ca", "no certificate in the authority's file", "it is tls/ca.pem in the node's folder; casemate up prints where")
 		}
 	}
 	return &Client{base: "https://" + at, key: token, http: client(t)}, nil

@@ -131,7 +131,7 @@ func (s *Server) Start(ctx context.Context) error {
 			if socket != nil {
 				socket.Close()
 			}
-			return &casemate.Error{Code: casemate.Unavailable, Field: "admin", Message: "cannot listen on " + s.c.Addr, Hint: "is another node running on this address?", Err: err}
+			return &casemate.Error{Code: casemate.Unavailable, Field: "--admin", Message: "cannot " + err.Error(), Hint: "is another node running on this address? Port 0 takes a free one", Err: err}
 		}
 		s.mu.Lock()
 		s.addr = secure.Addr()

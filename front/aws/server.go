@@ -123,7 +123,7 @@ func (s *Server) Start(ctx context.Context) error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", s.c.Addr)
 	if err != nil {
-		return &casemate.Error{Code: casemate.Unavailable, Field: "--aws", Message: "cannot listen on " + s.c.Addr, Hint: "is another node running on this address? Choose with --aws; port 0 takes a free one, '' is off", Err: err}
+		return &casemate.Error{Code: casemate.Unavailable, Field: "--aws", Message: "cannot " + err.Error(), Hint: "is another node running on this address? Choose with --aws; port 0 takes a free one, '' is off", Err: err}
 	}
 	s.mu.Lock()
 	s.addr = l.Addr()

@@ -114,13 +114,13 @@ func (s *Server) Start(ctx context.Context) error {
 		ln, err := lc.Listen(ctx, "tcp", l.Addr)
 		if err == nil && !l.TLS && !loopback(ln.Addr()) {
 			ln.Close()
-			err = fmt.Errorf("%s is not a loopback address and has no TLS", ln.Addr())
+			err = fmt.Errorf("listen on %s: it is no loopback address and has no TLS", ln.Addr())
 		}
 		if err != nil {
 			for _, o := range opened {
 				o.Close()
 			}
-			return &casemate.Error{Code: casemate.Unavailable, Field: "listen", Message: "cannot listen on " + l.Addr,
+			return &casemate.Error{Code: casemate.Unavailable, Field: "listen", Message: "cannot " + err.Error(),
 				Hint: "is another node running on this address? Choose with --http and --https; port 0 takes a free one", Err: err}
 		}
 		opened = append(opened, s.guard.Listener(ln))

@@ -89,7 +89,7 @@ func (s *Server) Start(ctx context.Context) error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", s.c.Addr)
 	if err != nil {
-		return &casemate.Error{Code: casemate.Unavailable, Field: "--redirect", Message: "cannot listen on " + s.c.Addr, Hint: "is another server on this address? Ports below 1024 may need CAP_NET_BIND_SERVICE", Err: err}
+		return &casemate.Error{Code: casemate.Unavailable, Field: "--redirect", Message: "cannot " + err.Error(), Hint: "is another server on this address? Ports below 1024 may need CAP_NET_BIND_SERVICE", Err: err}
 	}
 	s.mu.Lock()
 	s.addr = l.Addr()
