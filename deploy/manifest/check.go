@@ -327,11 +327,27 @@ func (c *checker) leadsNowhere(ptr, text string) {
 	}
 	known := slices.Sorted(maps.Keys(c.Routes))
 	for _, id := range known {
-		if strings.HasPrefix(id, "ANY ") || id == "$default" {
+		if strings.HasPrefix(id, "ANY ") || id == "$default" || leadsTo(object, id) {
 			return
 		}
 	}
 	c.warn(ptr, meant(object, known), "there is no route %q in this app", object)
+}
+
+// leadsTo reports whether a grant names one place, or a variable, where a route has a parameter: "GET /orders/${jwt:sub}".
+func leadsTo(object, route string) bool {
+	have, want := strings.Split(object, "/"), strings.Split(route, "/")
+	for i, w := range want {
+		switch {
+		case i >= len(have):
+			return false
+		case strings.HasPrefix(w, "{") && strings.HasSuffix(w, "+}"):
+			return true
+		case have[i] != w && (!strings.HasPrefix(w, "{") || strings.HasPrefix(have[i], "{") || have[i] == ""):
+			return false
+		}
+	}
+	return len(have) == len(want)
 }
 
 // provided warns of a grant on a service that no node has: it says what may be done one day, and allows nothing now.

@@ -55,11 +55,14 @@ func TestGrantsWithoutUseAreNoticed(t *testing.T) {
 func TestWideGrantsAreNoticed(t *testing.T) {
 	for text, want := range map[string]int{
 		"roles: {r: {grants: [call *]}}": 1,
-		"routes: {GET /x: {function: f, auth: [key]}}\nroles: {r: {grants: [call GET /x]}}":                                0,
-		"routes: {GET /x: {function: f, auth: [key]}}\nroles: {r: {grants: [call PUT /x]}}":                                1, // no such route
-		"routes: {GET /x: {function: f, auth: [key]}}\nroles: {r: {grants: [deny call PUT /x]}}":                           1,
-		"routes: {ANY /x: {function: f, auth: [key]}}\nroles: {r: {grants: [call PUT /x]}}":                                0,
-		"roles: {r: {grants: [deny call *]}}":                                                                              0,
+		"routes: {GET /x: {function: f, auth: [key]}}\nroles: {r: {grants: [call GET /x]}}":                                             0,
+		"routes: {GET /x: {function: f, auth: [key]}}\nroles: {r: {grants: [call PUT /x]}}":                                             1, // no such route
+		"routes: {GET /x: {function: f, auth: [key]}}\nroles: {r: {grants: [deny call PUT /x]}}":                                        1,
+		"routes: {ANY /x: {function: f, auth: [key]}}\nroles: {r: {grants: [call PUT /x]}}":                                             0,
+		"routes: {'GET /x/{a}': {function: f, auth: [key]}}\nroles: {r: {grants: ['call GET /x/${jwt:sub}', deny call GET /x/secret]}}": 0,
+		"routes: {'GET /x/{a}': {function: f, auth: [key]}}\nroles: {r: {grants: ['call GET /x/{b}', call GET /x/y/z, call GET /x]}}":   3, // likewise
+		"routes: {'GET /x/{a+}': {function: f, auth: [key]}}\nroles: {r: {grants: [call GET /x/y/z, call GET /x]}}":                     1,
+		"roles: {r: {grants: [deny call *]}}": 0,
 		"roles: {r: {statements: [{Effect: Allow, Action: '*', Resource: 'arn:aws:s3:us-east-1:000000000000:x'}]}}":        1,
 		"roles: {r: {statements: [{Effect: Allow, Action: 'lambda:*', Resource: 'arn:aws:s3:us-east-1:000000000000:x'}]}}": 1,
 		"roles: {r: {statements: [{Effect: Allow, Action: 'lambda:InvokeFunction', Resource: '*'}]}}":                      1,
