@@ -334,7 +334,7 @@ func (a *app) showCertificates(cmd *cobra.Command, operation string, q any) erro
 	}
 	return a.show(all, func(w io.Writer) {
 		fmt.Fprintf(w, "certificates: %s %s\noldest TLS: %s\n", all.Source, all.Authority, all.Minimum)
-		t := newTable("NAME", "ISSUER", "UNTIL", "RENEWED", "TROUBLE")
+		t := newTable("NAME", "ISSUER", "UNTIL", "RENEWS", "TROUBLE")
 		for _, c := range all.All {
 			trouble, until, renew := c.Error, "none yet", ""
 			if c.Error != "" {
