@@ -13,8 +13,9 @@ import (
 
 // Bounds of multipart bodies.
 const (
-	maxParts    = 1000
-	maxBoundary = 200
+	maxParts     = 1000
+	maxPartLines = 1000 // of headers
+	maxBoundary  = 200
 )
 
 // declared is the boundary that a content type names, as lenient readers find it too, or "".
@@ -70,9 +71,12 @@ func cutBoundary(v []byte, boundary string) (segment, rest []byte, more, last bo
 		}
 		at += from
 		from = at + len(mark)
+		if at > 0 && v[at-1] != '\n' { // asked first: what follows is read once for each line, not for each mark
+			continue
+		}
 		tail, next, _ := bytes.Cut(v[from:], []byte("\n"))
 		tail, last = bytes.CutPrefix(tail, []byte("--"))
-		if (at == 0 || v[at-1] == '\n') && len(bytes.TrimSpace(tail)) == 0 {
+		if len(bytes.TrimSpace(tail)) == 0 {
 			return bytes.TrimSuffix(bytes.TrimSuffix(v[:at], []byte("\n")), []byte("\r")), next, true, last
 		}
 	}
@@ -91,6 +95,9 @@ func (x *Expander) segment(v []byte, inside bool) error {
 		body = rest
 	} else if at, n := blankLine(v); at >= 0 {
 		head, body = v[:at], v[at+n:]
+	}
+	if bytes.Count(head, []byte("\n")) > maxPartLines {
+		return x.beyond("header lines of a part", maxPartLines)
 	}
 	return x.part(fields(head), body)
 }
@@ -114,16 +121,12 @@ func blankLine(v []byte) (at, n int) {
 
 // fields are header lines by their names in lower case, folded ones in one.
 func fields(head []byte) map[string][]string {
-	out, last := map[string][]string{}, ""
-	for line := range bytes.SplitSeq(head, []byte("\n")) {
-		text := strings.TrimRight(string(line), "\r")
-		if lines := out[last]; len(lines) > 0 && strings.TrimLeft(text, " \t") != text {
-			lines[len(lines)-1] += " " + strings.TrimSpace(text)
-			continue
-		}
-		name, value, _ := strings.Cut(text, ":")
-		last = strings.ToLower(strings.TrimSpace(name))
-		out[last] = append(out[last], strings.TrimSpace(value))
+	out := map[string][]string{}
+	flat := strings.NewReplacer("\r\n ", " ", "\r\n\t", " ", "\n ", " ", "\n\t", " ").Replace(string(head))
+	for line := range strings.SplitSeq(flat, "\n") {
+		name, value, _ := strings.Cut(line, ":")
+		name = strings.ToLower(strings.TrimSpace(name))
+		out[name] = append(out[name], strings.TrimSpace(value))
 	}
 	return out
 }

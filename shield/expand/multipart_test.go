@@ -45,3 +45,25 @@ func TestMultipartHidesNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestMultipartIsBounded(t *testing.T) {
+	for _, body := range []string{strings.Repeat("--X\n\na\n", maxParts+1), "--X\n" + strings.Repeat("a: b\n", maxPartLines+2) + "\nc\n--X--"} {
+		err := New(Bounds{}).Expand(casemate.Field{In: "body", Value: []byte(body)}, "multipart/form-data; boundary=X", func(*Piece) error { return nil })
+		if e := casemate.AsError(err); err == nil || !strings.HasPrefix(e.Rule, RuleBounds) {
+			t.Errorf("%.20q: %v", body, err)
+		}
+	}
+}
+
+// What looks at a form is linear in its size, whatever it is made of.
+func BenchmarkMultipart(b *testing.B) {
+	for name, body := range map[string]string{"marks": strings.Repeat("--X", 1<<20), "folds": strings.Repeat("--X\nA: b"+strings.Repeat("\n c", 900)+"\n\nd\n", 900) + "--X--"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := New(Bounds{}).Expand(casemate.Field{In: "body", Value: []byte(body)}, "multipart/form-data; boundary=X", func(*Piece) error { return nil }); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
