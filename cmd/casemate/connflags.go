@@ -15,7 +15,7 @@ type connFlags struct {
 	all, source, network                     int
 	opened, resets, idle                     string
 	headerTime, bodyTime, answerTime, unused time.Duration
-	slowest, streams                         int
+	slowest, streams, sourceStreams          int
 }
 
 func (f *connFlags) add(fl *pflag.FlagSet) {
@@ -26,6 +26,7 @@ func (f *connFlags) add(fl *pflag.FlagSet) {
 	fl.StringVar(&f.resets, "stream-resets", "10/s burst 200", "HTTP/2 streams of a connection that end without an answer, beyond as many that are answered")
 	fl.StringVar(&f.idle, "idle-frames", "200/s burst 2000", "HTTP/2 frames of a connection that ask for nothing, beyond what its answers call for")
 	fl.IntVar(&f.streams, "streams", 64, "HTTP/2 streams of a connection at once")
+	fl.IntVar(&f.sourceStreams, "source-streams", 2048, "HTTP/2 streams of one source address at once; eight times as many of all")
 	fl.DurationVar(&f.headerTime, "header-time", 5*time.Second, "time for a TLS handshake, and for the headers of a request")
 	fl.DurationVar(&f.bodyTime, "body-time", 20*time.Second, "time for a body, besides what --slowest gives it")
 	fl.DurationVar(&f.answerTime, "answer-time", 20*time.Second, "time for taking an answer, besides what --slowest gives it")
@@ -42,7 +43,7 @@ func (f *connFlags) read(cfg *nodeConfig) (err error) {
 		flag string
 		v    int
 		hint string
-	}{{"connections", f.all, "4096"}, {"source-connections", f.source, "1024"}, {"streams", f.streams, "64"}, {"slowest", f.slowest, "32768"}} {
+	}{{"connections", f.all, "4096"}, {"source-connections", f.source, "1024"}, {"streams", f.streams, "64"}, {"source-streams", f.sourceStreams, "2048"}, {"slowest", f.slowest, "32768"}} {
 		if n.v < 1 {
 			return bad(n.flag, "must be at least 1", n.hint)
 		}
@@ -60,6 +61,7 @@ func (f *connFlags) read(cfg *nodeConfig) (err error) {
 	}
 	l := front.Limits{HeaderTime: f.headerTime, BodyTime: f.bodyTime, WriteTime: f.answerTime, IdleTime: f.unused, Slowest: f.slowest, ConcurrentHTTP: f.streams}
 	l.Conn.Total, l.Conn.Source, l.Conn.Block, l.Conn.HeaderTime, l.Conn.FrameTime = f.all, f.source, f.network, f.headerTime, f.bodyTime
+	l.Conn.SourceStreams, l.Conn.Streams = f.sourceStreams, 8*f.sourceStreams
 	for _, r := range []struct {
 		flag, text string
 		to         *casemate.Rate

@@ -29,6 +29,8 @@ type Guard struct {
 	clock func() time.Time
 	tally *Tally
 
+	streams streams
+
 	mu   sync.Mutex
 	open map[*counted]struct{}
 	held map[netip.Prefix]int        // open connections by source and by network
@@ -45,7 +47,7 @@ func New(l Limits, clock func() time.Time, tally *Tally) (*Guard, error) {
 	if clock == nil {
 		clock = time.Now
 	}
-	return &Guard{l: l, clock: clock, tally: tally, open: map[*counted]struct{}{}, held: map[netip.Prefix]int{}, made: map[netip.Prefix]*allowance{}}, nil
+	return &Guard{l: l, clock: clock, tally: tally, streams: streams{of: map[netip.Prefix]int{}}, open: map[*counted]struct{}{}, held: map[netip.Prefix]int{}, made: map[netip.Prefix]*allowance{}}, nil
 }
 
 // Open says how many connections are open.

@@ -200,3 +200,32 @@ func TestTallyFolds(t *testing.T) {
 		t.Errorf("told twice: %v", told)
 	}
 }
+
+// TestStreamsOfManySources: when all streams are as many as there should be, sources with few of them get some more.
+func TestStreamsOfManySources(t *testing.T) {
+	l := Limits{Streams: 100, SourceStreams: 90}
+	s := streams{of: map[netip.Prefix]int{}}
+	source := func(n byte) netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, n}), 32) }
+	ask := func(n byte, want int) {
+		t.Helper()
+		got := 0
+		for got < 1000 && s.open(&l, source(n)) == "" {
+			got++
+		}
+		if got != want {
+			t.Errorf("source %d has %d streams, want %d", n, got, want)
+		}
+	}
+	ask(1, 90)
+	ask(2, 64)
+	ask(3, 46) // twice the bound in all
+	ask(4, 0)
+	s.end(source(1), 90)
+	ask(4, 64)
+	for n, had := range []int{0, 0, 64, 46, 64} {
+		s.end(source(byte(n)), had)
+	}
+	if s.all != 0 || len(s.of) != 0 {
+		t.Errorf("%d streams of %v are left", s.all, s.of)
+	}
+}

@@ -14,6 +14,10 @@ type Limits struct {
 	Block  int           // of the network around it: an IPv4 /24, an IPv6 /48; half of Total, but not less than Source
 	Rate   casemate.Rate // new ones of a source; 500 a second, burst 2000. A block may open eight times as many
 
+	// HTTP/2 streams open at once, over connections.
+	Streams       int // of all; 16384. Beyond, sources with few of them may have some more, until there are twice as many
+	SourceStreams int // of one source; 2048
+
 	// Of one HTTP/2 connection.
 	HeaderTime    time.Duration // for a whole header block; 5 s
 	FrameTime     time.Duration // for any other frame; 20 s
@@ -28,7 +32,8 @@ func (l Limits) withDefaults() (Limits, error) {
 		name string
 		v    *int
 		def  int
-	}{{"connections", &l.Total, 4096}, {"connections of a source", &l.Source, 1024}, {"continuations", &l.Continuations, 16}} {
+	}{{"connections", &l.Total, 4096}, {"connections of a source", &l.Source, 1024}, {"continuations", &l.Continuations, 16},
+		{"streams", &l.Streams, 16384}, {"streams of a source", &l.SourceStreams, 2048}} {
 		if *f.v < 0 {
 			return l, fmt.Errorf("limits: %s: %d is negative", f.name, *f.v)
 		}

@@ -59,6 +59,7 @@ type session struct {
 	ctx    context.Context
 	peer   netip.Addr
 	source string
+	prefix netip.Prefix
 	row    atomic.Int32 // refusals without a request in between that was not
 
 	// The reader's own.
@@ -73,15 +74,18 @@ type session struct {
 	said    bool // GOAWAY
 
 	mu     sync.Mutex
-	last   uint32    // stream that the peer opened last
-	resets allowance // both counted since the connection began
+	last   uint32              // stream that the peer opened last
+	asked  map[uint32]struct{} // streams that are open
+	left   bool                // the connection is closed: none is
+	resets allowance           // both counted since the connection began
 	idle   allowance
 	ended  bool
 }
 
 func (g *Guard) session(ctx context.Context, c *tls.Conn) *session {
 	peer := Peer(c.RemoteAddr())
-	return &session{Conn: c, g: g, ctx: ctx, peer: peer, source: Source(peer), in: scanner{preface: prefaceBytes}}
+	prefix, _ := prefixes(peer)
+	return &session{Conn: c, g: g, ctx: ctx, peer: peer, source: Source(peer), prefix: prefix, in: scanner{preface: prefaceBytes}, asked: map[uint32]struct{}{}}
 }
 
 // handler is h behind turn.
@@ -139,9 +143,10 @@ func (s *session) heard(f frame) bool {
 		s.pause()
 		s.within(s.g.l.HeaderTime)
 		s.open, s.blocks = f.flags&flagEndHeaders == 0, 0
-		s.mu.Lock()
-		s.last = max(s.last, f.stream)
-		s.mu.Unlock()
+		if rule := s.asks(f.stream); rule != "" {
+			s.begin(rule)
+			return false
+		}
 		return true
 	case frameContinuation:
 		if s.blocks++; s.blocks > s.g.l.Continuations {
@@ -155,6 +160,7 @@ func (s *session) heard(f frame) bool {
 			price = 1
 		}
 	case frameReset:
+		s.ends(f.stream)
 		if !s.pay(&s.resets, s.g.l.Resets, 1) {
 			s.begin("HTTP/2 reset allowance")
 			return false
@@ -208,16 +214,18 @@ func (s *session) Write(p []byte) (int, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	n, err := s.Conn.Write(p)
-	given := 0.0
-	answered, broken := 0.0, 0.0
+	answered, broken, given := 0.0, 0.0, 0.0
 	for b := p[:n]; len(b) > 0; {
 		f, rest, ok := s.out.next(b)
 		if b = rest; !ok {
 			continue
 		}
 		switch {
-		case f.kind == frameReset && f.code != codeNone:
-			broken++
+		case f.kind == frameReset:
+			s.ends(f.stream)
+			if f.code != codeNone {
+				broken++
+			}
 			continue
 		case f.kind == frameData:
 			given += perData
@@ -226,6 +234,7 @@ func (s *session) Write(p []byte) (int, error) {
 		}
 		if f.flags&flagEndStream != 0 {
 			answered++
+			s.ends(f.stream)
 		}
 	}
 	if broken+answered+given > 0 && !s.settle(answered, broken, given+perAnswer*answered) && s.begin("HTTP/2 reset allowance") {
@@ -260,8 +269,7 @@ func (s *session) begin(rule string) bool {
 	s.ended = true
 	s.mu.Unlock()
 	if first {
-		source, _ := prefixes(s.peer)
-		s.g.cut(source, s.peer, rule)
+		s.g.cut(s.prefix, s.peer, rule)
 	}
 	return first
 }

@@ -121,6 +121,43 @@ func TestAnswerThatNobodyTakes(t *testing.T) {
 	x.rest()
 }
 
+// Streams whose answers nobody takes are counted over connections, and no more once they have ended.
+func TestStreamsOfASource(t *testing.T) {
+	t.Parallel()
+	hold := func(x *target, connections int) (last *peer) {
+		for range connections {
+			last = x.dial(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+			for range 60 {
+				if _, err := last.ask("/large", true); err != nil {
+					return last
+				}
+			}
+		}
+		return last
+	}
+	x := open(t, front.Limits{Conn: conn.Limits{SourceStreams: 100}})
+	first := hold(x, 1)
+	if !first.alive() {
+		t.Fatal("60 of 100 streams are too many")
+	}
+	if last := hold(x, 1); !last.calmed() {
+		t.Errorf("120 streams of 100 go on: %v", last.away)
+	}
+	x.honest(t)
+	first.close()
+	x.rest()
+	if again := hold(x, 1); !again.alive() {
+		t.Error("streams that ended are counted still")
+	}
+	x.stop()
+	if n, entries := x.times("open HTTP/2 streams"); n != 1 || entries != 1 {
+		t.Errorf("told %d times in %d entries: %v", n, entries, x.told)
+	}
+	if last := hold(open(t, front.Limits{}), 4); !last.alive() {
+		t.Error("without that bound, 240 streams are cut off: by what?")
+	}
+}
+
 // Who resets a stream takes its run along; the connection and other streams go on.
 func TestResetCancelsTheRun(t *testing.T) {
 	t.Parallel()
