@@ -73,7 +73,7 @@ func TestThePolicyDecidesOnWhatTheBodyNames(t *testing.T) {
 			t.Errorf("%s: %+v", name, m)
 		}
 	}
-	res, err := d.run(t.Context(), &casemate.Launch{Version: &casemate.Version{Function: "kms.Echo"}, Payload: []byte("k1"), Deadline: time.Now().Add(time.Minute)})
+	res, err := d.run(t.Context(), &casemate.Launch{Version: &casemate.Version{Function: "kms.Echo"}, Event: &casemate.Event{}, Payload: []byte("k1"), Deadline: time.Now().Add(time.Minute)})
 	if err != nil || string(res.Payload) != `{"Echo":"k1"}` || len(res.Effects) != 1 || res.Effects[0].Target != "noted k1" {
 		t.Errorf("%+v, %v", res, err)
 	}
