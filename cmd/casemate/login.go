@@ -154,6 +154,9 @@ func (a *app) prompt(what string, secret bool) (string, error) {
 		if n == 1 && one[0] != '\n' {
 			line = append(line, one[0])
 		}
+		if err == io.EOF && len(line) == 0 && strings.Contains(what, "password") { // an empty guess would count
+			return "", casemate.Errorf(casemate.Invalid, "write it as a line of standard input, or run this on a terminal", "the %s was not given", what)
+		}
 		if n == 1 && one[0] == '\n' || err == io.EOF {
 			return strings.TrimSuffix(string(line), "\r"), nil
 		}

@@ -87,7 +87,10 @@ func meant(got string, words []string) string {
 			best, least = w, d
 		}
 	}
-	if best == "" {
+	switch {
+	case len(words) == 0:
+		return "none is known here: declare it first"
+	case best == "":
 		return "known here: " + strings.Join(words, ", ")
 	}
 	return "did you mean " + best + "?"
