@@ -11,10 +11,14 @@ import (
 	"casemate"
 	"casemate/audit"
 	"casemate/authn"
+	"casemate/authn/operator"
 	"casemate/catalog"
 	"casemate/deploy"
 	"casemate/policy"
 	"casemate/policy/analysis"
+	"casemate/secret"
+	"casemate/service/secrets"
+	"casemate/service/ssm"
 )
 
 // policyQuestion asks why, who or what. Either Record is set, or Request, or Action and Resource.
@@ -55,7 +59,7 @@ func (n *node) policyBuiltins(d *deploy.Deployer) map[string]builtin {
 	return map[string]builtin{
 		"policy.explain": question("casemate:ExplainPolicy", "policy", func(ctx context.Context, _ *casemate.Launch, q policyQuestion) (any, error) { return n.explain(ctx, q) }),
 		"policy.whocan":  question("casemate:ExplainPolicy", "policy", func(_ context.Context, _ *casemate.Launch, q policyQuestion) (any, error) { return n.whoCan(q) }),
-		"policy.whatcan": question("casemate:ExplainPolicy", "policy", func(_ context.Context, _ *casemate.Launch, q policyQuestion) (any, error) { return n.whatCan(q) }),
+		"policy.whatcan": question("casemate:ExplainPolicy", "policy", func(ctx context.Context, _ *casemate.Launch, q policyQuestion) (any, error) { return n.whatCan(ctx, q) }),
 		"policy.unused":  question("casemate:ExplainPolicy", "policy", func(ctx context.Context, _ *casemate.Launch, q historyQuestion) (any, error) { return n.unused(ctx, q) }),
 		"policy.tighten": question("casemate:ExplainPolicy", "policy", func(ctx context.Context, _ *casemate.Launch, q historyQuestion) (any, error) {
 			return n.tighten(ctx, q)
@@ -123,10 +127,21 @@ func (n *node) caller(name string) (*casemate.Principal, error) {
 	case "nobody", "anonymous":
 		return &casemate.Principal{Claims: p.Claims, Tags: p.Tags}, nil
 	case "role":
-		if rest != authn.RoleOperator && !n.catalog.Snapshot().HasRole(rest) {
+		if _, ok := operator.Policies()[rest]; ok {
+			p.Kind = casemate.KindOperator
+		} else if rest != authn.RoleOperator && !n.catalog.Snapshot().HasRole(rest) {
 			return nil, noCaller("role", rest)
+		} else {
+			p.Kind = casemate.KindKey
 		}
-		p.Kind, p.Role, p.ARN = casemate.KindKey, rest, place.RoleARN(rest)
+		p.Role, p.ARN = rest, place.RoleARN(rest)
+		return p, nil
+	case "operator":
+		o, err := n.operators.Get(rest)
+		if err != nil {
+			return nil, noCaller("operator", rest)
+		}
+		p.Kind, p.Role, p.ARN = casemate.KindOperator, operator.RoleOf(o.Roles), place.RoleARN(operator.RoleOf(o.Roles))
 		return p, nil
 	case "function":
 		v := n.catalog.Snapshot().Function(rest)
@@ -144,7 +159,7 @@ func (n *node) caller(name string) (*casemate.Principal, error) {
 		}
 		return nil, noCaller("key", rest)
 	}
-	return nil, &casemate.Error{Code: casemate.Invalid, Field: "as", Message: fmt.Sprintf("%q is no caller", name), Hint: "role/NAME, function/NAME, key/ck_... or nobody; claims go with --context jwt:sub=..."}
+	return nil, &casemate.Error{Code: casemate.Invalid, Field: "as", Message: fmt.Sprintf("%q is no caller", name), Hint: "role/NAME, function/NAME, operator/NAME, key/ck_... or nobody; claims go with --context jwt:sub=..."}
 }
 
 func noCaller(what, name string) error {
@@ -230,6 +245,9 @@ func (n *node) whoCan(q policyQuestion) ([]analysis.Right, error) {
 		return nil, err
 	}
 	names := []string{"nobody", "role/" + authn.RoleOperator}
+	for _, role := range operator.RoleNames() {
+		names = append(names, "role/"+operator.RoleOf([]string{role}))
+	}
 	for _, role := range slices.Sorted(maps.Keys(n.catalog.Snapshot().Roles())) {
 		if !strings.HasPrefix(role, catalog.ExecutionRole("")) {
 			role = "role/" + role
@@ -272,8 +290,8 @@ func all(set *policy.Set, name string, requests []*casemate.AccessRequest) analy
 	return out
 }
 
-// whatCan asks for one caller about every route, object and function that there is.
-func (n *node) whatCan(q policyQuestion) ([]analysis.Right, error) {
+// whatCan asks for one caller about every route, object, function, secret and parameter that there is.
+func (n *node) whatCan(ctx context.Context, q policyQuestion) ([]analysis.Right, error) {
 	set, err := n.policies()
 	if err != nil {
 		return nil, err
@@ -310,6 +328,31 @@ func (n *node) whatCan(q policyQuestion) ([]analysis.Right, error) {
 		}
 		for _, action := range []string{"casemate:Deploy", "casemate:Rollback"} {
 			add(&casemate.AccessRequest{Action: action, Resource: n.cfg.Place.PlatformARN("app", name), Context: map[string][]string{}, Params: map[string]string{}})
+		}
+	}
+	reads, err := n.secretReads(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range reads {
+		add(r)
+	}
+	return out, nil
+}
+
+// secretReads are what reading each secret and parameter asks for.
+func (n *node) secretReads(ctx context.Context) (out []*casemate.AccessRequest, err error) {
+	for _, k := range []struct {
+		kind   secret.Kind
+		action string
+		arn    func(place casemate.Place, name string) string
+	}{{secret.KindSecret, "secretsmanager:GetSecretValue", secrets.ARN}, {secret.KindParameter, "ssm:GetParameter", ssm.ARN}} {
+		items, err := n.secrets.List(ctx, n.cfg.Place.Account, k.kind)
+		if err != nil {
+			return nil, err
+		}
+		for _, it := range items {
+			out = append(out, &casemate.AccessRequest{Action: k.action, Resource: k.arn(n.cfg.Place, it.ID.Name), Context: map[string][]string{}, Params: map[string]string{}})
 		}
 	}
 	return out, nil

@@ -62,7 +62,7 @@ asked. For a record the policies of today are shown beside what was decided then
 				q.Record = args[0]
 			}
 			if q.Record == "" && q.As == "" {
-				return &casemate.Error{Code: casemate.Invalid, Field: "--as", Message: "who asks is missing", Hint: "--as role/NAME, function/NAME, key/ck_... or nobody; or the id of a record"}
+				return &casemate.Error{Code: casemate.Invalid, Field: "--as", Message: "who asks is missing", Hint: "--as role/NAME, function/NAME, operator/NAME, key/ck_... or nobody; or the id of a record"}
 			}
 			if q.Context, err = contextOf(context); err != nil {
 				return err
@@ -77,7 +77,7 @@ asked. For a record the policies of today are shown beside what was decided then
 				}
 			})
 		}}
-	c.Flags().StringVar(&q.As, "as", "", "who asks: role/NAME, function/NAME, key/ck_... or nobody")
+	c.Flags().StringVar(&q.As, "as", "", "who asks: role/NAME, function/NAME, operator/NAME, key/ck_... or nobody")
 	c.Flags().StringVar(&q.Action, "action", "", "IAM action: lambda:InvokeFunction")
 	c.Flags().StringVar(&q.Resource, "resource", "", "ARN")
 	return policyFlags(c, &q, &context)
@@ -156,7 +156,7 @@ func (a *app) policyWhoCan() *cobra.Command {
 func (a *app) policyWhatCan() *cobra.Command {
 	var q policyQuestion
 	var context []string
-	c := &cobra.Command{Use: "what-can PRINCIPAL", Short: "List the routes and functions that somebody can call", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{Use: "what-can PRINCIPAL", Short: "List the routes, functions, secrets and parameters that somebody can reach", Args: cobra.ExactArgs(1),
 		Example: "  casemate policy what-can role/clerk\n  casemate policy what-can function/orders --json",
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			q.As = args[0]
