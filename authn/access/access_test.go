@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,46 +18,18 @@ import (
 	"go.uber.org/goleak"
 
 	"casemate"
+	"casemate/internal/casetest/vault"
 	"casemate/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// safe is a vault that shows what it was given.
-type safe struct {
-	mu   sync.Mutex
-	held map[string][]byte
-}
-
-func (s *safe) Put(_ context.Context, name string, value []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.held[name] = bytes.Clone(value)
-	return nil
-}
-
-func (s *safe) Get(_ context.Context, name string) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if v, ok := s.held[name]; ok {
-		return bytes.Clone(v), nil
-	}
-	return nil, casemate.Errorf(casemate.NotFound, "", "no %s", name)
-}
-
-func (s *safe) Drop(_ context.Context, name string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.held, name)
-	return nil
-}
 
 // desk is a room, the world around it, and a client with one key.
 type desk struct {
 	*Room
 	t     testing.TB
 	now   time.Time
-	vault *safe
+	vault *vault.Memory
 	store store.Store
 	roles map[string]bool
 	gone  map[string]bool // origins that do not stand any more
@@ -70,7 +41,7 @@ var monday = time.Date(2026, 11, 16, 9, 0, 0, 0, time.UTC)
 
 func newDesk(t testing.TB) *desk {
 	t.Helper()
-	d := &desk{t: t, now: monday, vault: &safe{held: map[string][]byte{}}, roles: map[string]bool{"clerk": true, "deployer": true}, gone: map[string]bool{}}
+	d := &desk{t: t, now: monday, vault: vault.New(), roles: map[string]bool{"clerk": true, "deployer": true}, gone: map[string]bool{}}
 	d.store = store.Memory(func() time.Time { return d.now })
 	d.reopen()
 	d.now = d.now.Add(time.Minute) // what was signed before the start is another matter
@@ -235,7 +206,7 @@ func TestAKeyIsItsUser(t *testing.T) {
 	if k := d.List()[0]; k.LastUsed.IsZero() || k.ID != d.key.ID {
 		t.Errorf("%+v", k)
 	}
-	for name, held := range d.vault.held {
+	for name, held := range d.vault.Held {
 		if name != d.key.ID || string(held) != d.creds.SecretAccessKey {
 			t.Errorf("the vault holds %s", name)
 		}
@@ -401,7 +372,7 @@ func TestRefusalsTellNothing(t *testing.T) {
 	if causes[0] == causes[1] || causes[1] == causes[2] {
 		t.Errorf("%q", causes)
 	}
-	if _, held := d.vault.held[k.ID]; held {
+	if _, held := d.vault.Held[k.ID]; held {
 		t.Error("the secret of a revoked key is still there")
 	}
 }

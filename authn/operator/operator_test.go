@@ -16,48 +16,17 @@ import (
 	"go.uber.org/goleak"
 
 	"casemate"
+	"casemate/internal/casetest/vault"
 	"casemate/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// safe is a vault in memory.
-type safe struct {
-	mu   sync.Mutex
-	held map[string][]byte
-}
-
-func (s *safe) Put(_ context.Context, name string, value []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.held[name] != nil {
-		return casemate.Errorf(casemate.Conflict, "", "there")
-	}
-	s.held[name] = bytes.Clone(value)
-	return nil
-}
-
-func (s *safe) Get(_ context.Context, name string) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.held[name] == nil {
-		return nil, casemate.Errorf(casemate.NotFound, "", "not there")
-	}
-	return bytes.Clone(s.held[name]), nil
-}
-
-func (s *safe) Drop(_ context.Context, name string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.held, name)
-	return nil
-}
-
 // node is what outlives a room, with a clock that is moved by hand.
 type node struct {
 	t     testing.TB
 	store store.Store
-	safe  *safe
+	safe  *vault.Memory
 	log   bytes.Buffer
 	mu    sync.Mutex
 	now   time.Time
@@ -78,7 +47,7 @@ func (n *node) pass(d time.Duration) {
 
 func start(t testing.TB, factors ...Factor) *node {
 	t.Helper()
-	n := &node{t: t, safe: &safe{held: map[string][]byte{}}, now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
+	n := &node{t: t, safe: vault.New(), now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
 	n.store = store.Memory(n.clock)
 	n.open(factors...)
 	t.Cleanup(func() {
@@ -583,7 +552,7 @@ func TestDamagedStoreStopsTheStart(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Open(t.Context(), Config{Store: s, Vault: &safe{held: map[string][]byte{}}, Clock: time.Now}); err == nil {
+			if _, err := Open(t.Context(), Config{Store: s, Vault: vault.New(), Clock: time.Now}); err == nil {
 				t.Errorf("%s with %s starts", bucket, value)
 			}
 		}

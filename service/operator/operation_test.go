@@ -1,42 +1,16 @@
 package operator
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"casemate"
 	"casemate/authn/operator"
+	"casemate/internal/casetest/vault"
 	"casemate/store"
 )
-
-// safe is a vault in memory.
-type safe struct {
-	mu   sync.Mutex
-	held map[string][]byte
-}
-
-func (s *safe) Put(_ context.Context, name string, value []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.held[name] = bytes.Clone(value)
-	return nil
-}
-
-func (s *safe) Get(_ context.Context, name string) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.held[name] == nil {
-		return nil, casemate.Errorf(casemate.NotFound, "", "not there")
-	}
-	return bytes.Clone(s.held[name]), nil
-}
-
-func (s *safe) Drop(context.Context, string) error { return nil }
 
 const good = "umbrella-lattice-9-quarry"
 
@@ -50,7 +24,7 @@ type desk struct {
 
 func open(t *testing.T) *desk {
 	t.Helper()
-	room, err := operator.Open(t.Context(), operator.Config{Store: store.Memory(time.Now), Vault: &safe{held: map[string][]byte{}}, Place: casemate.DefaultPlace, Clock: time.Now})
+	room, err := operator.Open(t.Context(), operator.Config{Store: store.Memory(time.Now), Vault: vault.New(), Place: casemate.DefaultPlace, Clock: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"casemate/authn/operator"
 	"casemate/authn/passkey"
 	"casemate/internal/casetest/authenticator"
+	"casemate/internal/casetest/vault"
 	"casemate/store"
 )
 
@@ -21,35 +22,6 @@ const (
 	origin   = "https://ops.example.com:8443"
 	password = "kiwi granite 41 lamp-post"
 )
-
-// vault keeps in memory.
-type vault struct {
-	mu sync.Mutex
-	m  map[string][]byte
-}
-
-func (v *vault) Put(_ context.Context, name string, value []byte) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.m[name] = append([]byte(nil), value...)
-	return nil
-}
-
-func (v *vault) Get(_ context.Context, name string) ([]byte, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if b, ok := v.m[name]; ok {
-		return append([]byte(nil), b...), nil
-	}
-	return nil, casemate.Errorf(casemate.NotFound, "", "none")
-}
-
-func (v *vault) Drop(_ context.Context, name string) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	delete(v.m, name)
-	return nil
-}
 
 // office is a desk with operators, a clock, and a browser in front of it.
 type office struct {
@@ -83,7 +55,7 @@ func open(t testing.TB) *office {
 	if err := keys.At([]string{origin}); err != nil {
 		t.Fatal(err)
 	}
-	people, err := operator.Open(t.Context(), operator.Config{Store: s, Vault: &vault{m: map[string][]byte{}}, Place: casemate.DefaultPlace, Clock: o.clock, Factors: []operator.Factor{Factor{Passkeys: keys}}})
+	people, err := operator.Open(t.Context(), operator.Config{Store: s, Vault: vault.New(), Place: casemate.DefaultPlace, Clock: o.clock, Factors: []operator.Factor{Factor{Passkeys: keys}}})
 	if err != nil {
 		t.Fatal(err)
 	}
