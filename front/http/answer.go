@@ -139,7 +139,7 @@ func (x *exchange) refuse(err error) {
 		x.write(status, typeJSON, []byte(lambda.BodyURLForbidden))
 		return
 	}
-	text, err := json.Marshal(e.Body(x.id))
+	text, err := json.Marshal(x.said(e))
 	if err != nil { // strings and a code always encode
 		text = []byte(lambda.BodyInternal)
 	}

@@ -1,0 +1,35 @@
+package http
+
+import (
+	nethttp "net/http"
+	"net/netip"
+
+	"casemate"
+)
+
+// said is what the caller reads of e. Names of statements, roles and of what is deployed are for who runs the node: they are told
+// on its own machine, and stand in the record. Elsewhere a caller learns that it may not.
+func (x *exchange) said(e *casemate.Error) casemate.ErrorBody {
+	b := e.Body(x.id)
+	if nearby(x.r) {
+		return b
+	}
+	switch e.Code {
+	case casemate.Forbidden:
+		b.Message, b.Field, b.Rule, b.Hint = "not allowed", "", "", "who runs this service finds the reason by the request id"
+	case casemate.NotFound:
+		b.Rule, b.Hint = "", ""
+	}
+	return b
+}
+
+// nearby reports whether r was made on this machine, and not handed on by a proxy on it.
+func nearby(r *nethttp.Request) bool {
+	for _, name := range [...]string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
+		if len(r.Header[name]) > 0 {
+			return false
+		}
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && peer.Addr().Unmap().IsLoopback()
+}
