@@ -19,6 +19,9 @@ func readSet(t *testing.T) *Set {
 	return set
 }
 
+// weakTries is how often an attack is run against the weakened deployment until it does harm.
+const weakTries = 6
+
 // row is one class of the table.
 type row struct{ attacks, stopped, works, pure, flows, passed int }
 
@@ -97,6 +100,11 @@ func (w *world) attack(set *Set) map[string]*Outcome {
 			<-w.expired
 		}
 		o, err := runner.Run(w.t.Context(), a, w.strict)
+		// On a busy machine an attack may not get far before its function's time is over. It has to work once to prove that it
+		// can; ours has to stop it every time, and gets no second try.
+		for try := 1; try < weakTries && err == nil && !w.strict && len(o.Lacks) == 0 && len(o.Harm) == 0 && a.Pure == ""; try++ {
+			o, err = runner.Run(w.t.Context(), a, false)
+		}
 		if err != nil {
 			w.t.Error(err)
 			continue
