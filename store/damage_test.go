@@ -380,6 +380,40 @@ func TestFlippedSequence(t *testing.T) {
 	}
 }
 
+// TestFlippedHeaderLength flips bits in the length of the second record's headers, which no checksum of JetStream covers: the
+// answer of the engine then has its own headers in the payload, or the payload in its headers.
+func TestFlippedHeaderLength(t *testing.T) {
+	dir := damageFolder(t)
+	bits := []int{0, 4, 6, 30}
+	if os.Getenv("CASEMATE_FULL") == "1" {
+		bits = bits[:0]
+		for bit := range 32 {
+			bits = append(bits, bit)
+		}
+	}
+	for _, journal := range []string{"S-audit", "B-state", "Q-events"} {
+		path := "engine/jetstream/$G/streams/" + journal + "/msgs/1.blk"
+		raw, err := os.ReadFile(filepath.Join(dir, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		second := int(binary.LittleEndian.Uint32(raw) &^ (1 << 31))
+		if raw[second+3]>>7 != 1 || string(raw[second+22:second+22+len(journal)]) != journal {
+			t.Fatalf("%s: the second record has no headers behind its subject", journal)
+		}
+		for _, bit := range bits {
+			broken := copyFolder(t, dir)
+			flipped := bytes.Clone(raw)
+			flipped[second+22+len(journal)+bit/8] ^= 1 << (bit % 8)
+			if err := os.WriteFile(filepath.Join(broken, path), flipped, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			what := fmt.Sprintf("bit %d of the length of headers in %s", bit, journal)
+			mustName(t, what, inspect(t, what, broken))
+		}
+	}
+}
+
 // TestUnfinishedBlob: what a killed node had not finished storing is gone when the next one opens.
 func TestUnfinishedBlob(t *testing.T) {
 	dir := t.TempDir()

@@ -71,7 +71,7 @@ func (e *engine) stop() {
 }
 
 // fetch asks for up to batch messages of a stream from one sequence on and gives their payloads in order. It ends early
-// after about size bytes; an empty answer means that there are none.
+// after about size bytes; an empty answer means that there are none. errForm is a stored message that cannot be read.
 func (e *engine) fetch(ctx context.Context, stream string, from uint64, batch, size int, visit func(seq uint64, data []byte) error) error {
 	sub, err := e.conn.SubscribeSync(nats.NewInbox())
 	if err != nil {
@@ -99,7 +99,7 @@ func (e *engine) fetch(ctx context.Context, stream string, from uint64, batch, s
 		}
 		var seq uint64
 		if _, err := fmt.Sscan(msg.Header.Get("Nats-Sequence"), &seq); err != nil {
-			return fmt.Errorf("reading %s: sequence: %w", stream, err)
+			return fmt.Errorf("reading %s: no sequence: %w", stream, errForm) // the length of stored headers is in no checksum
 		}
 		if err := visit(seq, msg.Data); err != nil {
 			return err

@@ -173,6 +173,9 @@ func (j *Journal) locate(ctx context.Context, want uint64) ([]byte, error) {
 	j.mu.Unlock()
 	for ; lo <= hi; mid = lo + (hi-lo)/2 {
 		data, at, err := j.message(ctx, mid)
+		if errors.Is(err, errForm) {
+			return nil, j.damage(want, err)
+		}
 		if err != nil {
 			return nil, err
 		}

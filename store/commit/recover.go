@@ -149,6 +149,9 @@ func (j *Journal) scan(ctx context.Context, from uint64, visit func(message, fir
 			from, last = seq+1, end-1
 			return visit(seq, first, end, data)
 		})
+		if errors.Is(err, errForm) {
+			return &gap{seq: max(last, j.mark.base) + 1}
+		}
 		if err != nil {
 			return err
 		}
