@@ -256,22 +256,12 @@ func (g *Gate) source(e *casemate.Event) (name string, block netip.Prefix) {
 		return e.SourceIP, block
 	}
 	a = a.Unmap().WithZone("")
-	name, bits := e.SourceIP, g.c.Block.IPv4
+	bits := g.c.Block.IPv4
 	if a.Is6() {
-		name, bits = network(e.SourceIP), g.c.Block.IPv6
+		bits = g.c.Block.IPv6
 	}
 	block, _ = a.Prefix(min(bits, a.BitLen())) // the bits fit
-	return name, block
-}
-
-// network is what one peer can choose its addresses from: an IPv4 address itself, the /64 of an IPv6 one (RFC 4291
-// section 2.5.4). What is no address stays as it is.
-func network(ip string) string {
-	a, err := netip.ParseAddr(ip)
-	if err != nil || a.Unmap().Is4() {
-		return ip
-	}
-	return netip.PrefixFrom(a.WithZone(""), 64).Masked().String()
+	return casemate.SourceOf(e.SourceIP), block
 }
 
 // ofRun holds what a function asks for to the way it has to come, by its own door with its own signature, and to the
@@ -396,9 +386,9 @@ func (g *Gate) demand(e *casemate.Event, m *casemate.Match, p *casemate.Principa
 	d = casemate.Demand{Principal: p.Payer()}
 	switch {
 	case d.Principal == "":
-		d.Principal = "anonymous@" + network(e.SourceIP)
+		d.Principal = "anonymous@" + casemate.SourceOf(e.SourceIP)
 	case p.Kind == casemate.KindWebhook && p.Body != nil, e.Source == casemate.SourceAuthorizer: // not proven yet: a forger uses up its own rate alone
-		d.Principal += "@" + network(e.SourceIP)
+		d.Principal += "@" + casemate.SourceOf(e.SourceIP)
 	}
 	if g.c.Plan != nil && p.Known() && e.Credential.Kind != casemate.CredentialRun { // what was accepted before counted then
 		if d.Plan, err = g.c.Plan(p); err != nil {

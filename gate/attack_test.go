@@ -13,7 +13,7 @@ import (
 func TestOnePeerHasOneRate(t *testing.T) {
 	for _, c := range []struct{ a, b, key string }{
 		{"2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"}, {"fe80::1%eth0", "fe80::2", "fe80::/64"},
-		{"192.0.2.1", "192.0.2.1", "192.0.2.1"}, {"::ffff:192.0.2.1", "::ffff:192.0.2.1", "::ffff:192.0.2.1"},
+		{"192.0.2.1", "192.0.2.1", "192.0.2.1"}, {"::ffff:192.0.2.1", "192.0.2.1", "192.0.2.1"},
 	} {
 		var sources, callers []string
 		r := newRig()

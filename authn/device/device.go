@@ -13,7 +13,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -120,7 +119,7 @@ func (r *Room) Begin(client, from string) (Started, error) {
 	defer r.mu.Unlock()
 	now := r.clock()
 	maps.DeleteFunc(r.pending, func(_ string, a *attempt) bool { return !now.Before(a.Expires) })
-	network, same := networkOf(from), 0
+	network, same := casemate.SourceOf(from), 0
 	for _, a := range r.pending {
 		if a.network == network {
 			same++
@@ -238,13 +237,4 @@ func plain(code string) string {
 		return ""
 	}
 	return strings.ToUpper(strings.NewReplacer("-", "", " ", "").Replace(code))
-}
-
-// networkOf is what one peer can choose its addresses from: an IPv4 address itself, the /64 of an IPv6 one.
-func networkOf(from string) string {
-	a, err := netip.ParseAddr(from)
-	if err != nil || a.Unmap().Is4() {
-		return from
-	}
-	return netip.PrefixFrom(a.WithZone(""), 64).Masked().String()
 }

@@ -2,9 +2,10 @@ package operator
 
 import (
 	"fmt"
-	"net/netip"
 	"sync"
 	"time"
+
+	"casemate"
 )
 
 // Bounds of guessing. A guess counts before it is looked at: a thousand at once are no more than a thousand in a row.
@@ -173,17 +174,10 @@ func (l *limiter) forget(name string) {
 	l.dirty[name] = true
 }
 
-// network is what one peer can choose its addresses from: an IPv4 address itself, the /64 of an IPv6 one (RFC 4291 section
-// 2.5.4). "" is this machine.
+// network is where a caller at an address is. "" is this machine.
 func network(ip string) string {
-	a, err := netip.ParseAddr(ip)
-	switch {
-	case ip == "":
+	if ip == "" {
 		return "this machine"
-	case err != nil:
-		return ip
-	case a.Unmap().Is4():
-		return a.Unmap().String()
 	}
-	return netip.PrefixFrom(a.WithZone(""), 64).Masked().String()
+	return casemate.SourceOf(ip)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"casemate"
+	"casemate/front/conn"
 	"casemate/service/wire"
 )
 
@@ -118,7 +119,7 @@ func (c *call) plan(r *nethttp.Request) error {
 		}
 	}
 	e.ID, e.Trace, e.Attempt = c.id, casemate.NewTrace(), 1
-	e.Source, e.Received, e.UserAgent, e.SourceIP = casemate.SourceAWS, cfg.Clock(), r.UserAgent(), sourceIP(r.RemoteAddr)
+	e.Source, e.Received, e.UserAgent, e.SourceIP = casemate.SourceAWS, cfg.Clock(), r.UserAgent(), conn.SourceIP(r.RemoteAddr)
 	e.Size = int64(len(e.Payload))
 	e.Context = map[string][]string{"aws:securetransport": {secure(r)}, "aws:sourceip": {e.SourceIP}}
 	if e.UserAgent != "" {

@@ -4,16 +4,12 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+
+	"casemate/front/conn"
 )
 
 // maxPeer is how many bodies are read at once for one network: whoever signs nothing well fills up a quarter of the places.
 const maxPeer = maxCalls / 4
-
-// Bits of an address that name a network which one owner may have all of.
-const (
-	blockIPv4 = 24
-	blockIPv6 = 48
-)
 
 // peers gives places by network. It keeps nothing of networks that hold none and wait for none.
 type peers struct {
@@ -28,7 +24,7 @@ type peer struct {
 
 // enter waits for a place of the network that remote is in, no longer than ctx; leave gives it back.
 func (p *peers) enter(ctx context.Context, remote string) (leave func(), ok bool) {
-	block := blockOf(remote)
+	block := conn.Network(conn.Address(remote)) // what is no address is one network
 	p.mu.Lock()
 	x := p.all[block]
 	if x == nil {
@@ -51,18 +47,4 @@ func (p *peers) enter(ctx context.Context, remote string) (leave func(), ok bool
 		done()
 		return nil, false
 	}
-}
-
-// blockOf is the network of a peer's address; what is no address is one network.
-func blockOf(remote string) netip.Prefix {
-	ap, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	a, bits := ap.Addr().Unmap().WithZone(""), blockIPv4
-	if a.Is6() {
-		bits = blockIPv6
-	}
-	b, _ := a.Prefix(bits) // the bits fit
-	return b
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"casemate/front/conn"
 )
 
 // One network that sends bodies slowly and proves nothing leaves room for others, and takes no place while it waits.
@@ -69,7 +71,7 @@ func TestSlowPeersWaitBehindThemselves(t *testing.T) {
 
 func TestBlocks(t *testing.T) {
 	for addr, want := range map[string]string{"192.0.2.7:1": "192.0.2.0/24", "[::ffff:192.0.2.9]:1": "192.0.2.0/24", "[2001:db8:1:2::3%eth0]:1": "2001:db8:1::/48", "": "invalid Prefix"} {
-		if got := blockOf(addr).String(); got != want {
+		if got := conn.Network(conn.Address(addr)).String(); got != want {
 			t.Errorf("%q: %s", addr, got)
 		}
 	}

@@ -243,15 +243,6 @@ func secure(r *nethttp.Request) string {
 	return "false"
 }
 
-// sourceIP is the peer's address.
-func sourceIP(remote string) string {
-	ap, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return ""
-	}
-	return ap.Addr().Unmap().WithZone("").String()
-}
-
 // limited reads a body to its bound.
 func limited(r io.Reader, limit int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, limit+1))

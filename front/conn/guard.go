@@ -57,12 +57,14 @@ func (g *Guard) Open() int {
 	return len(g.open)
 }
 
-// Source is what a peer is counted as, in words: an IPv4 address, or the /64 that one IPv6 host can choose from.
-func Source(peer netip.Addr) string {
-	if !peer.Is6() {
-		return peer.String()
-	}
-	return netip.PrefixFrom(peer, 64).Masked().String()
+// Source is casemate.SourceOf a peer.
+func Source(peer netip.Addr) string { return casemate.SourceOf(peer.String()) }
+
+// Network is the network around a peer that one owner may have all of: an IPv4 /24, an IPv6 /48. The zero address has the zero
+// prefix.
+func Network(peer netip.Addr) netip.Prefix {
+	_, block := prefixes(peer)
+	return block
 }
 
 // Peer is who is at the other end; the zero address when that is no TCP connection.
@@ -71,6 +73,23 @@ func Peer(a net.Addr) netip.Addr {
 		return t.AddrPort().Addr().Unmap().WithZone("")
 	}
 	return netip.Addr{}
+}
+
+// Address is who made a request, by its http.Request.RemoteAddr; the zero address when that is none.
+func Address(remote string) netip.Addr {
+	ap, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap().WithZone("")
+}
+
+// SourceIP is Address in words; "" when it is none.
+func SourceIP(remote string) string {
+	if a := Address(remote); a.IsValid() {
+		return a.String()
+	}
+	return ""
 }
 
 // prefixes are a source and the network around it; those of peers that have none are the same two.

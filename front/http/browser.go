@@ -7,6 +7,7 @@ import (
 
 	"casemate"
 	"casemate/browser"
+	"casemate/front/conn"
 	"casemate/lambda"
 )
 
@@ -59,7 +60,7 @@ func (x *exchange) preflights() bool {
 		return false
 	}
 	x.told, x.preflight = rules, true
-	from := sourceIP(x.r.RemoteAddr)
+	from := conn.SourceIP(x.r.RemoteAddr)
 	p := casemate.Preflight{Source: from, App: route.App, Route: route.ID}
 	err := b.Knock(x.r.Context(), from)
 	if err == nil {

@@ -13,6 +13,7 @@ import (
 
 	"casemate"
 	"casemate/browser"
+	"casemate/front/conn"
 	"casemate/lambda"
 )
 
@@ -224,7 +225,7 @@ func (s *Server) event(r *nethttp.Request, x *exchange) (*casemate.Event, error)
 	}
 	e := &casemate.Event{
 		ID: x.id, Source: x.source, Target: casemate.Target{Host: t.host, Method: r.Method, Path: t.path},
-		Credential: cred, SourceIP: sourceIP(r.RemoteAddr), UserAgent: r.UserAgent(), Received: x.received, Attempt: 1,
+		Credential: cred, SourceIP: conn.SourceIP(r.RemoteAddr), UserAgent: r.UserAgent(), Received: x.received, Attempt: 1,
 		Async: prefersAsync(r.Header["Prefer"]), Trace: x.trace,
 		Context: map[string][]string{"aws:securetransport": {strconv.FormatBool(x.secure)}},
 		// "identity" is the absence of an encoding (RFC 9110 section 8.4.1).
@@ -294,14 +295,6 @@ func encoding(h nethttp.Header) string {
 		return ""
 	}
 	return enc
-}
-
-func sourceIP(remote string) string {
-	ap, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return ""
-	}
-	return ap.Addr().Unmap().WithZone("").String()
 }
 
 // prefersAsync looks for respond-async (RFC 7240 section 4.1).

@@ -2,9 +2,9 @@ package http
 
 import (
 	nethttp "net/http"
-	"net/netip"
 
 	"casemate"
+	"casemate/front/conn"
 )
 
 // said is what the caller reads of e. Names of statements, roles and of what is deployed are for who runs the node: they are told
@@ -30,6 +30,5 @@ func nearby(r *nethttp.Request) bool {
 			return false
 		}
 	}
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && peer.Addr().Unmap().IsLoopback()
+	return conn.Address(r.RemoteAddr).IsLoopback()
 }
