@@ -34,6 +34,8 @@ type App struct {
 	At          time.Time `json:"at"`
 	By          string    `json:"by,omitempty"` // principal's name
 	Note        string    `json:"note,omitempty"`
+
+	gone bool // the app is taken away: it holds nothing but its name (Remove)
 }
 
 // Function is a function's versions, oldest first, and the number of the one in force.

@@ -109,6 +109,11 @@ func (b *builder) next(old *Snapshot, changed []*App, heads map[string]head) err
 	}
 	maps.Copy(b.heads, heads)
 	for _, a := range changed {
+		if a.gone {
+			delete(b.apps, a.Name)
+			delete(b.heads, a.Name)
+			continue
+		}
 		if err := a.check(b.place); err != nil {
 			return err
 		}
@@ -263,7 +268,9 @@ func (b *builder) contract(old *Snapshot, changed []*App) error {
 				}
 			}
 		}
-		b.contracts[a.Name] = mine
+		if b.contracts[a.Name] = mine; a.gone {
+			delete(b.contracts, a.Name)
+		}
 	}
 	return nil
 }
