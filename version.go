@@ -99,6 +99,7 @@ type Version struct {
 	Tenant    string            `json:"tenant,omitempty"`      // isolation tenant: where its key is: "header:x-org", "claim:tid", "event:/org/id"; "": X-Amz-Tenant-Id, else the principal
 	Spare     int               `json:"provisioned,omitempty"` // sandboxes kept initialised, whatever the load
 	Children  []Child           `json:"children,omitempty"`
+	Layers    []Layer           `json:"layers,omitempty"`   // unpacked at /opt, in order; at most MaxLayers
 	Contract  string            `json:"contract,omitempty"` // of events that come by no route: digest of the document in force, with what it names
 	Role      string            `json:"role"`               // execution role: its statements are what the function may do
 	Async     AsyncPolicy       `json:"async"`
