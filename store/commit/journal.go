@@ -100,6 +100,32 @@ func (j *Journal) Append(ctx context.Context, w casemate.Wait, c Compose) (uint6
 	}
 }
 
+// Begin adds one record and does not wait for it: the Pending does. Records of one writer keep their order, so that whoever
+// has several begins them all and then waits.
+func (j *Journal) Begin(ctx context.Context, w casemate.Wait, c Compose) (uint64, Pending, error) {
+	seq, b, err := j.enter(ctx, w, c)
+	if err != nil || w == casemate.Written {
+		return seq, Pending{}, err
+	}
+	return seq, Pending{b}, nil
+}
+
+// Pending is a record that was begun. The zero Pending has come as far as it should.
+type Pending struct{ b *block }
+
+// Wait returns when the record is durable, or is not known to become so. When ctx ends first it may still become durable.
+func (p Pending) Wait(ctx context.Context) error {
+	if p.b == nil {
+		return nil
+	}
+	select {
+	case <-p.b.done:
+		return p.b.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // enter places a record, waiting for room while too much is held.
 func (j *Journal) enter(ctx context.Context, w casemate.Wait, c Compose) (uint64, *block, error) {
 	for {
