@@ -117,6 +117,8 @@ type Event struct {
 	Encode func(m *Match, p *Principal, body []byte) ([]byte, error)
 	// Stream, when set, receives a built-in's output as it is made; Result.Payload is then empty.
 	Stream io.Writer
+	// Answering, when set, takes a function's answer while it is made, where the event's route says so or there is none.
+	Answering Stream
 
 	ClientContext string // decoded JSON, Lambda's X-Amz-Client-Context
 	Tenant        string // tenant id as the caller gave it: Lambda's X-Amz-Tenant-Id

@@ -18,6 +18,8 @@ type Launch struct {
 	// Partition is set under isolation tenant, and never empty there: two launches of one version share a sandbox only
 	// when their partitions are equal. It is a digest and tells nothing about the tenant.
 	Partition string
+	// Stream takes the answer while it is made; nil: it is wanted whole. A runner that cannot give it so gives it whole.
+	Stream Streamer
 }
 
 // Failure says how a function itself failed. The zero Failure is success.
@@ -92,6 +94,7 @@ type Result struct {
 	Weak        []string    // the walls that were missing and waived by --allow-weak-sandbox
 	Tail        []byte      // last 4 KB of the run's log
 	Executed    string      // "3" or "$LATEST"
+	Streamed    bool        // its head has been sent: what Payload holds is no answer, but the error of a run that failed after that
 	Accepted    bool        // async: queued durably, not run yet
 	Notes       []string    // rules that the answer broke where a route only tags; they hold nothing of it
 	Answer      *Answer     // the payload as Event.Decode read it and the shield let it go; set by the gate

@@ -22,6 +22,7 @@ type Spend struct {
 	Key       string   // id of the API key, when one was used
 	Operation string   // "secretsmanager.GetSecretValue": of a service, else empty
 	Version   *Version // whose limits bound the cost; nil where nothing runs
+	Answer    int64    // bytes that its answer may have where that is more than the version's limits say: it may be streamed
 	Queue     bool     // it is accepted now and run later: the run is a spending of its own
 }
 

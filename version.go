@@ -61,6 +61,8 @@ type Limits struct {
 	Connections int           `json:"connections,omitempty"` // to the outside, of one sandbox at once
 	Traffic     int64         `json:"traffic,omitempty"`     // bytes to and from the outside, of one run
 
+	Streamed int64 `json:"streamed,omitempty"` // bytes of a streamed answer; 0: MaxStreamed
+
 	Reserved *int  `json:"reserved,omitempty"` // runs at once set aside for it, and the most it gets; 0: it does not run; nil: none
 	Day      int64 `json:"day,omitempty"`      // runs in a calendar day, in UTC; 0: no quota
 	Month    int64 `json:"month,omitempty"`    // likewise in a calendar month
@@ -172,6 +174,8 @@ type Route struct {
 
 	Object *Object `json:"object,omitempty"` // what a request is about, to be decided on as well; nil: the route alone
 	Total  Limit   `json:"total,omitzero"`   // over all callers
+
+	Response string `json:"response,omitempty"` // ResponseStream: its answers leave while they are made
 
 	Browser *Browser `json:"browser,omitempty"` // what browsers are told; nil: the default
 }
