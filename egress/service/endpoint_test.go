@@ -219,7 +219,7 @@ func TestErrorsOfOperations(t *testing.T) {
 		{&casemate.Error{Code: casemate.NotFound, Message: "m"}, "lambda", 404, "ResourceNotFoundException", casemate.Allowed},
 		{&casemate.Error{Code: casemate.Exhausted, Message: "m"}, "lambda", 429, "TooManyRequestsException", casemate.Denied},
 		{&casemate.Error{Code: casemate.Unauthenticated, Message: "m"}, "lambda", 403, "UnrecognizedClientException", casemate.Denied},
-		{&casemate.Error{Code: casemate.Forbidden, Message: "m", AWS: "RecursiveInvocationException"}, "lambda", 403, "RecursiveInvocationException", casemate.Denied},
+		{&casemate.Error{Code: casemate.Forbidden, Message: "m", AWS: "RecursiveInvocationException"}, "lambda", 400, "RecursiveInvocationException", casemate.Denied},
 		{&casemate.Error{Code: casemate.Exhausted, Message: "m"}, "sts", 400, "<Code>Throttling<", casemate.Denied},
 		{&casemate.Error{Code: casemate.Unauthenticated, Message: "m"}, "sts", 403, "<Code>InvalidClientTokenId<", casemate.Denied},
 		{&casemate.Error{Code: casemate.Unauthenticated, Message: "m"}, "s3", 403, "<Code>InvalidAccessKeyId<", casemate.Denied},
@@ -236,7 +236,7 @@ func TestErrorsOfOperations(t *testing.T) {
 			header, body = formType, "Action=Who"
 		}
 		res, text := d.ask("POST", path, c.service, header, body)
-		if res.StatusCode != c.status || !strings.Contains(text, c.code) || strings.Contains(text, "secret detail") {
+		if res.StatusCode != c.status || !strings.Contains(text+res.Header.Get("X-Amzn-Errortype"), c.code) || strings.Contains(text, "secret detail") {
 			t.Errorf("%v for %s: %d %s", c.err, c.service, res.StatusCode, text)
 		}
 		if d.effects[0].Verdict != c.verdict {
@@ -266,7 +266,7 @@ func TestAnswersInTheServicesOwnWords(t *testing.T) {
 	if res, text = d.ask("POST", "/call", "lambda", nil, "in"); res.StatusCode != 202 || text != payload || res.Header.Get("X-Amzn-Requestid") != d.events[2].ID {
 		t.Errorf("direct: %d %s", res.StatusCode, text)
 	}
-	if res, text = d.ask("POST", "/bad", "lambda", nil, "in"); res.StatusCode != 400 || !strings.Contains(text, "InvalidParameterValueException") || len(d.events) != 3 {
+	if res, text = d.ask("POST", "/bad", "lambda", nil, "in"); res.StatusCode != 400 || res.Header.Get("X-Amzn-Errortype") != "InvalidParameterValueException" || len(d.events) != 3 {
 		t.Errorf("refused before the corridor: %d %s", res.StatusCode, text)
 	}
 	for i, f := range d.effects[:3] {
@@ -312,7 +312,7 @@ func TestWhoMayNotCallIsNotToldWhatThereIs(t *testing.T) {
 // each time, and its calls would have sandboxes made that do the same.
 func TestNobodyCallsAhead(t *testing.T) {
 	d := open(t, func(context.Context, *casemate.Event) (*casemate.Result, error) { return &casemate.Result{}, nil })
-	if res, text := d.ask("POST", "/call", "lambda", nil, "{}"); res.StatusCode != 403 || !strings.Contains(text, "AccessDenied") || len(d.events) != 0 {
+	if res, text := d.ask("POST", "/call", "lambda", nil, "{}"); res.StatusCode != 403 || !strings.HasPrefix(res.Header.Get("X-Amzn-Errortype"), "AccessDenied") || len(d.events) != 0 {
 		t.Errorf("ahead: %d %s", res.StatusCode, text)
 	}
 	d.Begin(&casemate.Launch{RequestID: "r1"})

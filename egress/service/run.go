@@ -24,7 +24,7 @@ func (c *call) run(ctx context.Context) casemate.Verdict {
 		err = c.answered(res)
 	}
 	if err != nil {
-		c.reply = c.Protocol.Refusal(c.spoken(err), c.id)
+		c.reply = c.Refusal(c.spoken(err), c.id)
 	}
 	return c.tell(res, err)
 }

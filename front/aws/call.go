@@ -167,7 +167,7 @@ func (c *call) run(ctx context.Context) wire.Reply {
 	if err.Code.HTTP() >= 500 {
 		c.s.c.Log.Error("a service failed", "request", c.id, "err", err, "cause", err.Err)
 	}
-	return c.Protocol.Refusal(c.spoken(err), c.id)
+	return c.Refusal(c.spoken(err), c.id)
 }
 
 func (c *call) answer(res *casemate.Result) (wire.Reply, error) {
