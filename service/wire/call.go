@@ -45,6 +45,10 @@ func (c *Call) Operation() string {
 		name = c.Parameters().Get("Action")
 	case c.Protocol == s3:
 		name = c.object()
+	case c.Protocol == restJSON:
+		if w, ok := c.way(); ok {
+			name = w.operation
+		}
 	}
 	if Word(name, 80) {
 		return name
@@ -53,6 +57,11 @@ func (c *Call) Operation() string {
 		return c.Signed.Method
 	}
 	return "request"
+}
+
+// way is where the service has the operation that the request is for.
+func (c *Call) way() (way, bool) {
+	return find(c.Service.Name, c.Signed.Method, c.Signed.Path, c.Signed.Query)
 }
 
 // Parameters are those of the query protocols: in the body, or behind the path. nil when they are malformed.
@@ -85,7 +94,16 @@ func (c *Call) object() string {
 // object, with their dots: "Tags.member.1.Key". Those of a signature in the query are left out.
 func (c *Call) Question() ([]byte, error) {
 	switch {
-	case c.Protocol.json() || c.Protocol == restJSON:
+	case c.Protocol == restJSON:
+		if w, ok := c.way(); ok {
+			members, err := w.members(c.Signed.Path, c.Signed.Query)
+			if err != nil {
+				return nil, err
+			}
+			return merge(c.Body, members)
+		}
+		fallthrough
+	case c.Protocol.json():
 		if len(c.Body) == 0 {
 			return []byte("{}"), nil
 		}
@@ -115,6 +133,17 @@ func (c *Call) Question() ([]byte, error) {
 
 // Answer writes what an operation answered, a JSON object or nothing, in the words of the service.
 func (c *Call) Answer(id string, payload []byte) (Reply, error) {
+	if c.Protocol == restJSON {
+		r, err := c.Protocol.Success("", "", id, payload)
+		if w, ok := c.way(); ok {
+			r.Status = w.status
+		}
+		if r.Status == 204 {
+			r.Body = nil
+			delete(r.Header, "Content-Type")
+		}
+		return r, err
+	}
 	version := c.Parameters().Get("Version")
 	if !Word(version, 10) {
 		version = ""
