@@ -29,7 +29,7 @@ func Check(root string) ([]string, error) {
 		}
 		name := d.Name()
 		if d.IsDir() {
-			if p != root && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules" || name == "template") {
+			if p != root && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules" || strings.HasSuffix(filepath.ToSlash(p), "deploy/template")) {
 				return filepath.SkipDir
 			}
 			return nil

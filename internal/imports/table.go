@@ -50,6 +50,7 @@ var Rooms = []Room{
 	{Path: "shield/screen/seclang", Tier: 0, Ceiling: 350, Pure: true, Only: []string{}},
 	{Path: "shield/screen/transform", Tier: 0, Ceiling: 600, Pure: true, Only: []string{}},
 	{Path: "shield/screen/literal", Tier: 0, Ceiling: 750, Pure: true, Only: []string{"shield/screen/transform"}, May: []string{"shield/screen/transform"}},
+	{Path: "sam/template", Tier: 1, Ceiling: 2000, Pure: true, Only: []string{""}},
 	{Path: "lambda", Tier: 1, Ceiling: 1800, Pure: true},
 	{Path: "authn/access", Tier: 1, Ceiling: 1150, Only: []string{"", "store", "authn/sigv4", "internal/keeper"}},
 	{Path: "authn/sigv4", Tier: 0, Ceiling: 650, Pure: true, Only: []string{""}},
@@ -71,6 +72,7 @@ var Rooms = []Room{
 	{Path: "catalog/code", Tier: 1, Ceiling: 500, Only: []string{"", "internal/walls"}},
 	{Path: "sandbox", Tier: 1, Ceiling: 2400, May: []string{"lambda", "sandbox/api", "sandbox/wasm"}, Never: forSandbox},
 	{Path: "sandbox/api", Tier: 1, Ceiling: 900, Only: []string{"", "lambda", "internal/walls"}, May: []string{"lambda"}},
+	{Path: "sandbox/first", Tier: 0, Ceiling: 220, Only: []string{}},
 	{Path: "sandbox/wasm", Tier: 1, Ceiling: 1900, May: []string{"lambda"}, Never: forSandbox},
 	{Path: "sandbox/wasm/worker", Tier: 0, Ceiling: 1200, Only: []string{"sandbox/wasm/memory", "sandbox/wasm/module", "sandbox/wasm/wire"}, May: []string{"sandbox/wasm/memory", "sandbox/wasm/module", "sandbox/wasm/wire"}},
 	{Path: "sandbox/wasm/memory", Tier: 0, Ceiling: 450, Only: []string{}},
@@ -140,7 +142,7 @@ var Owners = map[string][]string{
 	"github.com/go-webauthn/":                  {"authn/passkey"},
 	"golang.org/x/crypto/argon2":               {"authn/operator"},
 	"golang.org/x/text/unicode/norm":           {"authn/operator"},
-	"go.yaml.in/":                              {"meter/price", "deploy/manifest", "shield", "shield/schema", "shield/text"},
+	"go.yaml.in/":                              {"meter/price", "deploy/manifest", "sam/template", "shield", "shield/schema", "shield/text"},
 	"github.com/rogpeppe/":                     {"cmd/casemate"},
 	"github.com/spf13/":                        {"cmd/casemate"},
 	"golang.org/x/term":                        {"cmd/casemate"},
@@ -153,7 +155,7 @@ var Owners = map[string][]string{
 }
 
 // inits are the rooms with an init: the early dispatches of re-executed children, before heavy packages wake up.
-var inits = map[string]bool{"sandbox/jail/stage": true, "sandbox/wasm/worker": true}
+var inits = map[string]bool{"sandbox/jail/stage": true, "sandbox/first": true, "sandbox/wasm/worker": true}
 
 // calls that only some rooms may make, by "package.Function".
 var calls = map[string][]string{
