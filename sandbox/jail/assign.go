@@ -27,9 +27,10 @@ type Assignment struct {
 	// OnConnect takes the place of Spec.OnConnect.
 	OnConnect func(network, address string) (pass bool)
 	OnCall    func(Call) // likewise
-	// Children and Wrapped are those of Spec. Of a program that runs already they must be empty.
+	// Children, Wrapped and Own are those of Spec. Of a program that runs already they must be empty.
 	Children []Program
 	Wrapped  string
+	Own      []string
 }
 
 // ErrRootless is returned by Assign for a program that runs already on a node without root. Entering the jail's
@@ -76,7 +77,7 @@ func (c *Child) Assign(ctx context.Context, a Assignment) error {
 	s := p.spec
 	s.Mounts, s.Etc, s.Listen, s.Places, s.Symlinks = a.Mounts, a.Etc, a.Listen, nil, nil
 	s.Limits, s.OnConnect, s.OnCall = a.Limits, a.OnConnect, a.OnCall
-	s.Children, s.Wrapped = a.Children, a.Wrapped
+	s.Children, s.Wrapped, s.Own = a.Children, a.Wrapped, a.Own
 	var err error
 	if s.Limits, err = s.Limits.filled(); err != nil {
 		return fmt.Errorf("jail: %w", err)
@@ -85,7 +86,7 @@ func (c *Child) Assign(ctx context.Context, a Assignment) error {
 		s.Profile = a.Profile
 	}
 	if s.Argv, s.Env, s.Dir = a.Argv, a.Env, a.Dir; p.control == nil {
-		if len(a.Argv)+len(a.Env)+len(a.Dir)+len(a.Profile)+len(a.Children)+len(a.Wrapped) > 0 {
+		if len(a.Argv)+len(a.Env)+len(a.Dir)+len(a.Profile)+len(a.Children)+len(a.Wrapped)+len(a.Own) > 0 {
 			return errors.New("jail: the program runs already")
 		}
 		s.Argv = p.spec.Argv

@@ -49,7 +49,7 @@ func (l *launcher) admit(s *Spec, o *stage.Order, mounts []Mount) error {
 		view.Mounts = append(view.Mounts, program.Mount{Source: m.Source, Target: m.Target})
 	}
 	var set program.Set
-	for _, name := range []string{s.Argv[0], s.Wrapped} {
+	for _, name := range append([]string{s.Argv[0], s.Wrapped}, s.Own...) {
 		if name == "" {
 			continue
 		}
@@ -84,7 +84,7 @@ func (l *launcher) admit(s *Spec, o *stage.Order, mounts []Mount) error {
 	for _, file := range set.Started {
 		files[file] = true
 	}
-	if s.programs = nil; set.Becomes || s.Wrapped != "" || len(s.Children) > 0 {
+	if s.programs = nil; set.Becomes || s.Wrapped != "" || len(s.Children)+len(s.Own) > 0 {
 		s.programs = &programs{view, files, loose}
 	}
 	return nil

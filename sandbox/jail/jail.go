@@ -77,6 +77,9 @@ type Spec struct {
 	Children []Program
 	// Wrapped is the one program that Argv[0] executes in its turn, of a wrapper; it is not checked.
 	Wrapped string
+	// Own are more programs that may be executed, of mounts whose content the caller answers for: they are not checked. One
+	// that is not there is no error.
+	Own []string
 	// AllowWeak goes on with missing walls and names them in Child.Weak. Without it Start fails with *WallError.
 	AllowWeak bool
 	// OnConnect is asked, from one goroutine, about each connect or send to an address that is not the jail's own
