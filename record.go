@@ -89,6 +89,19 @@ type Outcome struct {
 	Detail  string  `json:"detail,omitempty"`
 }
 
+// Word is the outcome in a word or two: its status when all went well, else what went wrong.
+func (o Outcome) Word() string {
+	switch {
+	case o.OK:
+		return o.Status
+	case o.Failure != "":
+		return string(o.Failure)
+	case o.Status == "interrupted":
+		return o.Status
+	}
+	return o.Code.String()
+}
+
 // Wait says how far a record or an event must have come before the caller is answered.
 type Wait uint8
 

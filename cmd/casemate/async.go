@@ -1,124 +1,20 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"casemate"
-	"casemate/gate"
-	"casemate/store"
+	"casemate/node"
 )
-
-// asyncQueue is the store's queue as the gate wants it.
-type asyncQueue struct{ store.Queue }
-
-// Next implements gate.Queue.
-func (q asyncQueue) Next(ctx context.Context) (*gate.Delivery, error) {
-	d, err := q.Queue.Next(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &gate.Delivery{ID: d.ID, Data: d.Data, Attempt: d.Attempt, Done: d.Done, Retry: d.Retry}, nil
-}
-
-// deadLetters lists events that will not be tried again. A second death of the same event replaces the first.
-type deadLetters struct{ kv store.KV }
-
-func (d deadLetters) put(ctx context.Context, l gate.DeadLetter) error {
-	data, err := json.Marshal(&l)
-	if err != nil {
-		return fmt.Errorf("encoding a dead letter: %w", err)
-	}
-	_, err = d.kv.Put(ctx, l.ID, data, store.AnyRevision)
-	return err
-}
-
-func (d deadLetters) list(ctx context.Context) ([]gate.DeadLetter, error) {
-	entries, err := d.kv.List(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	all := make([]gate.DeadLetter, 0, len(entries))
-	for _, e := range entries {
-		var l gate.DeadLetter
-		if err := json.Unmarshal(e.Value, &l); err != nil {
-			return nil, fmt.Errorf("reading dead letter %s: %w", e.Key, err)
-		}
-		all = append(all, l)
-	}
-	return all, nil
-}
-
-// replay puts a dead event back: queued first, then off the list, so that a crash between the two loses nothing.
-func (d deadLetters) replay(ctx context.Context, q store.Queue, id string) error {
-	e, err := d.kv.Get(ctx, id)
-	if err != nil {
-		return missing(err, id)
-	}
-	var l gate.DeadLetter
-	if err := json.Unmarshal(e.Value, &l); err != nil {
-		return fmt.Errorf("reading dead letter %s: %w", id, err)
-	}
-	if len(l.Event) == 0 {
-		return casemate.Errorf(casemate.Invalid, "drop it", "the event of %s was damaged and cannot run", id)
-	}
-	event, err := gate.Again(l.Event, time.Now())
-	if err != nil {
-		return err
-	}
-	// A name of its own: the queue drops a name that it has seen lately.
-	if err := q.Put(ctx, id+"~"+strconv.FormatInt(time.Now().UnixNano(), 36), event); err != nil {
-		return err
-	}
-	return d.kv.Delete(ctx, id, e.Revision)
-}
-
-func missing(err error, id string) error {
-	if casemate.CodeOf(err) == casemate.NotFound {
-		return casemate.Errorf(casemate.NotFound, "casemate async dead lists them", "no dead letter %s", id)
-	}
-	return err
-}
-
-// asyncState is what `casemate async` shows.
-type asyncState struct {
-	Queued uint64            `json:"queued"`
-	Oldest time.Time         `json:"oldest,omitzero"`
-	Dead   []gate.DeadLetter `json:"dead"`
-}
-
-func asyncBuiltins(q store.Queue, kv store.KV) map[string]builtin {
-	dead := deadLetters{kv}
-	return map[string]builtin{
-		"async.list": question("casemate:ListQueue", "queue", func(ctx context.Context, _ *casemate.Launch, _ struct{}) (any, error) {
-			s, err := asyncState{}, error(nil)
-			if s.Queued, s.Oldest, err = q.Depth(ctx); err != nil {
-				return nil, err
-			}
-			s.Dead, err = dead.list(ctx)
-			return s, err
-		}),
-		"async.replay": question("casemate:ReplayEvent", "queue", func(ctx context.Context, _ *casemate.Launch, in idQuestion) (any, error) {
-			return in, dead.replay(ctx, q, in.ID)
-		}),
-		"async.drop": question("casemate:DropEvent", "queue", func(ctx context.Context, _ *casemate.Launch, in idQuestion) (any, error) {
-			return in, missing(kv.Delete(ctx, in.ID, store.AnyRevision), in.ID)
-		}),
-	}
-}
 
 func (a *app) asyncCommand() *cobra.Command {
 	c := &cobra.Command{Use: "async", Short: "Show queued and dead asynchronous events; replay or drop a dead one"}
 	one := func(use, short, builtin, done string) *cobra.Command {
 		return &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
-			var q idQuestion
-			if err := a.call(cmd.Context(), builtin, idQuestion{args[0]}, &q); err != nil {
+			var q node.IDQuestion
+			if err := a.call(cmd.Context(), builtin, node.IDQuestion{ID: args[0]}, &q); err != nil {
 				return err
 			}
 			return a.show(q, func(w io.Writer) { fmt.Fprintln(w, done, q.ID) })
@@ -126,7 +22,7 @@ func (a *app) asyncCommand() *cobra.Command {
 	}
 	c.AddCommand(&cobra.Command{Use: "list", Short: "Show the queue's depth and the dead-letter list", Args: cobra.NoArgs,
 		Example: "  casemate async list", RunE: func(cmd *cobra.Command, _ []string) error {
-			var s asyncState
+			var s node.AsyncState
 			if err := a.call(cmd.Context(), "async.list", nil, &s); err != nil {
 				return err
 			}
@@ -136,7 +32,7 @@ func (a *app) asyncCommand() *cobra.Command {
 	return c
 }
 
-func asyncPage(w io.Writer, s *asyncState) {
+func asyncPage(w io.Writer, s *node.AsyncState) {
 	fmt.Fprintf(w, "queued: %d", s.Queued)
 	if s.Queued > 0 {
 		fmt.Fprintf(w, ", oldest since %s", when(s.Oldest))

@@ -16,55 +16,8 @@ import (
 	"casemate"
 	"casemate/front/admin"
 	"casemate/meter/price"
+	"casemate/node"
 )
-
-// billQuestion asks for the bill of a month.
-type billQuestion struct {
-	Month string `json:"month"` // 2026-05
-	By    string `json:"by"`
-}
-
-// bookAnswer is a price book with its text.
-type bookAnswer struct {
-	Digest   string      `json:"digest"`
-	Currency string      `json:"currency"`
-	InForce  bool        `json:"in_force"`
-	Text     string      `json:"text"`
-	Lines    [][2]string `json:"lines"`
-}
-
-func (n *node) billBuiltins() map[string]builtin {
-	purse := n.purse.Load()
-	return map[string]builtin{
-		"prices": question("casemate:ReadPrices", "price", func(ctx context.Context, _ *casemate.Launch, _ struct{}) (any, error) {
-			books, err := purse.Books(ctx)
-			out := []bookAnswer{}
-			for _, b := range books {
-				out = append(out, bookAnswer{b.Digest, b.Currency, b.Digest == purse.Book().Digest, b.Text, b.Lines()})
-			}
-			return out, err
-		}),
-		"bill": question("casemate:ReadBill", "bill", func(ctx context.Context, _ *casemate.Launch, q billQuestion) (any, error) {
-			from, until, err := monthOf(q.Month)
-			if err != nil {
-				return nil, err
-			}
-			return purse.Bill(ctx, from, until, q.By)
-		}),
-	}
-}
-
-// monthOf reads 2026-05; empty is this month, in UTC.
-func monthOf(s string) (from, until time.Time, err error) {
-	from, err = time.Parse("2006-01", s)
-	if s == "" {
-		from, err = time.Parse("2006-01", time.Now().UTC().Format("2006-01"))
-	}
-	if err != nil {
-		return from, until, &casemate.Error{Code: casemate.Invalid, Field: "--month", Message: fmt.Sprintf("%.20q is no month", s), Hint: "2026-05"}
-	}
-	return from, from.AddDate(0, 1, 0), nil
-}
 
 // readBook reads a price book from a file.
 func readBook(file string) (*price.Book, error) {
@@ -86,14 +39,14 @@ func (a *app) pricesCommand() *cobra.Command {
 		Long:    "Prices are data: `casemate prices --default > prices.yaml`, edit it, and start the node with --prices prices.yaml.\nA record names the book that priced it; books that were in force once are kept for the bill.",
 		Example: "  casemate prices\n  casemate prices --default > prices.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var all []bookAnswer
+			var all []node.BookAnswer
 			if standard {
 				b, err := price.Default()
 				if err != nil {
 					return err
 				}
 				text = !a.json
-				all = []bookAnswer{{b.Digest, b.Currency, true, b.Text, b.Lines()}}
+				all = []node.BookAnswer{{Digest: b.Digest, Currency: b.Currency, InForce: true, Text: b.Text, Lines: b.Lines()}}
 			} else if err := a.call(cmd.Context(), "prices", nil, &all); err != nil {
 				return err
 			}
@@ -110,7 +63,7 @@ func (a *app) pricesCommand() *cobra.Command {
 	return c
 }
 
-func bookPage(w io.Writer, b *bookAnswer, text bool) {
+func bookPage(w io.Writer, b *node.BookAnswer, text bool) {
 	if text {
 		_, _ = io.WriteString(w, printableLines(b.Text))
 		return
@@ -124,7 +77,7 @@ func bookPage(w io.Writer, b *bookAnswer, text bool) {
 }
 
 func (a *app) billCommand() *cobra.Command {
-	var q billQuestion
+	var q node.BillQuestion
 	var file string
 	var books []string
 	var check bool
@@ -185,7 +138,7 @@ func billPage(w io.Writer, b *price.Bill, checked bool) {
 
 // billCheck reckons the month of b again from an export, and asks for b once more where events ran meanwhile.
 func (a *app) billCheck(ctx context.Context, b *price.Bill, by string) error {
-	var all []bookAnswer
+	var all []node.BookAnswer
 	if err := a.call(ctx, "prices", nil, &all); err != nil {
 		return err
 	}
@@ -206,7 +159,7 @@ func (a *app) billCheck(ctx context.Context, b *price.Bill, by string) error {
 		}
 		was, month := b.Charged, b.From.Format("2006-01")
 		*b = price.Bill{}
-		if err := a.call(ctx, "bill", billQuestion{month, by}, b); err != nil {
+		if err := a.call(ctx, "bill", node.BillQuestion{Month: month, By: by}, b); err != nil {
 			return err
 		}
 		if b.Charged == was {
@@ -245,7 +198,7 @@ func (a *app) recount(ctx context.Context, texts map[string]string, b *price.Bil
 
 // billFile reckons an export offline.
 func (a *app) billFile(file string, books []string, month string) error {
-	from, until, err := monthOf(month)
+	from, until, err := node.Month(month)
 	if err != nil {
 		return err
 	}

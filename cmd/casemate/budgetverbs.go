@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -11,34 +10,8 @@ import (
 
 	"casemate"
 	"casemate/budget"
+	"casemate/node"
 )
-
-// budgetBuiltins set and tell of budgets. A manifest's are changed by deploying it, and the operator's by nobody who only may
-// deploy.
-func (n *node) budgetBuiltins() map[string]builtin {
-	purse := n.purse.Load()
-	done := struct {
-		Done bool `json:"done"`
-	}{true}
-	return map[string]builtin{
-		"budget.list": question("casemate:ListBudgets", "budget", func(context.Context, *casemate.Launch, struct{}) (any, error) {
-			return purse.List(time.Now()), nil
-		}),
-		"budget.set": question("casemate:SetBudget", "budget", func(ctx context.Context, l *casemate.Launch, b casemate.Budget) (any, error) {
-			b.Origin = "set by " + l.Principal.Name() + " on " + time.Now().UTC().Format(time.DateOnly)
-			return done, purse.Set(ctx, b)
-		}),
-		"budget.remove": question("casemate:RemoveBudget", "budget", func(ctx context.Context, _ *casemate.Launch, q idQuestion) (any, error) {
-			return done, purse.Remove(ctx, q.ID)
-		}),
-		"budget.tag": question("casemate:SetBudget", "budget", func(ctx context.Context, _ *casemate.Launch, t budget.Tagging) (any, error) {
-			return done, purse.Tag(ctx, t)
-		}),
-		"budget.tags": question("casemate:ListBudgets", "budget", func(context.Context, *casemate.Launch, struct{}) (any, error) {
-			return purse.Tags(), nil
-		}),
-	}
-}
 
 func (a *app) budgetCommand() *cobra.Command {
 	c := &cobra.Command{Use: "budget", Short: "Set, list and remove ceilings in money",
@@ -125,10 +98,10 @@ func (a *app) budgetRemove() *cobra.Command {
 		Example: "  casemate budget remove app/shop per month",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id := strings.Join(args, " ")
-			if err := a.call(cmd.Context(), "budget.remove", idQuestion{id}, nil); err != nil {
+			if err := a.call(cmd.Context(), "budget.remove", node.IDQuestion{ID: id}, nil); err != nil {
 				return err
 			}
-			return a.show(idQuestion{id}, func(w io.Writer) { fmt.Fprintf(w, "removed: %s\n", id) })
+			return a.show(node.IDQuestion{ID: id}, func(w io.Writer) { fmt.Fprintf(w, "removed: %s\n", id) })
 		}}
 }
 
@@ -160,28 +133,4 @@ func (a *app) budgetTags() *cobra.Command {
 				t.print(w)
 			})
 		}}
-}
-
-// budgetPosture tells of budgets that are overspent, nearly spent or out of order.
-func (n *node) budgetPosture(now time.Time) (fs []finding) {
-	for _, s := range n.purse.Load().List(now) {
-		what := "budget " + s.ID
-		if s.Name != "" {
-			what += ", " + s.Name
-		}
-		spent := s.Spent + s.Lost
-		switch {
-		case s.For == "chain":
-		case s.Stop != "":
-			fs = append(fs, finding{"high", "expired", what, s.Stop + ": everything under it is refused", "casemate budget set " + s.For})
-		case s.Soft && spent > s.Amount:
-			fs = append(fs, finding{"medium", "overspent", what, fmt.Sprintf("%s of %s is spent", spent, s.Amount), "find out by whom: casemate bill"})
-		case !s.Soft && spent/4 >= s.Amount/5 && s.Amount > 0:
-			fs = append(fs, finding{"medium", "overspent", what, fmt.Sprintf("%s of %s is spent; past it comes 429", spent, s.Amount), "casemate budget set, or find out by whom: casemate bill"})
-		}
-		if s.Lost > 0 {
-			fs = append(fs, finding{"low", "weak", what, s.Lost.String() + " counts as spent, because records may have been lost with the machine", "it starts anew with its span of time"})
-		}
-	}
-	return fs
 }

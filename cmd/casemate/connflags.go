@@ -7,6 +7,7 @@ import (
 
 	"casemate"
 	front "casemate/front/http"
+	"casemate/node"
 	"casemate/quota"
 )
 
@@ -35,7 +36,7 @@ func (f *connFlags) add(fl *pflag.FlagSet) {
 }
 
 // read checks the flags; none has a silent fallback.
-func (f *connFlags) read(cfg *nodeConfig) (err error) {
+func (f *connFlags) read(cfg *node.Config) (err error) {
 	bad := func(flag, message, hint string) error {
 		return &casemate.Error{Code: casemate.Invalid, Field: "--" + flag, Message: message, Hint: hint}
 	}

@@ -7,12 +7,13 @@ import (
 	"github.com/spf13/pflag"
 
 	"casemate"
+	"casemate/node"
 )
 
 func TestConnectionFlags(t *testing.T) {
-	read := func(args ...string) (nodeConfig, error) {
+	read := func(args ...string) (node.Config, error) {
 		var f connFlags
-		var cfg nodeConfig
+		var cfg node.Config
 		fl := pflag.NewFlagSet("up", pflag.ContinueOnError)
 		f.add(fl)
 		if err := fl.Parse(args); err != nil {

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 
-	"casemate"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"casemate"
 )
 
 // asUsage turns what cobra says about flags and verbs into a coded error; those are the only uncoded ones here that the

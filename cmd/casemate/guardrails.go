@@ -6,50 +6,17 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"casemate"
 	"casemate/catalog"
-	"casemate/policy"
+	"casemate/node"
 	"casemate/policy/analysis"
 )
 
 // maxGuardrails bounds a document of guardrails; the policy room has its own bound below it.
 const maxGuardrails = 1 << 20
-
-// guardrailQuestion sets the organisation's guardrails; an empty document takes them back.
-type guardrailQuestion struct {
-	Policy string `json:"policy"` // IAM JSON
-	DryRun bool   `json:"dry_run,omitempty"`
-}
-
-// guardrailBuiltins are the acts on what holds over every app. They are nobody's to do who may only deploy.
-func (n *node) guardrailBuiltins() map[string]builtin {
-	return map[string]builtin{
-		"guardrails.show": question("casemate:ReadGuardrails", "guardrails", func(ctx context.Context, _ *casemate.Launch, _ struct{}) (any, error) {
-			return n.catalog.Guardrails(ctx)
-		}),
-		"guardrails.set": question(catalog.ActionGuardrails, "guardrails", func(ctx context.Context, l *casemate.Launch, q guardrailQuestion) (any, error) {
-			g := &catalog.Guardrails{At: time.Now().UTC(), By: l.Principal.Name(), Statements: []casemate.Statement{}}
-			if strings.TrimSpace(q.Policy) != "" {
-				var err error
-				if g.Statements, err = policy.Parse([]byte(q.Policy), "guardrail of the organisation"); err != nil {
-					return nil, err
-				}
-			}
-			next, err := n.catalog.PreviewGuardrails(ctx, g)
-			if err != nil {
-				return nil, err
-			}
-			if !q.DryRun {
-				return g, n.catalog.SetGuardrails(ctx, g)
-			}
-			return n.simulate(ctx, historyQuestion{}, next)
-		}),
-	}
-}
 
 func (a *app) guardrailsCommand() *cobra.Command {
 	c := &cobra.Command{Use: "guardrails", Short: "Show and set what holds over every app of the node, whatever apps allow",
@@ -97,7 +64,7 @@ func guardrailPage(w io.Writer, g *catalog.Guardrails) {
 }
 
 func (a *app) guardrailsSet() *cobra.Command {
-	var q guardrailQuestion
+	var q node.GuardrailQuestion
 	var none bool
 	c := &cobra.Command{Use: "set FILE", Short: "Put an IAM policy in force over every app; - reads standard input", Args: cobra.MaximumNArgs(1),
 		Long:    "Takes effect at once, for every app. With --plan nothing changes: the record is replayed, and what history needed and\nwould be denied is shown.",
@@ -127,7 +94,7 @@ func (a *app) guardrailsSet() *cobra.Command {
 	return c
 }
 
-func (a *app) guardrailPlan(ctx context.Context, q guardrailQuestion) error {
+func (a *app) guardrailPlan(ctx context.Context, q node.GuardrailQuestion) error {
 	r := &analysis.Report{}
 	if err := a.call(ctx, "guardrails.set", q, r); err != nil {
 		return err

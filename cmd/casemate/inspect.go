@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -11,94 +10,23 @@ import (
 	"github.com/spf13/cobra"
 
 	"casemate"
-	"casemate/catalog"
+	"casemate/node"
 )
-
-// inspection is all that holds for one function now: what it is, who may call it, what it may do, how it is kept apart.
-type inspection struct {
-	App      string               `json:"app"`
-	Version  *casemate.Version    `json:"version"`
-	Fresh    string               `json:"fresh"`            // how every event gets its state
-	Rewind   string               `json:"rewind,omitempty"` // WebAssembly: why instances are not rewound
-	Routes   []casemate.Route     `json:"routes"`
-	URL      string               `json:"url,omitempty"`
-	May      []casemate.Statement `json:"may"`
-	Boundary []casemate.Statement `json:"boundary,omitempty"`
-	Resource []casemate.Statement `json:"resource_policy,omitempty"`
-	Live     []box                `json:"sandboxes"`
-	Missing  []string             `json:"missing_walls,omitempty"`
-}
-
-func (n *node) inspectBuiltins() map[string]builtin {
-	type ask struct {
-		Function string `json:"function"`
-	}
-	return map[string]builtin{"inspect": named(question("casemate:ReadState", "function", func(_ context.Context, l *casemate.Launch, in ask) (any, error) {
-		if err := covers(l, n.judge, "casemate:ReadState", "function", in.Function); err != nil {
-			return nil, err
-		}
-		return n.inspect(in.Function)
-	}))}
-}
-
-func (n *node) inspect(function string) (*inspection, error) {
-	snap := n.catalog.Snapshot()
-	v := snap.Function(function)
-	if v == nil {
-		return nil, casemate.Errorf(casemate.NotFound, "casemate list shows what is deployed", "there is no function %q", function)
-	}
-	app, _ := snap.App(v.App)
-	role := app.Roles[v.Role]
-	out := &inspection{App: v.App, Version: v, Routes: []casemate.Route{}, May: append([]casemate.Statement{}, role.Statements...),
-		Boundary: role.Boundary, Resource: app.Resources[v.ARN], Live: []box{}}
-	for i := range app.Routes {
-		if r := app.Routes[i]; r.Function == function {
-			out.Routes = append(out.Routes, r)
-			if r.URL {
-				out.URL = catalog.URLID(v.ARN) + "." + n.cfg.Domain
-			}
-		}
-	}
-	for _, b := range n.boxes() {
-		if b.Function == v.App+"/"+function {
-			out.Live = append(out.Live, b)
-		}
-	}
-	for _, m := range n.walls.Missing() {
-		out.Missing = append(out.Missing, m.Name)
-	}
-	out.Fresh, out.Rewind = n.fresh(v)
-	return out, nil
-}
-
-// fresh says in a sentence where the state of an event begins.
-func (n *node) fresh(v *casemate.Version) (how, rewind string) {
-	switch v.Isolation {
-	case casemate.IsolationWarm:
-		return "a sandbox is reused, as on AWS: state can pass between events", ""
-	case casemate.IsolationTenant:
-		return "a sandbox is reused for one tenant alone (" + or(v.Tenant, "X-Amz-Tenant-Id, else the caller") + ")", ""
-	}
-	if v.Runtime.Family() != "wasm" {
-		return "a sandbox of its own for every event, destroyed after it", ""
-	}
-	return n.freshInstance(v)
-}
 
 func (a *app) inspectCommand() *cobra.Command {
 	return &cobra.Command{Use: "inspect FUNCTION", Short: "Show one function: its limits, callers, rights, isolation and sandboxes", Args: cobra.ExactArgs(1),
 		Long:    "Shows what is in force for one function: who may call it, what it may do, how its events are kept apart and, for\nWebAssembly, whether instances are rewound and why not.",
 		Example: "  casemate inspect price\n  casemate inspect orders --json | jq .may",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var x inspection
+			var x node.Inspection
 			if err := a.callOn(cmd.Context(), args[0], "inspect", map[string]string{"function": args[0]}, &x); err != nil {
 				return err
 			}
-			return a.show(&x, func(w io.Writer) { x.page(w) })
+			return a.show(&x, func(w io.Writer) { inspectionPage(w, &x) })
 		}}
 }
 
-func (x *inspection) page(w io.Writer) {
+func inspectionPage(w io.Writer, x *node.Inspection) {
 	v, l := x.Version, x.Version.Limits
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "%-12s %s\n", name, printable(fmt.Sprintf(format, args...)))
@@ -136,15 +64,15 @@ func (x *inspection) page(w io.Writer) {
 	if x.URL != "" {
 		line("url", "https://%s", x.URL)
 	}
-	x.rights(line)
+	rightLines(x, line)
 	for i := range x.Live {
 		s := &x.Live[i]
 		line("sandbox", "%s, since %s, events: %d", s.State, when(s.Started), s.Runs)
 	}
 }
 
-// rights lists what the function may do, in the words of the manifest where it has them.
-func (x *inspection) rights(line func(name, format string, args ...any)) {
+// rightLines lists what the function may do, in the words of the manifest where it has them.
+func rightLines(x *node.Inspection, line func(name, format string, args ...any)) {
 	if len(x.May) == 0 {
 		line("may", "nothing: no host, no service, no other function")
 	}

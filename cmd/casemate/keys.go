@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,83 +13,8 @@ import (
 
 	"casemate"
 	"casemate/authn"
-	"casemate/policy"
+	"casemate/node"
 )
-
-// keyQuestion asks for a key.
-type keyQuestion struct {
-	Name   string   `json:"name"`
-	Role   string   `json:"role"`
-	Plan   string   `json:"plan,omitempty"` // usage plan; empty: that of the role, if it has one
-	App    string   `json:"app,omitempty"`
-	Grants []string `json:"grants,omitempty"` // narrows what the role may; short form
-	TTL    string   `json:"ttl,omitempty"`
-	Reason string   `json:"reason,omitempty"`
-}
-
-// madeKey is the one time that a key's secret is seen.
-type madeKey struct {
-	Secret string    `json:"secret"`
-	Key    authn.Key `json:"key"`
-}
-
-func keyBuiltins(id *authn.Identity, place casemate.Place, hasRole, hasPlan func(string) bool, may judge) map[string]builtin {
-	return map[string]builtin{
-		"keys.create": named(question("casemate:CreateKey", "key", func(ctx context.Context, l *casemate.Launch, q keyQuestion) (any, error) {
-			if err := covers(l, may, "casemate:CreateKey", "key", q.Role); err != nil {
-				return nil, err
-			}
-			if !hasRole(q.Role) {
-				return nil, &casemate.Error{Code: casemate.NotFound, Field: "role", Message: fmt.Sprintf("there is no role %q", q.Role), Hint: "declare it under roles: in casemate.yaml and deploy, or use operator"}
-			}
-			if q.Plan != "" && !hasPlan(q.Plan) {
-				return nil, &casemate.Error{Code: casemate.NotFound, Field: "plan", Message: fmt.Sprintf("there is no usage plan %q", q.Plan), Hint: "declare it under plans: in casemate.yaml and deploy; casemate plans lists them"}
-			}
-			r := authn.KeyRequest{Name: q.Name, Role: q.Role, Plan: q.Plan, Reason: q.Reason, By: l.Principal.Name()}
-			var err error
-			if r.Scope, err = scope(place, q); err != nil {
-				return nil, err
-			}
-			if q.TTL != "" {
-				if r.TTL, err = time.ParseDuration(q.TTL); err != nil || r.TTL <= 0 {
-					return nil, &casemate.Error{Code: casemate.Invalid, Field: "ttl", Message: "not a positive duration in h, m or s", Hint: "24h is a day, 720h are 30 days"}
-				}
-			}
-			secret, k, err := id.CreateKey(ctx, r)
-			if err != nil {
-				return nil, err
-			}
-			return madeKey{Secret: secret, Key: k}, nil
-		})),
-		"keys.list": question("casemate:ListKeys", "key", func(context.Context, *casemate.Launch, struct{}) (any, error) {
-			return id.ListKeys(), nil
-		}),
-		"keys.revoke": named(question("casemate:RevokeKey", "key", func(ctx context.Context, l *casemate.Launch, q idQuestion) (any, error) {
-			role := "" // of a key that does not exist: as a name it is no other key's
-			for _, k := range id.ListKeys() {
-				if k.ID == q.ID {
-					role = k.Role
-				}
-			}
-			if err := covers(l, may, "casemate:RevokeKey", "key", role); err != nil {
-				return nil, err
-			}
-			return id.RevokeKey(ctx, q.ID)
-		})),
-	}
-}
-
-func scope(place casemate.Place, q keyQuestion) ([]casemate.Statement, error) {
-	var s []casemate.Statement
-	for i, text := range q.Grants {
-		st, err := policy.Grant(place, q.App, text, "key "+q.Name)
-		if err != nil {
-			return nil, &casemate.Error{Code: casemate.Invalid, Field: fmt.Sprintf("grants/%d", i), Message: err.Error(), Hint: "write it as in casemate.yaml"}
-		}
-		s = append(s, st)
-	}
-	return s, nil
-}
 
 func (a *app) keysCommand() *cobra.Command {
 	c := &cobra.Command{Use: "keys", Short: "Create, list and revoke API keys"}
@@ -99,12 +23,12 @@ func (a *app) keysCommand() *cobra.Command {
 }
 
 func (a *app) keysCreate() *cobra.Command {
-	var q keyQuestion
+	var q node.KeyQuestion
 	var out string
 	c := &cobra.Command{Use: "create", Short: "Make a key; its secret is shown once", Args: cobra.NoArgs,
 		Example: "  casemate keys create --role clerk --name till-3\n  casemate keys create --role clerk --grant 'call GET /orders/{id}' --app orders --ttl 24h",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var k madeKey
+			var k node.MadeKey
 			if q.Name == "" {
 				q.Name = q.Role
 			}
@@ -217,7 +141,7 @@ func scopeText(s []casemate.Statement) string {
 func (a *app) keysRevoke() *cobra.Command {
 	return &cobra.Command{Use: "revoke ID", Short: "End a key; the next request with it is refused", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
 		var k authn.Key
-		if err := a.call(cmd.Context(), "keys.revoke", idQuestion{args[0]}, &k); err != nil {
+		if err := a.call(cmd.Context(), "keys.revoke", node.IDQuestion{ID: args[0]}, &k); err != nil {
 			return err
 		}
 		return a.show(k, func(w io.Writer) { fmt.Fprintf(w, "revoked %s (%s)\n", k.ID, k.Name) })

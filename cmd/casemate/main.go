@@ -17,6 +17,7 @@ import (
 	"casemate"
 	"casemate/deploy/manifest"
 	"casemate/front/admin"
+	"casemate/node"
 )
 
 func main() {
@@ -125,7 +126,7 @@ Start here:
 // client speaks to the node: over its socket, or over TLS with a key or as who signed in when --url says so.
 func (a *app) client() (*admin.Client, error) {
 	if a.url == "" {
-		c, err := admin.Dial(filepath.Join(a.dir, socketName))
+		c, err := admin.Dial(filepath.Join(a.dir, node.Socket))
 		if err != nil || a.keyFile == "" {
 			return c, err
 		}

@@ -1,69 +1,17 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"casemate"
-	"casemate/quota"
+	"casemate/node"
 )
-
-// use is what one holder of a plan, or one route, function or account, has used of its quotas.
-type use struct {
-	Plan   string `json:"plan,omitempty"`
-	Kind   string `json:"kind"` // caller, route, function, account
-	Of     string `json:"of"`   // principal, app and route, ARN, account
-	Caller string `json:"caller,omitempty"`
-	Day    *spent `json:"day,omitempty"`
-	Month  *spent `json:"month,omitempty"`
-}
-
-// spent is one period of a quota.
-type spent struct {
-	Used int64     `json:"used"`
-	Most int64     `json:"quota"`
-	Left int64     `json:"left"`
-	Ends time.Time `json:"ends"`
-}
-
-// planPage is every plan, and what was used of quotas.
-type planPage struct {
-	Plans []*casemate.Plan `json:"plans"`
-	Uses  []use            `json:"uses"`
-}
-
-func (n *node) planBuiltins() map[string]builtin {
-	return map[string]builtin{"plans": question("casemate:ReadUsage", "usage", func(context.Context, *casemate.Launch, struct{}) (any, error) {
-		plans := n.catalog.Snapshot().Plans()
-		page := planPage{Plans: []*casemate.Plan{}, Uses: []use{}}
-		for _, name := range slices.Sorted(maps.Keys(plans)) {
-			page.Plans = append(page.Plans, plans[name])
-		}
-		now := time.Now()
-		for _, c := range n.quota.Counts() {
-			u := use{Plan: c.Plan, Kind: c.Kind, Of: c.Name, Caller: c.Caller}
-			if day, month := c.At(now); day.Most > 0 || month.Most > 0 {
-				u.Day, u.Month = spentOf(day, quota.NextDay(now)), spentOf(month, quota.NextMonth(now))
-				page.Uses = append(page.Uses, u)
-			}
-		}
-		return page, nil
-	})}
-}
-
-func spentOf(s quota.Span, ends time.Time) *spent {
-	if s.Most <= 0 {
-		return nil
-	}
-	return &spent{Used: s.Used, Most: s.Most, Left: max(s.Most-s.Used, 0), Ends: ends}
-}
 
 func (a *app) plansCommand() *cobra.Command {
 	return &cobra.Command{Use: "plans", Short: "List usage plans, and what their holders used of them today and this month", Args: cobra.NoArgs,
@@ -72,7 +20,7 @@ daily or monthly quota what is used and left. Days and months are calendar ones,
 32nd part of a quota as used, never less than was.`,
 		Example: "  casemate plans\n  casemate plans --json | jq '.uses[] | select(.day.left == 0)'",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var p planPage
+			var p node.PlanPage
 			if err := a.call(cmd.Context(), "plans", nil, &p); err != nil {
 				return err
 			}
@@ -80,7 +28,7 @@ daily or monthly quota what is used and left. Days and months are calendar ones,
 		}}
 }
 
-func plansTable(w io.Writer, p *planPage) {
+func plansTable(w io.Writer, p *node.PlanPage) {
 	t := newTable("PLAN", "APP", "RATE", "AT ONCE", "DAY", "MONTH", "ROUTES OF THEIR OWN")
 	for _, x := range p.Plans {
 		t.add(x.Name, x.App, limitRate(x.Rate), limitCount(int64(x.Concurrency)), limitCount(x.Day), limitCount(x.Month), or(strings.Join(slices.Sorted(maps.Keys(x.Routes)), ", "), "-"))
@@ -99,7 +47,7 @@ func plansTable(w io.Writer, p *planPage) {
 	t.print(w)
 }
 
-func usedText(s *spent) string {
+func usedText(s *node.Spent) string {
 	if s == nil {
 		return "-"
 	}

@@ -15,6 +15,7 @@ import (
 	"casemate"
 	"casemate/deploy"
 	"casemate/deploy/manifest"
+	"casemate/node"
 	"casemate/policy/analysis"
 )
 
@@ -28,7 +29,7 @@ what a change would have done and what was granted for nothing.`}
 }
 
 // policyFlags are what verbs about one request share.
-func policyFlags(c *cobra.Command, q *policyQuestion, context *[]string) *cobra.Command {
+func policyFlags(c *cobra.Command, q *node.PolicyQuestion, context *[]string) *cobra.Command {
 	c.Flags().StringVar(&q.Request, "request", "", `instead of an action and a resource: "GET /orders/7", as a route hears it`)
 	c.Flags().StringVar(&q.Host, "host", "", "of --request, where routes are kept apart by host")
 	c.Flags().StringArrayVar(context, "context", nil, "value of a condition key: jwt:sub=ada, aws:SourceIp=203.0.113.7, aws:PrincipalTag/team=blue; again for more")
@@ -49,7 +50,7 @@ func contextOf(list []string) (map[string][]string, error) {
 }
 
 func (a *app) policyExplain() *cobra.Command {
-	var q policyQuestion
+	var q node.PolicyQuestion
 	var context []string
 	c := &cobra.Command{Use: "explain [RECORD]", Short: "Show every statement that a decision looked at, in order, and why each did or did not apply", Args: cobra.MaximumNArgs(1),
 		Long: `Takes a request, as somebody, or the id of a record. The verdict is the one that the node comes to: the same policies are
@@ -67,13 +68,13 @@ asked. For a record the policies of today are shown beside what was decided then
 			if q.Context, err = contextOf(context); err != nil {
 				return err
 			}
-			var out []explained
+			var out []node.Explained
 			if err := a.call(cmd.Context(), "policy.explain", q, &out); err != nil {
 				return err
 			}
 			return a.show(out, func(w io.Writer) {
 				for i := range out {
-					out[i].page(w)
+					explainedPage(w, &out[i])
 				}
 			})
 		}}
@@ -84,7 +85,7 @@ asked. For a record the policies of today are shown beside what was decided then
 }
 
 // page is one explanation for people: what applies in full, what is about other actions only counted.
-func (x *explained) page(w io.Writer) {
+func explainedPage(w io.Writer, x *node.Explained) {
 	d := &x.Decision
 	fmt.Fprintf(w, "%s  %s on %s\n", strings.ToUpper(d.Verdict.String()), printable(x.Action), printable(x.Resource))
 	fmt.Fprintf(w, "  as %s, role %s\n  because %s\n", printable(x.Principal), or(printable(x.Role), "-"), printable(d.Reason))
@@ -127,7 +128,7 @@ func (x *explained) page(w io.Writer) {
 }
 
 func (a *app) policyWhoCan() *cobra.Command {
-	var q policyQuestion
+	var q node.PolicyQuestion
 	var context []string
 	var everybody bool
 	c := &cobra.Command{Use: "who-can ACTION RESOURCE", Short: "List who can do something: every role of callers and functions, and nobody", Args: cobra.MaximumNArgs(2),
@@ -154,7 +155,7 @@ func (a *app) policyWhoCan() *cobra.Command {
 }
 
 func (a *app) policyWhatCan() *cobra.Command {
-	var q policyQuestion
+	var q node.PolicyQuestion
 	var context []string
 	c := &cobra.Command{Use: "what-can PRINCIPAL", Short: "List the routes, functions, secrets and parameters that somebody can reach", Args: cobra.ExactArgs(1),
 		Example: "  casemate policy what-can role/clerk\n  casemate policy what-can function/orders --json",
@@ -192,14 +193,14 @@ func rightTable(w io.Writer, list []analysis.Right, subject func(*analysis.Right
 }
 
 // historyFlags say how far back the record is read.
-func historyFlags(c *cobra.Command, q *historyQuestion) *cobra.Command {
+func historyFlags(c *cobra.Command, q *node.HistoryQuestion) *cobra.Command {
 	c.Flags().DurationVar(&q.Since, "since", 0, "only so far back: 24h, 720h (default all)")
 	c.Flags().IntVarP(&q.Limit, "limit", "n", 10_000, "read at most so many records, the newest")
 	return c
 }
 
 func (a *app) policyUnused() *cobra.Command {
-	var q historyQuestion
+	var q node.HistoryQuestion
 	c := &cobra.Command{Use: "unused [ROLE]", Short: "List what was granted and never used, with the last use of the rest", Args: cobra.MaximumNArgs(1),
 		Long:    "Holds every grant of every role and function against the recorded decisions: calls, services, secrets, hosts that were\nconnected to. A grant that only ever matched what another one before it allowed is called redundant.",
 		Example: "  casemate policy unused\n  casemate policy unused clerk --all --since 720h",
@@ -308,7 +309,7 @@ func reportPage(w io.Writer, r *analysis.Report) {
 }
 
 func (a *app) policyTighten() *cobra.Command {
-	var q historyQuestion
+	var q node.HistoryQuestion
 	var write bool
 	c := &cobra.Command{Use: "tighten [FOLDER]", Short: "Print a diff of casemate.yaml that takes away what history did not need, and prove it", Args: cobra.MaximumNArgs(1),
 		Long: `Takes grants out that nothing used, and replaces wide ones by the narrow ones that hold every use. The node replays its
@@ -329,12 +330,12 @@ used yet are left alone (--all). Statements that were written out are named and 
 
 // tightenOutcome is what `casemate policy tighten --json` prints.
 type tightenOutcome struct {
-	tightened
+	node.Tightened
 	Diff    string `json:"diff"`
 	Written bool   `json:"written"`
 }
 
-func (a *app) tighten(ctx context.Context, file string, q historyQuestion, write bool) error {
+func (a *app) tighten(ctx context.Context, file string, q node.HistoryQuestion, write bool) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return &casemate.Error{Code: casemate.NotFound, Field: file, Message: "cannot be read", Hint: "name the folder that was deployed", Err: err}
@@ -346,7 +347,7 @@ func (a *app) tighten(ctx context.Context, file string, q historyQuestion, write
 	}
 	q.App = m.App
 	out := tightenOutcome{}
-	if err := a.call(ctx, "policy.tighten", q, &out.tightened); err != nil {
+	if err := a.call(ctx, "policy.tighten", q, &out.Tightened); err != nil {
 		return err
 	}
 	if n := out.Proof.Denials; n > 0 {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,63 +14,8 @@ import (
 	"casemate/audit"
 	"casemate/authn/operator"
 	"casemate/front/admin"
+	"casemate/node"
 )
-
-// idQuestion names one thing.
-type idQuestion struct {
-	ID string `json:"id"`
-}
-
-// auditBuiltins are the reads of the record. Reading it is an act, and is recorded like any other.
-func auditBuiltins(log *audit.Log) map[string]builtin {
-	return map[string]builtin{
-		"audit.list": question("casemate:ListRecords", "record", func(ctx context.Context, _ *casemate.Launch, f audit.Filter) (any, error) {
-			return log.List(ctx, f)
-		}),
-		"audit.show": question("casemate:ReadRecord", "record", func(ctx context.Context, _ *casemate.Launch, q idQuestion) (any, error) {
-			return log.Show(ctx, q.ID)
-		}),
-		"audit.prove": question("casemate:ReadRecord", "record", func(ctx context.Context, _ *casemate.Launch, q idQuestion) (any, error) {
-			return log.Prove(ctx, q.ID)
-		}),
-		"audit.verify": question("casemate:VerifyRecords", "record", func(ctx context.Context, _ *casemate.Launch, _ struct{}) (any, error) {
-			report, err := log.Verify(ctx)
-			return report, tampered(err)
-		}),
-		"audit.export": {action: "casemate:ExportRecords", kind: "record", body: questionLimit, run: func(ctx context.Context, l *casemate.Launch) (any, error) {
-			if l.Event.Stream == nil {
-				return nil, casemate.Errorf(casemate.Invalid, "ask for a stream", "an export is a stream")
-			}
-			return nil, log.Export(ctx, l.Event.Stream)
-		}},
-		"audit.follow": stream("casemate:ListRecords", "record", func(ctx context.Context, _ *casemate.Launch, f audit.Filter, say func(any) error) error {
-			err := log.Follow(ctx, f.After+1, func(e audit.Entry) error {
-				if e.Record.Action == audit.ActionSeal {
-					return nil
-				}
-				return say(e)
-			})
-			return endOfStream(ctx, err)
-		}),
-	}
-}
-
-// tampered gives what a verification found its code: it is the operator's to see, in full.
-func tampered(err error) error {
-	var t *audit.Tampering
-	if errors.As(err, &t) {
-		return &casemate.Error{Code: casemate.Conflict, Message: t.Error(), Rule: t.Kind, Hint: "compare with an export and a checkpoint kept elsewhere; the log up to the named record holds", Err: err}
-	}
-	return err
-}
-
-// endOfStream makes the reader's going away no error.
-func endOfStream(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
-}
 
 func (a *app) auditCommand() *cobra.Command {
 	c := &cobra.Command{Use: "audit", Short: "List, show, verify, prove and export the record",
@@ -150,7 +93,7 @@ func recordTable(w io.Writer, list []audit.Entry) {
 }
 
 func recordCells(r *casemate.Record) []string {
-	return []string{r.Opened.Local().Format("15:04:05.000"), who(r), or(r.Route, or(r.Action, r.Asked)), or(r.Function, "-"), outcome(r),
+	return []string{r.Opened.Local().Format("15:04:05.000"), who(r), or(r.Route, or(r.Action, r.Asked)), or(r.Function, "-"), r.Outcome.Word(),
 		or(r.Decision.Statement, "-"), verdicts(r), duration(r.Closed.Sub(r.Opened)), r.ID}
 }
 
@@ -193,7 +136,7 @@ func (a *app) auditShow() *cobra.Command {
 	return &cobra.Command{Use: "show ID", Short: "Show one record: every verdict, the statement, effects, cost", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var e audit.Entry
-			if err := a.call(cmd.Context(), "audit.show", idQuestion{args[0]}, &e); err != nil {
+			if err := a.call(cmd.Context(), "audit.show", node.IDQuestion{ID: args[0]}, &e); err != nil {
 				return err
 			}
 			return a.show(e, func(w io.Writer) { recordPage(w, &e) })
@@ -231,7 +174,7 @@ func recordPage(w io.Writer, e *audit.Entry) {
 			line("", "what would allow it: %s", x.Grant)
 		}
 	}
-	line("outcome", "%s %s", outcome(r), r.Outcome.Detail)
+	line("outcome", "%s %s", r.Outcome.Word(), r.Outcome.Detail)
 	if u := r.Usage; u.Wall > 0 {
 		line("cost", "wall %s, CPU %s, peak %s of %d MB, %s", duration(u.Wall), duration(u.CPU), size(u.PeakBytes), u.MemoryMB, temperature(u))
 	}
@@ -294,7 +237,7 @@ func (a *app) verifyFile(file, key, known string) (audit.Report, error) {
 		in = f
 	}
 	report, err := audit.Verify(in, trust)
-	return report, tampered(err)
+	return report, node.Tampered(err)
 }
 
 func (a *app) auditExport() *cobra.Command {
@@ -314,11 +257,11 @@ func (a *app) auditProve() *cobra.Command {
 	return &cobra.Command{Use: "prove ID", Short: "Print the inclusion proof of one record", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var p audit.Proof
-			if err := a.call(cmd.Context(), "audit.prove", idQuestion{args[0]}, &p); err != nil {
+			if err := a.call(cmd.Context(), "audit.prove", node.IDQuestion{ID: args[0]}, &p); err != nil {
 				return err
 			}
 			if _, err := audit.VerifyProof(p, ""); err != nil {
-				return tampered(err)
+				return node.Tampered(err)
 			}
 			a.json = true // a proof is for programs
 			return a.show(p, nil)

@@ -151,20 +151,6 @@ func verdicts(r *casemate.Record) string {
 	return b.String()
 }
 
-// outcome is the end of a record in a word or two.
-func outcome(r *casemate.Record) string {
-	if r.Outcome.OK {
-		return r.Outcome.Status
-	}
-	if r.Outcome.Failure != "" {
-		return string(r.Outcome.Failure)
-	}
-	if r.Outcome.Status == "interrupted" {
-		return "interrupted"
-	}
-	return r.Outcome.Code.String()
-}
-
 func temperature(u casemate.Usage) string {
 	switch {
 	case u.Wall == 0:

@@ -3,10 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
-	"maps"
 	"mime"
 	"os"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"casemate"
-	"casemate/catalog"
 	"casemate/shield"
 	"casemate/shield/screen"
 )
@@ -155,41 +152,4 @@ func printScreened(w io.Writer, s *screened) {
 		verdict = "it would be refused: " + s.Field + " by rule " + s.Rule
 	}
 	fmt.Fprintf(w, "%d values looked at, %d rules matched: %s\n", len(s.Fields), len(s.Matches), verdict)
-}
-
-// screenPosture tells of routes that let attacks pass, and of exceptions: the live ones, and those that ended.
-func screenPosture(app *catalog.App, now time.Time) (fs []finding) {
-	for i := range app.Routes {
-		r := &app.Routes[i]
-		name := app.Name + " " + r.ID
-		if r.URL {
-			name = "URL of " + r.Function
-		}
-		fs = append(fs, weakScreen(name, &r.Screen, now)...)
-	}
-	for _, name := range slices.Sorted(maps.Keys(app.Functions)) {
-		f := app.Functions[name]
-		screen, _ := f.Number(f.Live).ByName()
-		fs = append(fs, weakScreen("function "+name+" by name", &screen, now)...)
-	}
-	return fs
-}
-
-func weakScreen(name string, s *casemate.Screen, now time.Time) (fs []finding) {
-	switch s.Mode {
-	case casemate.ScreenOff:
-		fs = append(fs, finding{"high", "weak", name, "nothing is screened for attacks", "screen: {mode: block}"})
-	case casemate.ScreenTag:
-		fs = append(fs, finding{"medium", "weak", name, "attacks are noted, not refused", "screen: {mode: block}"})
-	}
-	for k := range s.Except {
-		x := &s.Except[k]
-		what, day := name+" "+x.Field, x.Expires.Format(time.DateOnly)
-		if x.Live(now) {
-			fs = append(fs, finding{"low", "weak", what, "rule " + x.Rule + " lets it pass until " + day + ": " + x.Reason, "take the exception out when it is not needed any more"})
-		} else {
-			fs = append(fs, finding{"low", "expired", what, "its exception from rule " + x.Rule + " ended on " + day, "take it out, or renew it with a reason"})
-		}
-	}
-	return fs
 }

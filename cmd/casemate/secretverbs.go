@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"casemate"
+	"casemate/node"
 	"casemate/secret"
 	"casemate/secret/kek"
 )
@@ -387,13 +388,13 @@ func (a *app) secretVersions() *cobra.Command {
 
 func (a *app) secretWhoRead() *cobra.Command {
 	var f secretFlags
-	q := readersQuestion{}
+	q := node.ReadersQuestion{}
 	c := &cobra.Command{Use: "who-read NAME", Short: "List who read a secret or was refused: when, which version", Args: cobra.ExactArgs(1),
 		Long:    "Looks through the record, newest first. RUN is the record of the run that read, if it was a function.",
 		Example: "  casemate secret who-read db/password\n  casemate secret who-read /app/db/url --parameter --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q.Name, q.Parameter = args[0], f.parameter
-			var all []reading
+			var all []node.Reading
 			if err := a.call(cmd.Context(), "secret.readers", q, &all); err != nil {
 				return err
 			}
@@ -462,7 +463,7 @@ func (a *app) secretRestore() *cobra.Command {
 }
 
 func (a *app) secretRotate() *cobra.Command {
-	var q rotation
+	var q node.Rotation
 	const own = "own"
 	c := &cobra.Command{Use: "rotate", Short: "Put new keys in force while secrets stay readable", Args: cobra.MaximumNArgs(1),
 		Long: `--data-key makes a new data key: what is written from now on is sealed with it, what is there is sealed anew in the

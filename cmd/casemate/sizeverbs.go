@@ -1,69 +1,16 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"casemate"
 	"casemate/meter"
+	"casemate/node"
 )
-
-// sizeQuestion asks about so many days back.
-type sizeQuestion struct {
-	Days     int    `json:"days"`
-	Function string `json:"function,omitempty"`
-}
-
-func (n *node) sizeBuiltins() map[string]builtin {
-	return map[string]builtin{
-		"forecast": question("casemate:ReadBill", "bill", func(ctx context.Context, _ *casemate.Launch, _ struct{}) (any, error) {
-			now := time.Now().UTC()
-			rows, err := n.meter.Load().Usage(ctx, meter.Filter{From: now.AddDate(0, 0, -60), Until: now, PerDay: true})
-			if err != nil {
-				return nil, err
-			}
-			return meter.ForecastMonth(rows, now), nil
-		}),
-		"rightsize": question("casemate:ReadUsage", "usage", func(ctx context.Context, _ *casemate.Launch, q sizeQuestion) (any, error) {
-			if q.Days < 1 || q.Days > 90 {
-				return nil, &casemate.Error{Code: casemate.Invalid, Field: "--days", Message: "out of bounds", Hint: "1 to 90"}
-			}
-			var sizes meter.Sizes
-			from := time.Now().AddDate(0, 0, -q.Days)
-			err := n.purse.Load().Since(ctx, from, func(r *casemate.Record) error {
-				if !r.Opened.Before(from) {
-					sizes.Add(r)
-				}
-				return nil
-			})
-			if err != nil {
-				return nil, err
-			}
-			return n.sizes(&sizes, q.Function), nil
-		}),
-	}
-}
-
-// sizes are those of the versions in force.
-func (n *node) sizes(s *meter.Sizes, only string) []meter.Size {
-	snap, out := n.catalog.Snapshot(), []meter.Size{}
-	for _, name := range snap.Apps() {
-		app, _ := snap.App(name)
-		for fn, f := range app.Functions {
-			if only == "" || only == fn {
-				out = append(out, s.Of(f.Number(f.Live), n.purse.Load().Book()))
-			}
-		}
-	}
-	slices.SortFunc(out, func(a, b meter.Size) int { return strings.Compare(a.Function, b.Function) })
-	return out
-}
 
 func (a *app) forecastCommand() *cobra.Command {
 	return &cobra.Command{Use: "forecast", Short: "Say what this month may come to, with a range", Args: cobra.NoArgs, Example: "  casemate forecast --json",
@@ -85,7 +32,7 @@ func (a *app) forecastCommand() *cobra.Command {
 }
 
 func (a *app) rightsizeCommand() *cobra.Command {
-	q := sizeQuestion{}
+	q := node.SizeQuestion{}
 	c := &cobra.Command{Use: "rightsize [FUNCTION]", Short: "Suggest memory, timeout, concurrency and provisioned from recorded runs, with the money saved", Args: cobra.MaximumNArgs(1),
 		Long:    fmt.Sprintf("It goes by the runs in the record and says how many it saw; of a function with fewer than %d it says nothing.", meter.EnoughRuns),
 		Example: "  casemate rightsize\n  casemate rightsize price --days 30 --json",

@@ -15,61 +15,8 @@ import (
 	"golang.org/x/term"
 
 	"casemate"
+	"casemate/node"
 )
-
-// box is one sandbox at one moment, as `casemate top` shows it.
-type box struct {
-	ID        string             `json:"id"`
-	Function  string             `json:"function"` // empty: waiting, nobody's yet
-	Version   int                `json:"version,omitempty"`
-	Runtime   casemate.Runtime   `json:"runtime"`
-	Isolation casemate.Isolation `json:"isolation,omitempty"`
-	Partition string             `json:"partition,omitempty"` // the first digits of its digest
-	State     string             `json:"state"`               // waiting, starting, busy, idle, frozen
-	Started   time.Time          `json:"started"`
-	Memory    int64              `json:"memory_bytes"`
-	Peak      int64              `json:"peak_bytes"`
-	CPU       time.Duration      `json:"cpu_ns"`
-	Runs      int                `json:"runs"`
-	Refusals  int                `json:"refusals"`
-}
-
-// frame is what the node shows at one moment.
-type frame struct {
-	At      time.Time `json:"at"`
-	Running int       `json:"running"`
-	Boxes   []box     `json:"sandboxes"`
-}
-
-// Bounds of the time between two frames.
-const (
-	minInterval = 200 * time.Millisecond
-	maxInterval = time.Minute
-)
-
-func (n *node) topBuiltins() map[string]builtin {
-	type ask struct {
-		Every time.Duration `json:"every_ns"`
-	}
-	return map[string]builtin{"top": stream("casemate:ReadState", "node", func(ctx context.Context, _ *casemate.Launch, in ask, say func(any) error) error {
-		tick := time.NewTicker(min(max(in.Every, minInterval), maxInterval))
-		defer tick.Stop()
-		for {
-			if err := say(n.frame(time.Now())); err != nil {
-				return endOfStream(ctx, err)
-			}
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return nil
-			}
-		}
-	})}
-}
-
-func (n *node) frame(now time.Time) frame {
-	return frame{At: now, Running: n.quota.Running(), Boxes: n.boxes()}
-}
 
 // topFlags are the words of `casemate top`.
 type topFlags struct {
@@ -96,8 +43,8 @@ func (a *app) topCommand() *cobra.Command {
 			if topOrders[f.sort] == nil {
 				return &casemate.Error{Code: casemate.Invalid, Field: "--sort", Message: "there is no such column", Hint: "cpu, memory, age, runs or refusals"}
 			}
-			if f.every < minInterval || f.every > maxInterval {
-				return &casemate.Error{Code: casemate.Invalid, Field: "--every", Message: "out of bounds", Hint: "from " + minInterval.String() + " to " + maxInterval.String()}
+			if f.every < node.MinInterval || f.every > node.MaxInterval {
+				return &casemate.Error{Code: casemate.Invalid, Field: "--every", Message: "out of bounds", Hint: "from " + node.MinInterval.String() + " to " + node.MaxInterval.String()}
 			}
 			return a.top(cmd.Context(), &f)
 		}}
@@ -119,7 +66,7 @@ func (a *app) top(ctx context.Context, f *topFlags) error {
 		}
 		defer leave()
 	}
-	var before *frame
+	var before *node.Frame
 	return a.stream(ctx, "", "top", map[string]any{"every_ns": f.every}, func(line []byte) error {
 		if a.json {
 			if f.once {
@@ -128,7 +75,7 @@ func (a *app) top(ctx context.Context, f *topFlags) error {
 			_, err := fmt.Fprintf(a.out, "%s\n", line)
 			return err
 		}
-		var now frame
+		var now node.Frame
 		if err := decode(line, &now); err != nil {
 			return err
 		}
@@ -144,11 +91,11 @@ func (a *app) top(ctx context.Context, f *topFlags) error {
 
 // topRow is a box with what it used since the frame before.
 type topRow struct {
-	box
+	node.Box
 	load float64 // cores
 }
 
-func topRows(before, now *frame) []topRow {
+func topRows(before, now *node.Frame) []topRow {
 	used := map[string]time.Duration{}
 	if before != nil {
 		for i := range before.Boxes {
@@ -157,7 +104,7 @@ func topRows(before, now *frame) []topRow {
 	}
 	rows := make([]topRow, len(now.Boxes))
 	for i := range now.Boxes {
-		rows[i].box = now.Boxes[i]
+		rows[i].Box = now.Boxes[i]
 		if was, ok := used[rows[i].ID]; ok && now.At.After(before.At) {
 			rows[i].load = max(0, float64(rows[i].CPU-was)/float64(now.At.Sub(before.At)))
 		}
@@ -166,7 +113,7 @@ func topRows(before, now *frame) []topRow {
 }
 
 // printTop writes a frame of at most height lines; 0 is any number.
-func printTop(w io.Writer, now *frame, rows []topRow, order string, height int) error {
+func printTop(w io.Writer, now *node.Frame, rows []topRow, order string, height int) error {
 	slices.SortStableFunc(rows, func(a, b topRow) int {
 		return cmp.Or(topOrders[order](&a, &b), cmp.Compare(a.Function, b.Function), a.Started.Compare(b.Started))
 	})
@@ -262,7 +209,7 @@ func (t *terminal) listen(stop context.CancelFunc) {
 }
 
 // draw shows a frame from the top left corner, cut to the window.
-func (t *terminal) draw(now *frame, rows []topRow) error {
+func (t *terminal) draw(now *node.Frame, rows []topRow) error {
 	for len(t.sort) > 0 {
 		t.now = or(<-t.sort, t.now)
 	}

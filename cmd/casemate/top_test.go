@@ -5,12 +5,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"casemate/node"
 )
 
 func TestTopComputesLoadBetweenFrames(t *testing.T) {
 	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	before := &frame{At: at, Boxes: []box{{ID: "a", CPU: time.Second}, {ID: "gone", CPU: time.Hour}}}
-	now := &frame{At: at.Add(2 * time.Second), Boxes: []box{{ID: "a", CPU: 2 * time.Second}, {ID: "new", CPU: time.Hour}}}
+	before := &node.Frame{At: at, Boxes: []node.Box{{ID: "a", CPU: time.Second}, {ID: "gone", CPU: time.Hour}}}
+	now := &node.Frame{At: at.Add(2 * time.Second), Boxes: []node.Box{{ID: "a", CPU: 2 * time.Second}, {ID: "new", CPU: time.Hour}}}
 	rows := topRows(before, now)
 	if rows[0].load != 0.5 {
 		t.Errorf("load %g of a sandbox that used one second of two", rows[0].load)
@@ -25,7 +27,7 @@ func TestTopComputesLoadBetweenFrames(t *testing.T) {
 
 func TestTopSortsAndCutsToTheWindow(t *testing.T) {
 	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	now := &frame{At: at, Running: 3, Boxes: []box{
+	now := &node.Frame{At: at, Running: 3, Boxes: []node.Box{
 		{ID: "1", Function: "slim", Runs: 9, Memory: 1 << 20, State: "busy", Started: at.Add(-90 * time.Second)},
 		{ID: "2", Function: "fat\x1b[2J", Runs: 1, Memory: 1 << 30, State: "frozen", Started: at.Add(-2 * time.Hour), Refusals: 4},
 		{ID: "3", Runtime: "nodejs20.x", State: "waiting", Started: at},

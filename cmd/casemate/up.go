@@ -2,23 +2,21 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"casemate"
-	"casemate/front/admin"
 	"casemate/front/aws"
 	front "casemate/front/http"
 	"casemate/internal/walls"
+	"casemate/node"
 	"casemate/quota"
 	"casemate/telemetry"
 )
@@ -94,21 +92,21 @@ Stop it with Ctrl-C or SIGTERM: running events end within --stop-grace, queued o
 }
 
 // nodeConfig checks every flag; none has a silent fallback.
-func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
-	bad := func(flag, message, hint string) (nodeConfig, error) {
-		return nodeConfig{}, &casemate.Error{Code: casemate.Invalid, Field: "--" + flag, Message: message, Hint: hint}
+func (a *app) nodeConfig(f *upFlags) (node.Config, error) {
+	bad := func(flag, message, hint string) (node.Config, error) {
+		return node.Config{}, &casemate.Error{Code: casemate.Invalid, Field: "--" + flag, Message: message, Hint: hint}
 	}
 	dir, err := filepath.Abs(a.dir)
 	if err != nil {
 		return bad("dir", err.Error(), "name a folder")
 	}
-	cfg := nodeConfig{Dir: dir, HTTP: f.http, HTTPS: f.https, Admin: f.admin, AdminOrigins: f.adminOrigins, AWS: f.aws, Cert: f.cert, Key: f.key, Domain: f.domain,
+	cfg := node.Config{Version: shownVersion(), Dir: dir, HTTP: f.http, HTTPS: f.https, Admin: f.admin, AdminOrigins: f.adminOrigins, AWS: f.aws, Cert: f.cert, Key: f.key, Domain: f.domain,
 		Place: casemate.Place{Region: f.region, Account: f.account}, Environment: f.environment, AllowWeak: f.weak, Concurrency: f.concurrency, StopGrace: f.grace, SessionIdle: f.idle}
 	if cfg.SecretKeys, err = secretKeys(f.secretKeys); err != nil {
-		return nodeConfig{}, err
+		return node.Config{}, err
 	}
 	if err := checkOrigins(&cfg); err != nil {
-		return nodeConfig{}, err
+		return node.Config{}, err
 	}
 	if f.grace < 0 {
 		return bad("stop-grace", "must not be negative", "20s; 0 ends running functions at once")
@@ -120,7 +118,7 @@ func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
 		return bad("https", "nothing to listen on", "give --http or --https an address")
 	}
 	for _, addr := range []string{f.https, f.admin, f.aws, f.tls.redirect} {
-		if !walls.Up && addr != "" && !loopbackAddr(addr) {
+		if !walls.Up && addr != "" && !node.Loopback(addr) {
 			return bad("https", "a build without walls listens on loopback alone", "127.0.0.1:8443")
 		}
 	}
@@ -142,21 +140,21 @@ func (a *app) nodeConfig(f *upFlags) (nodeConfig, error) {
 		return bad("source-rate", err.Error(), `"1000/s burst 2000"`)
 	}
 	if err = f.limits.read(&cfg); err != nil {
-		return nodeConfig{}, err
+		return node.Config{}, err
 	}
 	if err = f.tls.read(&cfg); err != nil {
-		return nodeConfig{}, err
+		return node.Config{}, err
 	}
 	if err = f.conns.read(&cfg); err != nil {
-		return nodeConfig{}, err
+		return node.Config{}, err
 	}
 	if f.prices != "" {
 		if cfg.Prices, err = readBook(f.prices); err != nil {
-			return nodeConfig{}, err
+			return node.Config{}, err
 		}
 	}
 	if cfg.Resolve, err = parseResolve(f.resolve); err != nil {
-		return nodeConfig{}, err
+		return node.Config{}, err
 	}
 	if cfg.Log, err = telemetry.Logger(a.errs, f.logFormat, f.logLevel); err != nil {
 		return bad("log-format", err.Error(), "text or json; debug, info, warn or error")
@@ -175,7 +173,7 @@ func digits(s string, n int) bool {
 }
 
 // up runs a node until ctx ends or a listener fails.
-func (a *app) up(ctx context.Context, cfg nodeConfig) error {
+func (a *app) up(ctx context.Context, cfg node.Config) error {
 	slog.SetDefault(cfg.Log)
 	if !walls.Up {
 		cfg.Log.Error("casemate" + unwalled)
@@ -183,64 +181,10 @@ func (a *app) up(ctx context.Context, cfg nodeConfig) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(nodeGC)
 	}
-	n, err := openNode(ctx, cfg)
-	if err != nil {
-		return notStarted(err)
-	}
-	if err := n.writeAddress(); err != nil {
-		return errors.Join(err, n.close())
-	}
-	ad := n.address()
-	if err := a.show(ad, func(w io.Writer) { readyPage(w, &ad) }); err != nil {
-		return errors.Join(err, n.close())
-	}
-	var preparing sync.WaitGroup
-	preparing.Go(func() { n.prepare(ctx) })
-	select {
-	case <-ctx.Done():
-	case err = <-n.http.Failed():
-	case err = <-n.awsFailed():
-	case err = <-n.redirectFailed():
-	}
-	preparing.Wait()
-	cfg.Log.Info("stopping")
-	return errors.Join(err, os.Remove(n.path("node.json")), n.closeInTime())
+	return node.Run(ctx, cfg, func(ad node.Address) error { return a.show(ad, func(w io.Writer) { readyPage(w, &ad) }) })
 }
 
-// notStarted gives what nobody classified a code: it is no mistake in a flag.
-func notStarted(err error) error {
-	if e := casemate.AsError(err); e.Code != casemate.Fault || e.Err != err {
-		return err
-	}
-	return &casemate.Error{Code: casemate.Fault, Message: "the node does not start: " + err.Error(),
-		Hint: "mend what is named here, or restore the node's folder from a backup", Err: err}
-}
-
-// closeInTime closes, and ends runs that take longer than they may.
-func (n *node) closeInTime() error {
-	var cutting sync.WaitGroup
-	ended := make(chan struct{})
-	cutting.Go(func() {
-		late := time.NewTimer(n.cfg.StopGrace)
-		defer late.Stop()
-		select {
-		case <-ended:
-			return
-		case <-late.C:
-		}
-		n.cfg.Log.Warn("ending what still runs", "after", n.cfg.StopGrace)
-		n.gate.Cut()
-		now, cancel := context.WithCancel(context.Background())
-		cancel()
-		_ = n.pool.Close(now) // asked again below, which tells what is wrong
-	})
-	err := n.close()
-	close(ended)
-	cutting.Wait()
-	return err
-}
-
-func readyPage(w io.Writer, ad *address) {
+func readyPage(w io.Writer, ad *node.Address) {
 	fmt.Fprintf(w, "casemate %s is up\n", ad.Version)
 	for _, u := range ad.HTTP {
 		fmt.Fprintf(w, "  %s\n", u)
@@ -261,58 +205,4 @@ func readyPage(w io.Writer, ad *address) {
 		fmt.Fprintf(w, "  %s\n", ad.Metrics)
 	}
 	fmt.Fprintf(w, "  admin socket %s\n", ad.Socket)
-}
-
-func (n *node) openAdmin(ctx context.Context) (err error) {
-	cfg := admin.Config{Handler: n.gate.Handle, Socket: n.path(socketName), Addr: n.cfg.Admin, Limits: n.cfg.Front.Conn, Refused: n.refused, Log: n.cfg.Log}
-	if n.cfg.Admin != "" {
-		cfg.Certificate, cfg.MinTLS = n.certificate, n.cfg.MinTLS
-		if err := n.openPages(); err != nil {
-			return err
-		}
-		cfg.Pages = n.pages
-	}
-	if n.admin, err = admin.New(cfg); err != nil {
-		return err
-	}
-	if err := n.admin.Start(ctx); err != nil {
-		return err
-	}
-	n.onClose(bounded(n.admin.Shutdown))
-	if at := n.admin.Addr(); at != nil {
-		return n.showPages(n.cfg.Admin, at)
-	}
-	return nil
-}
-
-// observe feeds metrics of whole exchanges; nil where nobody exports them.
-func (n *node) observe() func(front.Observation) {
-	if n.telemetry == nil {
-		return nil
-	}
-	return func(o front.Observation) { n.telemetry.Exchange(o.Source, o.Method, o.Status, o.Took) }
-}
-
-func (n *node) openHTTP(ctx context.Context) (err error) {
-	var listen []front.Listener
-	if n.cfg.HTTP != "" {
-		listen = append(listen, front.Listener{Addr: n.cfg.HTTP})
-	}
-	if n.cfg.HTTPS != "" {
-		listen = append(listen, front.Listener{Addr: n.cfg.HTTPS, TLS: true})
-	}
-	n.http, err = front.New(front.Config{Handler: n.gate.Handle, Knock: n.knock, Refused: n.refused, Listen: listen, TLS: n.tls(),
-		Domain: n.cfg.Domain, Log: n.cfg.Log, Observe: n.observe(), Limits: n.cfg.Front, AskCertificate: n.asksCertificate.Load, Browsers: &n.browsers})
-	if err != nil {
-		return err
-	}
-	if err := n.http.Start(ctx); err != nil {
-		return err
-	}
-	n.onClose(func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), n.cfg.StopGrace+10*time.Second)
-		defer cancel()
-		return n.http.Shutdown(ctx)
-	})
-	return nil
 }

@@ -78,7 +78,7 @@ func TestTooManyImporters(t *testing.T) {
 		}
 		rooms = append(rooms, r.Path)
 	}
-	rooms = append(rooms, "cmd/casemate", "deploy", "gate", "front/http")
+	rooms = append(rooms, "cmd/casemate", "node", "deploy", "gate", "front/http")
 	for _, r := range rooms {
 		p := filepath.Join(dir, filepath.FromSlash(r))
 		if err := os.MkdirAll(p, 0o755); err != nil {

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -21,8 +21,8 @@ import (
 	"casemate/service/ssm"
 )
 
-// policyQuestion asks why, who or what. Either Record is set, or Request, or Action and Resource.
-type policyQuestion struct {
+// PolicyQuestion asks why, who or what. Either Record is set, or Request, or Action and Resource.
+type PolicyQuestion struct {
 	As       string              `json:"as,omitempty"`      // role/clerk, function/price, key/ck_..., nobody
 	Request  string              `json:"request,omitempty"` // "GET /orders/7": the action, resource and object are the route's
 	Host     string              `json:"host,omitempty"`    // of Request
@@ -32,8 +32,8 @@ type policyQuestion struct {
 	Record   string              `json:"record,omitempty"`
 }
 
-// explained is one decision with all that led to it.
-type explained struct {
+// Explained is one decision with all that led to it.
+type Explained struct {
 	Principal string             `json:"principal"`
 	Role      string             `json:"role,omitempty"`
 	Action    string             `json:"action"`
@@ -43,8 +43,8 @@ type explained struct {
 	policy.Explanation
 }
 
-// historyQuestion says how far back the record is read.
-type historyQuestion struct {
+// HistoryQuestion says how far back the record is read.
+type HistoryQuestion struct {
 	Since time.Duration `json:"since,omitempty"` // 0: all there is
 	Limit int           `json:"limit,omitempty"` // records, the newest; 0: 10,000
 	Role  string        `json:"role,omitempty"`  // only this one
@@ -57,11 +57,11 @@ const maxHistory = 100_000
 
 func (n *node) policyBuiltins(d *deploy.Deployer) map[string]builtin {
 	return map[string]builtin{
-		"policy.explain": question("casemate:ExplainPolicy", "policy", func(ctx context.Context, _ *casemate.Launch, q policyQuestion) (any, error) { return n.explain(ctx, q) }),
-		"policy.whocan":  question("casemate:ExplainPolicy", "policy", func(_ context.Context, _ *casemate.Launch, q policyQuestion) (any, error) { return n.whoCan(q) }),
-		"policy.whatcan": question("casemate:ExplainPolicy", "policy", func(ctx context.Context, _ *casemate.Launch, q policyQuestion) (any, error) { return n.whatCan(ctx, q) }),
-		"policy.unused":  question("casemate:ExplainPolicy", "policy", func(ctx context.Context, _ *casemate.Launch, q historyQuestion) (any, error) { return n.unused(ctx, q) }),
-		"policy.tighten": question("casemate:ExplainPolicy", "policy", func(ctx context.Context, _ *casemate.Launch, q historyQuestion) (any, error) {
+		"policy.explain": question("casemate:ExplainPolicy", "policy", func(ctx context.Context, _ *casemate.Launch, q PolicyQuestion) (any, error) { return n.explain(ctx, q) }),
+		"policy.whocan":  question("casemate:ExplainPolicy", "policy", func(_ context.Context, _ *casemate.Launch, q PolicyQuestion) (any, error) { return n.whoCan(q) }),
+		"policy.whatcan": question("casemate:ExplainPolicy", "policy", func(ctx context.Context, _ *casemate.Launch, q PolicyQuestion) (any, error) { return n.whatCan(ctx, q) }),
+		"policy.unused":  question("casemate:ExplainPolicy", "policy", func(ctx context.Context, _ *casemate.Launch, q HistoryQuestion) (any, error) { return n.unused(ctx, q) }),
+		"policy.tighten": question("casemate:ExplainPolicy", "policy", func(ctx context.Context, _ *casemate.Launch, q HistoryQuestion) (any, error) {
 			return n.tighten(ctx, q)
 		}),
 		"policy.simulate": {action: "casemate:PlanDeploy", kind: "app", body: bundleLimit, named: true, run: func(ctx context.Context, l *casemate.Launch) (any, error) {
@@ -72,7 +72,7 @@ func (n *node) policyBuiltins(d *deploy.Deployer) map[string]builtin {
 			if err != nil {
 				return nil, err
 			}
-			return n.simulate(ctx, historyQuestion{}, next)
+			return n.simulate(ctx, HistoryQuestion{}, next)
 		}},
 	}
 }
@@ -89,7 +89,7 @@ func asSet(d casemate.Decider) (*policy.Set, error) {
 }
 
 // history reads records, the newest first, into each.
-func (n *node) history(ctx context.Context, q historyQuestion, each func(*casemate.Record)) error {
+func (n *node) history(ctx context.Context, q HistoryQuestion, each func(*casemate.Record)) error {
 	if q.Limit < 0 || q.Limit > maxHistory || q.Since < 0 {
 		return &casemate.Error{Code: casemate.Invalid, Field: "limit", Message: fmt.Sprintf("at most %d records are read", maxHistory), Hint: "say less"}
 	}
@@ -167,7 +167,7 @@ func noCaller(what, name string) error {
 }
 
 // asked are the requests that a question stands for: of a route with an object there are two.
-func (n *node) asked(q policyQuestion, p *casemate.Principal) ([]*casemate.AccessRequest, error) {
+func (n *node) asked(q PolicyQuestion, p *casemate.Principal) ([]*casemate.AccessRequest, error) {
 	r := &casemate.AccessRequest{Principal: p, Action: q.Action, Resource: q.Resource, Account: n.cfg.Place.Account, Now: time.Now(),
 		Context: map[string][]string{"aws:securetransport": {"true"}}, Params: map[string]string{}}
 	all := []*casemate.AccessRequest{r}
@@ -199,7 +199,7 @@ func (n *node) asked(q policyQuestion, p *casemate.Principal) ([]*casemate.Acces
 	return all, nil
 }
 
-func (n *node) explain(ctx context.Context, q policyQuestion) ([]explained, error) {
+func (n *node) explain(ctx context.Context, q PolicyQuestion) ([]Explained, error) {
 	set, err := n.policies()
 	if err != nil {
 		return nil, err
@@ -215,22 +215,22 @@ func (n *node) explain(ctx context.Context, q policyQuestion) ([]explained, erro
 	if err != nil {
 		return nil, err
 	}
-	var out []explained
+	var out []Explained
 	for _, r := range requests {
-		out = append(out, explained{Principal: p.Name(), Role: p.Role, Action: r.Action, Resource: r.Resource, Explanation: set.Explain(r)})
+		out = append(out, Explained{Principal: p.Name(), Role: p.Role, Action: r.Action, Resource: r.Resource, Explanation: set.Explain(r)})
 	}
 	return out, nil
 }
 
-func (n *node) explainRecord(ctx context.Context, set *policy.Set, id string) ([]explained, error) {
+func (n *node) explainRecord(ctx context.Context, set *policy.Set, id string) ([]Explained, error) {
 	e, err := n.audit.Show(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	out := []explained{}
+	out := []Explained{}
 	for _, q := range analysis.Questions(&e.Record, n.cfg.Place.Account) {
 		r, a := &q.Request, q.Ask(set)
-		out = append(out, explained{Principal: r.Principal.Name(), Role: r.Principal.Role, Action: r.Action, Resource: r.Resource, Was: &q.Was, Missing: a.Missing, Explanation: set.Explain(r)})
+		out = append(out, Explained{Principal: r.Principal.Name(), Role: r.Principal.Role, Action: r.Action, Resource: r.Resource, Was: &q.Was, Missing: a.Missing, Explanation: set.Explain(r)})
 	}
 	if len(out) == 0 {
 		return nil, casemate.Errorf(casemate.NotFound, "casemate audit show "+id+" says how far it came", "the policy was not asked about this event: it ended before")
@@ -239,7 +239,7 @@ func (n *node) explainRecord(ctx context.Context, set *policy.Set, id string) ([
 }
 
 // whoCan asks for every role that there is, and for nobody.
-func (n *node) whoCan(q policyQuestion) ([]analysis.Right, error) {
+func (n *node) whoCan(q PolicyQuestion) ([]analysis.Right, error) {
 	set, err := n.policies()
 	if err != nil {
 		return nil, err
@@ -291,7 +291,7 @@ func all(set *policy.Set, name string, requests []*casemate.AccessRequest) analy
 }
 
 // whatCan asks for one caller about every route, object, function, secret and parameter that there is.
-func (n *node) whatCan(ctx context.Context, q policyQuestion) ([]analysis.Right, error) {
+func (n *node) whatCan(ctx context.Context, q PolicyQuestion) ([]analysis.Right, error) {
 	set, err := n.policies()
 	if err != nil {
 		return nil, err
@@ -379,7 +379,7 @@ func routeRequests(place casemate.Place, r *casemate.Route) []*casemate.AccessRe
 }
 
 // usage counts what every role's grants were used for.
-func (n *node) usage(ctx context.Context, q historyQuestion) (*analysis.Usage, error) {
+func (n *node) usage(ctx context.Context, q HistoryQuestion) (*analysis.Usage, error) {
 	set, err := n.policies()
 	if err != nil {
 		return nil, err
@@ -395,7 +395,7 @@ func (n *node) usage(ctx context.Context, q historyQuestion) (*analysis.Usage, e
 	return u, n.history(ctx, q, u.Add)
 }
 
-func (n *node) unused(ctx context.Context, q historyQuestion) ([]analysis.Grant, error) {
+func (n *node) unused(ctx context.Context, q HistoryQuestion) ([]analysis.Grant, error) {
 	u, err := n.usage(ctx, q)
 	if err != nil {
 		return nil, err
@@ -409,7 +409,7 @@ func (n *node) unused(ctx context.Context, q historyQuestion) ([]analysis.Grant,
 	return out, nil
 }
 
-func (n *node) simulate(ctx context.Context, q historyQuestion, next casemate.Decider) (*analysis.Report, error) {
+func (n *node) simulate(ctx context.Context, q HistoryQuestion, next casemate.Decider) (*analysis.Report, error) {
 	set, err := asSet(next)
 	if err != nil {
 		return nil, err
@@ -422,15 +422,15 @@ func (n *node) simulate(ctx context.Context, q historyQuestion, next casemate.De
 	return &r, nil
 }
 
-// tightened is what tighten proposes, and what history says to it.
-type tightened struct {
+// Tightened is what tighten proposes, and what history says to it.
+type Tightened struct {
 	App     string            `json:"app"`
 	Changes []analysis.Change `json:"changes"`
 	Proof   *analysis.Report  `json:"proof"` // the changed policies against history: denials must be 0
 }
 
 // tighten proposes changes to an app's roles and replays history against them.
-func (n *node) tighten(ctx context.Context, q historyQuestion) (*tightened, error) {
+func (n *node) tighten(ctx context.Context, q HistoryQuestion) (*Tightened, error) {
 	app, _ := n.catalog.Snapshot().App(q.App)
 	if app == nil {
 		return nil, casemate.Errorf(casemate.NotFound, "casemate list shows what is deployed", "there is no app %q", q.App)
@@ -439,7 +439,7 @@ func (n *node) tighten(ctx context.Context, q historyQuestion) (*tightened, erro
 	if err != nil {
 		return nil, err
 	}
-	out := &tightened{App: q.App, Changes: []analysis.Change{}}
+	out := &Tightened{App: q.App, Changes: []analysis.Change{}}
 	next := *app
 	next.Roles = maps.Clone(app.Roles)
 	for _, c := range u.Tighten(q.All) {

@@ -1,6 +1,8 @@
-package main
+package node
 
-import "casemate/catalog"
+import (
+	"casemate/catalog"
+)
 
 // tellLeftOut says in the log which apps are not in force, because today's rules refuse what was deployed.
 func (n *node) tellLeftOut(s *catalog.Snapshot) {
@@ -9,9 +11,9 @@ func (n *node) tellLeftOut(s *catalog.Snapshot) {
 	}
 }
 
-func (n *node) leftOutPosture() (fs []finding) {
+func (n *node) leftOutPosture() (fs []Finding) {
 	for _, x := range n.catalog.Snapshot().LeftOut() {
-		fs = append(fs, finding{"high", "expired", "app " + x.App, "it is left out, and nothing of it is served: " + x.Why, x.Hint})
+		fs = append(fs, Finding{"high", "expired", "app " + x.App, "it is left out, and nothing of it is served: " + x.Why, x.Hint})
 	}
 	return fs
 }

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -39,7 +39,7 @@ func TestOperatorsKeepSecretsAndDoNotReadThem(t *testing.T) {
 		p := &casemate.Principal{Kind: casemate.KindKey, ID: "key/x", ARN: "arn:aws:iam::000000000000:user/x", Account: place.Account, Role: role}
 		return decider.Decide(&casemate.AccessRequest{Principal: p, Action: action, Resource: arn, Account: place.Account, Now: time.Now()}).Verdict == casemate.Allowed
 	}
-	n := &node{cfg: nodeConfig{Place: place}}
+	n := &node{cfg: Config{Place: place}}
 	reading := map[string]bool{"GetSecretValue": true, "BatchGetSecretValue": true, "GetParameter": true, "GetParameters": true, "GetParametersByPath": true, "GetParameterHistory": true}
 	for _, o := range n.secretOperations() {
 		for _, arn := range []string{secrets.ARN(place, "db"), ssm.ARN(place, "/app/url"), "*"} {
@@ -92,7 +92,7 @@ func TestReadingsOfARecord(t *testing.T) {
 // TestPostureOfSecrets: what nobody reads, what is old, and a key beside what it opens.
 func TestPostureOfSecrets(t *testing.T) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	n := &node{cfg: nodeConfig{Place: casemate.DefaultPlace, Log: slog.New(slog.DiscardHandler)}}
+	n := &node{cfg: Config{Place: casemate.DefaultPlace, Log: slog.New(slog.DiscardHandler)}}
 	var err error
 	n.secrets, err = secret.Open(t.Context(), secret.Config{Store: store.Memory(time.Now), Dir: t.TempDir(), Clock: func() time.Time { return at }})
 	if err != nil {
@@ -116,7 +116,7 @@ func TestPostureOfSecrets(t *testing.T) {
 	do("CreateSecret", `{"Name":"read","SecretString":"x"}`)
 	do("CreateSecret", `{"Name":"unread","SecretString":"x"}`)
 	do("GetSecretValue", `{"SecretId":"read"}`)
-	find := func(fs []finding, what, why string) bool {
+	find := func(fs []Finding, what, why string) bool {
 		for _, f := range fs {
 			if f.What == what && strings.Contains(f.Why, why) && f.Fix != "" {
 				return true

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"bytes"
@@ -32,7 +32,7 @@ func everyOperation(t *testing.T) map[string][]string {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	n := &node{cfg: nodeConfig{Place: casemate.DefaultPlace}, catalog: &catalog.Catalog{}, store: s, desk: &signin.Desk{}}
+	n := &node{cfg: Config{Place: casemate.DefaultPlace}, catalog: &catalog.Catalog{}, store: s, desk: &signin.Desk{}}
 	n.services.Operations = n.operations()
 	all, err := n.builtins(nil, nil)
 	if err != nil {

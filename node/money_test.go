@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"testing"
@@ -28,11 +28,11 @@ func TestMayConnect(t *testing.T) {
 }
 
 func TestMonths(t *testing.T) {
-	if from, until, err := monthOf("2026-12"); err != nil || from.Format("2006-01-02") != "2026-12-01" || until.Format("2006-01-02") != "2027-01-01" {
+	if from, until, err := Month("2026-12"); err != nil || from.Format("2006-01-02") != "2026-12-01" || until.Format("2006-01-02") != "2027-01-01" {
 		t.Errorf("%v to %v, %v", from, until, err)
 	}
 	for _, s := range []string{"2026", "2026-13", "may", "2026-5", "2026-05-01"} {
-		if _, _, err := monthOf(s); casemate.CodeOf(err) != casemate.Invalid {
+		if _, _, err := Month(s); casemate.CodeOf(err) != casemate.Invalid {
 			t.Errorf("%q is a month, %v", s, err)
 		}
 	}

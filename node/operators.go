@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -64,17 +64,17 @@ func (s signedIn) Verify(ctx context.Context, e *casemate.Event, m *casemate.Mat
 }
 
 // operatorPosture looks at who is more than usual at present, and at who has no second factor.
-func (n *node) operatorPosture() (fs []finding) {
+func (n *node) operatorPosture() (fs []Finding) {
 	for _, s := range n.operators.Glasses() {
-		fs = append(fs, finding{"high", "open", "BREAK-GLASS of operator " + s.Operator, "it holds all roles until " + when(s.Glass.Until) + ": " + s.Glass.Reason,
+		fs = append(fs, Finding{"high", "open", "BREAK-GLASS of operator " + s.Operator, "it holds all roles until " + s.Glass.Until.Local().Format(time.DateTime) + ": " + s.Glass.Reason,
 			"casemate break-glass end, or casemate sessions revoke " + s.ID})
 	}
 	for _, o := range n.operators.List() {
 		switch {
 		case len(o.Factors) == 0 && time.Since(o.Created) > 7*24*time.Hour:
-			fs = append(fs, finding{"low", "weak", "operator " + o.Name, "it has no second factor after a week: whoever has its first password can enrol one", "casemate operator remove " + o.Name})
+			fs = append(fs, Finding{"low", "weak", "operator " + o.Name, "it has no second factor after a week: whoever has its first password can enrol one", "casemate operator remove " + o.Name})
 		case o.Last.IsZero() && time.Since(o.Created) > 90*24*time.Hour, !o.Last.IsZero() && time.Since(o.Last) > 90*24*time.Hour:
-			fs = append(fs, finding{"low", "expired", "operator " + o.Name, "it has not signed in for 90 days", "casemate operator remove " + o.Name})
+			fs = append(fs, Finding{"low", "expired", "operator " + o.Name, "it has not signed in for 90 days", "casemate operator remove " + o.Name})
 		}
 	}
 	return fs

@@ -1,4 +1,7 @@
-package main
+// Package node is one Casemate node: it opens every room in their order, connects them, and serves until it is told to stop.
+// What the platform itself can be asked for, its built-in operations, stands here as well. The command line is another
+// package: it asks a running node as any other client does.
+package node
 
 import (
 	"context"
@@ -51,16 +54,17 @@ import (
 	"casemate/telemetry"
 )
 
-// socketName is the admin socket inside the node's folder.
-const socketName = "casemate.sock"
+// Socket is the admin socket inside the node's folder.
+const Socket = "casemate.sock"
 
-// nodeConfig is what `casemate up` takes.
-type nodeConfig struct {
+// Config is what `casemate up` takes.
+type Config struct {
+	Version      string // of this binary, as it is shown
 	Dir          string
 	HTTP, HTTPS  string   // addresses; "" is off
 	Admin        string   // TLS address of the admin API; "" is off
 	AdminOrigins []string // by which browsers reach it; none: what Admin comes to
-	AWS          string   // address of AWS's services for clients outside; "" is off
+	AWS          string   // Address of AWS's services for clients outside; "" is off
 	AWSDefault   bool     // nobody asked for that address: where it is taken, the node goes without
 	Cert, Key    string
 	ACME         *acme.Config // nil: off; what the node has, it fills in
@@ -89,7 +93,7 @@ type nodeConfig struct {
 
 // node is every room of this process, in the order they were opened.
 type node struct {
-	cfg         nodeConfig
+	cfg         Config
 	store       *store.Node
 	journal     *journal.Journal
 	audit       *audit.Log
@@ -132,7 +136,7 @@ type node struct {
 }
 
 // openNode wires the rooms. A failure closes what was open.
-func openNode(ctx context.Context, cfg nodeConfig) (*node, error) {
+func openNode(ctx context.Context, cfg Config) (*node, error) {
 	n := &node{cfg: cfg, started: time.Now()}
 	for _, step := range []struct {
 		what string
@@ -207,7 +211,7 @@ func (n *node) openStore(ctx context.Context) (err error) {
 
 func (n *node) openAudit(ctx context.Context) (err error) {
 	if n.audit, err = audit.Open(ctx, audit.Config{Store: n.store, Dir: n.path("audit"), Log: n.cfg.Log}); err != nil {
-		return tampered(err)
+		return Tampered(err)
 	}
 	n.audit.Observe(n.count)
 	n.onClose(n.audit.Close)
@@ -301,7 +305,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	dir := &directory{find: n.catalog.Resolve, place: n.cfg.Place, builtins: map[string]builtin{}, services: n.services.Operations, stands: n.stillStands,
+	dir := &directory{version: n.cfg.Version, find: n.catalog.Resolve, place: n.cfg.Place, builtins: map[string]builtin{}, services: n.services.Operations, stands: n.stillStands,
 		policy: func() (casemate.Decider, string) { s := n.catalog.Snapshot(); return s.Policy, s.Policies }}
 	if dir.builtins, err = n.builtins(work, dead); err != nil {
 		return err
@@ -389,8 +393,8 @@ func (n *node) unpack(ctx context.Context, v *casemate.Version) error {
 	return err
 }
 
-// address is what a running node writes into its folder for people and scripts.
-type address struct {
+// Address is what a running node writes into its folder for people and scripts.
+type Address struct {
 	PID      int      `json:"pid"`
 	HTTP     []string `json:"http"`
 	AWS      string   `json:"aws,omitempty"`   // for AWS_ENDPOINT_URL
@@ -403,8 +407,8 @@ type address struct {
 	Go       string   `json:"go"`
 }
 
-func (n *node) address() address {
-	ad := address{PID: os.Getpid(), HTTP: []string{}, Socket: n.path(socketName), Version: shownVersion(), Go: runtime.Version()}
+func (n *node) address() Address {
+	ad := Address{PID: os.Getpid(), HTTP: []string{}, Socket: n.path(Socket), Version: n.cfg.Version, Go: runtime.Version()}
 	if n.http != nil {
 		ad.HTTP = n.http.URLs()
 	}

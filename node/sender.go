@@ -1,8 +1,10 @@
-package main
+package node
 
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"casemate"
@@ -99,4 +101,83 @@ func (s hookSecrets) Open(ctx context.Context, name string, use func(values [][]
 	s.room.Touch(ctx, it)
 	use(values)
 	return nil
+}
+
+// SenderState is one webhook or authorizer as it stands.
+type SenderState struct {
+	App    string   `json:"app"`
+	Name   string   `json:"name"`
+	Kind   string   `json:"kind"` // webhook, authorizer
+	How    string   `json:"how"`
+	Role   string   `json:"role"`
+	Routes []string `json:"routes"`
+	State  string   `json:"state"` // ready, or what is missing
+}
+
+// sendersOf lists the webhooks and authorizers that routes of an app take, each once, in the order of the routes.
+func (n *node) sendersOf(ctx context.Context, app *catalog.App) (out []SenderState) {
+	add := func(s SenderState, route string) {
+		i := slices.IndexFunc(out, func(o SenderState) bool { return o.Kind == s.Kind && o.Name == s.Name })
+		if i < 0 {
+			i, out = len(out), append(out, s)
+		}
+		out[i].Routes = append(out[i].Routes, route)
+	}
+	for i := range app.Routes {
+		r := &app.Routes[i]
+		if w := r.Auth.Webhook; w != nil {
+			add(SenderState{App: app.Name, Name: w.Name, Kind: "webhook", Role: w.Role, State: n.hookState(ctx, w),
+				How: fmt.Sprintf("%s, within %s, secret %s", w.Scheme, w.Tolerance, strings.Join(w.Secrets, ", "))}, r.ID)
+		}
+		if x := r.Auth.Authorizer; x != nil {
+			memory := "asked every time"
+			if x.TTL > 0 {
+				memory = "remembered " + x.TTL.String()
+			}
+			add(SenderState{App: app.Name, Name: x.Name, Kind: "authorizer", Role: x.Role, State: "ready", How: fmt.Sprintf("%s %s by function %s, %s", x.Type, x.Format, x.Function, memory)}, r.ID)
+		}
+	}
+	return out
+}
+
+// hookState looks whether a webhook has a secret that can verify anything. No value is opened: its length is known.
+func (n *node) hookState(ctx context.Context, w *casemate.Webhook) string {
+	for _, name := range w.Secrets {
+		if err := (hookSecrets{n.secrets, n.cfg.Place.Account}).there(ctx, name); err != nil {
+			return casemate.AsError(err).Message
+		}
+	}
+	return "ready"
+}
+
+func (n *node) senders(ctx context.Context) []SenderState {
+	snap, out := n.catalog.Snapshot(), []SenderState{}
+	for _, name := range snap.Apps() {
+		app, _ := snap.App(name)
+		out = append(out, n.sendersOf(ctx, app)...)
+	}
+	return out
+}
+
+// senderPosture tells of webhooks that nobody can sign for, and of those whose requests have no time.
+func (n *node) senderPosture() (fs []Finding) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	snap := n.catalog.Snapshot()
+	for _, name := range snap.Apps() {
+		app, _ := snap.App(name)
+		for _, s := range n.sendersOf(ctx, app) {
+			if s.State != "ready" {
+				fs = append(fs, Finding{"medium", "weak", s.Kind + " " + name + "/" + s.Name, s.State + ", so every request of it is refused", "casemate secret set NAME"})
+			}
+		}
+		seen := map[string]bool{}
+		for i := range app.Routes {
+			if w := app.Routes[i].Auth.Webhook; w != nil && w.HMAC != nil && w.HMAC.Timestamp == "" && !seen[w.Name] {
+				seen[w.Name] = true
+				fs = append(fs, Finding{"low", "weak", "webhook " + name + "/" + w.Name, "its requests are signed without a time: an old one is known as old for a week only", "timestamp: and signed:, when the sender can"})
+			}
+		}
+	}
+	return fs
 }

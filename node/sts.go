@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -86,7 +86,7 @@ func (n *node) openAWS(ctx context.Context) (err error) {
 		return nil
 	}
 	cfg := front.Config{Handler: n.gate.Handle, Addr: n.cfg.AWS, Operations: n.services.Operations, Direct: n.services.Direct, Place: n.cfg.Place, Limits: n.cfg.Front.Conn, Refused: n.refused, Log: n.cfg.Log}
-	if !loopbackAddr(n.cfg.AWS) {
+	if !Loopback(n.cfg.AWS) {
 		cfg.Certificate, cfg.MinTLS = n.certificate, n.cfg.MinTLS
 	}
 	s, err := front.New(cfg)

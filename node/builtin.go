@@ -1,7 +1,8 @@
-package main
+package node
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,6 +33,7 @@ const (
 
 // directory finds built-ins beside what the catalog finds. Built-ins are versions like any other: number, limits, role.
 type directory struct {
+	version  string // of the binary, which is that of the operations
 	find     func(e *casemate.Event) (*casemate.Match, error)
 	policy   func() (casemate.Decider, string)
 	place    casemate.Place
@@ -64,13 +66,13 @@ func (d *directory) Resolve(e *casemate.Event) (*casemate.Match, error) {
 	if e.Stream != nil {
 		limits.Timeout = streamTime
 	}
-	return d.match(e, b.action, d.place.PlatformARN(b.kind, or(e.Resource, "*")), limits), nil
+	return d.match(e, b.action, d.place.PlatformARN(b.kind, cmp.Or(e.Resource, "*")), limits), nil
 }
 
 // absent is the match of a function that is not there. The policy is asked first, as AWS does: who may not call a function
 // does not learn whether there is one.
 func (d *directory) absent(e *casemate.Event, why error) *casemate.Match {
-	m := &casemate.Match{Action: or(e.Action, "lambda:InvokeFunction"), Resource: e.Target.Function, Absent: why}
+	m := &casemate.Match{Action: cmp.Or(e.Action, "lambda:InvokeFunction"), Resource: e.Target.Function, Absent: why}
 	if !strings.HasPrefix(m.Resource, "arn:") {
 		m.Resource = d.place.FunctionARN(m.Resource)
 	}
@@ -81,7 +83,7 @@ func (d *directory) absent(e *casemate.Event, why error) *casemate.Match {
 // match is what a built-in looks like to the corridor.
 func (d *directory) match(e *casemate.Event, action, resource string, limits casemate.Limits) *casemate.Match {
 	m := &casemate.Match{Action: action, Resource: resource,
-		Version: &casemate.Version{App: "casemate", Function: e.Target.Builtin, ID: version, Runtime: "builtin", ARN: d.place.PlatformARN("operation", e.Target.Builtin),
+		Version: &casemate.Version{App: "casemate", Function: e.Target.Builtin, ID: d.version, Runtime: "builtin", ARN: d.place.PlatformARN("operation", e.Target.Builtin),
 			Account: d.place.Account, Limits: limits}}
 	m.Policy, m.Revision = d.policy()
 	return m

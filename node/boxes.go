@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"strconv"
@@ -7,10 +7,10 @@ import (
 )
 
 // boxes lists what lives now.
-func (n *node) boxes() []box {
-	list := []box{}
+func (n *node) boxes() []Box {
+	list := []Box{}
 	for _, s := range n.pool.Snapshot() {
-		b := box{ID: strconv.Itoa(s.PID), Version: s.Version, Runtime: s.Runtime, Isolation: s.Isolation, Partition: s.Partition, State: s.State, Started: s.Started,
+		b := Box{ID: strconv.Itoa(s.PID), Version: s.Version, Runtime: s.Runtime, Isolation: s.Isolation, Partition: s.Partition, State: s.State, Started: s.Started,
 			Memory: s.Memory, Peak: s.Peak, CPU: s.CPU, Runs: s.Events, Refusals: s.Refused}
 		if s.Function != "" {
 			b.Function = s.App + "/" + s.Function
@@ -18,7 +18,7 @@ func (n *node) boxes() []box {
 		list = append(list, b)
 	}
 	for _, w := range n.wasm.Workers() {
-		list = append(list, box{ID: strconv.Itoa(w.PID), Function: w.App + "/" + w.Function, Version: w.Version, Runtime: "wasm", Isolation: w.Isolation,
+		list = append(list, Box{ID: strconv.Itoa(w.PID), Function: w.App + "/" + w.Function, Version: w.Version, Runtime: "wasm", Isolation: w.Isolation,
 			Partition: w.Partition, State: w.State, Started: w.Started, Memory: w.Memory, Peak: w.Peak, CPU: w.CPU, Runs: w.Runs, Refusals: w.Refused})
 	}
 	return list
