@@ -218,17 +218,21 @@ func (p *Purse) most(s *casemate.Spend) (casemate.Money, error) {
 	if v == nil {
 		return 0, nil
 	}
-	if m, ok := p.worst[v.ID]; ok {
+	key, limits := v.ID, v.Limits
+	if s.Answer > limits.Response {
+		key, limits.Response = key+" streamed", s.Answer
+	}
+	if m, ok := p.worst[key]; ok {
 		return m, nil
 	}
-	m, err := p.book.Worst(v.Limits, p.cfg.Cores, p.cfg.Outside == nil || p.cfg.Outside(v))
+	m, err := p.book.Worst(limits, p.cfg.Cores, p.cfg.Outside == nil || p.cfg.Outside(v))
 	if err != nil {
 		return 0, err
 	}
 	if len(p.worst) >= 4096 {
 		clear(p.worst)
 	}
-	p.worst[v.ID] = m
+	p.worst[key] = m
 	return m, nil
 }
 

@@ -43,6 +43,11 @@ func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted
 	if err := g.may(e, m, p, open, s); err != nil {
 		return admitted{}, err
 	}
+	if e.Check != nil {
+		if err := e.Check(); err != nil {
+			return admitted{}, s.refuse(casemate.PointForm, err)
+		}
+	}
 	if m.Absent != nil {
 		return admitted{}, s.refuse(casemate.PointMay, m.Absent)
 	}
@@ -194,6 +199,9 @@ func (g *Gate) hold(ctx context.Context, a *admitted, s *story) (err error) {
 		Principal: p.Name(), Role: p.Role, Key: s.rec.Key, Queue: e.Async}
 	if v := m.Version; v != nil {
 		s.spend.Account, s.spend.App, s.spend.Function, s.spend.Version = v.Account, v.App, v.Function, v
+		if streams(e, m) {
+			s.spend.Answer = streamed(v)
+		}
 		if v.Runtime.Family() == "builtin" {
 			s.spend.Function, s.spend.Operation, s.spend.Version = "", e.Target.Builtin, nil
 		}

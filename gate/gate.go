@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/outflow"
 )
 
 // Identity turns an event's credential into a principal. No credential gives a principal that is nobody, and no error. m is
@@ -73,7 +74,12 @@ type Config struct {
 	Keep func(r *casemate.Record) error
 	// Leave is the shield, outbound: it may change r.Answer or r.Payload, and refuses what must not leave. nil: all leaves.
 	Leave func(m *casemate.Match, e *casemate.Event, p *casemate.Principal, r *casemate.Result) error
-	Flow  Flow // nil: routes that are a step of a flow refuse
+	// Sieve looks at the head of an answer that is to leave while it is made, which it may change, and gives what looks at its
+	// body; a nil Sieve without an error has the answer come whole, to be looked at by Leave. nil: all of them come whole.
+	Sieve  func(m *casemate.Match, e *casemate.Event, head *casemate.Answer) (Sieve, error)
+	Stream outflow.Bounds // of answers that leave while they are made; how much one may hold its version says
+
+	Flow Flow // nil: routes that are a step of a flow refuse
 	// Kept gives an answer that was kept for an equal event, or has run give one. nil: every event runs.
 	Kept func(ctx context.Context, now time.Time, m *casemate.Match, e *casemate.Event, p *casemate.Principal, run func(context.Context) (*casemate.Result, error)) (*casemate.Result, error)
 

@@ -45,25 +45,42 @@ func (g *Gate) run(ctx context.Context, a *admitted, s *story) (*casemate.Result
 		ClientContext: a.event.ClientContext, Tenant: a.tenant, Partition: a.partition}
 	s.point(casemate.PointStart, casemate.Allowed, string(v.Runtime))
 	a.ran = true
-	res, err := g.c.Run(ctx, l)
-	if g.cut.Load() && (err != nil || res.Failure == casemate.FailureExit || res.Failure == casemate.FailureInit) {
-		err = &casemate.Error{Code: casemate.Unavailable, Message: "the node stopped this run, because it is stopping itself", Hint: "send it again in a moment", Retry: 5, Err: err}
+	if streams(a.event, a.match) {
+		return g.stream(ctx, a, s, l)
 	}
-	if err != nil {
+	res, err := g.c.Run(ctx, l)
+	if res != nil {
+		g.used(a, s, res)
+	}
+	if err = g.cutOff(res, err); err != nil {
 		return nil, s.refuse(casemate.PointStart, err)
 	}
-	res.Usage.In = int64(len(a.payload))
-	res.Usage.Out = int64(len(res.Payload))
-	s.ran(res)
 	if err := g.leave(a, s, res); err != nil {
 		return nil, err
 	}
 	return res, nil
 }
 
+// used writes what a run cost and did into the record, also of one whose answer nobody gets.
+func (g *Gate) used(a *admitted, s *story, res *casemate.Result) {
+	res.Usage.In = int64(len(a.payload))
+	if res.Usage.Out = int64(len(res.Payload)); s.sent > 0 {
+		res.Usage.Out = s.sent
+	}
+	s.ran(res)
+}
+
+// cutOff names the node's own stop as the reason where it ended a run.
+func (g *Gate) cutOff(res *casemate.Result, err error) error {
+	if g.cut.Load() && (err != nil || res.Failure == casemate.FailureExit || res.Failure == casemate.FailureInit) {
+		return &casemate.Error{Code: casemate.Unavailable, Message: "the node stopped this run, because it is stopping itself", Hint: "send it again in a moment", Retry: 5, Err: err}
+	}
+	return err
+}
+
 // leave reads what the function answered in the terms of its front, and has the shield look at it.
 func (g *Gate) leave(a *admitted, s *story, res *casemate.Result) (err error) {
-	if a.event.Decode != nil && res.Failure == casemate.FailureNone {
+	if a.event.Decode != nil && res.Failure == casemate.FailureNone && res.Answer == nil {
 		if res.Answer, err = a.event.Decode(res); err != nil {
 			return s.refuse(casemate.PointOut, &casemate.Error{Code: casemate.FunctionFailed, Message: "the function answered with something that is no response",
 				Hint: "the record says what is wrong with it", Err: err})

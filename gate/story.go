@@ -17,6 +17,7 @@ type story struct {
 	mark  time.Time // when the last point was passed
 	said  string    // of the last refusal
 	spend casemate.Spend
+	sent  int64  // bytes of an answer that left while it was made
 	ends  string // how it ended, where nothing was run; "": as its result says
 }
 
@@ -131,6 +132,9 @@ func (s *story) outcome(now time.Time, res *casemate.Result, err error) {
 		}
 	default:
 		o.OK, o.Status = true, cmp.Or(s.ends, "answered")
+	}
+	if !o.OK && s.sent > 0 {
+		o.Detail = broken(o.Detail, s.sent)
 	}
 	v := casemate.Denied
 	if o.OK {
