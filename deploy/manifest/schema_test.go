@@ -44,6 +44,8 @@ func schemaOf(t reflect.Type, tag reflect.StructTag) object {
 		return with(out, object{"type": "string", "pattern": `^[0-9]{1,3}(\.[0-9]{1,2})?$`})
 	case reflect.TypeFor[Child]():
 		return with(out, object{"type": "string", "pattern": `^/[^\s]+( sha256:[0-9a-f]{64})?$`})
+	case reflect.TypeFor[Layer]():
+		return with(out, object{"type": "string", "pattern": `^([^:]*|[A-Za-z0-9_-]{1,140}:[1-9][0-9]{0,8}|arn:aws:lambda:[a-z0-9-]{1,32}:[0-9]{12}:layer:[A-Za-z0-9_-]{1,140}:[1-9][0-9]{0,8})$`})
 	case reflect.TypeFor[OneOrMore]():
 		one := object{"type": "string", "pattern": secretLike}
 		return with(out, object{"oneOf": []any{one, object{"type": "array", "minItems": 1, "maxItems": 8, "items": one}}})
