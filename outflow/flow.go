@@ -147,7 +147,8 @@ func (f *Flow) take(p []byte) error {
 }
 
 func tooLarge(limit int64) error {
-	return casemate.Errorf(casemate.TooLarge, "answer less, or raise the function's max_stream", "the answer passed %d bytes", limit)
+	return casemate.Errorf(casemate.TooLarge, "answer less, or raise the function's max_stream",
+		"Response payload size exceeded maximum allowed payload size (%d bytes).", limit) // AWS's words
 }
 
 // begin sends the head once it is known. ended says that no more will come.

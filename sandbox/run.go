@@ -221,11 +221,17 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *api.Invoc
 	end := r.pool.cfg.Clock()
 	if inv.Settled() { // an answer that came together with the end counts
 		res, err = inv.Result(), nil
+		if inv.Truncated() {
+			if i.waitExit(lingerTime); i.dead() { // that is why it broke off
+				how := i.died(l.RequestID, casemate.FailureExit)
+				res = r.failed(how.body, how.kind, how.detail)
+			}
+		}
 		linger := lingerTime
 		if r.key != "" {
 			linger = warmLingerTime
 		}
-		if i.waitIdle(inv, linger) {
+		if !inv.Refused() && i.waitIdle(inv, linger) {
 			reuse = inv
 		}
 	} else {

@@ -12,6 +12,7 @@ type Invocation struct {
 	deadline                              time.Time
 	payload                               []byte
 	limit                                 int64 // answer bytes
+	stream                                casemate.Streamer
 
 	answered chan struct{} // closed when answer is set
 	idle     chan struct{} // closed when the runtime asks for the next event afterwards
@@ -24,13 +25,15 @@ type answer struct {
 	contentType string
 	failure     casemate.Failure
 	detail      string
+	truncated   bool // the runtime broke it off while it was being streamed
+	refused     bool // the rest of it was not taken
 }
 
 // NewInvocation makes the event of a launch: limit bounds its answer in bytes, trace is the header that names its trace.
 func NewInvocation(l *casemate.Launch, deadline time.Time, limit int64, trace string) *Invocation {
 	return &Invocation{
 		id: l.RequestID, arn: l.ARN, trace: trace, clientContext: l.ClientContext, tenant: l.Tenant,
-		deadline: deadline, payload: l.Payload, limit: limit,
+		deadline: deadline, payload: l.Payload, limit: limit, stream: l.Stream,
 		answered: make(chan struct{}), idle: make(chan struct{}),
 	}
 }
@@ -69,3 +72,10 @@ func (inv *Invocation) IsIdle() bool {
 		return false
 	}
 }
+
+// Truncated reports whether the runtime broke its streamed answer off: its end may be the reason. It is known once Answered is
+// closed, like Refused.
+func (inv *Invocation) Truncated() bool { return inv.answer.truncated }
+
+// Refused reports whether the rest of a streamed answer was not taken: the runtime may still be making it.
+func (inv *Invocation) Refused() bool { return inv.answer.refused }

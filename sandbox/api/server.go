@@ -272,6 +272,12 @@ func (a *Server) post(w http.ResponseWriter, r *http.Request, id, verb string) {
 		writeError(w, http.StatusBadRequest, "InvalidFunctionResponseMode", "Invalid function response mode")
 		return
 	}
+	if verb == "response" {
+		if to := inv.streamTo(r); to != nil {
+			a.relay(w, r, inv, to)
+			return
+		}
+	}
 	body, over, err := readBody(r.Body, r.ContentLength, inv.limit)
 	if err != nil {
 		a.abandon(inv)
