@@ -115,6 +115,8 @@ type Event struct {
 	Payload         []byte
 	// Encode turns the clean body into what the function receives (an HTTP v2 event, say); nil means the body itself.
 	Encode func(m *Match, p *Principal, body []byte) ([]byte, error)
+	// Check finds out what is wrong with the request itself; who may not do what it asks for is not told. nil: nothing is.
+	Check func() error
 	// Stream, when set, receives a built-in's output as it is made; Result.Payload is then empty.
 	Stream io.Writer
 	// Answering, when set, takes a function's answer while it is made, where the event's route says so or there is none.
