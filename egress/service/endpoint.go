@@ -29,6 +29,7 @@ const (
 	maxCalls  = 16       // requests being worked on; more wait
 	maxHeader = 64 << 10 // bytes of all headers: a session token takes 128 of them
 	maxBody   = 6 << 20  // bytes of any body: Lambda's, the largest of the services here
+	slack     = 64 << 10 // bytes beyond that, so that who sends a little too much is told so in the service's words
 	askBody   = 1 << 20  // bytes of the body of an operation that says no bound
 	readTime  = 30 * time.Second
 	writeTime = 30 * time.Second

@@ -295,7 +295,7 @@ func TestWhoMayNotCallIsNotToldWhatThereIs(t *testing.T) {
 		d := begun(t, missing)
 		d.cfg.May = may
 		res, text := d.ask("POST", "/call", "lambda", nil, "{}")
-		if told := strings.Contains(text, "there is no function f"); told != (res.StatusCode == 404) || told != (may != nil && may(testKey, d.events[0])) || !told && res.StatusCode != 403 {
+		if told := strings.Contains(text, "Function not found: arn:f"); told != (res.StatusCode == 404) || told != (may != nil && may(testKey, d.events[0])) || !told && res.StatusCode != 403 {
 			t.Errorf("%d %s", res.StatusCode, text)
 		}
 		if f := d.effects[0]; !strings.Contains(f.Reason, "there is no function f") { // the operator is told
@@ -372,7 +372,7 @@ func TestWhatIsRefusedUnread(t *testing.T) {
 		"an encoded body":      {"POST", "/", "kms", map[string]string{"Content-Encoding": "gzip", "X-Amz-Target": "T.Echo"}, "{}", 400},
 		"too much":             {"POST", "/", "kms", map[string]string{"X-Amz-Target": "T.Echo"}, strings.Repeat("x", askBody+1), 400},
 		"too much to hash":     {"POST", "/", "xray", nil, strings.Repeat("x", maxBody+1), 413},
-		"too large an event":   {"POST", "/call", "lambda", nil, strings.Repeat("x", maxBody+1), 413},
+		"too large an event":   {"POST", "/call", "lambda", nil, strings.Repeat("x", maxBody+slack+1), 413},
 		"a repeated parameter": {"POST", "/", "sts", formType, "Action=Who&Name=a&Name=b", 400},
 	} {
 		d := open(t, forbidden)

@@ -62,7 +62,7 @@ func (c *call) read(r *http.Request) error {
 	_, direct := c.e.cfg.Direct[c.Service.Name]
 	switch {
 	case direct:
-		limit = maxBody
+		limit = maxBody + slack
 	case c.e.cfg.provides(c.Service.Name), strings.HasPrefix(r.Header.Get("Content-Type"), wire.Form):
 	case r.Header.Get("X-Amz-Content-Sha256") != "":
 		return nil

@@ -64,6 +64,9 @@ func (c *call) spoken(err *casemate.Error) *casemate.Error {
 			said.Message += " on resource: " + c.event.Resource
 		}
 	}
+	if err.Code == casemate.NotFound && err.AWS == "" && c.direct.Event != nil {
+		said.Message = wire.Missing(c.event.Resource)
+	}
 	if err.Code == casemate.Unauthenticated && err.AWS == "" && err.Err != nil { // a refusal without its reason
 		said.Message = "The security token included in the request is invalid."
 	}

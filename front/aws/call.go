@@ -43,7 +43,9 @@ func (s *Server) hear(r *nethttp.Request) *call {
 	c := &call{s: s, id: casemate.NewID()}
 	service := wire.Scope(r.Header.Get("Authorization"), query)
 	if c.open = r.Header.Get("Authorization") == "" && !strings.Contains(query, "X-Amz-Algorithm="); c.open {
-		service = "sts" // the one that takes such calls
+		if service = wire.Owner(path); service == "" {
+			service = "sts" // the one that takes such calls
+		}
 	}
 	c.Call = wire.Hear(signed, service)
 	err := c.read(r)
@@ -61,7 +63,7 @@ func (s *Server) hear(r *nethttp.Request) *call {
 func (c *call) read(r *nethttp.Request) error {
 	limit := int64(askBody)
 	if _, direct := c.s.c.Direct[c.Service.Name]; direct {
-		limit = maxBody
+		limit = maxBody + slack
 	}
 	if c.open {
 		limit = tokenBody
@@ -100,7 +102,7 @@ func (c *call) plan(r *nethttp.Request) error {
 	cfg := &c.s.c
 	e := &casemate.Event{Target: casemate.Target{Builtin: c.Service.Name + "." + c.asked}, Action: c.Service.Prefix + ":" + c.asked}
 	c.prove(e)
-	if d, ok := cfg.Direct[c.Service.Name]; ok && !c.streamed() {
+	if d, ok := cfg.Direct[c.Service.Name]; ok && !c.streamed() && !c.open {
 		own, err := d.Event(cfg.Place, c.Signed, c.Body)
 		if err != nil {
 			return err
@@ -110,7 +112,7 @@ func (c *call) plan(r *nethttp.Request) error {
 			c.direct, e = d, own
 		}
 	}
-	if o := cfg.Operations[e.Target.Builtin]; o != nil {
+	if o := cfg.Operations[e.Target.Builtin]; o != nil && (!c.open || c.Service.Name == "sts") {
 		c.operation, e.Action, e.ContentType = o, o.Action, "application/json"
 		if c.streamed() {
 			e.Body, e.ContentEncoding = nethttp.MaxBytesReader(nil, r.Body, 2*askBody), r.Header.Get("Content-Encoding")
@@ -188,6 +190,8 @@ func (c *call) spoken(err *casemate.Error) *casemate.Error {
 	said := *err
 	switch {
 	case c.event == nil || err.AWS != "":
+	case err.Code == casemate.NotFound && c.direct.Event != nil:
+		said.Message = wire.Missing(c.event.Resource)
 	case err.Code == casemate.Forbidden:
 		said.Message = "User: " + c.who(err.Message) + " is not authorized to perform: " + c.event.Action
 		if c.event.Resource != "" {

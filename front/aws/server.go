@@ -30,6 +30,7 @@ const (
 	maxCalls   = 64       // bodies in memory at once; more wait
 	maxHeader  = 32 << 10 // a session token takes 12 KiB at most
 	maxBody    = 6 << 20  // bytes of any body: Lambda's, the largest of the services here
+	slack      = 64 << 10 // beyond that, so that who sends a little too much is told so in the service's words
 	askBody    = 1 << 20  // of the body of an operation that says no bound
 	tokenBody  = 64 << 10 // of a body whose sender has signed nothing
 	headerTime = 5 * time.Second

@@ -82,7 +82,7 @@ var Rooms = []Room{
 	{Path: "egress/service", Tier: 1, Ceiling: 900, Only: []string{"", "service/wire"}},
 	{Path: "service/wire", Tier: 0, Ceiling: 650, Pure: true, Only: []string{""}},
 	{Path: "service/sts", Tier: 1, Ceiling: 400, Pure: true, Only: []string{""}},
-	{Path: "service/lambda", Tier: 1, Ceiling: 200, Pure: true, Only: []string{""}},
+	{Path: "service/lambda", Tier: 1, Ceiling: 1200, Pure: true, Only: []string{""}},
 	{Path: "secret", Tier: 1, Ceiling: 1000, Only: []string{"", "store", "secret/kek", "secret/plain"}},
 	{Path: "secret/kek", Tier: 0, Ceiling: 400, Only: []string{""}},
 	{Path: "secret/plain", Tier: 0, Ceiling: 100, Pure: true, Only: []string{}},

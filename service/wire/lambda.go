@@ -97,3 +97,21 @@ func throttle(rule string) string {
 	}
 	return "CallerRateLimitExceeded"
 }
+
+// Missing is what Lambda says of a function that is not there, by its ARN.
+func Missing(arn string) string {
+	if strings.Count(arn, ":") == 6 {
+		arn += ":$LATEST"
+	}
+	return "Function not found: " + arn
+}
+
+// Owner is the service whose operations are at such a path, for requests that are signed for none; "": nobody's. Those of
+// Lambda begin with the day that they were made.
+func Owner(path string) string {
+	day, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if len(day) == 10 && day[4] == '-' && day[7] == '-' && strings.Trim(day, "0123456789-") == "" && rest != "" {
+		return "lambda"
+	}
+	return ""
+}
