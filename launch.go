@@ -112,5 +112,6 @@ type LogLine struct {
 	Version  int       `json:"version"`
 	Request  string    `json:"request,omitempty"` // empty while initialising
 	Stream   string    `json:"stream"`            // stdout, stderr, platform
-	Text     string    `json:"text"`
+	Level    string    `json:"level,omitempty"`   // TRACE, DEBUG, INFO, WARN, ERROR, FATAL; empty when its writer did not say
+	Text     string    `json:"text"`              // an entry of a runtime's own may have several lines
 }

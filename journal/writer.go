@@ -95,6 +95,10 @@ func appendLine(b []byte, l *casemate.LogLine) []byte {
 	}
 	b = append(b, `,"stream":`...)
 	b = appendText(b, l.Stream)
+	if l.Level != "" {
+		b = append(b, `,"level":`...)
+		b = appendText(b, l.Level)
+	}
 	b = append(b, `,"text":`...)
 	b = appendText(b, l.Text)
 	return append(b, '}')

@@ -174,12 +174,21 @@ func attributesOf(r *casemate.Record) []attr {
 	return as
 }
 
-func logOf(l casemate.LogLine) logRecord {
-	severity := severityInfo
-	if l.Stream == "stderr" {
-		severity = severityWarn
+// severityOf is the level that the function's runtime gave a line, as OpenTelemetry numbers it; else what its stream says.
+func severityOf(l casemate.LogLine) int {
+	for i, level := range [...]string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"} {
+		if l.Level == level {
+			return 4*i + 1
+		}
 	}
-	return logRecord{Time: nanos(l.At), Severity: severity, Body: value{String: &l.Text}, Attributes: []attr{text("faas.name", l.Function),
+	if l.Stream == "stderr" {
+		return severityWarn
+	}
+	return severityInfo
+}
+
+func logOf(l casemate.LogLine) logRecord {
+	return logRecord{Time: nanos(l.At), Severity: severityOf(l), Body: value{String: &l.Text}, Attributes: []attr{text("faas.name", l.Function),
 		text("faas.invocation_id", l.Request), text("casemate.app", l.App), text("log.iostream", l.Stream)}}
 }
 

@@ -479,3 +479,11 @@ func TestSpanJoinsTheCallersTrace(t *testing.T) {
 		t.Errorf("without a trace: %+v", s)
 	}
 }
+
+func TestSeverityIsTheLevel(t *testing.T) {
+	for level, want := range map[string]int{"TRACE": 1, "DEBUG": 5, "INFO": 9, "WARN": 13, "ERROR": 17, "FATAL": 21, "": severityInfo, "other": severityInfo} {
+		if got := severityOf(casemate.LogLine{Level: level, Stream: "stdout"}); got != want {
+			t.Errorf("%q: %d, want %d", level, got, want)
+		}
+	}
+}
