@@ -84,7 +84,7 @@ func (p *Pool) blank() *instance {
 	uid := p.uids.take()
 	i := &instance{uid: uid, born: p.cfg.Clock(), exited: make(chan struct{}), fx: &effects{}, release: func() { p.uids.give(uid) }, lost: p.lost}
 	i.started = i.born
-	i.logs = &runLog{emit: func(string, string, string) {}}
+	i.logs = &runLog{emit: func(string, string, string, string) {}}
 	i.api = api.New(func(x casemate.Effect) { i.fx.add(x) }, p.cfg.Clock, api.Identity{})
 	return i
 }
@@ -96,9 +96,9 @@ func (p *Pool) own(i *instance, n *need) {
 	i.version, i.started, i.fx, i.door = v, n.began, n.fx, n.door
 	p.mu.Unlock()
 	i.release = func() { n.release(); p.uids.give(uid) }
-	i.logs.adopt(func(stream, request, text string) {
+	i.logs.adopt(func(stream, level, request, text string) {
 		p.cfg.Logs(casemate.LogLine{At: p.cfg.Clock(), App: v.App, Function: v.Function, Version: v.Number,
-			Request: request, Stream: stream, Text: text})
+			Request: request, Stream: stream, Level: level, Text: text})
 	}, limits(v).Output)
 	i.api.Identify(api.Identity{FunctionName: v.Function, FunctionVersion: lambda.VersionName(v.Number), Handler: v.Handler,
 		AccountID: p.cfg.Place.Account})
@@ -114,7 +114,7 @@ func (p *Pool) disown(i *instance) {
 	i.version, i.door = nil, nil
 	p.mu.Unlock()
 	i.release = func() { p.uids.give(uid) }
-	i.logs.adopt(func(string, string, string) {}, 0)
+	i.logs.adopt(func(string, string, string, string) {}, 0)
 }
 
 // onConnect and onCall judge and record what the jail sees.
@@ -135,14 +135,20 @@ func (p *Pool) onCall(n *need) func(jail.Call) {
 // launch starts the jail, by jail.Start or jail.Prepare.
 func (i *instance) launch(ctx context.Context, spec *jail.Spec, start func(context.Context, jail.Spec) (*jail.Child, error)) error {
 	var err error
-	if spec.Stdout, err = i.logs.pipe("stdout"); err != nil {
+	if spec.Stdout, err = i.logs.pipe("stdout", nil); err != nil {
 		return fmt.Errorf("opening stdout: %w", err)
 	}
 	defer spec.Stdout.Close()
-	if spec.Stderr, err = i.logs.pipe("stderr"); err != nil {
+	if spec.Stderr, err = i.logs.pipe("stderr", nil); err != nil {
 		return fmt.Errorf("opening stderr: %w", err)
 	}
 	defer spec.Stderr.Close()
+	framed, err := i.logs.framed()
+	if err != nil {
+		return err
+	}
+	defer framed.Close()
+	spec.Files = append(spec.Files, framed)
 	if i.child, err = start(ctx, *spec); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"casemate/internal/walls"
+	"casemate/lambda"
 )
 
 // Bounds on what a function may write to its standard streams.
@@ -23,10 +24,10 @@ const (
 	dropPause  = 5 * time.Millisecond
 )
 
-// runLog gathers the lines of one sandbox: its two pipes and the platform's own. Lines are attributed to the run that is
+// runLog gathers the lines of one sandbox: its two pipes, the framed log and the platform's own. Lines are attributed to the run that is
 // in progress when they are read; settle makes sure that all of a run's lines were.
 type runLog struct {
-	emit func(stream, request, text string)
+	emit func(stream, level, request, text string)
 
 	mu      sync.Mutex
 	request string
@@ -49,7 +50,7 @@ func (l *runLog) begin(request string, cold bool) {
 }
 
 // adopt hands lines to somebody else from now on, at most so many bytes a run. What was written before is forgotten.
-func (l *runLog) adopt(emit func(stream, request, text string), most int64) {
+func (l *runLog) adopt(emit func(stream, level, request, text string), most int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.emit, l.request, l.tail, l.bytes, l.dropped = emit, "", l.tail[:0], 0, false
@@ -63,7 +64,7 @@ func (l *runLog) adopt(emit func(stream, request, text string), most int64) {
 func (l *runLog) platform(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.write("platform", text)
+	l.write("platform", "", text)
 }
 
 // cost is what a line takes where it is kept: lines are written as JSON there, and a control character as six bytes.
@@ -84,14 +85,14 @@ func (l *runLog) last() []byte {
 	return bytes.Clone(l.tail)
 }
 
-// write hands a line out. The caller holds the lock.
-func (l *runLog) write(stream, text string) {
+// write hands a line out; level is "" where its writer did not say one. The caller holds the lock.
+func (l *runLog) write(stream, level, text string) {
 	if stream != "platform" {
 		l.bytes += cost(text)
 		if l.bytes > l.most && walls.Up {
 			if !l.dropped {
 				l.dropped = true
-				l.write("platform", fmt.Sprintf("LOGS dropped: the run wrote more than its limit of %d KiB", l.most>>10))
+				l.write("platform", "", fmt.Sprintf("LOGS dropped: the run wrote more than its limit of %d KiB", l.most>>10))
 			}
 			return
 		}
@@ -101,7 +102,7 @@ func (l *runLog) write(stream, text string) {
 	if over := len(l.tail) - tailSize; over > 0 {
 		l.tail = append(l.tail[:0], l.tail[over:]...)
 	}
-	l.emit(stream, l.request, text)
+	l.emit(stream, level, l.request, text)
 }
 
 // logPipe reads one standard stream of a sandbox.
@@ -110,13 +111,23 @@ type logPipe struct {
 	stream string
 	read   *os.File
 	raw    syscall.RawConn
-	buf    []byte // under log.mu
-	part   []byte // a line without its end yet, under log.mu
+	buf    []byte              // under log.mu
+	part   []byte              // a line without its end yet, under log.mu
+	frames *lambda.FrameReader // of the framed log descriptor, under log.mu; nil for a stream of lines
 	done   chan struct{}
 }
 
-// pipe opens a stream. The write end goes to the jail; the caller closes its copy.
-func (l *runLog) pipe(stream string) (*os.File, error) {
+// framed opens the framed log descriptor: whole entries, which belong to standard output.
+func (l *runLog) framed() (*os.File, error) {
+	w, err := l.pipe("stdout", &lambda.FrameReader{Most: maxLine})
+	if err != nil {
+		return nil, fmt.Errorf("opening the framed log: %w", err)
+	}
+	return w, nil
+}
+
+// pipe opens a stream; frames is nil where it is one of lines. The write end goes to the jail; the caller closes its copy.
+func (l *runLog) pipe(stream string, frames *lambda.FrameReader) (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -127,7 +138,7 @@ func (l *runLog) pipe(stream string) (*os.File, error) {
 		w.Close()
 		return nil, err
 	}
-	p := &logPipe{log: l, stream: stream, read: r, raw: raw, buf: make([]byte, 16<<10), done: make(chan struct{})}
+	p := &logPipe{log: l, stream: stream, frames: frames, read: r, raw: raw, buf: make([]byte, 16<<10), done: make(chan struct{})}
 	l.pipes = append(l.pipes, p)
 	go p.run()
 	return w, nil
@@ -165,11 +176,21 @@ func (p *logPipe) once(fd int) (slow bool, err error) {
 		return false, err
 	case n == 0:
 		p.flush()
+		if p.frames != nil {
+			p.frames.End(p.entry)
+		}
 		return false, io.EOF
 	}
-	p.split(p.buf[:n])
+	b := p.buf[:n]
+	if p.frames != nil {
+		b = p.frames.Read(b, p.entry)
+	}
+	p.split(b)
 	return p.log.dropped, nil
 }
+
+// entry writes what came as one frame.
+func (p *logPipe) entry(level string, text []byte) { p.log.write(p.stream, level, string(text)) }
 
 func (p *logPipe) split(b []byte) {
 	for len(b) > 0 {
@@ -188,7 +209,7 @@ func (p *logPipe) split(b []byte) {
 		if end < 0 {
 			return
 		}
-		p.log.write(p.stream, string(p.part))
+		p.log.write(p.stream, "", string(p.part))
 		p.part = p.part[:0]
 		b = b[end+1:]
 	}
@@ -197,7 +218,7 @@ func (p *logPipe) split(b []byte) {
 // flush ends a line that has no end.
 func (p *logPipe) flush() {
 	if len(p.part) > 0 {
-		p.log.write(p.stream, string(p.part))
+		p.log.write(p.stream, "", string(p.part))
 		p.part = p.part[:0]
 	}
 }

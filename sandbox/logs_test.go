@@ -10,7 +10,7 @@ import (
 func TestLogFloodIsCountedAsItIsKept(t *testing.T) {
 	for name, line := range map[string]string{"empty": "", "zeros": strings.Repeat("\x00", 1<<10), "text": strings.Repeat("x", 1<<10)} {
 		lines, kept := 0, 0
-		l := &runLog{emit: func(stream, _, text string) {
+		l := &runLog{emit: func(stream, _, _, text string) {
 			if stream != "platform" {
 				lines, kept = lines+1, kept+len(text)+5*strings.Count(text, "\x00")
 			}
@@ -19,7 +19,7 @@ func TestLogFloodIsCountedAsItIsKept(t *testing.T) {
 		l.adopt(l.emit, int64(most))
 		l.begin("r", true)
 		for range most / 64 {
-			l.write("stdout", line)
+			l.write("stdout", "", line)
 		}
 		if lines == 0 || lines > most/lineCost || kept > most || !l.dropped {
 			t.Errorf("%s: %d lines, %d bytes, dropped %t", name, lines, kept, l.dropped)

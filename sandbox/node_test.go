@@ -126,7 +126,7 @@ func TestNodeConsoleLines(t *testing.T) {
 		console.log('a %s', 1, {b: 2}); console.warn('two\nlines'); console.error('e'); console.debug('d'); process.stderr.write('raw') }`)
 	res := b.want(v, `{}`, `null`)
 	id := strings.Fields(strings.Split(string(res.Tail), "START RequestId: ")[1])[0]
-	for _, want := range []string{"\tundefined\tINFO\tat init\n", "\t" + id + "\tINFO\ta 1 { b: 2 }\n", "\t" + id + "\tWARN\ttwo\rlines\n",
+	for _, want := range []string{"\tundefined\tINFO\tat init\n", "\t" + id + "\tINFO\ta 1 { b: 2 }\n", "\t" + id + "\tWARN\ttwo\nlines\n",
 		"\t" + id + "\tERROR\te\n", "\t" + id + "\tDEBUG\td\n", "raw\n"} {
 		if !strings.Contains(string(res.Tail), want) {
 			t.Errorf("no %q in\n%s", want, res.Tail)

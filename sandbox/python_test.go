@@ -35,7 +35,7 @@ func TestItem23PythonErrors(t *testing.T) {
 	if len(body["requestId"].(string)) != 36 || len(stack) != 1 || !strings.Contains(stack[0].(string), `File "/var/task/app.py", line 2, in handler`) {
 		t.Errorf("body %v", body)
 	}
-	if !strings.Contains(string(res.Tail), "[ERROR] KeyError: 'gone'\rTraceback (most recent call last):\r") {
+	if !strings.Contains(string(res.Tail), "[ERROR] KeyError: 'gone'\nTraceback (most recent call last):\n\u00a0\u00a0File ") {
 		t.Errorf("log %s", res.Tail)
 	}
 	for _, c := range []struct {
@@ -89,7 +89,7 @@ def handler(e, c):
     logging.getLogger("x").warning("two\nlines")
     print("printed")`), `{}`, `null`)
 	for _, want := range []string{`(?m)^\[INFO\]\t\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\t[0-9a-f-]{36}\thello there$`,
-		`\[WARNING\]\t\S+Z\t[0-9a-f-]{36}\ttwo\rlines\n`, `(?m)^printed$`} {
+		`\[WARNING\]\t\S+Z\t[0-9a-f-]{36}\ttwo\nlines\n`, `(?m)^printed$`} {
 		if !regexp.MustCompile(want).Match(res.Tail) {
 			t.Errorf("no %s in\n%s", want, res.Tail)
 		}

@@ -98,8 +98,8 @@ func TestInterpreterFromElsewhereShowsNoHostPath(t *testing.T) {
 
 func TestLogPipeSplitsLines(t *testing.T) {
 	var got []string
-	l := &runLog{most: maxRunLogs, emit: func(stream, request, text string) { got = append(got, stream+" "+request+" "+text) }}
-	w, err := l.pipe("stdout")
+	l := &runLog{most: maxRunLogs, emit: func(stream, _, request, text string) { got = append(got, stream+" "+request+" "+text) }}
+	w, err := l.pipe("stdout", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

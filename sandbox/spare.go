@@ -137,7 +137,7 @@ func (p *Pool) assign(ctx context.Context, i *instance, n *need, a jail.Assignme
 		err = i.serve(0)
 	}
 	if err == nil && i.orders != nil {
-		err = i.tell(ctx, p.variables(n))
+		err = i.tell(ctx, p.variables(n, 4)) // after the socket for orders
 	}
 	if err != nil {
 		i.kill() // its run sees the end, and starts another

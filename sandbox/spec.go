@@ -204,7 +204,7 @@ func (p *Pool) spec(n *need, uid int) jail.Spec {
 func (p *Pool) assignment(n *need) jail.Assignment {
 	l, pr := limits(n.version), n.program
 	a := jail.Assignment{
-		Argv: pr.argv, Env: p.variables(n), Dir: taskDir, Profile: pr.profile,
+		Argv: pr.argv, Env: p.variables(n, 3), Dir: taskDir, Profile: pr.profile,
 		Mounts: append([]jail.Mount{{Source: n.dir, Target: taskDir, Exec: true}}, pr.mounts...), Etc: map[string][]byte{},
 		Limits:    jail.Limits{MemoryBytes: int64(l.MemoryMB) << 20, CPUMillis: l.CPU, Pids: l.Pids, Files: l.Files, TmpBytes: int64(l.TmpMB) << 20},
 		OnConnect: p.onConnect(n), OnCall: p.onCall(n), Wrapped: pr.wraps,
@@ -221,9 +221,10 @@ func (p *Pool) assignment(n *need) jail.Assignment {
 	return a
 }
 
-// variables is the whole environment of a function; those of its door win.
-func (p *Pool) variables(n *need) []string {
-	env := lambda.Environment(p.environment(n.version))
+// variables is the whole environment of a function; those of its door win. logFD is the descriptor of the framed log.
+func (p *Pool) variables(n *need, logFD int) []string {
+	env := append(lambda.Environment(p.environment(n.version)), "_LAMBDA_TELEMETRY_LOG_FD="+strconv.Itoa(logFD))
+	slices.Sort(env)
 	if n.door == nil || len(n.door.Doorway().Env) == 0 {
 		return env
 	}

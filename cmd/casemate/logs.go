@@ -45,9 +45,9 @@ func (a *app) logLine(line []byte) error {
 	if err := decode(line, &l); err != nil {
 		return err
 	}
-	// The runtime of Python writes a traceback as one line with carriage returns in it; the rest is indented, so that
-	// no function can write what looks like another one's line.
-	text := strings.Split(strings.TrimRight(l.Text, "\r"), "\r")
+	// An entry may have several lines, a traceback say, with newlines or carriage returns between them; the rest is
+	// indented, so that no function can write what looks like another one's line.
+	text := strings.Split(strings.ReplaceAll(strings.TrimRight(l.Text, "\r\n"), "\r", "\n"), "\n")
 	for i := range text {
 		text[i] = printable(text[i])
 	}

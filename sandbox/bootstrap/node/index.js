@@ -1,7 +1,7 @@
 'use strict';
 // Casemate's Node runtime: loads a Lambda handler and runs it for one event after the other. Core modules only.
 const { Client } = require('./client.js');
-const { document, forLog, RuntimeError } = require('./errors.js');
+const { document, RuntimeError } = require('./errors.js');
 const log = require('./console.js');
 const streaming = require('./stream.js');
 const { load } = require('./load.js');
@@ -31,7 +31,7 @@ process.on('beforeExit', () => {
 // die reports an error that nobody caught, then ends the process: its state is not to be trusted with another event.
 function die(err, label, code) {
   onEmptyLoop = null;
-  log.error(label, '\t' + forLog(err));
+  log.logError(label, err);
   const run = current;
   const answered = run === null ? handler !== undefined : run.done;
   if (answered) process.exit(code); // between two events: nobody waits for this error
@@ -51,12 +51,24 @@ process.on('unhandledRejection', (reason, promise) => {
   die(err, 'Unhandled Promise Rejection', 128);
 });
 
+// modern reports whether the runtime that was asked for is one without callbacks, as Lambda's is from Node 24 on.
+const modern = () => Number(/nodejs(\d+)/.exec(process.env.AWS_EXECUTION_ENV || '')?.[1]) >= 24;
+
 function serialise(result) {
   try {
     const json = JSON.stringify(result === undefined ? null : result);
     return json === undefined ? 'null' : json;
   } catch {
-    throw new RuntimeError('Runtime.MarshalError', 'Unable to stringify response body');
+    throw new RuntimeError(modern() ? 'Runtime.JSONStringifyError' : 'Error', 'Unable to stringify response body');
+  }
+}
+
+function parsed(header, name) {
+  if (!header) return undefined;
+  try {
+    return JSON.parse(header);
+  } catch (e) {
+    throw new Error(`Cannot parse ${name} as json: ${e}`);
   }
 }
 
@@ -69,12 +81,12 @@ function contextOf(headers) {
     memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
     logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
     logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
-    clientContext: headers['lambda-runtime-client-context'] ? JSON.parse(headers['lambda-runtime-client-context']) : undefined,
-    identity: headers['lambda-runtime-cognito-identity'] ? JSON.parse(headers['lambda-runtime-cognito-identity']) : undefined,
+    clientContext: parsed(headers['lambda-runtime-client-context'], 'ClientContext'),
+    identity: parsed(headers['lambda-runtime-cognito-identity'], 'CognitoIdentity'),
     invokedFunctionArn: headers['lambda-runtime-invoked-function-arn'],
     awsRequestId: headers['lambda-runtime-aws-request-id'],
     tenantId: headers['lambda-runtime-aws-tenant-id'],
-    getRemainingTimeInMillis() { return Math.max(0, deadline - Date.now()); },
+    getRemainingTimeInMillis() { return deadline - Date.now(); },
   };
   return context;
 }
@@ -83,7 +95,7 @@ function begin(answer) {
   const headers = answer.headers;
   const run = { id: headers['lambda-runtime-aws-request-id'], done: false, stream: null };
   current = run;
-  log.setRequestID(run.id);
+  log.setRequest(run.id, headers['lambda-runtime-aws-tenant-id']);
   const trace = headers['lambda-runtime-trace-id'];
   if (trace) process.env._X_AMZN_TRACE_ID = trace;
   else delete process.env._X_AMZN_TRACE_ID;
@@ -113,7 +125,7 @@ function succeed(run, result) {
 
 function fail(run, err) {
   if (run.done) return;
-  log.error('Invoke Error', '\t' + forLog(err));
+  log.logError('Invoke Error', err);
   report(run, () => client.error(run.id, document(err)));
 }
 
@@ -145,7 +157,7 @@ const neverSettled = () => new RuntimeError('Runtime.NodeJsExit',
 function handleOnce(handler, answer) {
   const run = begin(answer);
   onEmptyLoop = () => {
-    if (isAsync(handler)) {
+    if (isAsync(handler) || modern()) {
       report(run, () => client.error(run.id, document(neverSettled())).then(() => process.exit(0)));
     } else {
       succeed(run, null);
@@ -153,6 +165,10 @@ function handleOnce(handler, answer) {
   };
   try {
     const context = contextOf(answer.headers);
+    if (modern()) {
+      Promise.resolve(handler(JSON.parse(answer.body.toString()), context)).then((v) => succeed(run, v), (e) => fail(run, e));
+      return;
+    }
     const callback = completions(run, context);
     const result = handler(JSON.parse(answer.body.toString()), context, callback);
     if (result && typeof result.then === 'function') result.then(context.succeed, context.fail);
@@ -168,7 +184,7 @@ async function streamOnce(handler, answer) {
   const end = (err) => {
     if (err && !stream._started()) fail(run, err);
     else if (err) {
-      log.error('Invoke Error', '\t' + forLog(err));
+      log.logError('Invoke Error', err);
       report(run, () => stream._break(err));
     } else report(run, () => stream._finish());
   };
@@ -193,6 +209,10 @@ function loop() {
   client.next().then((answer) => (streaming.isStreaming(handler) ? streamOnce : handleOnce)(handler, answer));
 }
 
+const noCallbacks = 'ERROR: AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. You need to modify this '
+  + 'function to use a supported handler signature to use Node.js 24 or later. For more information see '
+  + 'https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.';
+
 async function main() {
   // The limits that Node itself reads here are chosen for its heap; programs are told the function's own.
   process.constrainedMemory = () => process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE * 1048576;
@@ -200,9 +220,11 @@ async function main() {
   log.watchStreams();
   streaming.install();
   try {
-    handler = await load(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
+    const loaded = await load(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
+    if (loaded.length >= 3 && modern() && !streaming.isStreaming(loaded)) throw new RuntimeError('Runtime.CallbackHandlerDeprecated', noCallbacks);
+    handler = loaded;
   } catch (e) {
-    die(e, 'Uncaught Exception', 1);
+    die(e, 'Uncaught Exception', 129);
     return;
   }
   setImmediate(loop);

@@ -13,7 +13,7 @@ function split(handler) {
   const base = path.basename(handler);
   const root = handler.slice(0, handler.indexOf(base));
   const match = /^([^.]*)\.(.*)$/.exec(base);
-  if (!match || match[1] === '' || match[2] === '') throw new RuntimeError('Runtime.MalformedHandlerName', 'Bad handler');
+  if (!match) throw new RuntimeError('Runtime.MalformedHandlerName', 'Bad handler');
   return { root, module: match[1], names: match[2].split('.') };
 }
 
@@ -32,12 +32,12 @@ function isModule(dir) {
 
 async function loadModule(taskRoot, root, name) {
   const file = path.resolve(taskRoot, root, name);
-  if (fs.existsSync(file)) return require(file);
-  const esm = isModule(path.dirname(file));
-  if (fs.existsSync(file + '.js')) return esm ? import(pathToFileURL(file + '.js').href) : require(file + '.js');
-  if (fs.existsSync(file + '.mjs')) return import(pathToFileURL(file + '.mjs').href);
-  if (fs.existsSync(file + '.cjs')) return require(file + '.cjs');
-  return require(require.resolve(name, { paths: [taskRoot, path.resolve(taskRoot, root)] }));
+  const there = (extension) => fs.existsSync(file + extension) && file + extension;
+  const isESM = there('.js') && isModule(path.dirname(file));
+  const found = (there('') && require(file)) || (there('.js') && !isESM && require(file + '.js'))
+    || (isESM && await import(pathToFileURL(file + '.js').href))
+    || (there('.mjs') && await import(pathToFileURL(file + '.mjs').href)) || (there('.cjs') && require(file + '.cjs'));
+  return found || require(require.resolve(name, { paths: [taskRoot, path.resolve(taskRoot, root)] }));
 }
 
 async function load(taskRoot, handler) {
@@ -47,15 +47,13 @@ async function load(taskRoot, handler) {
     found = await loadModule(taskRoot, root, name);
   } catch (e) {
     if (e instanceof SyntaxError) throw new RuntimeError('Runtime.UserCodeSyntaxError', String(e));
-    if (e && (e.code === 'MODULE_NOT_FOUND' || e.code === 'ERR_MODULE_NOT_FOUND')) {
-      throw new RuntimeError('Runtime.ImportModuleError', String(e));
-    }
-    throw e;
+    if (e && e.code === 'MODULE_NOT_FOUND') throw new RuntimeError('Runtime.ImportModuleError', String(e));
+    throw e; // one that import() did not find among them, as on Lambda
   }
-  const pick = (from) => names.reduce((at, key) => (at === undefined || at === null ? undefined : at[key]), from);
+  const pick = (from) => names.reduce((at, key) => at && at[key], from);
   let fn = pick(found);
-  if (fn === undefined && found && found.default) fn = pick(found.default); // CommonJS seen through import()
-  if (fn === undefined || fn === null) throw new RuntimeError('Runtime.HandlerNotFound', `${handler} is undefined or not exported`);
+  if (!fn && found && found.default) fn = pick(found.default); // CommonJS seen through import()
+  if (!fn) throw new RuntimeError('Runtime.HandlerNotFound', `${handler} is undefined or not exported`);
   if (typeof fn !== 'function') throw new RuntimeError('Runtime.HandlerNotFound', `${handler} is not a function`);
   return fn;
 }

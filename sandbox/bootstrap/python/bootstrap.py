@@ -177,7 +177,40 @@ def client_context(text):
     return context
 
 
-REQUEST = {"id": None}
+REQUEST = {"id": None, "tenant": None}
+
+
+class Log:
+    """Where log entries go: as frames to the descriptor that _LAMBDA_TELEMETRY_LOG_FD names, or as lines to standard output."""
+
+    TEXT, JSON = 0xA55A0003, 0xA55A0002
+    fd, as_json = None, False
+
+    @classmethod
+    def open(cls):
+        told = os.environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
+        cls.fd = None if told is None else int(told)
+        cls.as_json = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+
+    @classmethod
+    def write(cls, entry, level):
+        """level is one of logging's numbers; a line's end is added."""
+        if cls.fd is None:
+            sys.stdout.write(entry.replace("\n", "\r") + "\n")
+            return
+        if not cls.as_json:
+            entry += "\n"
+        text = entry.encode("utf-8", "backslashreplace")
+        kind = (cls.JSON if cls.as_json else cls.TEXT) | (0 if level < 10 else min(level // 10 + 1, 6) * 4)
+        stamp = int(time.time() * 1000000)
+        data = memoryview(b"".join((kind.to_bytes(4, "big"), len(text).to_bytes(4, "big"), stamp.to_bytes(8, "big"), text)))
+        while data:
+            try:
+                data = data[os.write(cls.fd, data) :]
+            except BlockingIOError:
+                continue
+            except OSError:  # nobody reads the log: the function goes on
+                return
 
 
 class LoggingHook:
@@ -202,29 +235,44 @@ class LoggingHook:
         return spec
 
 
+STAMP = "%Y-%m-%dT%H:%M:%SZ"
+
+# Attributes of a log record that are not what the program put there.
+OWN = frozenset(
+    """name msg args levelname levelno pathname filename module exc_info exc_text stack_info lineno funcName created msecs
+    relativeCreated thread threadName processName process taskName aws_request_id tenant_id""".split()
+)
+
+
+def json_entry(logging, record):
+    """One entry as Lambda documents it, and what the program passed as extra."""
+    entry = {"timestamp": time.strftime(STAMP, time.gmtime(record.created)), "level": record.levelname, "message": record.getMessage(), "logger": record.name}
+    if record.exc_info and record.exc_info[0]:
+        import traceback
+
+        kind, error, trace = record.exc_info
+        entry.update(stackTrace=traceback.format_tb(trace), errorType=kind.__name__, errorMessage=str(error))
+        entry["location"] = f"{record.pathname}:{record.funcName}:{record.lineno}"
+    entry.update(requestId=REQUEST["id"], tenantId=REQUEST["tenant"])
+    entry.update((key, value) for key, value in record.__dict__.items() if key not in OWN and key not in entry)
+    return dumps({key: value for key, value in entry.items() if value is not None}, str, False)
+
+
 def configure_logging(logging):
     """Lambda's default: level, ISO time, request id and message, separated by tabs, one entry a line."""
-    as_json = os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON"
 
     class Formatter(logging.Formatter):
         converter = time.gmtime
 
         def format(self, record):
-            record.aws_request_id = REQUEST["id"]
-            if not as_json:
-                return super().format(record).replace("\n", "\r")
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
-            entry = {"timestamp": stamp, "level": record.levelname, "message": record.getMessage()}
-            entry["logger"], entry["requestId"] = record.name, REQUEST["id"]
-            if record.exc_info:
-                entry["stackTrace"] = self.formatException(record.exc_info).split("\n")
-            return dumps(entry, str)
+            record.aws_request_id, record.tenant_id = REQUEST["id"], REQUEST["tenant"]
+            return json_entry(logging, record) if Log.as_json else super().format(record)
 
-    class Handler(logging.Handler):
+    class LambdaLoggerHandler(logging.Handler):
         def emit(self, record):
-            sys.stdout.write(self.format(record) + "\n")
+            Log.write(self.format(record), record.levelno)
 
-    handler = Handler()
+    handler = LambdaLoggerHandler()
     layout = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s"
     handler.setFormatter(Formatter(layout, "%Y-%m-%dT%H:%M:%S"))
     logging.root.addHandler(handler)
@@ -251,10 +299,23 @@ def document(error, skip):
 
 
 def log_error(doc):
-    line = f"[ERROR] {doc['errorType']}: {doc['errorMessage']}"
+    if Log.as_json:
+        entry = {"timestamp": time.strftime(STAMP, time.gmtime()), "log_level": "ERROR"}
+        entry.update(doc)
+        Log.write(dumps(entry, None, False), 40)
+        return
+    lines = [f"[ERROR] {doc['errorType']}: {doc['errorMessage']}"]
     if doc["stackTrace"]:
-        line += "\nTraceback (most recent call last):\n" + "".join(doc["stackTrace"])
-    sys.stdout.write(line.rstrip("\n").replace("\n", "\r") + "\n")
+        lines.append("Traceback (most recent call last):")
+        for element in doc["stackTrace"]:
+            lines.extend(indented(line) for line in element.splitlines())
+    Log.write("\n".join(lines), 40)
+
+
+def indented(line):
+    """Spaces in front become ones that no log view swallows, as on Lambda."""
+    text = line.lstrip(" ")
+    return "\u00a0" * (len(line) - len(text)) + text
 
 
 def load(name):
@@ -309,6 +370,7 @@ def decode(headers, body):
 def run(client, handler, ascii_only):
     headers, body = client.next()
     request = REQUEST["id"] = headers.get("lambda-runtime-aws-request-id")
+    REQUEST["tenant"] = headers.get("lambda-runtime-aws-tenant-id")
     trace = headers.get("lambda-runtime-trace-id")
     if trace:
         os.environ["_X_AMZN_TRACE_ID"] = trace
@@ -356,6 +418,7 @@ def main():
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     more = [p for p in os.environ.get("PYTHONPATH", "").split(":") if p]
     sys.path[:0] = [task, f"/opt/python/lib/{version}/site-packages", "/opt/python"] + [p for p in more if p != task]
+    Log.open()
     sys.meta_path.insert(0, LoggingHook())
     try:
         handler = load(os.environ["_HANDLER"])
