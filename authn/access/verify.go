@@ -15,8 +15,8 @@ import (
 	"casemate/authn/sigv4"
 )
 
-// skew is how far a client's clock may be off, as on AWS.
-const skew = 15 * time.Minute
+// skew is how far a client's clock may be off: as on most of AWS (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
+const skew = 5 * time.Minute
 
 // Verify says whose event e is by its AWS signature; m is the route it came by, or nil. Whatever does not hold is one and
 // the same Unauthenticated error, but for what tells nothing about any key. A body whose hash the request does not say is
