@@ -27,6 +27,7 @@ type bundle struct {
 	options  Options
 	code     map[string]*io.SectionReader // by function
 	files    map[string][]byte            // by path in the manifest
+	layers   map[string]*io.SectionReader // by entry
 }
 
 // open reads a bundle strictly: exactly the files that its manifest names, each once, stored plainly.
@@ -74,6 +75,9 @@ func (r *reader) bundle(s manifest.Setting) (*bundle, error) {
 			return nil, broken(at, "is missing", nil)
 		}
 		delete(r.entries, at)
+	}
+	if b.layers, err = r.layers(b.manifest); err != nil {
+		return nil, err
 	}
 	for _, name := range b.manifest.Files() {
 		if b.files[name], err = r.take(filesFolder + name); err != nil {
@@ -141,7 +145,9 @@ func (d *Deployer) inspect(name string, f *manifest.Function, r *io.SectionReade
 	var wanted []string
 	switch casemate.Runtime(f.Runtime).Family() {
 	case "provided":
-		wanted = []string{"bootstrap"}
+		if wanted = []string{"bootstrap"}; len(f.Layers) > 0 {
+			wanted = nil // a layer may bring it
+		}
 	case "nodejs":
 		folder, base := path.Split(f.Handler) // "src/index.handler": the module ends at the first dot of the last part
 		base, _, _ = strings.Cut(base, ".")
@@ -151,7 +157,7 @@ func (d *Deployer) inspect(name string, f *manifest.Function, r *io.SectionReade
 		file := strings.ReplaceAll(f.Handler[:max(0, strings.LastIndexByte(f.Handler, '.'))], ".", "/")
 		wanted = []string{file + ".py", file + "/__init__.py"}
 	}
-	if !holds(z, wanted...) {
+	if len(wanted) > 0 && !strings.HasPrefix(f.Handler, "/opt/") && !holds(z, wanted...) {
 		return &casemate.Error{Code: casemate.Invalid, Message: "the code has no " + strings.Join(wanted, " or ") + " at its root",
 			Hint: "correct handler:, or code:"}
 	}

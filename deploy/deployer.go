@@ -31,6 +31,8 @@ type Config struct {
 	Installed func(casemate.Runtime) bool // whether a runtime can run on this machine
 	// Program reads the digest of a program of this machine, lower-case hex SHA-256; an error is an *casemate.Error.
 	Program func(path string) (string, error)
+	// Layer finds a published version of a layer; nil: the node has none. An error is an *casemate.Error.
+	Layer func(arn string) (casemate.Layer, error)
 	// Reserve refuses an app that sets aside so many runs at once, with what others set aside; may be nil.
 	Reserve     func(app string, runs int) error
 	Issuer      func(casemate.Issuer) error       // refuses an issuer that cannot be trusted as written; may be nil

@@ -21,7 +21,7 @@ import (
 // File is the name of the manifest, at the root of a project and of a bundle.
 const File = manifest.File
 
-// Names inside a bundle: the manifest, the request, code/<function>.zip or .wasm, files/<path in the manifest>.
+// Names inside a bundle: the manifest, the request, code/<function>.zip or .wasm, layers/, files/<path in the manifest>.
 const (
 	requestFile = "request.json"
 	codeFolder  = "code/"
@@ -66,6 +66,9 @@ func Pack(dir string, s manifest.Setting, o Options, w io.Writer) (*manifest.Man
 		if err := plain(z, codeFolder+name+ext, code); err != nil {
 			return nil, err
 		}
+	}
+	if err := packLayers(z, root, m); err != nil {
+		return nil, err
 	}
 	for _, name := range m.Files() {
 		data, err := root.ReadFile(name)

@@ -377,6 +377,7 @@ func (c *comparer) function(name string, was, is *catalog.Function) {
 		old = was.Number(was.Live).Children
 	}
 	c.children(subject, old, n.Children)
+	c.extensions(subject, layersOf(was), n.Layers)
 	if was == nil {
 		c.say(KindFunction, "add", subject, false, "version %d: %s, %d MB, %s, %s a sandbox", n.Number, n.Runtime, n.Limits.MemoryMB, n.Limits.Timeout, n.Isolation)
 		screen, leaks := n.ByName()
@@ -397,6 +398,7 @@ func (c *comparer) function(name string, was, is *catalog.Function) {
 		}
 	}
 	differs("code", o.Code, n.Code)
+	differs("layers", o.Layers, n.Layers)
 	differs("runtime", o.Runtime, n.Runtime)
 	differs("handler", o.Handler, n.Handler)
 	differs("environment", o.Env, n.Env)

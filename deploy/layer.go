@@ -1,0 +1,182 @@
+package deploy
+
+import (
+	"archive/zip"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"casemate"
+	"casemate/catalog"
+	"casemate/catalog/code"
+	"casemate/deploy/manifest"
+)
+
+// layersFolder of a bundle holds the layers that came with the manifest, by function and place: layers/<function>/<n>.zip.
+const layersFolder = "layers/"
+
+func layerEntry(function string, n int) string {
+	return fmt.Sprintf("%s%s/%d.zip", layersFolder, function, n)
+}
+
+// packLayers adds the folders and zips that functions have at /opt.
+func packLayers(z *zip.Writer, root *os.Root, m *manifest.Manifest) error {
+	for _, name := range slices.Sorted(maps.Keys(m.Functions)) {
+		for n, l := range m.Functions[name].Layers {
+			if l.Name != "" {
+				continue
+			}
+			ext, data, err := packCode(root, l.Path)
+			if err == nil && ext != ".zip" {
+				err = &casemate.Error{Code: casemate.Invalid, Field: l.Path, Message: "a layer is a folder or a .zip", Hint: "name the folder that the file is in"}
+			}
+			if err != nil {
+				return fmt.Errorf("packing layer %d of function %s: %w", n+1, name, err)
+			}
+			if err := plain(z, layerEntry(name, n), data); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// layers takes the entries that the functions' layers are in.
+func (r *reader) layers(m *manifest.Manifest) (map[string]*io.SectionReader, error) {
+	found := map[string]*io.SectionReader{}
+	for name, f := range m.Functions {
+		for n, l := range f.Layers {
+			if l.Name != "" {
+				continue
+			}
+			at := layerEntry(name, n)
+			if found[at] = r.entries[at]; found[at] == nil {
+				return nil, broken(at, "is missing", nil)
+			}
+			delete(r.entries, at)
+		}
+	}
+	return found, nil
+}
+
+// layers finds what a function has at /opt. What came with the bundle is looked at and noted to be stored; a published
+// version is asked for. What is wrong is said in found.
+func (d *Deployer) layers(out *draft, b *bundle, name string, found *manifest.Problems) (list []casemate.Layer, ok bool) {
+	ok = true
+	bad := func(n int, err error) {
+		ptr := fmt.Sprintf("/functions/%s/layers/%d", manifest.Escape(name), n)
+		found.Add(b.manifest.At(ptr), ptr, casemate.AsError(err).Hint, "layer %d of %s: %s", n+1, name, casemate.AsError(err).Error())
+		ok = false
+	}
+	for n, l := range b.manifest.Functions[name].Layers {
+		if l.Name != "" {
+			x, err := d.published(l)
+			if err != nil {
+				bad(n, err)
+				continue
+			}
+			list = append(list, x)
+			continue
+		}
+		r := b.layers[layerEntry(name, n)]
+		content, err := code.InspectLayer(r, r.Size(), code.Bounds{})
+		if err != nil {
+			bad(n, err)
+			continue
+		}
+		digest, err := digestOf(r)
+		if err != nil {
+			bad(n, err)
+			continue
+		}
+		out.code[digest] = r
+		list = append(list, casemate.Layer{Code: digest, Size: r.Size(), Unpacked: content.Bytes, Extensions: content.Extensions})
+	}
+	if ok {
+		if err := CheckLayers(list); err != nil {
+			bad(0, err)
+		}
+	}
+	return list, ok
+}
+
+// published finds a layer's version that this node has.
+func (d *Deployer) published(l manifest.Layer) (casemate.Layer, error) {
+	arn := l.ARN
+	if arn == "" {
+		arn = d.cfg.Place.LayerARN(l.Name, l.Version)
+	}
+	if d.cfg.Layer == nil || arn != d.cfg.Place.LayerARN(l.Name, l.Version) {
+		return casemate.Layer{}, casemate.Errorf(casemate.NotFound, "publish it first, or name a folder or a .zip", "there is no layer %s on this node", arn)
+	}
+	return d.cfg.Layer(arn)
+}
+
+// CheckLayers holds the bounds of the layers of one version: how many, how much unpacked, how many extensions. Whoever
+// gives a version its layers asks it.
+func CheckLayers(list []casemate.Layer) error {
+	if len(list) > casemate.MaxLayers {
+		return &casemate.Error{Code: casemate.TooLarge, Rule: fmt.Sprintf("layers <= %d", casemate.MaxLayers), Message: "the function has too many layers", Hint: "put some of them together"}
+	}
+	var total int64
+	var extensions []string
+	for _, l := range list {
+		total += l.Unpacked
+		for _, x := range l.Extensions {
+			if !slices.Contains(extensions, x) {
+				extensions = append(extensions, x)
+			}
+		}
+	}
+	if most := code.DefaultBounds().Total; total > most {
+		return &casemate.Error{Code: casemate.TooLarge, Rule: fmt.Sprintf("unpacked bytes of all layers <= %d", most), Message: "the layers of the function hold too much", Hint: "leave out what it does not need"}
+	}
+	if len(extensions) > casemate.MaxExtensions {
+		return &casemate.Error{Code: casemate.TooLarge, Rule: fmt.Sprintf("extensions <= %d", casemate.MaxExtensions), Message: "the layers of the function bring too many extensions", Hint: "leave some of them out"}
+	}
+	return nil
+}
+
+// extensions says which programs of its layers run beside a function, or do not any more: a permission, as children are.
+func (c *comparer) extensions(subject string, was, is []casemate.Layer) {
+	old, now := extensionsOf(was), extensionsOf(is)
+	for _, x := range now {
+		if !slices.Contains(old, x) {
+			c.say(KindPermission, "add", subject+" runs", true, "an extension of its layers beside it in every sandbox: /opt/extensions/%s", x)
+		}
+	}
+	for _, x := range old {
+		if !slices.Contains(now, x) {
+			c.say(KindPermission, "remove", subject+" runs", false, "an extension of its layers beside it in every sandbox: /opt/extensions/%s", x)
+		}
+	}
+}
+
+// layersOf are those of the version in force; nil when there is none.
+func layersOf(f *catalog.Function) []casemate.Layer {
+	if f == nil {
+		return nil
+	}
+	return f.Number(f.Live).Layers
+}
+
+// extensionsOf names each extension with the layer that it is of: another content is another program.
+func extensionsOf(list []casemate.Layer) []string {
+	by := map[string]string{}
+	for _, l := range list {
+		for _, x := range l.Extensions {
+			by[x] = l.Code
+		}
+	}
+	var names []string
+	for _, x := range slices.Sorted(maps.Keys(by)) {
+		names = append(names, fmt.Sprintf("%s (layer sha256 %.12s)", x, by[x]))
+	}
+	return names
+}
+
+// inLayers reports whether a program lies in what layers bring: its content is fixed by their digests.
+func inLayers(path string) bool { return strings.HasPrefix(path, "/opt/") }
