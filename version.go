@@ -1,6 +1,7 @@
 package casemate
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -108,6 +109,33 @@ type Version struct {
 	Screen    *Screen           `json:"screen,omitempty"` // how events that come by no route are looked at; nil: attacks are refused
 	Leaks     *Leaks            `json:"leaks,omitempty"`  // what answers to other functions and to AWS SDKs must not hold; nil: the defaults
 	Created   time.Time         `json:"created"`
+
+	Managed *Managed `json:"managed,omitempty"` // set where Lambda's API made it
+}
+
+// Managed is what a version has that Lambda's API made, and that no other has. A node holds many versions and few of these.
+type Managed struct {
+	Draft       bool   `json:"draft,omitempty"` // not published: it runs as $LATEST alone, and the next change replaces it
+	Description string `json:"description,omitempty"`
+}
+
+// Draft reports whether the version is not published.
+func (v *Version) Draft() bool { return v.Managed != nil && v.Managed.Draft }
+
+// Description is what Lambda's API was told about the version.
+func (v *Version) Description() string {
+	if v.Managed == nil {
+		return ""
+	}
+	return v.Managed.Description
+}
+
+// Name is what Lambda calls the version: its number, "$LATEST" for one that is not published.
+func (v *Version) Name() string {
+	if v.Draft() || v.Number < 1 {
+		return "$LATEST"
+	}
+	return strconv.Itoa(v.Number)
 }
 
 // ByName is how events of the version that come by no route are screened, and what its answers to them must not hold.

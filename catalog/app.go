@@ -42,6 +42,8 @@ type App struct {
 type Function struct {
 	Live     int                 `json:"live"`
 	Versions []*casemate.Version `json:"versions"`
+
+	Managed *Managed `json:"managed,omitempty"` // set where Lambda's API wrote something
 }
 
 // Number gives a version by number, nil when there is none.
@@ -139,6 +141,9 @@ func (a *App) check(place casemate.Place) error {
 	for name, f := range a.Functions {
 		if f == nil || f.Number(f.Live) == nil {
 			return bad("function %s has no version in force", name)
+		}
+		if !f.checkAliases() {
+			return bad("an alias of function %s leads to no version", name)
 		}
 		for _, v := range f.Versions {
 			if v == nil || v.Function != name || v.App != a.Name || v.ARN != place.FunctionARN(name) || v.Role != ExecutionRole(name) || !isDigest(v.Code) || !isDigest(v.ID) {
@@ -248,3 +253,8 @@ func (a *App) encode() ([]byte, error) {
 
 // roles lists the names of the app's roles, sorted.
 func (a *App) roles() []string { return slices.Sorted(maps.Keys(a.Roles)) }
+
+// callers lists the names of the app's roles that are no execution roles, sorted: whose those are is whose the functions are.
+func (a *App) callers() []string {
+	return slices.DeleteFunc(a.roles(), func(role string) bool { return strings.HasPrefix(role, ExecutionRole("")) })
+}

@@ -12,11 +12,8 @@ import (
 func (s *Snapshot) Plan(p *casemate.Principal) (*casemate.Plan, error) {
 	name := p.Plan
 	if name == "" {
-		owner, ok := s.roles.get(p.Role)
-		if !ok || s.apps[owner] == nil {
-			return nil, nil
-		}
-		if name = s.apps[owner].Roles[p.Role].Plan; name == "" {
+		r, _, _ := s.written(p.Role)
+		if name = r.Plan; name == "" {
 			return nil, nil
 		}
 	}

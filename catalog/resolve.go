@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"net"
-	"strconv"
 	"strings"
 
 	"casemate"
@@ -28,7 +27,7 @@ func (s *Snapshot) match(v *casemate.Version) *casemate.Match {
 	return &casemate.Match{Version: v, Policy: s.Policy, Revision: s.Revision}
 }
 
-// byName resolves a function's name or ARN. A qualifier is a version's number or $LATEST, the version in force.
+// byName resolves a function's name or ARN. A qualifier is a version's number, an alias or $LATEST, the version in force.
 func (s *Snapshot) byName(e *casemate.Event) (*casemate.Match, error) {
 	name, qualifier, err := parseFunction(s.place, e.Target.Function)
 	if err != nil {
@@ -38,13 +37,7 @@ func (s *Snapshot) byName(e *casemate.Event) (*casemate.Match, error) {
 	if !ok {
 		return nil, notFound("function", name)
 	}
-	n := f.Live
-	if qualifier != "" && qualifier != "$LATEST" {
-		if n, err = strconv.Atoi(qualifier); err != nil || strconv.Itoa(n) != qualifier {
-			n = 0
-		}
-	}
-	v := f.Number(n)
+	v := f.Qualified(qualifier, e.ID)
 	if v == nil {
 		return nil, notFound("function", name+":"+qualifier)
 	}
@@ -114,7 +107,7 @@ func (s *Snapshot) byRoute(e *casemate.Event) (*casemate.Match, error) {
 // serve makes the match of a route.
 func (s *Snapshot) serve(r *casemate.Route) (*casemate.Match, error) {
 	f, ok := s.functions.get(r.Function)
-	if !ok || f.app != r.App {
+	if !ok || f.app() != r.App {
 		return nil, notFound("function", r.Function)
 	}
 	m := s.match(f.Number(f.Live))

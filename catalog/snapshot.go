@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"casemate"
 	"casemate/catalog/route"
@@ -21,8 +22,8 @@ type Snapshot struct {
 	place     casemate.Place
 	heads     map[string]head
 	apps      map[string]*App
-	functions *table[*owned]
-	roles     *table[string] // role to app
+	functions *table[*Function]
+	roles     *table[string] // role of callers to app; an execution role is where its function is
 	plans     map[string]*casemate.Plan
 	urls      *table[*casemate.Route]
 	routes    *table[*route.Bucket]
@@ -34,13 +35,11 @@ type Snapshot struct {
 	parts            string // digest of what belongs to which environment; "" when nothing does
 }
 
-type owned struct {
-	app string
-	*Function
-}
+// app is the one that the function belongs to. A function without a version is refused before it is asked.
+func (f *Function) app() string { return f.Versions[0].App }
 
 func emptySnapshot(place casemate.Place) *Snapshot {
-	return &Snapshot{place: place, heads: map[string]head{}, apps: map[string]*App{}, functions: newTable[*owned](),
+	return &Snapshot{place: place, heads: map[string]head{}, apps: map[string]*App{}, functions: newTable[*Function](),
 		roles: newTable[string](), urls: newTable[*casemate.Route](), routes: newTable[*route.Bucket](),
 		contracts: map[string]map[string]casemate.Contract{}}
 }
@@ -63,7 +62,7 @@ func (s *Snapshot) Function(name string) *casemate.Version {
 // Owner names the app that a function belongs to, "" when there is none.
 func (s *Snapshot) Owner(function string) string {
 	if f, ok := s.functions.get(function); ok {
-		return f.app
+		return f.app()
 	}
 	return ""
 }
@@ -78,18 +77,49 @@ func (s *Snapshot) Issuers() (all []casemate.Issuer) {
 
 // HasRole reports whether a role of callers exists.
 func (s *Snapshot) HasRole(name string) bool {
-	_, ok := s.roles.get(name)
+	_, ok := s.role(name)
 	return ok
 }
 
 // Statements are what a role may do, in the order they were written; none for a role that does not exist. They must not be
 // changed.
 func (s *Snapshot) Statements(role string) []casemate.Statement {
-	owner, ok := s.roles.get(role)
-	if !ok || s.apps[owner] == nil {
-		return nil
+	r, _ := s.role(role)
+	return r.Statements
+}
+
+// role gives a role as it holds: an execution role that has its statements and its boundary from another one has what that one
+// has now. It is one step and no more: who lends borrows nothing.
+func (s *Snapshot) role(name string) (Role, bool) {
+	r, f, ok := s.written(name)
+	if !ok || f == nil || f.Manages().Role == "" {
+		return r, ok
 	}
-	return s.apps[owner].Roles[role].Statements
+	from, lender, _ := s.written(f.Manages().Role)
+	if lender != nil && lender.Manages().Role != "" {
+		from = Role{}
+	}
+	r.Statements, r.Boundary = from.Statements, from.Boundary
+	return r, true
+}
+
+// written gives a role as its app has it, and its function when it is an execution role.
+func (s *Snapshot) written(name string) (Role, *Function, bool) {
+	app, ok := "", false
+	fn, execution := strings.CutPrefix(name, ExecutionRole(""))
+	var f *Function
+	if execution {
+		if f, ok = s.functions.get(fn); ok {
+			app = f.app()
+		}
+	} else {
+		app, ok = s.roles.get(name)
+	}
+	if !ok || s.apps[app] == nil {
+		return Role{}, nil, false
+	}
+	r, ok := s.apps[app].Roles[name]
+	return r, f, ok
 }
 
 // builder makes the next snapshot beside the one in force.
@@ -145,21 +175,21 @@ func (b *builder) next(old *Snapshot, changed []*App, heads map[string]head) err
 // names gives functions and roles their owner: a name belongs to one app.
 func (b *builder) names(old *Snapshot, changed []*App) error {
 	var dropF, dropR []string
-	setF, setR := map[string]*owned{}, map[string]string{}
+	setF, setR := map[string]*Function{}, map[string]string{}
 	for _, a := range changed {
 		if was := old.apps[a.Name]; was != nil {
 			dropF = slices.AppendSeq(dropF, maps.Keys(was.Functions))
-			dropR = append(dropR, was.roles()...)
+			dropR = append(dropR, was.callers()...)
 		}
 		for name, f := range a.Functions {
-			if o, ok := old.functions.get(name); ok && o.app != a.Name {
-				return taken("function", name, o.app)
+			if o, ok := old.functions.get(name); ok && o.app() != a.Name {
+				return taken("function", name, o.app())
 			} else if o := setF[name]; o != nil {
-				return taken("function", name, o.app)
+				return taken("function", name, o.app())
 			}
-			setF[name] = &owned{a.Name, f}
+			setF[name] = f
 		}
-		for _, name := range a.roles() {
+		for _, name := range a.callers() {
 			if app, ok := old.roles.get(name); ok && app != a.Name {
 				return taken("role", name, app)
 			}
@@ -301,7 +331,8 @@ func (b *builder) policy(old *Snapshot, changed []*App) error {
 	for _, name := range b.Apps() {
 		a := b.apps[name]
 		fmt.Fprintf(h, "%s %x\n", name, sum(a))
-		for role, r := range a.Roles {
+		for role := range a.Roles {
+			r, _ := b.role(role)
 			if len(r.Statements) > 0 {
 				p.Identity[role] = r.Statements
 			}
@@ -337,7 +368,13 @@ func (b *builder) policy(old *Snapshot, changed []*App) error {
 
 // sum is the hash of an app's policies.
 func sum(a *App) [sha256.Size]byte {
-	data, err := json.Marshal([]any{a.Roles, a.Guardrails, a.Resources})
+	lent := map[string]string{}
+	for name, f := range a.Functions {
+		if role := f.Manages().Role; role != "" {
+			lent[name] = role
+		}
+	}
+	data, err := json.Marshal([]any{a.Roles, a.Guardrails, a.Resources, lent})
 	if err != nil {
 		return sha256.Sum256([]byte(a.Name + err.Error())) // never equal to another app's
 	}
