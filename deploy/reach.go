@@ -51,6 +51,7 @@ func (d *Deployer) beyond(current, next *catalog.App) []string {
 			}
 		}
 	}
+	what = append(what, borrowed(current, next)...)
 	if !same(current.Guardrails, next.Guardrails) {
 		what = append(what, "guardrails")
 	}
@@ -68,6 +69,23 @@ func (d *Deployer) beyond(current, next *catalog.App) []string {
 	}
 	return what
 }
+
+// borrowed lists the functions that take a role of callers which they did not take before.
+func borrowed(current, next *catalog.App) (what []string) {
+	for _, name := range slices.Sorted(maps.Keys(next.Functions)) {
+		had := ""
+		if f := current.Functions[name]; f != nil {
+			had = f.Manages().Role
+		}
+		if role := next.Functions[name].Manages().Role; role != "" && role != had {
+			what = append(what, Borrows(name, role))
+		}
+	}
+	return what
+}
+
+// Borrows is how Guard.Beyond is told that a function takes a role: whoever passed it one may let that through.
+func Borrows(function, role string) string { return "function " + function + " as role " + role }
 
 // within reports whether a statement lets its holder do no more than call this app. A Deny takes nothing from others:
 // it binds the holder of the role.
