@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"casemate"
-	"casemate/lambda"
 	"casemate/sandbox/api"
 	"casemate/sandbox/jail"
 )
@@ -100,7 +99,7 @@ func (p *Pool) own(i *instance, n *need) {
 		p.cfg.Logs(casemate.LogLine{At: p.cfg.Clock(), App: v.App, Function: v.Function, Version: v.Number,
 			Request: request, Stream: stream, Level: level, Text: text})
 	}, limits(v).Output)
-	i.api.Identify(api.Identity{FunctionName: v.Function, FunctionVersion: lambda.VersionName(v.Number), Handler: v.Handler,
+	i.api.Identify(api.Identity{FunctionName: v.Function, FunctionVersion: v.Name(), Handler: v.Handler,
 		AccountID: p.cfg.Place.Account})
 	if n.program.note != "" {
 		i.logs.platform("RUNTIME " + n.program.note)

@@ -246,7 +246,7 @@ func (p *Pool) variables(n *need, logFD int) []string {
 func (p *Pool) environment(v *casemate.Version) lambda.Sandbox {
 	var random [16]byte
 	rand.Read(random[:]) // never fails
-	version := lambda.VersionName(v.Number)
+	version := v.Name()
 	return lambda.Sandbox{
 		Runtime: string(v.Runtime), Handler: v.Handler, Function: v.Function, Version: version,
 		MemoryMB: limits(v).MemoryMB, Region: p.cfg.Place.Region, API: apiAddress,

@@ -54,16 +54,9 @@ func (r *report) at(w *link) {
 // start begins the log with START, once: when the worker has the event, or what it logs comes back sooner.
 func (r *report) start() {
 	r.started.Do(func() {
-		r.write("platform", "START RequestId: "+r.launch.RequestID+" Version: "+executed(r.launch.Version))
+		r.write("platform", "START RequestId: "+r.launch.RequestID+" Version: "+r.launch.Version.Name())
 		r.lines(r.early)
 	})
-}
-
-func executed(v *casemate.Version) string {
-	if v.Number == 0 {
-		return "$LATEST"
-	}
-	return strconv.Itoa(v.Number)
 }
 
 // log takes a piece of the guest's log, whole lines but for very long ones.
@@ -179,7 +172,7 @@ func errorBody(kind, message string) []byte {
 func (r *report) result(payload []byte, f casemate.Failure, detail string, ended time.Time) *casemate.Result {
 	r.finish(ended)
 	res := &casemate.Result{Payload: payload, ContentType: "application/json", Failure: f, Detail: detail,
-		Executed: executed(r.launch.Version), Tail: r.tail, Effects: r.effects}
+		Executed: r.launch.Version.Name(), Tail: r.tail, Effects: r.effects}
 	if r.worker != nil {
 		res.Walls, res.Weak = r.worker.walls, r.worker.weak
 	}
