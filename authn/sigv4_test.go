@@ -101,6 +101,8 @@ func TestSandboxSignatureGivesTheFunction(t *testing.T) {
 }
 
 // TestSandboxSignatureAttacks changes one thing at a time about a request that holds.
+//
+// Lambda checklist: 93
 func TestSandboxSignatureAttacks(t *testing.T) {
 	authorization := func(old, new string) func(*box, *casemate.Signed) {
 		return func(_ *box, s *casemate.Signed) {

@@ -15,6 +15,8 @@ import (
 
 // The compiled, indexed evaluator gives the answers of the oracle: verdict, layer and statement. 40,000 cases, a fifth of
 // them under the race detector unless CASEMATE_FULL=1.
+//
+// Lambda checklist: 91, 94
 func TestDecideAgreesWithTheOracle(t *testing.T) {
 	cases := 40_000
 	if raced && os.Getenv("CASEMATE_FULL") != "1" {
