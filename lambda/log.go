@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
@@ -33,6 +34,17 @@ func (r Report) Line(id string) string {
 		s += fmt.Sprintf("Init Duration: %.2f ms\t", ms(r.Init))
 	}
 	return s
+}
+
+// InitReport tells of a start that failed: phase is "init" for the first one of a run and "invoke" for the second; body is what
+// its caller is told, or would be.
+func InitReport(took time.Duration, phase string, body []byte) string {
+	var b ErrorBody
+	_ = json.Unmarshal(body, &b) // a function may have posted anything: then its type is unknown
+	if b.Type == timedOut {
+		return fmt.Sprintf("INIT_REPORT Init Duration: %.2f ms\tPhase: %s\tStatus: timeout", ms(took), phase)
+	}
+	return fmt.Sprintf("INIT_REPORT Init Duration: %.2f ms\tPhase: %s\tStatus: error\tError Type: %s", ms(took), phase, NormalErrorType(b.Type))
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

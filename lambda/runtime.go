@@ -56,10 +56,12 @@ func (b ErrorBody) JSON() []byte {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 }
 
+const timedOut = "Sandbox.Timedout"
+
 // TimedOut is the body for a run killed after limit; AWS prints seconds with two decimals.
 func TimedOut(id string, limit time.Duration) ErrorBody {
 	secs := strconv.FormatFloat(limit.Seconds(), 'f', 2, 64)
-	return ErrorBody{"Sandbox.Timedout", "RequestId: " + id + " Error: Task timed out after " + secs + " seconds"}
+	return ErrorBody{timedOut, "RequestId: " + id + " Error: Task timed out after " + secs + " seconds"}
 }
 
 // Exited is the body for a runtime process that ended during a run. how is "exit status 3" or "signal: killed";

@@ -46,7 +46,7 @@ func (p *Pool) Run(ctx context.Context, l *casemate.Launch) (*casemate.Result, e
 	defer cancel()
 	res, err := r.do(ctx)
 	if res != nil {
-		res.Executed = lambda.VersionName(v.Number)
+		res.Executed = v.Name()
 	}
 	return res, err
 }
@@ -60,6 +60,7 @@ type run struct {
 	key    string // of the sandboxes that it may share; "": none
 	inst   *instance
 	cold   bool
+	again  time.Time // when its second initialisation began, which is part of the run; zero: there was none
 }
 
 // left is the time to the launch's deadline.
@@ -98,7 +99,8 @@ func (r *run) do(ctx context.Context) (*casemate.Result, error) {
 }
 
 // initialise starts a sandbox and waits until its runtime asks for an event. A start that fails is tried once more in
-// a new process, as Lambda does; what the second one says is the result.
+// a new process, as Lambda does: that one is part of the run and has the function's own timeout for both, and what it says is
+// the result (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html, "Failures during the Init phase").
 func (r *run) initialise(ctx context.Context) (*casemate.Result, error) {
 	for attempt := 1; ; attempt++ {
 		inst, cold, err := r.pool.fresh(ctx, r.launch, r.key)
@@ -118,11 +120,18 @@ func (r *run) initialise(ctx context.Context) (*casemate.Result, error) {
 			return nil, nil
 		}
 		inst.logs.begin("", true)
-		fail := r.await(ctx)
+		limit, phase := r.limits.InitTimeout, "init"
+		if attempt == 2 {
+			r.again, limit, phase = inst.started, r.limits.Timeout, "invoke"
+		}
+		fail := r.await(ctx, limit)
+		took := r.pool.cfg.Clock().Sub(inst.started)
 		if fail == nil {
-			inst.ready = r.pool.cfg.Clock().Sub(inst.started)
+			inst.ready = took
 			return nil, nil
 		}
+		inst.logs.settle()
+		inst.logs.platform(lambda.InitReport(took, phase, fail.body))
 		if attempt == 2 || ctx.Err() != nil {
 			res, err := fail.result(r), ctx.Err()
 			r.pool.retire(inst)
@@ -136,9 +145,9 @@ func (r *run) initialise(ctx context.Context) (*casemate.Result, error) {
 }
 
 // await waits for a starting sandbox. nil means it is ready.
-func (r *run) await(ctx context.Context) *failure {
+func (r *run) await(ctx context.Context, limit time.Duration) *failure {
 	i := r.inst
-	t := time.NewTimer(r.limits.InitTimeout)
+	t := time.NewTimer(limit)
 	defer t.Stop()
 	select {
 	case <-i.api.Ready():
@@ -148,7 +157,7 @@ func (r *run) await(ctx context.Context) *failure {
 	case <-i.exited:
 	case <-t.C:
 		i.kill()
-		return &failure{casemate.FailureInit, r.timeout(), "initialisation passed its limit of " + r.limits.InitTimeout.String()}
+		return &failure{casemate.FailureTimeout, r.timeout(), "initialisation passed its limit of " + limit.String()}
 	case <-ctx.Done():
 		i.kill()
 		return &failure{casemate.FailureTimeout, r.timeout(), "the deadline passed while the function initialised"}
@@ -171,11 +180,19 @@ func (f *failure) result(r *run) *casemate.Result {
 	i, now := r.inst, r.pool.cfg.Clock()
 	i.logs.settle()
 	i.logs.begin(r.launch.RequestID, true)
-	i.logs.platform(lambda.StartLine(r.launch.RequestID, lambda.VersionName(r.launch.Version.Number)))
+	i.logs.platform(lambda.StartLine(r.launch.RequestID, r.launch.Version.Name()))
 	res := r.failed(f.body, f.kind, f.detail)
 	r.account(res, now)
-	r.report(res, 0)
+	r.report(res, now.Sub(r.since(now)))
 	return res
+}
+
+// since is when the function's time began to run for a sandbox that was ready at start.
+func (r *run) since(start time.Time) time.Time {
+	if r.again.IsZero() {
+		return start
+	}
+	return r.again
 }
 
 func (r *run) timeout() []byte { return timeoutBody(r.launch.RequestID, r.limits.Timeout) }
@@ -195,8 +212,8 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *api.Invoc
 		i.door.Begin(l)
 	}
 	i.logs.begin(l.RequestID, r.cold)
-	i.logs.platform(lambda.StartLine(l.RequestID, lambda.VersionName(l.Version.Number)))
-	deadline := start.Add(r.limits.Timeout)
+	i.logs.platform(lambda.StartLine(l.RequestID, l.Version.Name()))
+	deadline := r.since(start).Add(r.limits.Timeout)
 	if !l.Deadline.IsZero() && l.Deadline.Before(deadline) {
 		deadline = l.Deadline
 	}
@@ -243,7 +260,7 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *api.Invoc
 	}
 	i.logs.settle()
 	r.account(res, start)
-	r.report(res, end.Sub(start))
+	r.report(res, end.Sub(r.since(start)))
 	return res, reuse, err
 }
 
@@ -283,7 +300,7 @@ func (r *run) report(res *casemate.Result, took time.Duration) {
 	}
 	i.logs.platform(lambda.EndLine(id))
 	rep := lambda.Report{Duration: took, MemoryMB: r.limits.MemoryMB, Peak: res.Usage.PeakBytes}
-	if r.cold {
+	if r.cold && r.again.IsZero() {
 		rep.Init = res.Usage.Init
 	}
 	i.logs.platform(rep.Line(id))

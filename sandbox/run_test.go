@@ -22,6 +22,7 @@ func warm(v *casemate.Version) *casemate.Version {
 	return v
 }
 
+// Lambda checklist: 8
 func TestItem08InitErrorRetriesOnce(t *testing.T) {
 	b := newBench(t)
 	v := b.node("index.handler", `console.log('starting'); throw new Error('not today')`)
@@ -48,6 +49,7 @@ func TestItem08InitErrorRetriesOnce(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 9
 func TestItem09ExitDuringTheRun(t *testing.T) {
 	b := newBench(t)
 	for code, message := range map[string]string{
@@ -70,6 +72,7 @@ func TestItem09ExitDuringTheRun(t *testing.T) {
 	has(t, body, "Runtime.ExitError", "exit status 7")
 }
 
+// Lambda checklist: 10
 func TestItem10TimeoutKillsAndTheNextIsCold(t *testing.T) {
 	b := newBench(t)
 	v := warm(b.node("index.handler", `let n = 0; exports.handler = async (e) => { n++; if (e.hang) for (;;); return n }`))
@@ -110,9 +113,29 @@ func TestTimeoutEndsTheWholeProcessTree(t *testing.T) {
 func TestInitTimeout(t *testing.T) {
 	b := newBench(t)
 	v := b.node("index.handler", `for (;;);`)
+	v.Limits.InitTimeout, v.Limits.Timeout = 300*time.Millisecond, time.Second
+	body, res := b.fails(v, `{}`, casemate.FailureTimeout)
+	has(t, body, "Sandbox.Timedout", "timed out after 1.00 seconds")
+	if s := string(res.Tail); !strings.Contains(s, "\tPhase: invoke\tStatus: timeout\n") || strings.Contains(s, "\tInit Duration") {
+		t.Errorf("log %s", s)
+	}
+	b.entry("\tPhase: init\tStatus: timeout")
+}
+
+// A start that takes longer than it may is tried again within the run, with the function's own timeout.
+//
+// Lambda checklist: 8
+func TestSlowStartSucceedsWithinTheRun(t *testing.T) {
+	b := newBench(t)
+	v := warm(b.node("index.handler", `Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700);
+let n = 0; exports.handler = async (e, c) => (++n === 1 ? c.getRemainingTimeInMillis() < 19400 : n)`)) // what the start took is gone
 	v.Limits.InitTimeout = 300 * time.Millisecond
-	body, _ := b.fails(v, `{}`, casemate.FailureInit)
-	has(t, body, "Sandbox.Timedout", "timed out after 20.00 seconds")
+	res := b.want(v, `{}`, `true`)
+	if !regexp.MustCompile(`REPORT RequestId: \S+\tDuration: \d{3,}\.\d\d ms\t`).Match(res.Tail) || strings.Contains(string(res.Tail), "\tInit Duration") {
+		t.Errorf("log %s", res.Tail)
+	}
+	b.entry("\tPhase: init\tStatus: timeout")
+	b.want(v, `{}`, `2`)
 }
 
 func TestLaunchDeadlineBoundsTheColdStart(t *testing.T) {
@@ -168,6 +191,7 @@ func TestMemoryHogIsKilled(t *testing.T) {
 	b.want(b.python("def handler(e, c): return 1"), `{}`, `1`) // the node goes on
 }
 
+// Lambda checklist: 12
 func TestItem12EnvironmentInside(t *testing.T) {
 	t.Setenv("HOST_SECRET", "canary")
 	b := newBench(t)
@@ -189,6 +213,7 @@ func TestItem12EnvironmentInside(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 13
 func TestItem13FilesInside(t *testing.T) {
 	b := newBench(t)
 	v := b.node("index.handler", `const fs = require('fs'), os = require('os'); exports.handler = async () => {
@@ -201,6 +226,7 @@ func TestItem13FilesInside(t *testing.T) {
 	b.want(v, `{}`, `["/var/task","EROFS","EROFS",true,true,"ENOSPC",true,true,"ENOENT",false,true,"sandbox"]`)
 }
 
+// Lambda checklist: 14
 func TestItem14TimeZoneAndLocale(t *testing.T) {
 	b := newBench(t)
 	b.want(b.node("index.handler", `exports.handler = async () => new Date(0).getTimezoneOffset()`), `{}`, `0`)
@@ -235,6 +261,7 @@ func (b *bench) goFunction(source string) *casemate.Version {
 	return b.function("provided.al2023", "bootstrap", map[string]string{"bootstrap": bin.(string)})
 }
 
+// Lambda checklist: 26
 func TestItem26GoFunction(t *testing.T) {
 	b := newBench(t)
 	v := warm(b.goFunction(goFunction))
@@ -264,6 +291,7 @@ func TestItem98SIGTERMBeforeTheEnd(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 27
 func TestItem27ShellBootstrap(t *testing.T) {
 	if _, err := exec.LookPath("/usr/bin/curl"); err != nil {
 		missing(t, "curl")
@@ -306,6 +334,7 @@ func TestUnknownAndMissingRuntimes(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 29
 func TestItem29LogLines(t *testing.T) {
 	b := newBench(t)
 	v := warm(b.node("index.handler", `exports.handler = async (e) => { process.stdout.write('out ' + e.n + '\n'); process.stderr.write('err ' + e.n) }`))
@@ -608,6 +637,7 @@ func TestSocketsOutAreRefusedAndRecorded(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 7
 func TestItem07SecondReaderInsideIsRecorded(t *testing.T) {
 	b := newBench(t)
 	res := b.want(b.node("index.handler", `exports.handler = () => new Promise((done) => {

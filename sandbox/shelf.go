@@ -282,7 +282,7 @@ func (p *Pool) provision(st *standing) {
 		p.enlist(i)
 		i.logs.begin("", true)
 		r := &run{pool: p, launch: &casemate.Launch{Version: v}, limits: limits(v), inst: i}
-		if fail := r.await(p.ctx); fail == nil {
+		if fail := r.await(p.ctx, r.limits.InitTimeout); fail == nil {
 			i.ready = p.cfg.Clock().Sub(i.started)
 			p.stand(st, i)
 			return
