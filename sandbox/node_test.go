@@ -9,6 +9,7 @@ import (
 	"casemate"
 )
 
+// Lambda checklist: 16
 func TestItem16NodeAsyncHandler(t *testing.T) {
 	b := newBench(t)
 	b.want(b.node("index.handler", `exports.handler = async (e) => ({ got: e.a })`), `{"a":1}`, `{"got":1}`)
@@ -19,6 +20,7 @@ func TestItem16NodeAsyncHandler(t *testing.T) {
 		`{}`, `[36,"arn:fn","fn","3","256","/aws/lambda/fn",true]`)
 }
 
+// Lambda checklist: 17
 func TestItem17NodeCallbacks(t *testing.T) {
 	b := newBench(t)
 	for name, c := range map[string]struct{ source, answer string }{
@@ -42,6 +44,7 @@ func TestItem17NodeCallbacks(t *testing.T) {
 	has(t, body, "Runtime.NodeJsExit", "Promise that was never settled")
 }
 
+// Lambda checklist: 18
 func TestItem18NodeLoadingOrder(t *testing.T) {
 	b := newBench(t)
 	cjs := func(s string) string {
@@ -84,6 +87,7 @@ func TestItem18NodeLoadingOrder(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 19
 func TestItem19NodeUncaughtErrorsReplaceTheSandbox(t *testing.T) {
 	b := newBench(t)
 	for _, c := range []struct{ source, typ, message string }{
@@ -105,6 +109,7 @@ func TestItem19NodeUncaughtErrorsReplaceTheSandbox(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 20
 func TestItem20NodeErrorBody(t *testing.T) {
 	b := newBench(t)
 	v := b.node("index.handler", `class OutOfStock extends Error { constructor(m) { super(m); this.name = 'OutOfStock' } }
@@ -120,6 +125,7 @@ exports.handler = async () => { throw new OutOfStock('none left') }`)
 	}
 }
 
+// Lambda checklist: 30
 func TestNodeConsoleLines(t *testing.T) {
 	b := newBench(t)
 	v := b.node("index.handler", `console.log('at init'); exports.handler = async (e, c) => {
@@ -159,6 +165,7 @@ func TestItem53NodeStreaming(t *testing.T) {
 	has(t, body, "Error", "before")
 }
 
+// Lambda checklist: 2
 func TestItem02NodeRemainingTime(t *testing.T) {
 	b := newBench(t)
 	v := b.node("index.handler", `exports.handler = async (e, c) => { const a = c.getRemainingTimeInMillis();

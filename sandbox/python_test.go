@@ -8,6 +8,7 @@ import (
 	"casemate"
 )
 
+// Lambda checklist: 22
 func TestItem22PythonModules(t *testing.T) {
 	b := newBench(t)
 	for name, c := range map[string]struct {
@@ -27,6 +28,7 @@ func TestItem22PythonModules(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 23
 func TestItem23PythonErrors(t *testing.T) {
 	b := newBench(t)
 	body, res := b.fails(b.python("def handler(e, c):\n  raise KeyError('gone')"), `{}`, casemate.FailureHandled)
@@ -59,6 +61,7 @@ func TestItem23PythonErrors(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 24
 func TestItem24PythonContext(t *testing.T) {
 	b := newBench(t)
 	v := b.python(`
@@ -77,6 +80,7 @@ def handler(e, c):
 	}
 }
 
+// Lambda checklist: 25
 func TestItem25PythonLogging(t *testing.T) {
 	b := newBench(t)
 	res := b.want(b.python(`

@@ -114,6 +114,7 @@ func (f *fakeRuntime) signals() string {
 	return strings.Join(s, " ")
 }
 
+// Lambda checklist: 1
 func TestItem01NextGivesTheEventUnchanged(t *testing.T) {
 	f := newFakeRuntime(t)
 	payload := "{\"a\": \"\\u00e9 \xff\x00\"}"
@@ -139,6 +140,7 @@ func TestItem01NextGivesTheEventUnchanged(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 3
 func TestItem03ResponseBytesAreIdentical(t *testing.T) {
 	f := newFakeRuntime(t)
 	inv := f.offer("r1", "{}")
@@ -154,6 +156,7 @@ func TestItem03ResponseBytesAreIdentical(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 4
 func TestItem04ErrorBodyReachesTheCaller(t *testing.T) {
 	f := newFakeRuntime(t)
 	inv := f.offer("r1", "{}")
@@ -166,6 +169,7 @@ func TestItem04ErrorBodyReachesTheCaller(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 5
 func TestItem05WrongOrEarlyIDIsRefused(t *testing.T) {
 	f := newFakeRuntime(t)
 	f.want("POST", invoke+"r1/response", "{}", 400, badID)
@@ -179,6 +183,7 @@ func TestItem05WrongOrEarlyIDIsRefused(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 6
 func TestItem06SecondResponseIsRefused(t *testing.T) {
 	f := newFakeRuntime(t)
 	inv := f.offer("r1", "{}")
@@ -194,6 +199,7 @@ func TestItem06SecondResponseIsRefused(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 7
 func TestItem07NextAgainGivesTheSameEventAndASignal(t *testing.T) {
 	f := newFakeRuntime(t)
 	f.offer("r1", "one")
@@ -217,6 +223,7 @@ func TestSecondClientIsSeen(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 8
 func TestItem08InitErrorOnlyBeforeTheFirstNext(t *testing.T) {
 	f := newFakeRuntime(t)
 	doc := `{"errorMessage":"x","errorType":"Runtime.ImportModuleError","trace":[]}`
@@ -233,6 +240,7 @@ func TestItem08InitErrorOnlyBeforeTheFirstNext(t *testing.T) {
 	g.want("POST", initPath, doc, 403, transition("Running", "InitError"))
 }
 
+// Lambda checklist: 11
 func TestItem11ResponseSizeBound(t *testing.T) {
 	for _, chunked := range []bool{false, true} {
 		f := newFakeRuntime(t)
@@ -269,6 +277,7 @@ func TestItem11ResponseSizeBound(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 15
 func TestItem15TrailersCarryAMidStreamError(t *testing.T) {
 	f := newFakeRuntime(t)
 	inv := f.offer("r1", "{}")
