@@ -112,7 +112,7 @@ func (s *shape) template(root Value) {
 	if s.t.res.Kind != Map || len(s.t.res.Members) == 0 {
 		s.found.Add(root.At, "Resources", "", "a template declares at least one resource")
 	}
-	s.dependent(root)
+	s.dependent()
 }
 
 func (s *shape) section(m Member) {
@@ -160,7 +160,7 @@ func (s *shape) transform(v Value) {
 }
 
 // dependent checks what needs all sections: their sizes and the form of the entries.
-func (s *shape) dependent(root Value) {
+func (s *shape) dependent() {
 	for _, x := range []struct {
 		name  string
 		v     Value
