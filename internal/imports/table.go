@@ -108,6 +108,7 @@ var Rooms = []Room{
 	{Path: "sandbox/jail/cgroup", Tier: -1, Ceiling: 500, Only: []string{"internal/walls"}},
 	{Path: "internal/keeper", Tier: -2, Ceiling: 60, Only: []string{}},
 	{Path: "internal/walls", Tier: -2, Ceiling: 10, Pure: true, Only: []string{}},
+	{Path: "queue", Tier: 1, Ceiling: 1500, Only: []string{"", "store", "internal/keeper"}},
 	{Path: "store", Tier: 0, Ceiling: 1800, Only: []string{"", "store/commit"}, May: []string{"store/commit"}},
 	{Path: "store/commit", Tier: 0, Ceiling: 1800, Only: []string{""}},
 	{Path: "", Tier: -1, Ceiling: 1500, Only: []string{}},

@@ -1,0 +1,113 @@
+package queue
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"casemate"
+)
+
+// first gives the items that were put first, in their order.
+func first(list []*item, most int) []*item {
+	slices.SortFunc(list, func(a, b *item) int {
+		switch {
+		case a.num < b.num:
+			return -1
+		case a.num > b.num:
+			return 1
+		}
+		return 0
+	})
+	return list[:min(most, len(list))]
+}
+
+// bury moves a message to the dead-letter queue: durable there before it leaves here, so that a crash between the two leaves
+// it in both, never in none.
+func (q *Queue) bury(ctx context.Context, it *item, reason string) error {
+	r := q.def.Load().Spec.Redrive
+	if r == nil {
+		return casemate.Errorf(casemate.NotFound, "give it one: dead_letter in the manifest, RedrivePolicy in SQS", "queue %s has no dead-letter queue", q.Name)
+	}
+	to, err := q.room.byARN(r.Target)
+	if err != nil {
+		return err
+	}
+	return q.move(ctx, it, to, q.ARN, reason)
+}
+
+func (q *Queue) move(ctx context.Context, it *item, to *Queue, source, reason string) error {
+	data := it.data
+	if data == nil {
+		var err error
+		if data, err = q.read(ctx, it); err != nil {
+			return err
+		}
+	}
+	m, body, err := parsePayload(data)
+	if err != nil {
+		return err
+	}
+	o := Outgoing{Body: body, Attributes: m.Attributes, Trace: m.Trace, Group: m.Group, Dedup: m.Dedup, Sender: m.Sender}
+	_, pending, err := to.begin(ctx, &to.def.Load().Spec, &o, &origin{it, source, reason})
+	if err == nil {
+		err = pending.Wait(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return q.drop(ctx, casemate.Durable, []*item{it})
+}
+
+// Bury moves a message that was received to the dead-letter queue of its queue before its time, and says why. NotFound when
+// there is none.
+func (q *Queue) Bury(ctx context.Context, m *Message, reason string) error {
+	q.j.Lock()
+	it, current, err := q.held(m.Handle)
+	q.j.Unlock()
+	if err != nil || it == nil || !current {
+		return err
+	}
+	return q.bury(ctx, it, reason)
+}
+
+// Redrive moves up to most visible messages of a dead-letter queue back to where they came from, or to a queue that is named,
+// and says how many it moved. Those that were sent here by themselves stay where no queue is named.
+func (r *Room) Redrive(ctx context.Context, from, to string, most int) (moved int, err error) {
+	q, err := r.Queue(from)
+	if err != nil {
+		return 0, err
+	}
+	var list []*item
+	q.j.Lock()
+	now := q.s.clock().UnixNano()
+	q.s.wake(now)
+	for _, it := range q.s.items {
+		if it.durable && !it.held && it.due <= now {
+			list = append(list, it)
+		}
+	}
+	q.j.Unlock()
+	for _, it := range first(list, most) {
+		dest := to
+		if to == "" {
+			m, err := q.message(ctx, it)
+			if err != nil || m.Source == "" {
+				continue
+			}
+			dest = m.Source[strings.LastIndexByte(m.Source, ':')+1:]
+		}
+		t, err := r.Queue(dest)
+		if err != nil {
+			return moved, err
+		}
+		if t.s.fifo != q.s.fifo {
+			return moved, refusal(casemate.Invalid, "UnsupportedOperation", "A FIFO queue's messages go to FIFO queues alone.")
+		}
+		if err := q.move(ctx, it, t, "", ""); err != nil {
+			return moved, err
+		}
+		moved++
+	}
+	return moved, nil
+}
