@@ -2,50 +2,16 @@ package http
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
-	"math/big"
 	nethttp "net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"casemate"
+	"casemate/internal/casetest/selfsigned"
 )
-
-// writePair writes a certificate that signed itself, and its key.
-func writePair(t *testing.T, dir, name string, serial int64) (cert, key string) {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "a"}, DNSNames: []string{"localhost"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, x, x, k.Public(), k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, key = filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key")
-	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
-}
 
 // A client's certificate reaches the corridor when it is asked for, whole and unjudged; nobody is asked while no route
 // takes one.
@@ -57,8 +23,8 @@ func TestClientCertificateIsHandedOn(t *testing.T) {
 
 func handedOn(t *testing.T, h2 bool) {
 	dir := t.TempDir()
-	cert, key := writePair(t, dir, "server", 1)
-	mine, mineKey := writePair(t, dir, "client", 2)
+	cert, key := selfsigned.WritePair(t, dir, "server", 1)
+	mine, mineKey := selfsigned.WritePair(t, dir, "client", 2)
 	pair, err := tls.LoadX509KeyPair(mine, mineKey)
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +68,7 @@ func handedOn(t *testing.T, h2 bool) {
 func TestHandshakesThatAreNotForHTTP(t *testing.T) {
 	dir := t.TempDir()
 	pair := func(name string, serial int64) *tls.Certificate {
-		c, err := tls.LoadX509KeyPair(writePair(t, dir, name, serial))
+		c, err := tls.LoadX509KeyPair(selfsigned.WritePair(t, dir, name, serial))
 		if err != nil {
 			t.Fatal(err)
 		}
