@@ -41,7 +41,7 @@ func (g *Gate) run(ctx context.Context, a *admitted, s *story) (*casemate.Result
 		limits.InitTimeout = casemate.DefaultLimits().InitTimeout
 	}
 	l := &casemate.Launch{Version: v, Event: a.event, Principal: a.principal, Params: a.match.Params, RequestID: a.event.ID,
-		ARN: v.ARN, Payload: a.payload, Deadline: now.Add(limits.InitTimeout + limits.Timeout), Trace: a.event.Trace,
+		ARN: invoked(a), Payload: a.payload, Deadline: now.Add(limits.InitTimeout + limits.Timeout), Trace: a.event.Trace,
 		ClientContext: a.event.ClientContext, Tenant: a.tenant, Partition: a.partition}
 	s.point(casemate.PointStart, casemate.Allowed, string(v.Runtime))
 	a.ran = true
@@ -76,6 +76,14 @@ func (g *Gate) cutOff(res *casemate.Result, err error) error {
 		return &casemate.Error{Code: casemate.Unavailable, Message: "the node stopped this run, because it is stopping itself", Hint: "send it again in a moment", Retry: 5, Err: err}
 	}
 	return err
+}
+
+// invoked is the ARN that the function was called by: with the qualifier that was given, as on AWS.
+func invoked(a *admitted) string {
+	if a.event.Target.Function != "" {
+		return a.match.Resource
+	}
+	return a.match.Version.ARN
 }
 
 // leave reads what the function answered in the terms of its front, and has the shield look at it.
