@@ -22,11 +22,11 @@ func Body(body []byte, status int, media string, r Rules) ([]byte, Found) {
 		*f = finder{}
 	}
 	if r.Secrets != Off {
-		secrets(body, r.Secrets, f)
+		secrets(body, 0, r.Secrets, f)
 		body = f.apply(body)
 	}
 	if r.Personal == Mask || r.Personal == Block {
-		numbers(body, r.Personal, f)
+		numbers(body, 0, r.Personal, f)
 		body = f.apply(body)
 	}
 	out.Notes = append(out.Notes, f.notes(map[bool]string{false: "masked", true: "blocked"}[f.block != ""])...)

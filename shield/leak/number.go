@@ -2,11 +2,15 @@ package leak
 
 import "bytes"
 
-// numbers finds card numbers (ISO/IEC 7812: an issuer's range and a true check digit) and IBANs (ISO 13616) in body.
-func numbers(body []byte, act Act, f *finder) {
+// numbers finds card numbers (ISO/IEC 7812: an issuer's range and a true check digit) and IBANs (ISO 13616) in body. before
+// is the byte in front of it, 0 when there is none.
+func numbers(body []byte, before byte, act Act, f *finder) {
 	for i := 0; i < len(body); i++ {
 		c := body[i]
-		if i > 0 && (isDigit(body[i-1]) || isLetter(body[i-1]) || body[i-1] == '.' || body[i-1] == '-') {
+		if i > 0 {
+			before = body[i-1]
+		}
+		if isDigit(before) || isLetter(before) || before == '.' || before == '-' {
 			continue
 		}
 		switch {

@@ -64,12 +64,12 @@ type edit struct {
 	with     string
 }
 
-// secrets finds the credentials in body.
-func secrets(body []byte, act Act, f *finder) {
+// secrets finds the credentials in body. before is the byte in front of it, 0 when there is none.
+func secrets(body []byte, before byte, act Act, f *finder) {
 	privateKeys(body, act, f)
 	for i := 0; i+3 < len(body); i++ {
 		n := three(body[i:])
-		if starts[n/8]&(1<<(n%8)) == 0 || i > 0 && bytes.IndexByte([]byte(word), body[i-1]) >= 0 {
+		if starts[n/8]&(1<<(n%8)) == 0 || inWord(body, before, i) {
 			continue
 		}
 		for k := range kinds {
@@ -80,6 +80,14 @@ func secrets(body []byte, act Act, f *finder) {
 			}
 		}
 	}
+}
+
+// inWord reports whether i is not the first byte of a word of body.
+func inWord(body []byte, before byte, i int) bool {
+	if i > 0 {
+		before = body[i-1]
+	}
+	return isDigit(before) || isLetter(before)
 }
 
 func pick(said, own Act) Act {

@@ -5,9 +5,12 @@ import (
 	"regexp"
 )
 
+// telling are what an answer that carries a trace holds.
+var telling = [...]string{`"stack`, `"trace"`, `"traceback`, `"exception"`, `Traceback (most recent call last)`, "goroutine 1 ["}
+
 // suspicious reports whether an answer that is no error by its status is shaped like one that carries a trace.
 func suspicious(body []byte) bool {
-	for _, name := range [...]string{`"stack`, `"trace"`, `"traceback`, `"exception"`, `Traceback (most recent call last)`, "goroutine 1 ["} {
+	for _, name := range telling {
 		if bytes.Contains(body, []byte(name)) {
 			return true
 		}
