@@ -47,17 +47,10 @@ type declared struct {
 // problems; an error inside a condition is a problem and never false. A Template may be resolved many times, and at
 // once.
 func (t *Template) Resolve(in Inputs) (*Stack, Problems) {
-	r := &resolver{t: t, in: in, resources: map[string]*declared{}, decisions: map[string]*decision{}}
 	s := &Stack{Description: t.Description, Transform: t.Transform, Metadata: t.Metadata, in: in}
-	s.Parameters = r.parameters()
-	r.expand()
-	r.declare()
-	r.references()
-	r.mappings()
-	r.decideAll()
-	r.rules()
+	r := &resolver{t: t, in: in}
+	s.Parameters = r.prepare()
 	if len(r.found) == 0 {
-		r.place()
 		resources := r.all()
 		s.Outputs = r.outputs()
 		if len(r.found) == 0 {
@@ -71,6 +64,22 @@ func (t *Template) Resolve(in Inputs) (*Stack, Problems) {
 	r.warnings.sort()
 	s.Warnings = r.warnings
 	return s, nil
+}
+
+// prepare checks the template and decides what its values depend on.
+func (r *resolver) prepare() []Parameter {
+	r.resources, r.decisions = map[string]*declared{}, map[string]*decision{}
+	parameters := r.parameters()
+	r.expand()
+	r.declare()
+	r.references()
+	r.mappings()
+	r.decideAll()
+	r.rules()
+	if len(r.found) == 0 {
+		r.place()
+	}
+	return parameters
 }
 
 // problem notes one at the path at hand.
