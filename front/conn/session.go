@@ -19,13 +19,11 @@ import (
 )
 
 const (
-	smallData  = 64                     // bytes; a DATA frame of fewer moves nothing forward
-	perAnswer  = 8                      // idle frames that an answered stream gives back: priorities, acknowledgements
-	perData    = 4                      // and a DATA frame that was sent: window updates, pings
-	patient    = 8                      // refusals in a row without a pause
-	pauseEvery = 20 * time.Millisecond  // pause of a connection that goes on all the same: its next request is not read
-	lastWords  = 250 * time.Millisecond // how long a peer that is cut off gets to read why
-	lastBytes  = 256 << 10              // of what it still sends meanwhile are read and dropped
+	smallData = 64                     // bytes; a DATA frame of fewer moves nothing forward
+	perAnswer = 8                      // idle frames that an answered stream gives back: priorities, acknowledgements
+	perData   = 4                      // and a DATA frame that was sent: window updates, pings
+	lastWords = 250 * time.Millisecond // how long a peer that is cut off gets to read why
+	lastBytes = 256 << 10              // of what it still sends meanwhile are read and dropped
 )
 
 // Turn answers a request that is sure to be refused before it becomes an event, and reports whether it did.
@@ -197,17 +195,7 @@ func (s *session) pay(a *allowance, rate casemate.Rate, n float64) bool {
 }
 
 // pause leaves the next request of a peer that is refused again and again where it is for a moment.
-func (s *session) pause() {
-	if s.row.Load() <= patient {
-		return
-	}
-	t := time.NewTimer(pauseEvery)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-s.ctx.Done():
-	}
-}
+func (s *session) pause() { Rest(int(s.row.Load()), s.ctx.Done()) }
 
 // Write implements net.Conn. It counts what the server gave up and what it finished.
 func (s *session) Write(p []byte) (int, error) {

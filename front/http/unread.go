@@ -38,9 +38,7 @@ type shutFor struct {
 }
 
 const (
-	maxShut    = 4096                  // credentials
-	patient    = 8                     // refusals in a row without a pause
-	pauseEvery = 20 * time.Millisecond // pause of a connection that goes on all the same: its next request is not read
+	maxShut = 4096 // credentials
 )
 
 func newUnread(c *Config, tally *conn.Tally) *unread {

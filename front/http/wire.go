@@ -126,9 +126,8 @@ func (w *wire) Read(p []byte) (int, error) {
 func (w *wire) turned(p []byte, n int) (_ int, err error) {
 	row := 0
 	for n > 0 && w.unread.turn(w, p[:n]) {
-		if row++; row > patient {
-			w.pause()
-		}
+		row++
+		conn.Rest(row, w.ended)
 		n, err = w.Conn.Read(p)
 	}
 	if row > 0 && n > 0 { // net/http takes this for the request that it waited for all the time
@@ -142,16 +141,6 @@ func (w *wire) fresh() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return !w.whole && len(w.head) == 0
-}
-
-// pause leaves the peer's next request where it is for a moment. What it sends meanwhile waits in its own connection.
-func (w *wire) pause() {
-	t := time.NewTimer(pauseEvery)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-w.ended:
-	}
 }
 
 // Close implements net.Conn.
