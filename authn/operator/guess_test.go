@@ -47,7 +47,7 @@ func TestThousandGuesses(t *testing.T) {
 	// A guesser who has time: how much of a day is looked at, in all.
 	before = n.hasher.work.Load()
 	for range 24 * 60 {
-		n.pass(time.Minute)
+		n.clock.Advance(time.Minute)
 		x, err := n.SignIn(ctx, Attempt{Name: "ada", Password: good, Code: ada.wrong(), From: "203.0.113.9"})
 		refused(t, "a patient guess", x, err)
 	}
@@ -65,7 +65,7 @@ func TestLockoutLocksOutNobodyElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.pass(totpStep * time.Second)
+	n.clock.Advance(totpStep * time.Second)
 	before := n.hasher.work.Load()
 	for i := range 1000 {
 		o, err := n.SignIn(ctx, Attempt{Name: "ada", Password: good, Code: ada.wrong(), From: fmt.Sprintf("2001:db8:%x::1", i), Device: "forged.x." + known.Device[len(known.Device)-43:]})
@@ -85,13 +85,13 @@ func TestLockoutLocksOutNobodyElse(t *testing.T) {
 	if _, err := n.SignIn(ctx, ada.from("192.0.2.1")); err != nil {
 		t.Error("from where she always signs in:", err)
 	}
-	n.pass(totpStep * time.Second)
+	n.clock.Advance(totpStep * time.Second)
 	a := ada.from("198.51.100.79")
 	a.Device = known.Device
 	if _, err := n.SignIn(ctx, a); err != nil {
 		t.Error("from elsewhere, with her own machine:", err)
 	}
-	n.pass(totpStep * time.Second)
+	n.clock.Advance(totpStep * time.Second)
 	if _, _, err := n.Reset(ctx, socket, "ada", Reset{Unlock: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestStolenDevice(t *testing.T) {
 	if err != nil || n.knownDevice(key, "ada", known.Device) == "" || n.knownDevice(key, "bob", known.Device) != "" {
 		t.Error("a device is known for its own operator alone", err)
 	}
-	n.pass(deviceLife + time.Second)
+	n.clock.Advance(deviceLife + time.Second)
 	if n.knownDevice(key, "ada", known.Device) != "" {
 		t.Error("a device is known for ever")
 	}
@@ -220,7 +220,7 @@ func TestBusyIsNoGuess(t *testing.T) {
 	for range laneLen {
 		<-n.hasher.strange.queue
 	}
-	n.pass(totpStep * time.Second)
+	n.clock.Advance(totpStep * time.Second)
 	if _, err := n.SignIn(t.Context(), ada.from("198.51.100.1")); err != nil {
 		t.Error(err)
 	}
@@ -317,7 +317,7 @@ func TestFurtherFactor(t *testing.T) {
 		if err != nil || len(p.Ask["token"]) == 0 {
 			t.Fatal(p, err)
 		}
-		n.pass(time.Second)
+		n.clock.Advance(time.Second)
 		return p
 	}
 	right := begin("ada", good, "192.0.2.1")
@@ -336,7 +336,7 @@ func TestFurtherFactor(t *testing.T) {
 	x, err = n.Complete(ctx, p.ID, "token", p.Ask["token"], "198.51.100.9")
 	refused(t, "from elsewhere", x, err)
 	p = begin("ada", good, "192.0.2.1")
-	n.pass(pendingLife + time.Second)
+	n.clock.Advance(pendingLife + time.Second)
 	x, err = n.Complete(ctx, p.ID, "token", p.Ask["token"], "192.0.2.1")
 	refused(t, "too late", x, err)
 	p = begin("ada", good, "192.0.2.1")

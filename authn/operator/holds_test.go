@@ -31,7 +31,7 @@ func TestHolds(t *testing.T) {
 	for what, change := range map[string]func(n *node, id string){
 		"revoked": func(n *node, id string) { must(n.Revoke(t.Context(), id)) },
 		"removed": func(n *node, _ string) { must(n.Remove(t.Context(), socket, "ada")) },
-		"idle":    func(n *node, _ string) { n.pass(DefaultIdle) },
+		"idle":    func(n *node, _ string) { n.clock.Advance(DefaultIdle) },
 		"less roles": func(n *node, _ string) {
 			_, err := n.SetRoles(t.Context(), socket, "ada", []string{RoleView})
 			must(err)
@@ -46,7 +46,7 @@ func TestHolds(t *testing.T) {
 			t.Errorf("%s: it holds", what)
 		}
 	}
-	if !lasting(func(n *node, _ string) { n.pass(time.Minute) }) {
+	if !lasting(func(n *node, _ string) { n.clock.Advance(time.Minute) }) {
 		t.Error("nothing happened, and it does not hold")
 	}
 	n := start(t)
@@ -55,7 +55,7 @@ func TestHolds(t *testing.T) {
 	must(err)
 	p, err := n.Verify(o.Token, nil)
 	must(err)
-	n.pass(time.Minute)
+	n.clock.Advance(time.Minute)
 	if n.Holds(p) == nil {
 		t.Error("what the broken glass opened outlasts it")
 	}

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"casemate"
+	"casemate/internal/casetest/storetest"
 	"casemate/internal/casetest/vault"
 	"casemate/store"
 )
@@ -28,27 +29,14 @@ type node struct {
 	store store.Store
 	safe  *vault.Memory
 	log   bytes.Buffer
-	mu    sync.Mutex
-	now   time.Time
+	clock *storetest.Clock
 	*Room
-}
-
-func (n *node) clock() time.Time {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.now
-}
-
-func (n *node) pass(d time.Duration) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.now = n.now.Add(d)
 }
 
 func start(t testing.TB, factors ...Factor) *node {
 	t.Helper()
-	n := &node{t: t, safe: vault.New(), now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
-	n.store = store.Memory(n.clock)
+	n := &node{t: t, safe: vault.New(), clock: storetest.NewClock()}
+	n.store = store.Memory(n.clock.Now)
 	n.open(factors...)
 	t.Cleanup(func() {
 		if err := n.Close(); err != nil {
@@ -61,7 +49,7 @@ func start(t testing.TB, factors ...Factor) *node {
 func (n *node) open(factors ...Factor) {
 	n.t.Helper()
 	var err error
-	n.Room, err = Open(context.Background(), Config{Store: n.store, Vault: n.safe, Place: casemate.DefaultPlace, Clock: n.clock, Factors: factors, memory: 64, Log: slog.New(slog.NewTextHandler(&n.log, nil))})
+	n.Room, err = Open(context.Background(), Config{Store: n.store, Vault: n.safe, Place: casemate.DefaultPlace, Clock: n.clock.Now, Factors: factors, memory: 64, Log: slog.New(slog.NewTextHandler(&n.log, nil))})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -109,7 +97,7 @@ func (n *node) add(name string, roles ...string) (*person, Opened) {
 		n.t.Fatal(full, len(codes), err)
 	}
 	p.recovery = codes
-	n.pass(totpStep * time.Second)
+	n.clock.Advance(totpStep * time.Second)
 	return p, full
 }
 
@@ -127,7 +115,7 @@ func secretOf(t testing.TB, uri string) []byte {
 }
 
 func (p *person) code(step int64) string {
-	return code(p.secret, p.n.clock().Unix()/totpStep+step, totpDigits)
+	return code(p.secret, p.n.clock.Now().Unix()/totpStep+step, totpDigits)
 }
 
 func (p *person) from(address string) Attempt {
@@ -173,18 +161,18 @@ func TestSignIn(t *testing.T) {
 	}
 	o, err = n.SignIn(ctx, a)
 	refused(t, "a code taken twice", o, err)
-	n.pass(totpStep * time.Second)
+	n.clock.Advance(totpStep * time.Second)
 	if _, err := n.SignIn(ctx, Attempt{Name: " ADA ", Password: good, Code: ada.code(1), From: "192.0.2.1"}); err != nil {
 		t.Error("one step ahead:", err)
 	}
 	a.Code = ada.code(0)
 	o, err = n.SignIn(ctx, a)
 	refused(t, "a code before one that was taken", o, err)
-	n.pass(10 * time.Minute)
+	n.clock.Advance(10 * time.Minute)
 	for what, code := range map[string]string{"two steps old": ada.code(-2), "two steps ahead": ada.code(2)} {
 		o, err := n.SignIn(ctx, Attempt{Name: "ada", Password: good, Code: code, From: "192.0.2.1"})
 		refused(t, what, o, err)
-		n.pass(time.Hour)
+		n.clock.Advance(time.Hour)
 	}
 	if o, err = n.SignIn(ctx, Attempt{Name: "ada", Password: good, From: "192.0.2.1"}); err == nil {
 		t.Error("no code at all:", o)
@@ -216,7 +204,7 @@ func TestEnrollingSessionCanDoNothingElse(t *testing.T) {
 	if _, err := n.NewRecovery(t.Context(), &o.Session, good); casemate.CodeOf(err) != casemate.Conflict {
 		t.Error("recovery codes without a factor:", err)
 	}
-	n.pass(enrolLife)
+	n.clock.Advance(enrolLife)
 	if _, err := n.Verify(o.Token, nil); err == nil {
 		t.Error("it lives on")
 	}
@@ -315,18 +303,18 @@ func TestSessionsEnd(t *testing.T) {
 	n := start(t)
 	_, o := n.add("ada", RoleView)
 	for range 24 {
-		n.pass(29 * time.Minute)
+		n.clock.Advance(29 * time.Minute)
 		if _, err := n.Verify(o.Token, nil); err != nil {
 			t.Fatal(err)
 		}
 		n.restart() // the last use is kept
 	}
-	n.pass(29 * time.Minute) // twelve hours are over
+	n.clock.Advance(29 * time.Minute) // twelve hours are over
 	if _, err := n.Verify(o.Token, nil); err == nil {
 		t.Error("the session outlives its life")
 	}
 	_, o = n.add("bob", RoleView)
-	n.pass(DefaultIdle)
+	n.clock.Advance(DefaultIdle)
 	if _, err := n.Verify(o.Token, nil); err == nil || len(n.Sessions("")) > 0 {
 		t.Error("an idle session lives on")
 	}
@@ -342,7 +330,7 @@ func TestBoundedSessions(t *testing.T) {
 	ada, first := n.add("ada", RoleView)
 	last := first
 	for range perOperator {
-		n.pass(totpStep * time.Second)
+		n.clock.Advance(totpStep * time.Second)
 		var err error
 		if last, err = n.SignIn(t.Context(), ada.from("192.0.2.1")); err != nil {
 			t.Fatal(err)
@@ -500,7 +488,7 @@ func TestBreakGlass(t *testing.T) {
 	}
 	n.log.Reset()
 	s, err := n.BreakGlass(ctx, id, "the hall is on fire", 0)
-	if err != nil || s.Glass.Until.Sub(n.clock()) != DefaultGlass || !strings.Contains(n.log.String(), "level=ERROR") || !strings.Contains(n.log.String(), "the hall is on fire") {
+	if err != nil || s.Glass.Until.Sub(n.clock.Now()) != DefaultGlass || !strings.Contains(n.log.String(), "level=ERROR") || !strings.Contains(n.log.String(), "the hall is on fire") {
 		t.Fatal(s, err, n.log.String())
 	}
 	if _, err := n.BreakGlass(ctx, id, "a little longer please", time.Hour); casemate.CodeOf(err) != casemate.Conflict {
@@ -511,11 +499,11 @@ func TestBreakGlass(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	n.restart()
-	n.pass(DefaultGlass - time.Second)
+	n.clock.Advance(DefaultGlass - time.Second)
 	if p, _ := n.Verify(o.Token, nil); p.Role != roleGlass {
 		t.Errorf("a restart mended it: %+v", p)
 	}
-	n.pass(time.Second)
+	n.clock.Advance(time.Second)
 	if again, _ := n.Verify(o.Token, nil); again.Role != "operator/view" || len(n.Glasses()) != 0 || n.Still(p) == nil {
 		t.Errorf("it does not end: %+v", again)
 	}

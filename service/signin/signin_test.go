@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"casemate/authn/operator"
 	"casemate/authn/passkey"
 	"casemate/internal/casetest/authenticator"
+	"casemate/internal/casetest/storetest"
 	"casemate/internal/casetest/vault"
 	"casemate/store"
 )
@@ -27,35 +27,22 @@ const (
 type office struct {
 	*Desk
 	authenticator.Browser
-	mu  sync.Mutex
-	now time.Time
-	ops map[string]func(ctx context.Context, l *casemate.Launch) (any, error)
-}
-
-func (o *office) clock() time.Time {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.now
-}
-
-func (o *office) pass(d time.Duration) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.now = o.now.Add(d)
+	clock *storetest.Clock
+	ops   map[string]func(ctx context.Context, l *casemate.Launch) (any, error)
 }
 
 func open(t testing.TB) *office {
 	t.Helper()
-	o := &office{now: time.Unix(1_800_000_000, 0), Browser: authenticator.Browser{Origin: origin}, ops: map[string]func(context.Context, *casemate.Launch) (any, error){}}
-	s := store.Memory(o.clock)
-	keys, err := passkey.Open(t.Context(), passkey.Config{Store: s, Clock: o.clock})
+	o := &office{clock: storetest.NewClock(), Browser: authenticator.Browser{Origin: origin}, ops: map[string]func(context.Context, *casemate.Launch) (any, error){}}
+	s := store.Memory(o.clock.Now)
+	keys, err := passkey.Open(t.Context(), passkey.Config{Store: s, Clock: o.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := keys.At([]string{origin}); err != nil {
 		t.Fatal(err)
 	}
-	people, err := operator.Open(t.Context(), operator.Config{Store: s, Vault: vault.New(), Place: casemate.DefaultPlace, Clock: o.clock, Factors: []operator.Factor{Factor{Passkeys: keys}}})
+	people, err := operator.Open(t.Context(), operator.Config{Store: s, Vault: vault.New(), Place: casemate.DefaultPlace, Clock: o.clock.Now, Factors: []operator.Factor{Factor{Passkeys: keys}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +51,7 @@ func open(t testing.TB) *office {
 			t.Error(err)
 		}
 	})
-	o.Desk = &Desk{Operators: people, Passkeys: keys, Devices: device.New(o.clock), Covers: func(*casemate.Launch, string, string, string) error { return nil }}
+	o.Desk = &Desk{Operators: people, Passkeys: keys, Devices: device.New(o.clock.Now), Covers: func(*casemate.Launch, string, string, string) error { return nil }}
 	page := origin
 	o.Page.Store(&page)
 	for _, op := range o.Operations() {
@@ -324,13 +311,13 @@ func TestApprovedCommandLine(t *testing.T) {
 		t.Errorf("%s", look)
 	}
 	o.must(t, "signin.code.decide", ada, map[string]any{"code": c, "approve": true})
-	o.pass(device.Interval)
+	o.clock.Advance(device.Interval)
 	out := o.must(t, "signin.code.poll", "", map[string]any{"device": secret})
 	p, err := o.Operators.Verify(field(t, out, "token"), nil)
 	if err != nil || p.ID != "operator/ada" {
 		t.Errorf("%+v, %v", p, err)
 	}
-	o.pass(device.Interval)
+	o.clock.Advance(device.Interval)
 	_, err = o.do(t, "signin.code.poll", "", map[string]any{"device": secret})
 	code(t, err, casemate.NotFound, "used twice")
 }
@@ -354,7 +341,7 @@ func TestWhoMayApprove(t *testing.T) {
 	if _, err := o.Operators.RevokeAll(t.Context(), "ada", ""); err != nil {
 		t.Fatal(err)
 	}
-	o.pass(device.Interval)
+	o.clock.Advance(device.Interval)
 	_, err = o.do(t, "signin.code.poll", "", map[string]any{"device": secret})
 	code(t, err, casemate.Unauthenticated, "approved by a revoked session")
 }
@@ -375,7 +362,7 @@ func TestApprovalProvesNothingAnew(t *testing.T) {
 		t.Helper()
 		secret, c := o.ask(t)
 		o.must(t, "signin.code.decide", by, map[string]any{"code": c, "approve": true})
-		o.pass(device.Interval)
+		o.clock.Advance(device.Interval)
 		token := field(t, o.must(t, "signin.code.poll", "", map[string]any{"device": secret}), "token")
 		p, err := o.Operators.Verify(token, nil)
 		if err != nil {
@@ -383,7 +370,7 @@ func TestApprovalProvesNothingAnew(t *testing.T) {
 		}
 		return token, *o.Operators.SessionOf(p)
 	}
-	o.pass(20 * time.Minute)
+	o.clock.Advance(20 * time.Minute)
 	first := o.Operators.Sessions("ada")[0]
 	token, s := approved(ada)
 	if s.By != first.ID || !s.Expires.Equal(first.Expires) || age(token) != age(ada) {
