@@ -24,9 +24,6 @@ const (
 		`https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}`
 )
 
-// TypeStreamed is the content type of a response that starts with a JSON prelude and eight zero bytes.
-const TypeStreamed = "application/vnd.awslambda.http-integration-response"
-
 // maxResponseHeader bounds names and values of all headers and cookies together, in bytes: API Gateway's bound.
 const maxResponseHeader = 10240
 
@@ -35,7 +32,7 @@ const maxResponseHeader = 10240
 // operator and quotes nothing that the function returned. Headers that are the platform's are dropped; one that would
 // break the response is an error.
 func DecodeHTTP(contentType string, payload []byte) (*casemate.Answer, error) {
-	if media, _, _ := strings.Cut(contentType, ";"); strings.EqualFold(strings.TrimSpace(media), TypeStreamed) {
+	if HasPrelude(contentType) {
 		return decodeStreamed(payload)
 	}
 	payload = bytes.TrimSpace(payload)
@@ -123,32 +120,6 @@ func (p parts) response(err error) (*casemate.Answer, error) {
 		return nil, errors.New("reading the response: isBase64Encoded is true and body is not base64")
 	}
 	r.Body = r.Body[:n]
-	return r, nil
-}
-
-// decodeStreamed splits a buffered streaming response; without a status in the prelude it is 200.
-func decodeStreamed(payload []byte) (*casemate.Answer, error) {
-	prelude, body, found := bytes.Cut(payload, make([]byte, 8))
-	if !found {
-		return nil, errors.New("reading the response: the prelude does not end")
-	}
-	prelude = bytes.TrimSpace(prelude)
-	if !json.Valid(prelude) || prelude[0] != '{' {
-		return nil, errors.New("reading the response: the prelude is not a JSON object")
-	}
-	p, err := readParts(prelude)
-	if err != nil {
-		return nil, errors.New("reading the response: the prelude is not a JSON object")
-	}
-	r := &casemate.Answer{Status: 200, Body: body}
-	if p.status != nil {
-		if r.Status, err = statusOf(p.status); err != nil {
-			return nil, err
-		}
-	}
-	if err := readHeaders(r, p); err != nil {
-		return nil, err
-	}
 	return r, nil
 }
 

@@ -36,7 +36,7 @@ func pem(kind string, lines int) string {
 // scraps are what bodies of the property are made of: credentials, almost credentials, and what borders on them. Credentials
 // that go on over a dash are not among them: two with a dash between are one to the one and two to the other.
 var scraps = []string{"ck_" + letters, "ghp_" + letters[:36], "ghp_" + letters[:30], "AKIAQWERTYUIOPASDF23", "ASIAQWERTYUIOPASDF23",
-	"ck_", "c", "-", "-----", "-----BEGIN ", "x", "_", " ", "\n", ".", "\"", "data: {}", pem("RSA PRIVATE KEY", 12), pem("PRIVATE KEY", 1), pem("CERTIFICATE", 9), "hello there"}
+	"ck_", "c", "-", "-----", "-----BEGI", "x", "_", " ", "\n", ".", "\"", "data: {}", pem("RSA PRIVATE KEY", 12), pem("PRIVATE KEY", 1), pem("CERTIFICATE", 9), "hello there"}
 
 // TestASieveFindsWhatTheWholeBodyHolds: however a body is split, what leaves is what would have left of it whole.
 func TestASieveFindsWhatTheWholeBodyHolds(t *testing.T) {
