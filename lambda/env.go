@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -22,6 +23,8 @@ type Sandbox struct {
 	Secret    string
 	Token     string
 	Customer  map[string]string
+	LogFormat string // "JSON", or "": the function's own variables may say it
+	LogLevel  string // of JSON; "" is INFO
 }
 
 // Environment gives the block, sorted, as NAME=value. A function's own variables may replace the unreserved ones (PATH,
@@ -77,6 +80,12 @@ func reserved(s Sandbox) map[string]string {
 		"AWS_LAMBDA_LOG_GROUP_NAME":       LogGroup(s.Function), "AWS_LAMBDA_LOG_STREAM_NAME": s.LogStream,
 		"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
 		"_AWS_XRAY_DAEMON_ADDRESS":       "169.254.79.129", "_AWS_XRAY_DAEMON_PORT": "2000",
+	}
+	if s.LogFormat != "" {
+		m["AWS_LAMBDA_LOG_FORMAT"] = s.LogFormat
+	}
+	if s.LogFormat == "JSON" {
+		m["AWS_LAMBDA_LOG_LEVEL"] = cmp.Or(s.LogLevel, "INFO")
 	}
 	if !strings.HasPrefix(s.Runtime, "provided") {
 		m["AWS_EXECUTION_ENV"] = "AWS_Lambda_" + s.Runtime

@@ -1,7 +1,6 @@
 package lambda
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
@@ -26,26 +25,18 @@ type Report struct {
 
 // Line writes the REPORT line. Billed time is rounded up to a millisecond and includes a cold start, as AWS bills it.
 func (r Report) Line(id string) string {
-	const mb = 1 << 20
-	billed := int64(math.Ceil(ms(r.Duration + r.Init)))
 	s := fmt.Sprintf("REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB\t",
-		id, ms(r.Duration), billed, r.MemoryMB, (r.Peak+mb-1)/mb)
+		id, ms(r.Duration), r.billed(), r.MemoryMB, r.used())
 	if r.Init > 0 {
 		s += fmt.Sprintf("Init Duration: %.2f ms\t", ms(r.Init))
 	}
 	return s
 }
 
-// InitReport tells of a start that failed: phase is "init" for the first one of a run and "invoke" for the second; body is what
-// its caller is told, or would be.
-func InitReport(took time.Duration, phase string, body []byte) string {
-	var b ErrorBody
-	_ = json.Unmarshal(body, &b) // a function may have posted anything: then its type is unknown
-	if b.Type == timedOut {
-		return fmt.Sprintf("INIT_REPORT Init Duration: %.2f ms\tPhase: %s\tStatus: timeout", ms(took), phase)
-	}
-	return fmt.Sprintf("INIT_REPORT Init Duration: %.2f ms\tPhase: %s\tStatus: error\tError Type: %s", ms(took), phase, NormalErrorType(b.Type))
-}
+func (r Report) billed() int64 { return int64(math.Ceil(ms(r.Duration + r.Init))) }
+
+// used is in MB, rounded up.
+func (r Report) used() int64 { return (r.Peak + 1<<20 - 1) >> 20 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
