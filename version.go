@@ -106,8 +106,9 @@ type Version struct {
 	Contract  string            `json:"contract,omitempty"` // of events that come by no route: digest of the document in force, with what it names
 	Role      string            `json:"role"`               // execution role: its statements are what the function may do
 	Async     AsyncPolicy       `json:"async"`
-	Screen    *Screen           `json:"screen,omitempty"` // how events that come by no route are looked at; nil: attacks are refused
-	Leaks     *Leaks            `json:"leaks,omitempty"`  // what answers to other functions and to AWS SDKs must not hold; nil: the defaults
+	Screen    *Screen           `json:"screen,omitempty"`  // how events that come by no route are looked at; nil: attacks are refused
+	Leaks     *Leaks            `json:"leaks,omitempty"`   // what answers to other functions and to AWS SDKs must not hold; nil: the defaults
+	Logging   *Logging          `json:"logging,omitempty"` // nil: lines of text
 	Created   time.Time         `json:"created"`
 
 	Managed *Managed `json:"managed,omitempty"` // set where Lambda's API made it
