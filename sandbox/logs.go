@@ -60,8 +60,11 @@ func (l *runLog) adopt(emit func(stream, level, request, text string), most int6
 	}
 }
 
-// platform writes a line of the platform's own.
+// platform writes a line of the platform's own; "" is none.
 func (l *runLog) platform(text string) {
+	if text == "" {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.write("platform", "", text)

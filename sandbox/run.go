@@ -131,7 +131,7 @@ func (r *run) initialise(ctx context.Context) (*casemate.Result, error) {
 			return nil, nil
 		}
 		inst.logs.settle()
-		inst.logs.platform(lambda.InitReport(took, phase, fail.body))
+		inst.logs.platform(r.lines().InitReport(r.pool.cfg.Clock(), took, phase, fail.body))
 		if attempt == 2 || ctx.Err() != nil {
 			res, err := fail.result(r), ctx.Err()
 			r.pool.retire(inst)
@@ -180,7 +180,7 @@ func (f *failure) result(r *run) *casemate.Result {
 	i, now := r.inst, r.pool.cfg.Clock()
 	i.logs.settle()
 	i.logs.begin(r.launch.RequestID, true)
-	i.logs.platform(lambda.StartLine(r.launch.RequestID, r.launch.Version.Name()))
+	i.logs.platform(r.lines().Start(now, r.launch.RequestID, r.launch.Version.Name()))
 	res := r.failed(f.body, f.kind, f.detail)
 	r.account(res, now)
 	r.report(res, now.Sub(r.since(now)))
@@ -212,7 +212,7 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *api.Invoc
 		i.door.Begin(l)
 	}
 	i.logs.begin(l.RequestID, r.cold)
-	i.logs.platform(lambda.StartLine(l.RequestID, l.Version.Name()))
+	i.logs.platform(r.lines().Start(start, l.RequestID, l.Version.Name()))
 	deadline := r.since(start).Add(r.limits.Timeout)
 	if !l.Deadline.IsZero() && l.Deadline.Before(deadline) {
 		deadline = l.Deadline
@@ -293,19 +293,41 @@ func (r *run) account(res *casemate.Result, from time.Time) {
 
 // report ends the run's log as Lambda does.
 func (r *run) report(res *casemate.Result, took time.Duration) {
-	i, id := r.inst, r.launch.RequestID
-	if res.Failure == casemate.FailureTimeout {
-		i.logs.platform(fmt.Sprintf("%s %s Task timed out after %.2f seconds",
-			r.pool.cfg.Clock().UTC().Format("2006-01-02T15:04:05.000Z"), id, r.limits.Timeout.Seconds()))
+	i, id, lines, now := r.inst, r.launch.RequestID, r.lines(), r.pool.cfg.Clock()
+	status := statusOf(res.Failure)
+	if status == lambda.StatusTimeout {
+		i.logs.platform(lines.Timeout(now, id, r.limits.Timeout))
 	}
-	i.logs.platform(lambda.EndLine(id))
+	i.logs.platform(lines.End(now, id, status, took))
 	rep := lambda.Report{Duration: took, MemoryMB: r.limits.MemoryMB, Peak: res.Usage.PeakBytes}
 	if r.cold && r.again.IsZero() {
 		rep.Init = res.Usage.Init
 	}
-	i.logs.platform(rep.Line(id))
+	i.logs.platform(lines.Report(now, id, status, rep))
 	i.logs.begin("", true)
 	res.Tail = i.logs.last()
+}
+
+// lines is how the platform writes its part of the log.
+func (r *run) lines() lambda.Lines {
+	l := r.launch.Version.Logging
+	if !l.JSON() {
+		return lambda.Lines{}
+	}
+	return lambda.Lines{JSON: true, Least: l.System}
+}
+
+// statusOf is Lambda's word for how a run ended.
+func statusOf(f casemate.Failure) string {
+	switch f {
+	case "":
+		return lambda.StatusSuccess
+	case casemate.FailureTimeout:
+		return lambda.StatusTimeout
+	case casemate.FailureHandled, casemate.FailureResponse:
+		return lambda.StatusError
+	}
+	return lambda.StatusFailure
 }
 
 // died tells how a process ended that should have answered.
