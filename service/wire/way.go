@@ -95,13 +95,13 @@ func (w *way) members(path, query string) (map[string]any, error) {
 		}
 		value, err := url.PathUnescape(have)
 		if err != nil {
-			return nil, malformed("the path is malformed")
+			return nil, badQuestion("the path is malformed")
 		}
 		members[strings.Trim(want, "{}")] = value
 	}
 	parameters, err := url.ParseQuery(query)
 	if err != nil {
-		return nil, malformed("the query is malformed")
+		return nil, badQuestion("the query is malformed")
 	}
 	for _, spec := range strings.Fields(w.query) {
 		sent, kind, _ := strings.Cut(spec, ":")
@@ -126,13 +126,13 @@ func typed(values []string, name, kind string) (any, error) {
 		return values, nil
 	}
 	if len(values) != 1 {
-		return nil, malformed("the parameter " + name + " is repeated")
+		return nil, badQuestion("the parameter " + name + " is repeated")
 	}
 	switch kind {
 	case "n":
 		n, err := strconv.Atoi(values[0])
 		if err != nil {
-			return nil, malformed("the parameter " + name + " is no whole number")
+			return nil, badQuestion("the parameter " + name + " is no whole number")
 		}
 		return n, nil
 	case "b":
@@ -155,7 +155,7 @@ func merge(body []byte, members map[string]any) ([]byte, error) {
 	}
 	tail, err := json.Marshal(members)
 	if err != nil {
-		return nil, malformed("the path is malformed")
+		return nil, badQuestion("the path is malformed")
 	}
 	body = body[:len(body)-1]
 	out := make([]byte, 0, len(body)+len(tail)+1)
@@ -166,6 +166,6 @@ func merge(body []byte, members map[string]any) ([]byte, error) {
 	return append(out, tail[1:]...), nil
 }
 
-func malformed(message string) error {
+func badQuestion(message string) error {
 	return &casemate.Error{Code: casemate.Invalid, AWS: "InvalidParameterValueException", Message: message}
 }
