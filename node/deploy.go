@@ -25,6 +25,7 @@ func (n *node) deployBuiltins() (map[string]builtin, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.deployer = d
 	// under is the deployer that acts for l's caller: on the app the decision was about, or, where that was any, on those
 	// that the policy allows one by one. What reaches beyond the app needs casemate:DeployBeyond on it.
 	under := func(l *casemate.Launch, action string) *deploy.Deployer {

@@ -29,6 +29,7 @@ import (
 	"casemate/cache"
 	"casemate/catalog"
 	"casemate/catalog/code"
+	"casemate/deploy"
 	"casemate/egress"
 	"casemate/egress/service"
 	"casemate/flow"
@@ -106,6 +107,7 @@ type node struct {
 	meter       atomic.Pointer[meter.Meter]
 	purse       atomic.Pointer[budget.Purse]
 	catalog     *catalog.Catalog
+	deployer    *deploy.Deployer
 	quota       *share.Room
 	pool        *sandbox.Pool
 	wasm        *wasm.Pool // the pool closes it
@@ -372,15 +374,19 @@ func (n *node) prepare(ctx context.Context) {
 	s := n.catalog.Snapshot()
 	for _, name := range s.Apps() {
 		app, _ := s.App(name)
-		for fn, f := range app.Functions {
-			v := f.Number(f.Live)
-			ready := n.wasm.Prepare
-			if v.Runtime.Family() != "wasm" {
-				ready = n.unpack
-			}
-			if err := ready(ctx, v); err != nil && ctx.Err() == nil {
-				n.cfg.Log.Warn("preparing", "function", fn, "err", err)
-			}
+		n.prepareApp(ctx, app)
+	}
+}
+
+func (n *node) prepareApp(ctx context.Context, app *catalog.App) {
+	for fn, f := range app.Functions {
+		v := f.Number(f.Live)
+		ready := n.wasm.Prepare
+		if v.Runtime.Family() != "wasm" {
+			ready = n.unpack
+		}
+		if err := ready(ctx, v); err != nil && ctx.Err() == nil {
+			n.cfg.Log.Warn("preparing", "function", fn, "err", err)
 		}
 	}
 }

@@ -1,0 +1,128 @@
+// Package control is Lambda's management API: functions, their code, configuration, versions, aliases and tags, as AWS's SDKs ask
+// for them (https://docs.aws.amazon.com/lambda/latest/api/API_Operations.html). What it changes is an edit of an app, which passes
+// the checks of every deploy; functions that a manifest deployed are the same functions.
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"time"
+
+	"casemate"
+	"casemate/catalog"
+)
+
+// Bounds of requests: code comes in base64, and AWS takes 70,167,211 bytes of it
+// (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+const (
+	askBody  = 1 << 20
+	codeBody = 70_167_211
+	maxZip   = 50 << 20
+)
+
+// DefaultApp is the app of functions whose tags name none.
+const DefaultApp = "lambda"
+
+// Apps is the catalog as the management API sees it.
+type Apps interface {
+	Snapshot() *catalog.Snapshot
+	// Edit changes an app in the name of l's caller, through every check of a deploy. lent says which borrowings of roles,
+	// in deploy.Borrows's words, the policy has been asked about already.
+	Edit(ctx context.Context, l *casemate.Launch, app string, lent []string, edit func(*catalog.App) error) error
+	// Keep stores code and gives its digest.
+	Keep(ctx context.Context, runtime casemate.Runtime, data []byte) (digest string, err error)
+}
+
+// Config is what the operations need; all of it.
+type Config struct {
+	Apps  Apps
+	Place casemate.Place
+	Clock func() time.Time
+	Judge casemate.Judge
+	// Architecture is what code has to be made for: "x86_64" or "arm64".
+	Architecture string
+}
+
+// desk is the operations at work.
+type desk struct {
+	Config
+}
+
+// Operations are those that the API has here.
+func Operations(c Config) []casemate.Operation {
+	d := &desk{c}
+	return []casemate.Operation{
+		onFunction(d, "GetFunction", askBody, d.getFunction),
+		onFunction(d, "GetFunctionConfiguration", askBody, d.getConfiguration),
+		onAll(d, "ListFunctions", d.listFunctions),
+	}
+}
+
+// target is a function as a request names it, in its path, in its query and in its body.
+type target struct {
+	FunctionName string
+	Qualifier    string
+
+	name string // without what stands around it
+}
+
+func (t *target) function() *target { return t }
+
+// about is a request about one function.
+type about[In any] interface {
+	*In
+	function() *target
+}
+
+// onFunction makes an operation on one function. The policy decides on the function as a whole, as AWS has it, whatever the
+// qualifier.
+func onFunction[In any, P about[In]](d *desk, name string, body int64, run func(ctx context.Context, l *casemate.Launch, in *In) (any, error)) casemate.Operation {
+	read := func(place casemate.Place, body []byte) (*In, error) {
+		in, err := decode[In](name, body)
+		if err != nil {
+			return nil, err
+		}
+		return in, P(in).function().settle(place)
+	}
+	return casemate.Operation{Service: "lambda", Name: name, Action: "lambda:" + name, Body: body,
+		Resource: func(place casemate.Place, body []byte) (string, error) {
+			in, err := read(place, body)
+			if err != nil {
+				return "", err
+			}
+			return place.FunctionARN(P(in).function().name), nil
+		},
+		Run: func(ctx context.Context, l *casemate.Launch) (any, error) {
+			in, err := read(d.Place, l.Payload)
+			if err != nil {
+				return nil, err
+			}
+			return run(ctx, l, in)
+		}}
+}
+
+// onAll makes an operation that is about no function: it is granted on all or not at all.
+func onAll[In any](d *desk, name string, run func(ctx context.Context, l *casemate.Launch, in *In) (any, error)) casemate.Operation {
+	return casemate.Operation{Service: "lambda", Name: name, Action: "lambda:" + name, Body: askBody,
+		Resource: func(_ casemate.Place, body []byte) (string, error) {
+			_, err := decode[In](name, body)
+			return "*", err
+		},
+		Run: func(ctx context.Context, l *casemate.Launch) (any, error) {
+			in, err := decode[In](name, l.Payload)
+			if err != nil {
+				return nil, err
+			}
+			return run(ctx, l, in)
+		}}
+}
+
+// decode reads the question of an operation. Members that it does not know are passed over, as AWS does.
+func decode[In any](operation string, body []byte) (*In, error) {
+	in := new(In)
+	if err := json.NewDecoder(bytes.NewReader(body)).Decode(in); err != nil {
+		return nil, failure(casemate.Invalid, codeSerial, "the request is not the JSON object that was expected")
+	}
+	return in, nil
+}
