@@ -58,6 +58,7 @@ func (p *port) hear(w nethttp.ResponseWriter, r *nethttp.Request) {
 		}
 	}
 	switch {
+	case x.out.ended(res, err):
 	case err != nil:
 		x.refuse(err)
 	case res == nil:
@@ -71,7 +72,7 @@ func (p *port) hear(w nethttp.ResponseWriter, r *nethttp.Request) {
 func (x *exchange) close() {
 	if v := recover(); v != nil {
 		x.s.c.Log.Error("panic while serving a request", slog.String("request", x.id), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
-		if x.status == 0 { // an answer that had begun is cut by net/http, because its length does not come out
+		if x.cut = x.status != 0; !x.cut {
 			x.refuse(errors.New("panic"))
 		}
 	}
@@ -80,6 +81,9 @@ func (x *exchange) close() {
 	}
 	if x.s.c.Observe != nil {
 		x.s.c.Observe(Observation{ID: x.id, Source: x.source, Method: x.r.Method, Status: x.status, Bytes: x.bytes, Took: time.Since(x.started)})
+	}
+	if x.cut {
+		panic(nethttp.ErrAbortHandler) // net/http ends the connection, or the stream of HTTP/2
 	}
 }
 
@@ -168,17 +172,30 @@ func (x *exchange) answer(res *casemate.Result) {
 	}
 	h := x.w.Header()
 	allowances(h, &res.Room)
-	rules := x.rules()
-	for _, line := range resp.Header {
+	x.head(resp)
+	x.write(resp.Status, x.contentType(h), resp.Body)
+}
+
+// head sets the header lines and cookies of an answer.
+func (x *exchange) head(a *casemate.Answer) {
+	h, rules := x.w.Header(), x.rules()
+	for _, line := range a.Header {
 		if rules.Drops(line.Name) {
 			continue
 		}
 		h[nethttp.CanonicalHeaderKey(line.Name)] = []string{line.Value}
 	}
-	if len(resp.Cookies) > 0 {
-		h["Set-Cookie"] = resp.Cookies
+	if len(a.Cookies) > 0 {
+		h["Set-Cookie"] = a.Cookies
 	}
-	x.write(resp.Status, x.contentType(h), resp.Body)
+}
+
+// hold ends the connection with this answer where the rest of the request is not worth reading.
+func (x *exchange) hold(h nethttp.Header) {
+	long := x.r.ContentLength < 0 || x.r.ContentLength > drainBytes
+	if x.r.ProtoMajor == 1 && (x.hangUp || long && x.unread()) {
+		h["Connection"] = []string{"close"}
+	}
 }
 
 // contentType is the function's, or what AWS uses without one: JSON from a function URL, text from a route.
@@ -199,10 +216,7 @@ func (x *exchange) write(status int, contentType string, text []byte) {
 		h["Content-Type"] = []string{contentType}
 		h["Content-Length"] = []string{strconv.Itoa(len(text))}
 	}
-	long := x.r.ContentLength < 0 || x.r.ContentLength > drainBytes
-	if x.r.ProtoMajor == 1 && (x.hangUp || long && x.unread()) {
-		h["Connection"] = []string{"close"}
-	}
+	x.hold(h)
 	x.dress(status)
 	_ = x.conn.SetWriteDeadline(time.Now().Add(x.s.c.Limits.pace(x.s.c.Limits.WriteTime, int64(len(text))))) // as above
 	x.status, x.bytes = status, len(text)

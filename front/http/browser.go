@@ -3,7 +3,6 @@ package http
 import (
 	"context"
 	nethttp "net/http"
-	"strings"
 
 	"casemate"
 	"casemate/browser"
@@ -100,12 +99,10 @@ func (x *exchange) cookies() error {
 // decode reads what a function answered as an HTTP response, and hardens its cookies.
 func (x *exchange) decode(res *casemate.Result) (*casemate.Answer, error) {
 	a, err := lambda.DecodeHTTP(res.ContentType, res.Payload)
-	if err != nil || len(a.Cookies) == 0 {
-		return a, err
+	if err != nil {
+		return nil, err
 	}
-	var notes []string
-	a.Cookies, notes = x.rules().SetCookies(a.Cookies, x.secure, strings.HasSuffix(x.target.host, x.s.c.Domain))
-	res.Notes = append(res.Notes, notes[:min(len(notes), maxCookieNotes)]...)
+	x.harden(a, res)
 	return a, nil
 }
 

@@ -235,6 +235,7 @@ func (s *Server) event(r *nethttp.Request, x *exchange) (*casemate.Event, error)
 		e.Tenant = id[0]
 	}
 	e.Header, e.Query, e.Headers, e.Decode = r.Header.Values, t.query, lines(r.Header), x.decode
+	x.out.x, e.Answering = x, &x.out
 	if r.TLS != nil {
 		for _, c := range r.TLS.PeerCertificates {
 			e.Credential.Chain = append(e.Credential.Chain, c.Raw)
@@ -271,7 +272,7 @@ func lines(h nethttp.Header) iter.Seq2[string, string] {
 // encoder writes the function's event once the corridor knows who calls what.
 func encoder(r *nethttp.Request, t target, e *casemate.Event, x *exchange) func(*casemate.Match, *casemate.Principal, []byte) ([]byte, error) {
 	return func(m *casemate.Match, p *casemate.Principal, clean []byte) ([]byte, error) {
-		x.match, x.told = m, nil
+		x.match, x.told, x.known = m, nil, p.Known()
 		h := &lambda.HTTPRequest{
 			ID: e.ID, Method: r.Method, Protocol: r.Proto, RawPath: t.path, RawQuery: t.query, Host: r.Host, Domain: t.host,
 			Header: r.Header, SourceIP: e.SourceIP, UserAgent: e.UserAgent, Secure: x.secure, Port: t.port,
@@ -348,4 +349,7 @@ type exchange struct {
 	told      *browser.Rules  // nil until somebody asked
 	preflight bool
 	known     bool // the caller proved who it is
+
+	out stream
+	cut bool // the answer that began did not come to its end
 }
