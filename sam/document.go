@@ -42,7 +42,9 @@ func texts(at template.Position, list ...string) template.Value {
 	return v
 }
 
-func mapping(at template.Position) *template.Value { return &template.Value{Kind: template.Map, At: at} }
+func mapping(at template.Position) *template.Value {
+	return &template.Value{Kind: template.Map, At: at}
+}
 
 // set puts a member into a mapping, in the place of one of the same name.
 func set(v *template.Value, key string, x template.Value) {

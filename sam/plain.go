@@ -1,0 +1,278 @@
+package sam
+
+import (
+	"strings"
+
+	"casemate/sam/template"
+)
+
+// without meaning are the types that say nothing about a node of one's own, by prefix; their reason is said.
+var meaningless = []struct{ prefix, why string }{
+	{"AWS::EC2::", "there is no VPC: what a function reaches is granted by name"},
+	{"AWS::CloudWatch::", "metrics are scraped: casemate top, /metrics"},
+	{"AWS::Logs::MetricFilter", "metrics are scraped: casemate top, /metrics"},
+	{"AWS::Logs::SubscriptionFilter", "logs and records are exported by the node"},
+	{"AWS::Logs::QueryDefinition", "logs are read with casemate logs"},
+	{"AWS::Logs::LogGroup", "logs of a function stand under its own name, for as long as the node keeps them: casemate logs"},
+	{"AWS::XRay::", "traces go where the node sends them"},
+	{"AWS::ApplicationInsights::", "there is nothing to watch with"},
+	{"AWS::ResourceGroups::", "an app is one group"},
+	{"AWS::ServiceCatalog", "an app is one group"},
+	{"AWS::ApplicationAutoScaling::", "sandboxes follow the load"},
+	{"AWS::CodeDeploy::", "a deploy puts the new version in force at once"},
+	{"AWS::ApiGateway::Account", "requests are in the node's own record"},
+	{"AWS::ApiGateway::Deployment", "every change is deployed"},
+	{"AWS::ApiGatewayV2::Deployment", "every change is deployed"},
+	{"AWS::ApiGateway::GatewayResponse", "errors have the node's own form"},
+	{"AWS::CertificateManager::", "certificates are the node's: casemate up --tls"},
+	{"AWS::Route53::", "names are the operator's to give"},
+	{"AWS::CDK::", "it is about the tool that wrote the template"},
+	{"AWS::SSM::Association", "there is no machine to manage"},
+	{"AWS::Synthetics::", "there is nothing to watch with"},
+	{"AWS::RUM::", "there is nothing to watch with"},
+	{"AWS::Budgets::", "budgets stand under Metadata: Casemate: budgets"},
+}
+
+// guarded are the types that carry a security meaning which cannot be kept: they stop the deploy, with a way out.
+var guarded = []struct{ prefix, what, hint string }{
+	{"AWS::KMS::", "a key cannot be used here", "leave it out: what the node keeps is encrypted under its own key"},
+	{"AWS::Lambda::CodeSigningConfig", "signatures of AWS Signer are not checked here", "leave it out; casemate signs what it deploys"},
+	{"AWS::Signer::", "signatures of AWS Signer are not checked here", "leave it out; casemate signs what it deploys"},
+	{"AWS::WAF", "its rules cannot be kept", "screen: and rate: under Metadata: Casemate: routes"},
+	{"AWS::Cognito::", "there is no user pool", "name the issuer of an existing one under Metadata: Casemate: auth: {jwt: [...]} of the template"},
+	{"AWS::ApiGateway::Authorizer", "an authorizer outside of its API is not read", "declare it in the Auth of an AWS::Serverless::Api"},
+	{"AWS::ApiGatewayV2::Authorizer", "an authorizer outside of its API is not read", "declare it in the Auth of an AWS::Serverless::HttpApi"},
+	{"AWS::ApiGateway::ApiKey", "keys are not made by a template", "casemate keys create"},
+	{"AWS::ApiGateway::UsagePlan", "keys and their plans are not made by a template", "Auth: UsagePlan of an AWS::Serverless::Api, or Metadata: Casemate: plans"},
+	{"AWS::IAM::User", "users are not made by a template", "casemate keys create, or casemate operators"},
+	{"AWS::IAM::Group", "users are not made by a template", "casemate keys create, or casemate operators"},
+	{"AWS::IAM::AccessKey", "access keys are not made by a template", "casemate access create"},
+	{"AWS::IAM::OIDCProvider", "issuers are not trusted by a template's resource", "Metadata: Casemate: auth: {jwt: [...]} of the template"},
+	{"AWS::IAM::SAMLProvider", "there is no SAML", "Metadata: Casemate: auth: {jwt: [...]} of the template"},
+	{"AWS::SecretsManager::ResourcePolicy", "the policy of a secret is not read", "resources: secret/<name> under Metadata: Casemate"},
+	{"AWS::S3::BucketPolicy", "the policy of what is not served cannot be kept", "leave it out until there are buckets"},
+	{"AWS::SNS::TopicPolicy", "the policy of what is not served cannot be kept", "leave it out until there are topics"},
+	{"AWS::Events::EventBusPolicy", "the policy of what is not served cannot be kept", "leave it out until there are event buses"},
+	{"AWS::Lambda::LayerVersionPermission", "layers are shared with nobody", "leave it out"},
+	{"AWS::SecurityHub::", "it cannot be kept", "leave it out"}, {"AWS::GuardDuty::", "it cannot be kept", "leave it out"},
+	{"AWS::ApiGateway::ClientCertificate", "functions are called by the node itself", "leave it out"},
+}
+
+// own translates the types that Casemate serves.
+func own() map[string]func(*translator, *template.Resource) {
+	return map[string]func(*translator, *template.Resource){
+		"AWS::IAM::Role": (*translator).assumed, "AWS::IAM::Policy": (*translator).attachedPolicy, "AWS::IAM::ManagedPolicy": (*translator).attachedPolicy,
+		"AWS::IAM::RolePolicy": (*translator).attachedPolicy, "AWS::Lambda::Permission": (*translator).permission, "AWS::Lambda::Url": (*translator).urlResource,
+		"AWS::Lambda::EventInvokeConfig": (*translator).invokeResource, "AWS::Lambda::Version": (*translator).versionResource, "AWS::Lambda::Alias": (*translator).aliasResource,
+		"AWS::SecretsManager::Secret": (*translator).secret, "AWS::SSM::Parameter": (*translator).parameter, "AWS::Lambda::EventSourceMapping": (*translator).mappingResource,
+	}
+}
+
+// resource translates one resource, whatever its type.
+func (t *translator) resource(r *template.Resource) {
+	path := "Resources/" + r.ID
+	if do := own()[r.Type]; do != nil {
+		do(t, r)
+		return
+	}
+	switch {
+	case r.Type == "AWS::Serverless::Function" || r.Type == "AWS::Lambda::Function":
+		for _, f := range t.functions {
+			if f.Resource == r {
+				t.function(f)
+			}
+		}
+		t.connectors(r)
+		return
+	case isAPI(r.ID, r.Type) && !strings.HasPrefix(r.Type, "AWS::Serverless::"):
+		if _, ok := r.Properties.Get("Body"); ok {
+			return // translated with the other APIs
+		}
+		t.bad(r.At, path, "AWS::Serverless::Api, or Body with the definition", "an API of single resources and methods is not read")
+		return
+	case isAPI(r.ID, r.Type):
+		return
+	}
+	for _, x := range guarded {
+		if strings.HasPrefix(r.Type, x.prefix) {
+			t.bad(r.TypeAt, path, x.hint, "%s: %s", r.Type, x.what)
+			return
+		}
+	}
+	for _, x := range meaningless {
+		if strings.HasPrefix(r.Type, x.prefix) {
+			t.note(Ignored, r.Type, r.At, path, "%s", x.why)
+			return
+		}
+	}
+	if strings.HasPrefix(r.Type, "AWS::ApiGateway") {
+		t.bad(r.TypeAt, path, "AWS::Serverless::Api, or AWS::ApiGateway::RestApi with Body", "%s: an API of single resources and methods is not read", r.Type)
+		return
+	}
+	t.note(NotServed, r.Type, r.At, path, "%s is not made; what functions may do with it stays granted", r.Type)
+	t.connectors(r)
+}
+
+// connectors grant what they connect; a policy says the same in words that are read.
+func (t *translator) connectors(r *template.Resource) {
+	if r.Connectors.Kind == template.Map && len(r.Connectors.Members) > 0 {
+		t.note(NotServed, r.Type, r.Connectors.At, "Resources/"+r.ID+"/Connectors", "what a connector allows is not granted: say it in Policies")
+	}
+}
+
+// attachedPolicy was read with the roles that it names; one that names none, or users, is said.
+func (t *translator) attachedPolicy(r *template.Resource) {
+	path := "Resources/" + r.ID
+	for _, who := range []string{"Users", "Groups"} {
+		if v, ok := r.Properties.Get(who); ok && len(v.List) > 0 {
+			t.bad(v.At, path+"/Properties/"+who, "attach it to roles", "users and groups are not made by a template")
+		}
+	}
+	roles, _ := r.Properties.Get("Roles")
+	one, single := r.Properties.Get("RoleName")
+	if single {
+		roles.List = append(roles.List, one)
+	}
+	for _, x := range roles.List {
+		if t.byARN(x, "AWS::IAM::Role") == nil && !t.generatedRole(x, r, path) {
+			t.bad(x.At, path+"/Properties/Roles", "declare the role in the template", "there is no role %s in the template", x.Quoted())
+		}
+	}
+	t.note(Honoured, r.Type, r.At, path, "policy %s", t.names.of(r.ID, r.Type))
+}
+
+// generatedRole attaches a policy to the role that SAM makes for a function.
+func (t *translator) generatedRole(x template.Value, r *template.Resource, path string) bool {
+	for _, f := range t.functions {
+		if x.Text == f.name+"-role" {
+			doc, _ := r.Properties.Get("PolicyDocument")
+			t.document(f, doc, path+"/Properties/PolicyDocument")
+			return true
+		}
+	}
+	return false
+}
+
+// permission is the resource policy of a function: who may call it
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-lambda-permission.html).
+func (t *translator) permission(r *template.Resource) {
+	path := "Resources/" + r.ID + "/Properties"
+	name, _ := r.Properties.Get("FunctionName")
+	f := t.functionOf(name)
+	if f == nil {
+		t.bad(r.At, path+"/FunctionName", "declare the function in the template", "there is no such function in the template")
+		return
+	}
+	who, _ := r.Properties.Get("Principal")
+	urlAuth, _ := r.Properties.Get("FunctionUrlAuthType")
+	_, token := r.Properties.Get("EventSourceToken")
+	_, org := r.Properties.Get("PrincipalOrgID")
+	switch {
+	case token || org:
+		t.bad(r.At, path, "name the account", "a permission by token or organisation cannot be kept")
+	case strings.HasSuffix(who.Text, ".amazonaws.com"):
+		switch strings.TrimSuffix(who.Text, ".amazonaws.com") {
+		case "apigateway", "sqs", "events", "scheduler", "logs":
+			t.note(Honoured, r.Type, r.At, "Resources/"+r.ID, "the node itself calls %s for what leads to it", f.name)
+		default:
+			t.note(NotServed, r.Type, r.At, "Resources/"+r.ID, "%s calls nothing here", who.Text)
+		}
+	case who.Text == "*" && urlAuth.Text == "NONE":
+		t.note(Honoured, r.Type, r.At, "Resources/"+r.ID, "who may call the URL of %s is said where it is declared", f.name)
+	case who.Text == "*":
+		t.bad(who.At, path+"/Principal", "name the account", "everybody may call %s", f.name)
+	default:
+		t.allow(f, r, who, path)
+	}
+}
+
+// allow lets a principal of an account call a function.
+func (t *translator) allow(f *function, r *template.Resource, who template.Value, path string) {
+	action, ok := r.Properties.StringAt("Action", path, &t.found)
+	if !ok {
+		return
+	}
+	principal := mapping(who.At)
+	set(principal, "AWS", text(who.At, who.Text))
+	s := mapping(r.At)
+	set(s, "Sid", text(r.At, r.ID))
+	set(s, "Effect", text(r.At, "Allow"))
+	set(s, "Principal", *principal)
+	set(s, "Action", text(r.At, action))
+	condition := mapping(r.At)
+	for key, operator := range map[string]string{"SourceArn": "ArnLike", "SourceAccount": "StringEquals"} {
+		if v, ok := r.Properties.Get(key); ok && t.wants(v, path+"/"+key, template.String) {
+			x := mapping(v.At)
+			set(x, "aws:"+key, text(v.At, v.Text))
+			set(condition, operator, *x)
+		}
+	}
+	if len(condition.Members) > 0 {
+		set(s, "Condition", *condition)
+	}
+	key := "function/" + f.name
+	all, _ := t.doc.Get("resources")
+	have, _ := all.Get(key)
+	t.put("resources", key, template.Value{Kind: template.List, At: r.At, List: append(append([]template.Value{}, have.List...), *s)})
+	t.note(Honoured, r.Type, r.At, "Resources/"+r.ID, "%s may call %s", who.Text, f.name)
+}
+
+// target is the function of a resource that belongs to one.
+func (t *translator) target(r *template.Resource, key string) *function {
+	v, _ := r.Properties.Get(key)
+	f := t.functionOf(v)
+	if f == nil {
+		t.bad(r.At, "Resources/"+r.ID+"/Properties/"+key, "declare the function in the template", "there is no such function in the template")
+	}
+	return f
+}
+
+func (t *translator) urlResource(r *template.Resource) {
+	if f := t.target(r, "TargetFunctionArn"); f != nil {
+		functionURL(t, f, r.Properties, "Resources/"+r.ID+"/Properties")
+		t.note(Honoured, r.Type, r.At, "Resources/"+r.ID, "URL of %s", f.name)
+	}
+}
+
+func (t *translator) invokeResource(r *template.Resource) {
+	if f := t.target(r, "FunctionName"); f != nil {
+		invokeConfig(t, f, r.Properties, "Resources/"+r.ID+"/Properties")
+		t.note(Honoured, r.Type, r.At, "Resources/"+r.ID, "asynchronous events of %s", f.name)
+	}
+}
+
+func (t *translator) versionResource(r *template.Resource) {
+	if f := t.target(r, "FunctionName"); f != nil {
+		t.note(Honoured, r.Type, r.At, "Resources/"+r.ID, "every change of %s makes a version", f.name)
+		if v, ok := r.Properties.Get("ProvisionedConcurrencyConfig"); ok {
+			provisioned(t, f, v, "Resources/"+r.ID+"/Properties/ProvisionedConcurrencyConfig")
+		}
+	}
+}
+
+func (t *translator) aliasResource(r *template.Resource) {
+	if f := t.target(r, "FunctionName"); f != nil {
+		v, _ := r.Properties.Get("Name")
+		alias(t, f, template.Value{Kind: template.String, Text: v.Text, At: r.At}, "Resources/"+r.ID)
+	}
+}
+
+func (t *translator) mappingResource(r *template.Resource) {
+	if f := t.target(r, "FunctionName"); f != nil {
+		t.source(f, "EventSourceMapping", r.Properties, r.At, "Resources/"+r.ID)
+	}
+}
+
+// secret has no value from a template: who reads the template, or the catalog, would read it.
+func (t *translator) secret(r *template.Resource) {
+	name := t.names.of(r.ID, r.Type)
+	path := "Resources/" + r.ID
+	if v, ok := r.Properties.Get("KmsKeyId"); ok {
+		t.bad(v.At, path+"/Properties/KmsKeyId", "leave it out: secrets are encrypted under the node's own key", "the key cannot be used here")
+	}
+	t.note(NotServed, r.Type, r.At, path, "its value is not taken from a template: casemate secret set %s", name)
+}
+
+func (t *translator) parameter(r *template.Resource) {
+	t.note(NotServed, r.Type, r.At, "Resources/"+r.ID, "its value is not taken from a template: casemate parameter set %s", t.names.of(r.ID, r.Type))
+}

@@ -1,0 +1,207 @@
+package sam
+
+import (
+	"slices"
+	"strings"
+
+	"casemate"
+	"casemate/sam/template"
+)
+
+// Setting is what a translation depends on besides the template.
+type Setting struct {
+	App   string // name of the stack, and of the app
+	Place casemate.Place
+	Arch  string // of the node, as AWS says it: x86_64 or arm64
+	// Open lets everybody call the routes and URLs that the template leaves open, with a reason and an end; nil refuses them.
+	Open *casemate.Exception
+	// URL is the address of a function's URL, for what refers to it; may be nil.
+	URL func(function string) string
+}
+
+// File is code that stands in a template itself.
+type File struct{ Name, Text string }
+
+// Translation is a template as a manifest.
+type Translation struct {
+	Manifest Document
+	Notes    []Note            // in the order of the template
+	Inline   map[string]File   // code that stands in the template, by the name of its function
+	Outputs  []template.Output // with the names that this node gives
+	APIs     map[string]string // ids that stand for an API in addresses, with its stage: outputs name the node in their place
+}
+
+// Resolve resolves t for this setting: what its resources refer to each other by is what they are called on the node. in gives the
+// parameters; its names, Ref and Attribute are set here.
+func Resolve(t *template.Template, in template.Inputs, s Setting) (*Stack, template.Problems) {
+	n := &names{place: s.Place, stack: s.App, given: map[string]string{}, types: map[string]string{}, url: s.URL}
+	in.Region, in.Account, in.StackName, in.Partition = s.Place.Region, s.Place.Account, s.App, "aws"
+	in.Ref, in.Attribute = n.ref, n.attribute
+	first, found := t.Resolve(in) // who is called what: a name may itself be computed
+	if len(found) > 0 {
+		return nil, found
+	}
+	for _, r := range first.Resources {
+		n.types[r.ID] = r.Type
+		if v, ok := r.Properties.Get(nameKeys[r.Type]); ok && v.Scalar() && v.Unknown == "" {
+			n.given[r.ID] = v.Text
+		}
+	}
+	out := &Stack{Globals: map[string]template.Value{}}
+	if out.Stack, found = t.Resolve(in); len(found) > 0 {
+		return nil, found
+	}
+	for _, kind := range []string{"Api", "HttpApi"} {
+		if out.Globals[kind], found = t.Global(kind, in); len(found) > 0 {
+			return nil, found
+		}
+	}
+	return out, nil
+}
+
+// Stack is a resolved template with the Globals that hold for the APIs which SAM makes itself.
+type Stack struct {
+	*template.Stack
+	Globals map[string]template.Value
+}
+
+// translator makes one manifest.
+type translator struct {
+	Setting
+	names *names
+	stack *Stack
+	doc   *template.Value
+	notes []Note
+	found template.Problems
+
+	functions []*function
+	resources map[string]*template.Resource // by logical id
+	apis      map[string]*api               // by logical id
+	callers   []string                      // route keys that take keys or signatures of callers
+	plan      string                        // usage plan of the role of callers
+	inline    map[string]File
+	open      template.Value // Metadata: Casemate: open: of the template
+}
+
+// function is one function of the stack.
+type function struct {
+	*template.Resource
+	name       string
+	doc        *template.Value
+	open       template.Value // Metadata: Casemate: open: of the function
+	statements []template.Value
+}
+
+func (f *function) path() string { return "Resources/" + f.ID + "/Properties" }
+
+// Translate makes the manifest of a resolved stack. What cannot be kept is a problem, and all are found at once.
+func Translate(stack *Stack, s Setting) (*Translation, template.Problems) {
+	t := &translator{Setting: s, stack: stack, doc: mapping(template.Position{Line: 1, Column: 1}), resources: map[string]*template.Resource{},
+		apis: map[string]*api{}, inline: map[string]File{},
+		names: &names{place: s.Place, stack: s.App, given: map[string]string{}, types: map[string]string{}, url: s.URL}}
+	if len(stack.Resources) > 0 {
+		t.doc.At = template.Position{File: stack.Resources[0].At.File, Line: 1, Column: 1}
+	}
+	set(t.doc, "app", text(t.doc.At, s.App))
+	t.index()
+	for i := range t.stack.Resources {
+		t.resource(&t.stack.Resources[i])
+	}
+	for _, f := range t.functions {
+		t.finish(f)
+	}
+	t.routes()
+	t.metadata()
+	out := &Translation{Manifest: Document{Marks: map[string]template.Position{}}, Notes: t.notes, Inline: t.inline, Outputs: stack.Outputs, APIs: map[string]string{}}
+	for id, a := range t.apis {
+		out.APIs[t.names.api(id)] = a.stage
+	}
+	if len(t.functions) == 0 {
+		t.bad(t.doc.At, "Resources", "add an AWS::Serverless::Function", "the template declares no function")
+	}
+	if len(t.found) > 0 {
+		return nil, sorted(t.found)
+	}
+	if err := out.Manifest.encode(*t.doc, ""); err != nil {
+		t.bad(t.doc.At, "", "", "%v", err)
+		return nil, t.found
+	}
+	return out, nil
+}
+
+func sorted(p template.Problems) template.Problems {
+	_ = p.Err() // it sorts
+	return p
+}
+
+// index finds what others refer to: names, functions, APIs.
+func (t *translator) index() {
+	if m, ok := t.stack.Metadata.Get("Casemate"); ok {
+		t.open, _ = m.Get("open")
+	}
+	for i := range t.stack.Resources {
+		r := &t.stack.Resources[i]
+		t.resources[r.ID], t.names.types[r.ID] = r, r.Type
+		if v, ok := r.Properties.Get(nameKeys[r.Type]); ok && v.Scalar() && v.Unknown == "" {
+			t.names.given[r.ID] = v.Text
+		}
+		if isAPI(r.ID, r.Type) {
+			t.api(r.ID, r)
+		}
+	}
+	for i := range t.stack.Resources {
+		r := &t.stack.Resources[i]
+		if r.Type != "AWS::Serverless::Function" && r.Type != "AWS::Lambda::Function" {
+			continue
+		}
+		f := &function{Resource: r, name: t.names.of(r.ID, r.Type), doc: mapping(r.At)}
+		if m, ok := r.Metadata.Get("Casemate"); ok {
+			f.open, _ = m.Get("open")
+		}
+		for _, o := range t.functions {
+			if o.name == f.name {
+				t.bad(r.At, "Resources/"+r.ID, "give each a FunctionName of its own", "%s and %s are both called %s", o.ID, f.ID, f.name)
+			}
+		}
+		t.functions = append(t.functions, f)
+	}
+}
+
+// functionOf finds a function of the stack by what a property says: its name, its ARN, or an address that holds its ARN.
+func (t *translator) functionOf(v template.Value) *function {
+	for _, f := range t.functions {
+		arn := t.Place.FunctionARN(f.name)
+		at := strings.Index(v.Text, arn)
+		if v.Text == f.name || at >= 0 && (len(v.Text) == at+len(arn) || strings.ContainsRune(":/", rune(v.Text[at+len(arn)]))) {
+			return f
+		}
+	}
+	return nil
+}
+
+// byARN finds a resource of one type by its name or ARN.
+func (t *translator) byARN(v template.Value, types ...string) *template.Resource {
+	for i := range t.stack.Resources {
+		r := &t.stack.Resources[i]
+		if slices.Contains(types, r.Type) && v.Text != "" && (v.Text == t.names.resource(r.ID, r.Type) || v.Text == t.names.of(r.ID, r.Type)) {
+			return r
+		}
+	}
+	return nil
+}
+
+// finish puts a function into the manifest.
+func (t *translator) finish(f *function) {
+	if len(f.statements) > 0 {
+		add(f.doc, "statements", f.statements...)
+	}
+	t.isolate(f)
+	t.overlay(f)
+	all, _ := t.doc.Get("functions")
+	if all.Kind != template.Map {
+		all = *mapping(f.At)
+	}
+	set(&all, f.name, *f.doc)
+	all.Members[len(all.Members)-1].KeyAt = f.At
+	set(t.doc, "functions", all)
+}
