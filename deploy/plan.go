@@ -407,6 +407,7 @@ func (c *comparer) function(name string, was, is *catalog.Function) {
 	differs("provisioned", o.Spare, n.Spare)
 	differs("screen", o.Screen, n.Screen)
 	differs("leaks", o.Leaks, n.Leaks)
+	differs("log", o.Logging, n.Logging)
 	wasIn, wasOut := o.ByName()
 	isIn, isOut := n.ByName()
 	c.clean(subject, wasIn, isIn, wasOut, isOut)

@@ -57,7 +57,7 @@ func TestInitReports(t *testing.T) {
 	for body, want := range map[string]string{
 		string(lambda.TimedOut("r1", time.Second).JSON()): "INIT_REPORT Init Duration: 12.50 ms\tPhase: init\tStatus: timeout",
 		string(lambda.Exited("r1", "").JSON()):            "INIT_REPORT Init Duration: 12.50 ms\tPhase: init\tStatus: error\tError Type: Runtime.ExitError",
-		`no JSON`: "INIT_REPORT Init Duration: 12.50 ms\tPhase: init\tStatus: error\tError Type: Runtime.Unknown",
+		`no JSON`:                                         "INIT_REPORT Init Duration: 12.50 ms\tPhase: init\tStatus: error\tError Type: Runtime.Unknown",
 	} {
 		if got := (lambda.Lines{}).InitReport(at, 12500*time.Microsecond, "init", []byte(body)); got != want {
 			t.Errorf("%s: %q, want %q", body, got, want)

@@ -65,6 +65,7 @@ type Function struct {
 	Traffic     Size              `key:"traffic" min:"1KB" max:"1024GB" doc:"Bytes to and from the outside, of one run (default 1GB)."`
 	Children    []Child           `key:"children" doc:"Programs that a native function may execute beside its own: \"/usr/bin/pdftotext\", or \"/usr/bin/pdftotext sha256:...\" to pin it."`
 	Layers      []Layer           `key:"layers" doc:"What is unpacked at /opt, later ones over earlier ones, at most 5: a folder or a .zip beside the manifest, or a published version: \"tools:3\", or its ARN. Programs in extensions/ run beside the function."`
+	Log         *Log              `key:"log" doc:"How its log is written (default: lines of text)."`
 	Env         map[string]string `key:"env" like:"^[A-Za-z_][A-Za-z0-9_]{0,127}$" doc:"Environment, 4 KB in all. Not for secrets."`
 	Grants      []string          `key:"grants" doc:"What the function may do, in short form: \"read table/orders\"."`
 	Statements  []Statement       `key:"statements" doc:"What the function may do, as IAM statements."`
