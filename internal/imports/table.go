@@ -81,7 +81,7 @@ var Rooms = []Room{
 	{Path: "sandbox/wasm/wire", Tier: 0, Ceiling: 400, Pure: true, Only: []string{}},
 	{Path: "sandbox/wasm/module", Tier: 0, Ceiling: 1400, Pure: true, Only: []string{""}},
 	{Path: "egress/service", Tier: 1, Ceiling: 900, Only: []string{"", "service/wire"}},
-	{Path: "service/wire", Tier: 0, Ceiling: 650, Pure: true, Only: []string{""}},
+	{Path: "service/wire", Tier: 0, Ceiling: 850, Pure: true, Only: []string{""}},
 	{Path: "service/sts", Tier: 1, Ceiling: 400, Pure: true, Only: []string{""}},
 	{Path: "service/lambda", Tier: 1, Ceiling: 1200, Pure: true, Only: []string{""}},
 	{Path: "service/lambda/control", Tier: 1, Ceiling: 2200, Only: []string{"", "catalog"}, May: []string{"catalog"}},

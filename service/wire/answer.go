@@ -23,6 +23,9 @@ func (p Protocol) Refusal(e *casemate.Error, id string) Reply {
 	r := Reply{Status: p.status(e.Code), Header: map[string]string{"X-Amzn-Requestid": id}}
 	switch p {
 	case query, restXML:
+		if _, word := p.queueRefusal(e); queueWords[code] != "" {
+			code = word
+		}
 		r.Header["Content-Type"] = "text/xml"
 		r.Body = document(xmlError{Type: fault(e.Code), Code: code, Message: e.Message}, id)
 	case ec2:
@@ -38,7 +41,9 @@ func (p Protocol) Refusal(e *casemate.Error, id string) Reply {
 		r.Header["Content-Type"], r.Header["X-Amzn-Errortype"] = p.contentType(), code
 		r.Body, _ = json.Marshal(map[string]string{"__type": code, "message": e.Message}) // two strings always encode
 		if p == jsonQuery {
-			r.Header["X-Amzn-Query-Error"] = p.plain(e.Code) + ";" + fault(e.Code)
+			code, word := p.queueRefusal(e)
+			r.Header["X-Amzn-Errortype"], r.Header["X-Amzn-Query-Error"] = code, word+";"+fault(e.Code)
+			r.Body, _ = json.Marshal(map[string]string{"__type": code, "message": e.Message})
 		}
 	}
 	return r

@@ -124,6 +124,12 @@ func (c *Call) Question() ([]byte, error) {
 			members[name] = values[0]
 		}
 	}
+	if c.Service.Name == queueHome {
+		if path := c.Signed.Path; members["QueueUrl"] == "" && strings.Count(path, "/") == 2 { // sent to the queue itself
+			members["QueueUrl"] = path
+		}
+		return unflatten(members)
+	}
 	b, err := json.Marshal(members)
 	if err != nil {
 		return nil, errors.New("encoding a question")
@@ -147,6 +153,10 @@ func (c *Call) Answer(id string, payload []byte) (Reply, error) {
 	version := c.Parameters().Get("Version")
 	if !Word(version, 10) {
 		version = ""
+	}
+	if c.Service.Name == queueHome && c.Protocol == query {
+		body, err := flatAnswer(c.Operation(), "http://queue.amazonaws.com/doc/"+version+"/", id, payload)
+		return Reply{Status: 200, Header: map[string]string{"X-Amzn-Requestid": id, "Content-Type": "text/xml"}, Body: body}, err
 	}
 	return c.Protocol.Success(c.Operation(), "https://"+c.Service.Name+".amazonaws.com/doc/"+version+"/", id, payload)
 }

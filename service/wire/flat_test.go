@@ -1,0 +1,74 @@
+package wire
+
+import (
+	"encoding/json"
+	"net/url"
+	"strings"
+	"testing"
+
+	"casemate"
+)
+
+func sqsCall(body, path string) *Call {
+	return &Call{Signed: &casemate.Signed{Method: "POST", Path: path, Header: map[string][]string{"content-type": {Form}}}, Service: Lookup("sqs"), Protocol: query, Body: []byte(body)}
+}
+
+func TestFlattenedParametersBecomeMembers(t *testing.T) {
+	for name, c := range map[string]struct{ in, path, want string }{
+		"attributes": {"Action=CreateQueue&QueueName=a&Attribute.1.Name=DelaySeconds&Attribute.1.Value=5&Attribute.2.Name=FifoQueue&Attribute.2.Value=true", "/",
+			`{"Attributes":{"DelaySeconds":"5","FifoQueue":"true"},"QueueName":"a"}`},
+		"a batch": {"Action=SendMessageBatch&QueueUrl=u&SendMessageBatchRequestEntry.2.Id=b&SendMessageBatchRequestEntry.2.MessageBody=B&SendMessageBatchRequestEntry.1.Id=a&SendMessageBatchRequestEntry.1.DelaySeconds=3&SendMessageBatchRequestEntry.1.MessageAttribute.1.Name=n&SendMessageBatchRequestEntry.1.MessageAttribute.1.Value.DataType=String&SendMessageBatchRequestEntry.1.MessageAttribute.1.Value.StringValue=v", "/",
+			`{"Entries":[{"DelaySeconds":3,"Id":"a","MessageAttributes":{"n":{"DataType":"String","StringValue":"v"}}},{"Id":"b","MessageBody":"B"}],"QueueUrl":"u"}`},
+		"names":         {"Action=ReceiveMessage&AttributeName.1=All&MaxNumberOfMessages=10", "/0/jobs", `{"AttributeNames":["All"],"MaxNumberOfMessages":10,"QueueUrl":"/0/jobs"}`},
+		"a dotted text": {"Action=SendMessage&QueueUrl=u&MessageBody=" + url.QueryEscape("a.b=c&d"), "/", `{"MessageBody":"a.b=c\u0026d","QueueUrl":"u"}`},
+	} {
+		got, err := sqsCall(c.in, c.path).Question()
+		if err != nil || string(got) != c.want {
+			t.Errorf("%s: %s %v", name, got, err)
+		}
+	}
+	for _, in := range []string{"Attribute.x.Name=a", "Attribute.1.Value=a", "Attribute.1.Name=a&Attribute.2.Name=a", "A=1&A.b=2", "a.b.c.d.e.f.g=1", "MaxNumberOfMessages=ten", "Attribute.01.Name=a"} {
+		if got, err := sqsCall("Action=X&"+in, "/").Question(); casemate.CodeOf(err) != casemate.Invalid {
+			t.Errorf("%s: %s %v", in, got, err)
+		}
+	}
+}
+
+func FuzzFlattened(f *testing.F) {
+	f.Add("Attribute.1.Name", "a", "Attribute.1.Value", "b")
+	f.Add("A", "1", "A.b.c", "2")
+	f.Fuzz(func(t *testing.T, a, av, b, bv string) {
+		got, err := unflatten(map[string]string{a: av, b: bv})
+		if err == nil && !json.Valid(got) {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+func TestAnswersAreFlattened(t *testing.T) {
+	c := sqsCall("Action=ReceiveMessage&Version=2012-11-05", "/")
+	r, err := c.Answer("id", []byte(`{"Messages":[{"Body":"<a>","Attributes":{"SentTimestamp":"1"},"MessageAttributes":{"n":{"DataType":"Binary","BinaryValue":"AQ=="}}}]}`))
+	want := `<ReceiveMessageResult><Message><Attribute><Name>SentTimestamp</Name><Value>1</Value></Attribute><Body>&lt;a&gt;</Body><MessageAttribute><Name>n</Name><Value><BinaryValue>AQ==</BinaryValue><DataType>Binary</DataType></Value></MessageAttribute></Message></ReceiveMessageResult><ResponseMetadata><RequestId>id</RequestId></ResponseMetadata></ReceiveMessageResponse>`
+	if err != nil || !strings.HasSuffix(string(r.Body), want) || !strings.Contains(string(r.Body), `xmlns="http://queue.amazonaws.com/doc/2012-11-05/"`) {
+		t.Errorf("%s %v", r.Body, err)
+	}
+	b, err := sqsCall("Action=SendMessageBatch", "/").Answer("id", []byte(`{"Successful":[{"Id":"a"}],"Failed":[{"Id":"b","SenderFault":true}]}`))
+	if err != nil || !strings.Contains(string(b.Body), `<BatchResultErrorEntry><Id>b</Id><SenderFault>true</SenderFault></BatchResultErrorEntry><SendMessageBatchResultEntry><Id>a</Id></SendMessageBatchResultEntry>`) {
+		t.Errorf("%s %v", b.Body, err)
+	}
+}
+
+// Both words of an error reach who speaks either protocol.
+func TestQueueErrorsHaveTheWordsOfBothProtocols(t *testing.T) {
+	e := &casemate.Error{Code: casemate.NotFound, AWS: "QueueDoesNotExist", Message: "m"}
+	r := jsonQuery.Refusal(e, "id")
+	if r.Status != 400 || r.Header["X-Amzn-Query-Error"] != "AWS.SimpleQueueService.NonExistentQueue;Sender" || string(r.Body) != `{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"m"}` {
+		t.Errorf("%+v %s", r, r.Body)
+	}
+	if r := query.Refusal(e, "id"); !strings.Contains(string(r.Body), "<Code>AWS.SimpleQueueService.NonExistentQueue</Code>") {
+		t.Errorf("%s", r.Body)
+	}
+	if r := jsonQuery.Refusal(&casemate.Error{Code: casemate.Invalid, AWS: "InvalidParameterValue", Message: "m"}, "id"); r.Header["X-Amzn-Query-Error"] != "InvalidParameterValue;Sender" {
+		t.Errorf("%+v", r)
+	}
+}
