@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v4"
+
 	"casemate"
 	"casemate/catalog/route"
 	"casemate/policy"
@@ -29,6 +31,11 @@ const MaxException = 366 * 24 * time.Hour
 // Parse reads and checks a manifest. The error is a *Problems with all that is wrong; warnings stand in
 // Manifest.Warnings. name is the file's name in messages and origins.
 func Parse(name string, data []byte, s Setting) (*Manifest, error) {
+	return parse(name, data, s, func(*yaml.Node) {})
+}
+
+// parse reads a manifest; placed sees its nodes before anything names their places.
+func parse(name string, data []byte, s Setting, placed func(root *yaml.Node)) (*Manifest, error) {
 	m := &Manifest{name: name, marks: map[string]Mark{}}
 	found := &Problems{File: name}
 	root, err := shield.ParseYAML(data)
@@ -41,6 +48,7 @@ func Parse(name string, data []byte, s Setting) (*Manifest, error) {
 		found.Add(spot, "", "", "%s", message)
 		return nil, found
 	}
+	placed(root)
 	d := &decoder{found: found, marks: m.marks}
 	d.value(root, reflect.ValueOf(m).Elem(), "", "")
 	c := &checker{Manifest: m, Setting: s, found: found}
@@ -77,6 +85,9 @@ func (m *Manifest) At(ptr string) Mark {
 	}
 	return Mark{1, 1}
 }
+
+// Name is the file that the manifest was read from, as messages name it.
+func (m *Manifest) Name() string { return m.name }
 
 // Origin names a place and what stands there, for statements.
 func (m *Manifest) Origin(at Mark, what string) string {
@@ -273,6 +284,7 @@ func (c *checker) way(ptr string, r *Route, f *Function, url bool) {
 	c.room(ptr+"/max_body", r.MaxBody, f)
 	c.contract(ptr+"/contract", r.Contract, true)
 	c.screen(ptr+"/screen", r.Screen)
+	c.response(ptr, r, f)
 	if r.Total != nil {
 		c.limit(ptr+"/total", *r.Total)
 	}
