@@ -91,6 +91,7 @@ func (d *Deployer) function(out *draft, b *bundle, name string, r *io.SectionRea
 	}
 	v := version(m, name, d.cfg.Place)
 	v.Code, v.CodeSize, v.Children = digest, r.Size(), children
+	v.Layers, _ = d.layers(out, b, name, found)
 	if c := m.Functions[name].Contract; c != nil { // what is wrong with it is said in found
 		v.Contract, _ = contract(out.docs, b, c, "/functions/"+manifest.Escape(name)+"/contract", nil, found)
 	}
@@ -99,7 +100,7 @@ func (d *Deployer) function(out *draft, b *bundle, name string, r *io.SectionRea
 	}
 	f := &catalog.Function{}
 	if current != nil && current.Functions[name] != nil {
-		f.Versions = slices.Clone(current.Functions[name].Versions)
+		f.Versions, f.Managed = inherited(current.Functions[name])
 	}
 	top := 0
 	for _, old := range f.Versions {
@@ -126,7 +127,7 @@ const taskDir = "/var/task/"
 func (d *Deployer) children(m *manifest.Manifest, name string, found *manifest.Problems) (list []casemate.Child, ok bool) {
 	ok = true
 	for i, c := range m.Functions[name].Children {
-		if !strings.HasPrefix(c.Path, taskDir) {
+		if !strings.HasPrefix(c.Path, taskDir) && !inLayers(c.Path) {
 			ptr := fmt.Sprintf("/functions/%s/children/%d", manifest.Escape(name), i)
 			digest, err := d.cfg.Program(c.Path)
 			switch {
@@ -144,10 +145,10 @@ func (d *Deployer) children(m *manifest.Manifest, name string, found *manifest.P
 	return list, ok
 }
 
-// trim forgets the oldest versions beyond the bound, never the one in force.
+// trim forgets the oldest versions beyond the bound, never the one in force, nor one that an alias leads to.
 func trim(f *catalog.Function) {
 	for i := 0; len(f.Versions) > keptVersions; {
-		if f.Versions[i].Number == f.Live {
+		if f.Versions[i].Number == f.Live || f.Aliased(f.Versions[i].Number) {
 			i++
 			continue
 		}
@@ -186,6 +187,7 @@ func version(m *manifest.Manifest, name string, place casemate.Place) *casemate.
 	fill(&l.CPU, int(f.CPU))
 	fill(&l.Concurrency, f.Concurrency)
 	fill(&l.Request, int64(f.MaxBody))
+	fill(&l.Streamed, int64(f.MaxStream))
 	fill(&l.Rate, f.Rate.Rate)
 	fill(&l.Reserved, f.Reserved)
 	if f.Quota != nil {
@@ -207,6 +209,7 @@ func version(m *manifest.Manifest, name string, place casemate.Place) *casemate.
 		l := leaksOf(f.Leaks)
 		v.Leaks = &l
 	}
+	v.Logging = loggingOf(f.Log)
 	fill(&v.Isolation, casemate.Isolation(f.Isolation))
 	if a := f.Async; a != nil {
 		fill(&v.Async.MaxAge, time.Duration(a.MaxAge))
@@ -255,6 +258,7 @@ func (d *Deployer) way(out *draft, b *bundle, x casemate.Route, r *manifest.Rout
 	x.App, x.Function, x.Auth = b.manifest.App, r.Function, authOf(b, r.Auth, r)
 	x.Rate, x.Request, x.Total = r.Rate.Rate, int64(r.MaxBody), limitOf(r.Total)
 	x.Screen, x.Leaks, x.Browser = screenOf(r.Screen), leaksOf(r.Leaks), r.Browser(x.Method)
+	x.Response = responseOf(r)
 	if c := r.Contract; c != nil {
 		var err error
 		if x.Contract, err = contract(out.docs, b, c, ptr+"/contract", &x, found); err != nil {

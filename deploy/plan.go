@@ -299,6 +299,7 @@ func (c *comparer) routes(current, next *catalog.App) {
 			c.contract(k, was.Contract, is.Contract)
 		}
 		c.answers(k, was.Answers, is.Answers)
+		c.response(k, was.Response, is.Response)
 		c.clean(k, was.Screen, is.Screen, was.Leaks, is.Leaks)
 		c.browser(k, was.Browser, is.Browser)
 		if had || is.Total != (casemate.Limit{}) {

@@ -52,6 +52,8 @@ var bad = []struct {
 	{"flow by a claim of a key", head + "routes:\n  POST /a: {function: f, auth: [key]}\n  GET /b: {function: f, auth: [key]}\n" + "flows:\n  x: {steps: [POST /a, GET /b], key: \"claim:sub\"}\n", 8, 33, "only tokens have claims", false},
 	{"flow by a parameter", head + "routes:\n  POST /a: {function: f, auth: [key]}\n  GET /b: {function: f, auth: [key]}\n" + "flows:\n  x: {steps: [POST /a, GET /b], key: \"path:id\"}\n", 8, 33, "no path parameter", false},
 	{"cache of a POST", head + "routes:\n  POST /a: {function: f, auth: [key], cache: {ttl: 5s}}\n", 5, 39, "must happen every time", false},
+	{"a stream that is kept", head + "routes:\n  GET /a: {function: f, auth: [key], response: stream, cache: {ttl: 5s}}\n", 5, 38, "do not go together", false},
+	{"a response of its own kind", head + "routes:\n  GET /a: {function: f, auth: [key], response: streaming}\n", 5, 48, "buffered", true},
 	{"cache for ever", head + "routes:\n  GET /a: {function: f, auth: [key], cache: {}}\n", 5, 45, "\"ttl\" is missing", true},
 	{"certificates of nobody", head + "roles: {r: {}}\ncertificates:\n  p: {role: r}\n", 6, 3, "nothing says which certificates", false},
 	{"certificates of everybody", head + "roles: {r: {}}\ncertificates:\n  p: {role: r, ca: ca.pem}\n", 6, 3, "which of the authority's", false},

@@ -55,6 +55,7 @@ type Function struct {
 	Quota       *Quota            `key:"quota" doc:"Runs in a day and a month."`
 	Rate        Rate              `key:"rate" doc:"Runs a second: \"100/s burst 200\" (default 1000/s burst 2000)."`
 	MaxBody     Size              `key:"max_body" min:"1" max:"6MB" doc:"Largest request body, after decoding (default 6MB)."`
+	MaxStream   Size              `key:"max_stream" min:"1KB" max:"200MB" doc:"Largest streamed answer (default 200MB)."`
 	Isolation   string            `key:"isolation" one:"request tenant warm" doc:"request: a fresh sandbox for every event (default). tenant: reused for one tenant alone. warm: reused as AWS does it."`
 	Tenant      string            `key:"tenant" like:"^(header:[A-Za-z0-9-]{1,64}|claim:[A-Za-z0-9_.:/-]{1,128}|event:/.{1,128})$" doc:"Where isolation: tenant finds its key: header:x-org, claim:tid or event:/org/id (default X-Amz-Tenant-Id, else the caller)."`
 	Provisioned int               `key:"provisioned" min:"1" max:"64" doc:"Sandboxes kept initialised, whatever the load (default none)."`
@@ -90,6 +91,7 @@ type URL struct {
 	Rate     Rate      `key:"rate" doc:"Requests a second of one caller."`
 	Total    *Room     `key:"total" doc:"Limits over all callers of the URL together."`
 	MaxBody  Size      `key:"max_body" min:"1" max:"6MB" doc:"Largest request body, after decoding."`
+	Response string    `key:"response" one:"buffered stream" doc:"stream: answers leave while the function makes them, where it does so piece by piece (default buffered: when it has ended)."`
 	Leaks    *Leaks    `key:"leaks" doc:"What is done about answers that hold more than callers should see."`
 	CORS     *CORS     `key:"cors" doc:"Which pages of other origins may call the URL and read its answers (default: its function says)."`
 	Headers  *Headers  `key:"headers" doc:"Security headers that answers get (default: all of them, where the function says nothing)."`
@@ -99,7 +101,7 @@ type URL struct {
 // Route is the URL as the route that it is: to the function, with whatever path.
 func (u *URL) Route(function string) *Route {
 	return &Route{Function: function, Auth: u.Auth, Scopes: u.Scopes, Audience: u.Audience, Contract: u.Contract, Screen: u.Screen, Rate: u.Rate, Total: u.Total,
-		MaxBody: u.MaxBody, Leaks: u.Leaks, CORS: u.CORS, Headers: u.Headers, Cookies: u.Cookies}
+		MaxBody: u.MaxBody, Response: u.Response, Leaks: u.Leaks, CORS: u.CORS, Headers: u.Headers, Cookies: u.Cookies}
 }
 
 // Async is how asynchronous events live.
@@ -122,6 +124,7 @@ type Route struct {
 	Total    *Room     `key:"total" doc:"Limits over all callers of the route together."`
 	MaxBody  Size      `key:"max_body" min:"1" max:"6MB" doc:"Largest request body, after decoding (default: the function's)."`
 	Resource string    `key:"resource" doc:"Object that a request is about, which its caller's role must be allowed to read (GET, HEAD, OPTIONS) or write: \"table/orders/${path:id}\"."`
+	Response string    `key:"response" one:"buffered stream" doc:"stream: answers leave while the function makes them, where it does so piece by piece (default buffered: when it has ended)."`
 	Leaks    *Leaks    `key:"leaks" doc:"What is done about answers that hold more than callers should see."`
 	CORS     *CORS     `key:"cors" doc:"Which pages of other origins may call the route and read its answers (default: its function says)."`
 	Headers  *Headers  `key:"headers" doc:"Security headers that answers get (default: all of them, where the function says nothing)."`
