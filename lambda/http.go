@@ -33,6 +33,9 @@ type HTTPRequest struct {
 
 	Account   string
 	API       string            // app of a route, id of a function URL
+	Payload   string            // PayloadREST or PayloadHTTP for EncodeREST
+	Stage     string            // empty: DefaultStage of a REST API, else DefaultRoute
+	Revision  string            // of what is deployed
 	RouteKey  string            // empty: DefaultRoute
 	Params    map[string]string // path parameters, decoded
 	Principal *casemate.Principal
@@ -47,6 +50,8 @@ func EncodeHTTP(r *HTTPRequest, body []byte) []byte {
 	route := r.RouteKey
 	if route == "" {
 		route = DefaultRoute
+	} else if method, _, ok := strings.Cut(route, " "); ok && r.Stage != "" {
+		route = method + " " + r.resource()
 	}
 	b := make([]byte, 0, 1536+len(r.RawPath)+len(r.RawQuery)+len(body)*3/2)
 	b = appendField(append(b, `{"version":"2.0"`...), "routeKey", route)
@@ -84,7 +89,7 @@ func appendContext(b []byte, r *HTTPRequest, route string) []byte {
 	b = append(appendField(b, "userAgent", r.UserAgent), '}')
 	b = appendField(b, "requestId", r.ID)
 	b = appendField(b, "routeKey", route)
-	b = appendField(b, "stage", DefaultRoute)
+	b = appendField(b, "stage", r.stage())
 	at := r.Received.UTC()
 	b = append(at.AppendFormat(append(b, `,"time":"`...), "02/Jan/2006:15:04:05 -0700"), '"')
 	b = strconv.AppendInt(append(b, `,"timeEpoch":`...), at.UnixMilli(), 10)
