@@ -194,6 +194,8 @@ type Route struct {
 	Answers  string `json:"answers,omitempty"`  // what becomes of an answer that the contract does not promise: "" it is blocked, "tag", "off"
 	URL      bool   `json:"url,omitempty"`      // a function URL rather than a declared route
 
+	Managed *ManagedURL `json:"managed,omitempty"` // of a URL that Lambda's API made
+
 	Flow *FlowStep `json:"flow,omitempty"` // the step that the route is of a declared order of calls
 	Keep *Keep     `json:"keep,omitempty"` // how long its answers are kept; nil: every event runs
 
@@ -207,6 +209,32 @@ type Route struct {
 	Response string `json:"response,omitempty"` // ResponseStream: its answers leave while they are made
 
 	Browser *Browser `json:"browser,omitempty"` // what browsers are told; nil: the default
+}
+
+// ManagedURL is what a function URL has that was made through Lambda's API. Its callers, known or not, need
+// lambda:InvokeFunctionUrl and lambda:InvokeFunction, and no exception stands in for a missing one, as on AWS since October 2025
+// (https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html).
+type ManagedURL struct {
+	Qualifier string `json:"qualifier,omitempty"` // an alias; "": the version in force
+}
+
+// URLAuth is what AWS calls the credentials that a function URL takes: "NONE", "AWS_IAM", or "" where it has no word for them.
+func (r *Route) URLAuth() string {
+	switch {
+	case r.Auth.Open != nil:
+		return "NONE"
+	case len(r.Auth.Kinds) == 1 && r.Auth.Kinds[0] == CredentialAccess:
+		return "AWS_IAM"
+	}
+	return ""
+}
+
+// Alias is the qualifier that a function URL leads to; "" for the version in force.
+func (r *Route) Alias() string {
+	if r.Managed == nil {
+		return ""
+	}
+	return r.Managed.Qualifier
 }
 
 // Match is what the catalog found for an event: one consistent snapshot of everything later stages need.
@@ -223,6 +251,8 @@ type Match struct {
 	Pattern      string // ARN of the route with {name} for its parameters; empty when there is no route
 	ObjectAction string // what the policy has to allow as well, when the route says which object a request is about
 	Object       string
+
+	Async *AsyncPolicy // how long a queued event is tried; nil: as the version says
 
 	Absent error // what was asked for is not there: told to who may ask for it; anybody else is forbidden it, as if it were
 }

@@ -157,7 +157,7 @@ func (a *App) check(place casemate.Place) error {
 		}
 	}
 	for arn := range a.Resources {
-		fn, function := strings.CutPrefix(arn, place.FunctionARN(""))
+		fn, function := owner(place, arn)
 		mine, _, _ := strings.Cut(place.RouteARN(a.Name, "", ""), "$")
 		if function && a.Functions[fn] == nil || strings.Contains(arn, ":execute-api:") && !strings.HasPrefix(arn, mine) ||
 			!strings.HasPrefix(arn, "arn:aws:") || strings.Contains(arn, ":iam:") {
@@ -197,7 +197,7 @@ func (a *App) checkRoute(place casemate.Place, r *casemate.Route) error {
 		return err
 	}
 	if r.URL {
-		if r.Host != URLID(place.FunctionARN(r.Function)) {
+		if r.Host != URLID(Qualify(place.FunctionARN(r.Function), r.Alias())) || a.Functions[r.Function].Qualified(r.Alias(), "") == nil {
 			return casemate.Errorf(casemate.Invalid, "deploy the app again", "the URL of %s is not its own", r.Function)
 		}
 		return nil

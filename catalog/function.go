@@ -22,6 +22,8 @@ type Managed struct {
 	Tags    map[string]string `json:"tags,omitempty"`
 	Role    string            `json:"role,omitempty"`  // the role whose statements and boundary it has instead of those of its own execution role
 	Edits   int               `json:"edits,omitempty"` // counts changes, so that no two states have the same revision
+
+	Standing *Standing `json:"standing,omitempty"`
 }
 
 // Manages is what Lambda's API wrote about the function. Its maps are not to be changed.
@@ -146,7 +148,7 @@ func (a *App) Clone() *App {
 		own.Versions = slices.Clone(f.Versions)
 		if f.Managed != nil {
 			m := *f.Managed
-			m.Aliases, m.Tags = maps.Clone(m.Aliases), maps.Clone(m.Tags)
+			m.Aliases, m.Tags, m.Standing = maps.Clone(m.Aliases), maps.Clone(m.Tags), m.Standing.clone()
 			own.Managed = &m
 		}
 		c.Functions[name] = &own

@@ -54,6 +54,7 @@ func (s *Snapshot) byName(e *casemate.Event) (*casemate.Match, error) {
 	if qualifier != "" {
 		m.Resource += ":" + qualifier
 	}
+	m.Async = f.async(qualifier, v)
 	return m, nil
 }
 
@@ -69,9 +70,12 @@ func (s *Snapshot) byRoute(e *casemate.Event) (*casemate.Match, error) {
 		if !ok {
 			return nil, notFound("function URL", host)
 		}
-		m, err := s.serve(r)
+		m, err := s.serve(r, e.ID)
 		if err == nil {
-			m.Action, m.Resource = "lambda:InvokeFunctionUrl", m.Version.ARN
+			m.Action, m.Resource = "lambda:InvokeFunctionUrl", Qualify(m.Version.ARN, r.Alias())
+			if r.Managed != nil {
+				m.ObjectAction, m.Object = "lambda:InvokeFunction", m.Resource
+			}
 		}
 		return m, err
 	}
@@ -82,7 +86,7 @@ func (s *Snapshot) byRoute(e *casemate.Event) (*casemate.Match, error) {
 	if r == nil {
 		return nil, notFound("route", method+" "+path)
 	}
-	m, err := s.serve(r)
+	m, err := s.serve(r, e.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -105,12 +109,12 @@ func (s *Snapshot) byRoute(e *casemate.Event) (*casemate.Match, error) {
 }
 
 // serve makes the match of a route.
-func (s *Snapshot) serve(r *casemate.Route) (*casemate.Match, error) {
+func (s *Snapshot) serve(r *casemate.Route, event string) (*casemate.Match, error) {
 	f, ok := s.functions.get(r.Function)
 	if !ok || f.app() != r.App {
 		return nil, notFound("function", r.Function)
 	}
-	m := s.match(f.Number(f.Live))
+	m := s.match(f.Qualified(r.Alias(), event)) // the catalog holds no URL of an alias that is not there
 	m.Route = r
 	if r.Contract != "" {
 		if m.Contract = s.contracts[r.App][r.Contract]; m.Contract == nil {

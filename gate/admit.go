@@ -337,13 +337,16 @@ func (g *Gate) may(e *casemate.Event, m *casemate.Match, p *casemate.Principal, 
 	if m.Version != nil {
 		account = m.Version.Account
 	}
+	if m.Route != nil && m.Route.URL {
+		viaURL(e, m.Route)
+	}
 	q := &casemate.AccessRequest{Principal: p, Action: m.Action, Resource: m.Resource, Account: account, Now: g.c.Clock(), Context: e.Context,
 		Params: m.Params, Route: m.Pattern}
 	if w, ok := m.Policy.(witness); ok {
 		s.rec.Facts = w.Facts(q)
 	}
 	d := m.Policy.Decide(q)
-	if d.Verdict != casemate.Allowed && d.Layer == "default" && open != nil {
+	if d.Verdict != casemate.Allowed && d.Layer == "default" && open != nil && m.Route.Managed == nil {
 		d = casemate.Decision{Verdict: casemate.Allowed, Layer: "exception", Statement: "auth: none",
 			Reason: "open until " + open.Expires.UTC().Format("2006-01-02") + ": " + open.Reason}
 	}
@@ -366,6 +369,18 @@ func (g *Gate) may(e *casemate.Event, m *casemate.Match, p *casemate.Principal, 
 	}
 	s.point(casemate.PointMay, casemate.Allowed, by)
 	return nil
+}
+
+// viaURL adds the condition keys that a request by a function URL has
+// (https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html); no other event has them.
+func viaURL(e *casemate.Event, r *casemate.Route) {
+	if e.Context == nil {
+		e.Context = map[string][]string{}
+	}
+	e.Context["lambda:invokedviafunctionurl"] = []string{"true"}
+	if auth := r.URLAuth(); auth != "" {
+		e.Context["lambda:functionurlauthtype"] = []string{auth}
+	}
 }
 
 // witness is a Decider that tells what a decision depends on beside the action and the resource, for the record. It gives

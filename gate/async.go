@@ -82,8 +82,12 @@ func (g *Gate) enqueue(ctx context.Context, a *admitted, s *story) (*casemate.Re
 		return nil, s.refuse(casemate.PointForm, tooLarge(AsyncPayloadLimit))
 	}
 	e, v := a.event, a.match.Version
+	policy := v.Async
+	if a.match.Async != nil {
+		policy = *a.match.Async
+	}
 	q := queued{ID: e.ID, Chain: e.Chain, Parent: e.Parent, Depth: e.Depth, Target: e.Target, Action: e.Action, Resource: e.Resource,
-		Principal: a.principal, Context: e.Context, Trace: e.Trace, Accepted: e.Received, Retries: v.Async.Retries, MaxAge: v.Async.MaxAge,
+		Principal: a.principal, Context: e.Context, Trace: e.Trace, Accepted: e.Received, Retries: policy.Retries, MaxAge: policy.MaxAge,
 		Function: v.Function, Payload: a.payload, Client: e.ClientContext, Tenant: a.tenant}
 	if q.MaxAge <= 0 || q.MaxAge > maxAge {
 		q.MaxAge = maxAge

@@ -1,0 +1,71 @@
+package gate
+
+import (
+	"slices"
+	"testing"
+
+	"casemate"
+)
+
+// TestPublicURLNeedsBothPermissions: of a URL that Lambda's API made, the exception opens the door alone; what may be done behind
+// it the policy has to allow, twice, and it is told how the URL is open.
+//
+// Lambda checklist: 52
+func TestPublicURLNeedsBothPermissions(t *testing.T) {
+	for _, c := range []struct {
+		url, call, managed, ok bool
+	}{
+		{true, true, true, true}, {true, false, true, false}, {false, true, true, false}, {false, false, true, false},
+		{false, false, false, true}, // a manifest's exception stands in for what nobody allowed
+	} {
+		r := newRig()
+		d := &deciding{verify: func(q *casemate.AccessRequest) casemate.Decision {
+			if q.Context["lambda:functionurlauthtype"][0] != "NONE" || q.Context["lambda:invokedviafunctionurl"][0] != "true" {
+				t.Errorf("decided on %v", q.Context)
+			}
+			if q.Action == "lambda:InvokeFunctionUrl" && c.url || q.Action == "lambda:InvokeFunction" && c.call {
+				return casemate.Decision{Verdict: casemate.Allowed, Statement: q.Action}
+			}
+			return casemate.Decision{Layer: "default"}
+		}}
+		find := r.find
+		r.find = func(e *casemate.Event) (*casemate.Match, error) {
+			m, err := find(e)
+			m.Policy, m.Action, m.Route.URL = d, "lambda:InvokeFunctionUrl", true
+			m.Route.Auth = casemate.Auth{Open: &casemate.Exception{Reason: "test", Expires: noon.AddDate(0, 0, 1)}}
+			if c.managed {
+				m.Route.Managed, m.ObjectAction, m.Object = &casemate.ManagedURL{}, "lambda:InvokeFunction", m.Resource
+			}
+			return m, err
+		}
+		r.who = func(casemate.Credential) (*casemate.Principal, error) { return &casemate.Principal{}, nil }
+		_, err := r.gate(t, nil).Handle(t.Context(), event())
+		if (err == nil) != c.ok || slices.Contains(r.asked, "run") != c.ok || !c.ok && casemate.CodeOf(err) != casemate.Forbidden {
+			t.Errorf("%+v: %v, asked %v", c, err, d.asked)
+		}
+	}
+}
+
+// TestCheckComesAfterThePolicy: who may not do what a request asks for is not told what is wrong with it.
+func TestCheckComesAfterThePolicy(t *testing.T) {
+	for _, allowed := range []bool{true, false} {
+		r := newRig()
+		find := r.find
+		r.find = func(e *casemate.Event) (*casemate.Match, error) {
+			m, err := find(e)
+			m.Policy = &deciding{verify: func(*casemate.AccessRequest) casemate.Decision {
+				if allowed {
+					return casemate.Decision{Verdict: casemate.Allowed}
+				}
+				return casemate.Decision{Layer: "default"}
+			}}
+			return m, err
+		}
+		e := event()
+		e.Check = func() error { return &casemate.Error{Code: casemate.Invalid, Message: "malformed"} }
+		_, err := r.gate(t, nil).Handle(t.Context(), e)
+		if want := map[bool]casemate.Code{true: casemate.Invalid, false: casemate.Forbidden}[allowed]; casemate.CodeOf(err) != want || slices.Contains(r.asked, "run") {
+			t.Errorf("allowed %v: %v", allowed, err)
+		}
+	}
+}
