@@ -31,7 +31,7 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 	if shared.weak {
 		flags = append(flags, "--allow-weak-sandbox")
 	}
-	n := &nodeProcess{cmd: exec.Command(filepath.Join(shared.bin, "casemate"), append(flags, args...)...)}
+	n := &nodeProcess{cmd: exec.Command(shared.node, append(flags, args...)...)}
 	n.cmd.Dir, n.cmd.Stderr = ts.MkAbs("."), &n.errs
 	n.cmd.Env = append(os.Environ(), "CASEMATE_DIR="+ts.Getenv("CASEMATE_DIR"), "GORACE="+gorace)
 	if roots := ts.Getenv("SSL_CERT_FILE"); roots != "" { // whom the node trusts when it goes out for a function
