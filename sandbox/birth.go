@@ -17,11 +17,14 @@ type need struct {
 	version *casemate.Version
 	program program
 	dir     string // of the code
-	release func() // of the code
+	opt     string // of the layers; "": it has none
+	release func() // of both
 	door    Door
 	fx      *effects
 	request string
 	began   time.Time
+
+	extensions []string // to be started beside the runtime, by their paths inside
 }
 
 // gather fetches the code of a version and makes its door.
@@ -31,7 +34,10 @@ func (p *Pool) gather(ctx context.Context, v *casemate.Version, request string) 
 	if n.dir, n.release, err = p.cfg.Code(ctx, v); err != nil {
 		return nil, fmt.Errorf("fetching the code: %w", err)
 	}
-	if n.program, err = p.program(v, request, n.dir); err == nil && p.cfg.Doors != nil {
+	if err = p.layers(ctx, n); err == nil {
+		n.program, err = p.program(n)
+	}
+	if err == nil && p.cfg.Doors != nil {
 		if n.door, err = p.cfg.Doors(v, n.fx.add); err != nil {
 			err = fmt.Errorf("making the door: %w", err)
 		}
@@ -64,6 +70,13 @@ func (p *Pool) start(ctx context.Context, v *casemate.Version, l *casemate.Launc
 	i := p.blank()
 	p.own(i, n)
 	spec := p.spec(n, i.uid)
+	if len(n.extensions) > 0 {
+		i.entry = n.program.argv[0]
+		if spec.Files, err = p.besides(i, n.extensions); err != nil {
+			i.destroy()
+			return nil, err
+		}
+	}
 	if err := i.launch(ctx, &spec, jail.Start); err != nil {
 		i.destroy()
 		return nil, startError(err, request, spec.Argv[0])
@@ -81,7 +94,7 @@ func (p *Pool) start(ctx context.Context, v *casemate.Version, l *casemate.Launc
 // blank is a sandbox without a process, and nobody's. What it writes before it is somebody's is read and dropped.
 func (p *Pool) blank() *instance {
 	uid := p.uids.take()
-	i := &instance{uid: uid, born: p.cfg.Clock(), exited: make(chan struct{}), fx: &effects{}, release: func() { p.uids.give(uid) }, lost: p.lost}
+	i := &instance{uid: uid, born: p.cfg.Clock(), exited: make(chan struct{}), over: make(chan struct{}), reason: "spindown", fx: &effects{}, release: func() { p.uids.give(uid) }, lost: p.lost}
 	i.started = i.born
 	i.logs = &runLog{emit: func(string, string, string, string) {}}
 	i.api = api.New(func(x casemate.Effect) { i.fx.add(x) }, p.cfg.Clock, api.Identity{})
@@ -147,16 +160,22 @@ func (i *instance) launch(ctx context.Context, spec *jail.Spec, start func(conte
 		return err
 	}
 	defer framed.Close()
+	for _, f := range spec.Files {
+		defer f.Close()
+	}
 	spec.Files = append(spec.Files, framed)
 	if i.child, err = start(ctx, *spec); err != nil {
 		return err
 	}
 	i.process, _ = os.FindProcess(i.child.Pid()) // never fails on Unix; before Wait the number is still its own
 	i.served.Go(func() {
-		i.exit, _ = i.child.Wait() // an error leaves the zero Exit, and the process is gone all the same
-		close(i.exited)
-		i.lost(i)
+		x, _ := i.child.Wait() // an error leaves the zero Exit, and the process is gone all the same
+		i.end(x)
+		close(i.over)
 	})
+	if i.beside != nil {
+		i.served.Go(func() { i.beside.run(i) }) // ends with the first process
+	}
 	return nil
 }
 

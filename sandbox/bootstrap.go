@@ -24,6 +24,12 @@ func unpackBootstraps(dir string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("clearing the bootstraps: %w", err)
 	}
+	if err := os.MkdirAll(filepath.Join(dir, "node"), 0o755); err != nil {
+		return err
+	}
+	if err := os.Symlink(sdkDir, filepath.Join(dir, "node", "node_modules")); err != nil { // for NODE_PATH, which layers go by
+		return err
+	}
 	return fs.WalkDir(root, ".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err

@@ -39,10 +39,15 @@ type Config struct {
 	// Code gives the unpacked code of a version: a folder on this host whose files everybody can read, that does not
 	// change until release is called.
 	Code func(ctx context.Context, v *casemate.Version) (dir string, release func(), err error)
+	// Layers gives what a version has at /opt, likewise. It is asked of versions that have layers; nil refuses those.
+	Layers func(ctx context.Context, v *casemate.Version) (dir string, release func(), err error)
 	// Dir is a folder of this pool alone, for its bootstraps. It must lie where other users of the machine cannot write.
 	Dir string
 	// Interpreters of the host, from Runtimes; nil looks for them once, at New.
 	Interpreters Interpreters
+	// NodeSDK is a folder with the AWS SDK for JavaScript, which functions of Node find without bringing it along, as on Lambda:
+	// its node_modules, or that itself. "" offers none.
+	NodeSDK string
 	// Doors makes the way out of a sandbox; record takes what the function tried. nil: no socket but the Runtime API's.
 	Doors func(v *casemate.Version, record func(casemate.Effect)) (Door, error)
 	// Logs takes every line, in order within a sandbox. It must not block for long. nil drops them.

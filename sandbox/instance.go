@@ -33,9 +33,15 @@ type instance struct {
 	release func()           // of the code
 
 	served sync.WaitGroup
-	exited chan struct{} // closed after exit is set
+	exited chan struct{} // closed after exit is set: the runtime has ended
+	ends   sync.Once     // of exit
 	exit   jail.Exit
-	lost   func(*instance) // called when it has ended
+	over   chan struct{}   // closed when every process of the sandbox has ended
+	lost   func(*instance) // called when its runtime has ended
+
+	beside *beside // nil: it has no extensions of its own
+	entry  string  // what its runtime is started with
+	reason string  // of its end, for extensions: "spindown", "timeout" or "failure"
 
 	uid     int
 	born    time.Time
@@ -96,16 +102,41 @@ func (i *instance) usage() jail.Usage {
 // kill ends every process of the sandbox and returns when they are gone.
 func (i *instance) kill() {
 	_ = i.child.Kill() // fails only for a process that is gone, or one that only Close can end
-	<-i.exited
+	<-i.over
 }
 
-// graceTime is what a function that asked for SIGTERM gets to end itself, as on Lambda with an internal extension.
-const graceTime = 500 * time.Millisecond
+// end notes how the runtime ended. With a process of its own in front of it that is not the end of the sandbox.
+func (i *instance) end(x jail.Exit) {
+	i.ends.Do(func() {
+		i.exit = x
+		close(i.exited)
+		i.lost(i)
+	})
+}
+
+// finished says whether every process of the sandbox has ended.
+func (i *instance) finished() bool {
+	select {
+	case <-i.over:
+		return true
+	default:
+		return false
+	}
+}
+
+// starved says whether the memory limit killed something.
+func (i *instance) starved() bool {
+	u, err := i.child.Usage()
+	return err == nil && u.OOM
+}
 
 // destroy ends the sandbox and gives everything back. It may be called on one that never came up.
 func (i *instance) destroy() {
 	if i.child != nil {
-		if i.api.Extended() {
+		switch {
+		case i.beside != nil:
+			i.beside.shutdown(i)
+		case i.api.Extended():
 			i.terminate()
 		}
 		_ = i.process.Release()
@@ -113,6 +144,9 @@ func (i *instance) destroy() {
 	}
 	if i.orders != nil {
 		i.orders.Close()
+	}
+	if i.beside != nil {
+		i.beside.control.Close()
 	}
 	i.api.Close()
 	i.served.Wait()

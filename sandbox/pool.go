@@ -20,6 +20,7 @@ import (
 type Pool struct {
 	cfg        Config
 	bootstraps string // folder of the unpacked runtimes
+	self       string // the node's own binary, the first process of sandboxes with extensions
 	userland   userland
 	uids       uids
 	slots      chan struct{} // one per sandbox that is a version's, retiring ones included
@@ -48,6 +49,13 @@ func New(cfg Config) (*Pool, error) {
 	if err := cfg.fill(context.Background()); err != nil {
 		return nil, err
 	}
+	if cfg.NodeSDK != "" {
+		sdk, err := nodeSDK(cfg.NodeSDK)
+		if err != nil {
+			return nil, err
+		}
+		cfg.NodeSDK = sdk
+	}
 	dir, err := filepath.Abs(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
@@ -58,13 +66,12 @@ func New(cfg Config) (*Pool, error) {
 		live: map[*instance]struct{}{}, back: make(chan struct{}), assigns: jail.CanAssign(), shelves: map[string]*shelf{},
 		inForce: map[string]*standing{}, standing: map[string]*standing{}, pins: map[string]int{},
 	}
+	if p.self, err = os.Executable(); err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	rand.Read(p.salt[:]) // never fails
 	if err := unpackBootstraps(p.bootstraps); err != nil {
-		return nil, fmt.Errorf("sandbox: %w", err)
-	}
-	empty := filepath.Join(p.bootstraps, "empty") // readable whatever the umask
-	if err := errors.Join(os.Mkdir(empty, 0o755), os.Chmod(empty, 0o755)); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 	return p, nil

@@ -26,6 +26,7 @@ type shared struct {
 	mu    sync.Mutex
 	lines []casemate.LogLine
 	dirs  map[string]string // code by version id
+	opt   map[string]string // layers, likewise
 }
 
 // missing skips a test on a machine that lacks something, loudly; on CI that is a failure.
@@ -57,7 +58,7 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 	if r := jail.Probe(); len(r.Missing()) > 0 {
 		t.Logf("walls missing on this machine: %+v", r.Missing())
 	}
-	b := &bench{t, &shared{dirs: map[string]string{}}}
+	b := &bench{t, &shared{dirs: map[string]string{}, opt: map[string]string{}}}
 	cfg := Config{
 		Dir: t.TempDir(), Interpreters: findRuntimes(), AllowWeak: true, Spares: spares,
 		Code: func(_ context.Context, v *casemate.Version) (string, func(), error) {

@@ -155,14 +155,21 @@ func (r *run) await(ctx context.Context, limit time.Duration) *failure {
 	case <-i.api.Failed():
 		i.waitExit(lingerTime) // it is expected to end itself; what it still writes belongs to the log
 	case <-i.exited:
+	case <-i.broken():
+		i.reason = "failure"
+		i.halt()
+		return i.crash(r.launch.RequestID, casemate.FailureInit)
 	case <-t.C:
-		i.kill()
+		i.reason = "timeout"
+		i.halt()
 		return &failure{casemate.FailureTimeout, r.timeout(), "initialisation passed its limit of " + limit.String()}
 	case <-ctx.Done():
-		i.kill()
+		i.reason = "timeout"
+		i.halt()
 		return &failure{casemate.FailureTimeout, r.timeout(), "the deadline passed while the function initialised"}
 	}
-	i.kill()
+	i.reason = "failure"
+	i.halt()
 	if body := i.api.InitError(); body != nil {
 		return &failure{casemate.FailureInit, body, "the function failed to initialise"}
 	}
@@ -227,6 +234,8 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *api.Invoc
 	case <-inv.Answered():
 	case <-i.exited:
 		fail = i.died(l.RequestID, casemate.FailureExit)
+	case <-i.broken():
+		fail = i.crash(l.RequestID, casemate.FailureExit)
 	case <-timer.C:
 		fail = &failure{casemate.FailureTimeout, r.timeout(), "killed at its deadline"}
 	case <-ctx.Done():
@@ -252,7 +261,7 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *api.Invoc
 			reuse = inv
 		}
 	} else {
-		i.kill()
+		i.failed(fail)
 		if fail.kind == casemate.FailureTimeout && err == nil && i.exit.OOM { // it hung at its memory's limit, not at its work
 			fail = i.died(l.RequestID, casemate.FailureExit)
 		}
@@ -348,6 +357,14 @@ func (i *instance) died(request string, kind casemate.Failure) *failure {
 	return &failure{kind, lambda.Exited(request, how).JSON(), detail}
 }
 
+// failed ends a runtime that let its event down, and notes for its extensions why.
+func (i *instance) failed(fail *failure) {
+	if i.reason = "failure"; fail.kind == casemate.FailureTimeout {
+		i.reason = "timeout"
+	}
+	i.halt()
+}
+
 // waitIdle gives a runtime that answered a moment to ask for the next event. false: its process has ended.
 func (i *instance) waitIdle(inv *api.Invocation, d time.Duration) bool {
 	t := time.NewTimer(d)
@@ -357,22 +374,30 @@ func (i *instance) waitIdle(inv *api.Invocation, d time.Duration) bool {
 	case <-t.C:
 	case <-i.exited:
 		return false
+	case <-i.broken():
+		i.reason = "failure"
+		return false
 	}
 	return true
 }
 
-func (i *instance) waitExit(d time.Duration) {
+// waitExit gives a runtime that long to end.
+func (i *instance) waitExit(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-i.exited:
+		return true
 	case <-t.C:
+		return false
 	}
 }
 
 func (i *instance) dead() bool {
 	select {
 	case <-i.exited:
+		return true
+	case <-i.broken():
 		return true
 	default:
 		return false

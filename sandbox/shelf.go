@@ -67,7 +67,7 @@ func (p *Pool) guess(v *casemate.Version) (class, bool) {
 	if v.Runtime.Family() == "provided" || v.Env["AWS_LAMBDA_EXEC_WRAPPER"] != "" {
 		return class{}, false
 	}
-	pr, err := p.program(v, "", "")
+	pr, err := p.program(&need{version: v})
 	if err != nil {
 		return class{}, false // a run says so
 	}

@@ -85,6 +85,9 @@ func (p *Pool) classOf(v *casemate.Version, pr program) (c class, ok bool) {
 
 // adopt gives a need a sandbox that waits; nil when there is none, or none that works: a fresh one says what is wrong.
 func (p *Pool) adopt(ctx context.Context, n *need) *instance {
+	if len(n.extensions) > 0 {
+		return nil // its first process is another, with descriptors of its own
+	}
 	if c, ok := p.classOf(n.version, n.program); ok && !n.changesStart() {
 		if i := p.unshelve(c); i != nil {
 			return p.assign(ctx, i, n, p.lateAssignment(n))
@@ -112,7 +115,7 @@ func (n *need) changesStart() bool {
 // lateAssignment is the part of an assignment that an interpreter that runs already does not have.
 func (p *Pool) lateAssignment(n *need) jail.Assignment {
 	a := p.assignment(n)
-	a.Argv, a.Env, a.Dir, a.Profile, a.Mounts = nil, nil, "", "", a.Mounts[:1]
+	a.Argv, a.Env, a.Dir, a.Profile, a.Mounts = nil, nil, "", "", n.shared()
 	for name := range n.program.etc {
 		delete(a.Etc, name)
 	}
@@ -179,7 +182,7 @@ func (p *Pool) waitingSpec(c class, uid int) jail.Spec {
 		s.Profile = "provided" // replaced by that of the program
 		return s
 	}
-	s.Argv, s.Places = c.program.argv, []string{taskDir}
+	s.Argv, s.Places = c.program.argv, []string{taskDir, optDir}
 	s.Mounts = append(s.Mounts, c.program.mounts...)
 	for name, text := range c.program.etc {
 		s.Etc[name] = text

@@ -73,10 +73,11 @@ type entryError struct{ body lambda.ErrorBody }
 
 func (e *entryError) Error() string { return e.body.Message }
 
-// program finds what to execute for a version whose code is in dir.
-func (p *Pool) program(v *casemate.Version, request, dir string) (program, error) {
+// program finds what to execute for a version.
+func (p *Pool) program(n *need) (program, error) {
+	v := n.version
 	if v.Runtime.Family() == "provided" {
-		return provided(request, dir)
+		return provided(n)
 	}
 	i, note, err := p.cfg.Interpreters.Choose(v.Runtime)
 	if err != nil {
@@ -90,7 +91,7 @@ func (p *Pool) program(v *casemate.Version, request, dir string) (program, error
 		pr.profile = "node"
 		flags, files := heap(limits(v).MemoryMB)
 		pr.argv, pr.etc = append(append([]string{exe}, flags...), "/var/runtime/index.js"), files
-		pr.mounts = append(pr.mounts, jail.Mount{Source: filepath.Join(p.bootstraps, "node"), Target: "/var/runtime"})
+		pr.mounts = append(append(pr.mounts, jail.Mount{Source: filepath.Join(p.bootstraps, "node"), Target: "/var/runtime"}), p.sdk()...)
 	case "python":
 		pr.profile = "python"
 		pr.argv = []string{exe, "-I", "-S", "-u", "/var/runtime/bootstrap.py"}
@@ -98,7 +99,7 @@ func (p *Pool) program(v *casemate.Version, request, dir string) (program, error
 	default:
 		return pr, casemate.Errorf(casemate.Invalid, "use nodejs, python, provided or wasm", "unknown runtime %q", v.Runtime)
 	}
-	return wrapped(pr, v, request, dir)
+	return wrapped(pr, n)
 }
 
 // heap says how Node learns what its heap may be: by flags, or by files that it reads as the limits of its cgroup. Any
@@ -121,28 +122,31 @@ func heap(memoryMB int) (flags []string, files map[string][]byte) {
 }
 
 // wrapped puts AWS_LAMBDA_EXEC_WRAPPER in front. One that is not there fails as the shell's exec would.
-func wrapped(pr program, v *casemate.Version, request, dir string) (program, error) {
-	wrapper := v.Env["AWS_LAMBDA_EXEC_WRAPPER"]
+func wrapped(pr program, n *need) (program, error) {
+	wrapper := n.version.Env["AWS_LAMBDA_EXEC_WRAPPER"]
 	if wrapper == "" {
 		return pr, nil
 	}
-	rest, ok := strings.CutPrefix(filepath.Clean(wrapper), "/var/task/")
-	if !ok || !executable(filepath.Join(dir, rest)) {
-		return pr, &entryError{lambda.Exited(request, "exit status 127")}
+	if !executable(n.inside(wrapper)) {
+		return pr, &entryError{lambda.Exited(n.request, "exit status 127")}
 	}
 	pr.argv, pr.wraps = append([]string{filepath.Clean(wrapper)}, pr.argv...), pr.argv[0]
 	return pr, nil
 }
 
-func provided(request, dir string) (program, error) {
-	file := filepath.Join(dir, "bootstrap")
-	if info, err := os.Stat(file); err != nil || info.IsDir() {
-		return program{}, &entryError{lambda.NoEntrypoint(request, "")}
+// provided finds the bootstrap of a custom runtime: its code's own, or that of a layer.
+func provided(n *need) (program, error) {
+	for _, at := range []string{taskDir + "/bootstrap", optDir + "/bootstrap"} {
+		file := n.inside(at)
+		if info, err := os.Stat(file); err != nil || info.IsDir() {
+			continue
+		}
+		if !executable(file) {
+			return program{}, &entryError{lambda.NoEntrypoint(n.request, "fork/exec "+at+": permission denied")}
+		}
+		return program{argv: []string{at}, profile: "provided"}, nil
 	}
-	if !executable(file) {
-		return program{}, &entryError{lambda.NoEntrypoint(request, "fork/exec /var/task/bootstrap: permission denied")}
-	}
-	return program{argv: []string{"/var/task/bootstrap"}, profile: "provided"}, nil
+	return program{}, &entryError{lambda.NoEntrypoint(n.request, "")}
 }
 
 func executable(file string) bool {
@@ -178,12 +182,12 @@ func (i Interpreter) inside() (string, []jail.Mount) {
 func (p *Pool) base(uid int) jail.Spec {
 	return jail.Spec{
 		Hostname: "sandbox", Symlinks: p.userland.links, UID: uid, Listen: []string{"tcp " + apiAddress}, AllowWeak: p.cfg.AllowWeak,
-		Mounts: append([]jail.Mount{{Source: filepath.Join(p.bootstraps, "empty"), Target: "/opt"}}, p.userland.mounts...),
+		Mounts: slices.Clone(p.userland.mounts), Places: []string{optDir},
 		Etc: map[string][]byte{
 			"/etc/passwd": fmt.Appendf(nil, "root:x:0:0::/:/bin/false\nsbx_user1051:x:%d:%d::/tmp:/bin/false\nsbx_user:x:%d:%d::/tmp:/bin/false\n",
 				uid, uid, insideUID, insideUID),
 			"/etc/group":         fmt.Appendf(nil, "root:x:0:\nsbx_user1051:x:%d:\nsbx_user:x:%d:\n", uid, insideUID),
-			"/etc/hosts":         []byte("127.0.0.1 localhost\n::1 localhost\n"),
+			"/etc/hosts":         []byte("127.0.0.1 localhost sandbox.localdomain\n::1 localhost\n"),
 			"/etc/nsswitch.conf": []byte("passwd: files\ngroup: files\nhosts: files dns\n"),
 		},
 	}
@@ -195,7 +199,7 @@ func (p *Pool) spec(n *need, uid int) jail.Spec {
 	s.Argv, s.Env, s.Dir, s.Profile, s.Limits = a.Argv, a.Env, a.Dir, a.Profile, a.Limits
 	s.Mounts = append(s.Mounts, a.Mounts...)
 	s.Listen = append(s.Listen, a.Listen...)
-	s.OnConnect, s.OnCall, s.Children, s.Wrapped = a.OnConnect, a.OnCall, a.Children, a.Wrapped
+	s.OnConnect, s.OnCall, s.Children, s.Wrapped, s.Own = a.OnConnect, a.OnCall, a.Children, a.Wrapped, a.Own
 	maps.Copy(s.Etc, a.Etc)
 	return s
 }
@@ -205,13 +209,11 @@ func (p *Pool) assignment(n *need) jail.Assignment {
 	l, pr := limits(n.version), n.program
 	a := jail.Assignment{
 		Argv: pr.argv, Env: p.variables(n, 3), Dir: taskDir, Profile: pr.profile,
-		Mounts: append([]jail.Mount{{Source: n.dir, Target: taskDir, Exec: true}}, pr.mounts...), Etc: map[string][]byte{},
+		Mounts: append(n.shared(), pr.mounts...), Etc: map[string][]byte{},
 		Limits:    jail.Limits{MemoryBytes: int64(l.MemoryMB) << 20, CPUMillis: l.CPU, Pids: l.Pids, Files: l.Files, TmpBytes: int64(l.TmpMB) << 20},
 		OnConnect: p.onConnect(n), OnCall: p.onCall(n), Wrapped: pr.wraps,
 	}
-	for _, c := range n.version.Children {
-		a.Children = append(a.Children, jail.Program(c))
-	}
+	p.programs(n, &a)
 	maps.Copy(a.Etc, pr.etc)
 	if n.door != nil {
 		way := n.door.Doorway()
@@ -244,6 +246,10 @@ func (p *Pool) variables(n *need, logFD int) []string {
 // environment fills in a function's variables. The credentials are random and new for each sandbox: SDKs do not start
 // without some, and nothing anywhere accepts these.
 func (p *Pool) environment(v *casemate.Version) lambda.Sandbox {
+	logging := casemate.Logging{}
+	if v.Logging.JSON() {
+		logging = *v.Logging
+	}
 	var random [16]byte
 	rand.Read(random[:]) // never fails
 	version := v.Name()
@@ -252,6 +258,7 @@ func (p *Pool) environment(v *casemate.Version) lambda.Sandbox {
 		MemoryMB: limits(v).MemoryMB, Region: p.cfg.Place.Region, API: apiAddress,
 		LogStream: lambda.LogStream(p.cfg.Clock(), version, hex.EncodeToString(random[:])),
 		KeyID:     "ASIA" + rand.Text()[:16], Secret: token(30), Token: token(96), Customer: v.Env,
+		LogFormat: logging.Format, LogLevel: logging.Level,
 	}
 }
 

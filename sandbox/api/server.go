@@ -42,7 +42,10 @@ type Server struct {
 	failing  bool          // an initialisation error is being read
 	agent    string        // User-Agent of the first client
 	wake     chan struct{} // closed and replaced when cur is set
-	ready    chan struct{} // closed at the first /next
+	asked    bool          // the runtime has asked for its first event
+	up       bool          // ready is closed
+	done     *Invocation   // answered, and an extension still works on it
+	ready    chan struct{} // closed when the runtime and every external extension have asked for their first event
 	initFail chan struct{} // closed at /init/error
 	initErr  []byte        // what it said
 	closed   chan struct{}
@@ -56,6 +59,7 @@ func New(record func(casemate.Effect), now func() time.Time, id Identity) *Serve
 		wake: make(chan struct{}), ready: make(chan struct{}), initFail: make(chan struct{}), closed: make(chan struct{}),
 	}
 	a.http = newServer(a)
+	a.ext.settled = a.settle
 	return a
 }
 
@@ -63,12 +67,32 @@ func New(record func(casemate.Effect), now func() time.Time, id Identity) *Serve
 // was idle.
 func (a *Server) Offer(inv *Invocation) {
 	a.pace.earn()
+	a.ext.invoke(inv) // first: the runtime may be done with it before anything else happens here
 	a.mu.Lock()
 	a.cur, a.reading = inv, false
 	close(a.wake)
 	a.wake = make(chan struct{})
 	a.mu.Unlock()
-	a.ext.invoke(inv)
+}
+
+// settle notes that an extension has asked for its next event.
+func (a *Server) settle() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.together()
+}
+
+// together closes what the runtime and its extensions have reached all of them: the end of the initialisation, that of an
+// event. The caller holds the lock.
+func (a *Server) together() {
+	if a.asked && !a.up && a.ext.ready() {
+		a.up = true
+		close(a.ready)
+	}
+	if a.done != nil && a.ext.quiet() {
+		close(a.done.idle)
+		a.done = nil
+	}
 }
 
 // Serve serves connections of l, up to a bound, until Close.
@@ -87,7 +111,7 @@ func (a *Server) Identify(id Identity) {
 	a.ext.identify(id)
 }
 
-// Ready is closed when the runtime asks for its first event.
+// Ready is closed when the runtime and every external extension have asked for their first event.
 func (a *Server) Ready() <-chan struct{} { return a.ready }
 
 // Failed is closed when the runtime reported that it could not initialise.
@@ -174,14 +198,14 @@ func (a *Server) next(w http.ResponseWriter, r *http.Request) {
 func (a *Server) toReady() {
 	switch a.state {
 	case stateStarted:
-		close(a.ready)
+		a.asked = true
 	case stateSent:
-		close(a.cur.idle)
-		a.cur = nil
+		a.done, a.cur = a.cur, nil
 	case stateRunning, stateReady, stateInitFail:
 		return
 	}
 	a.state = stateReady
+	a.together()
 }
 
 // sawClient raises a signal when another kind of client than the runtime's own speaks. The caller holds the lock.

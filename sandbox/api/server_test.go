@@ -371,7 +371,7 @@ func TestItem98ExtensionRegistration(t *testing.T) {
 	if want := `{"eventType":"INVOKE","deadlineMs":1234567,"requestId":"r1","invokedFunctionArn":"arn:f","tracing":{"type":"X-Amzn-Trace-Id","value":"Root=1"}}`; s != 200 || b != want {
 		t.Errorf("event: %d %s", s, b)
 	}
-	for id, typ := range map[string]string{"": "Extension.MissingExtensionIdentifier", "nobody": "Extension.UnknownExtensionIdentifier"} {
+	for id, typ := range map[string]string{"": "Extension.MissingExtensionIdentifier", "nobody": "Extension.InvalidExtensionIdentifier", casemate.NewID(): "Extension.UnknownExtensionIdentifier"} {
 		if s, b, _ := f.do("GET", "/2020-01-01/extension/event/next", "", lambda.ExtensionID, id); s != 403 || !strings.Contains(b, typ) {
 			t.Errorf("%q: %d %s", id, s, b)
 		}

@@ -40,6 +40,15 @@ async function loadModule(taskRoot, root, name) {
   return found || require(require.resolve(name, { paths: [taskRoot, path.resolve(taskRoot, root)] }));
 }
 
+// explain says where the SDK comes from that Lambda has and this machine's folder of it has not.
+function explain(e) {
+  const missing = e && /NOT_FOUND$/.test(e.code) && /'((?:@aws-sdk|@smithy|aws-sdk)(?:\/[^']*)?)'/.exec(e.message);
+  if (!missing) return;
+  e.message += fs.existsSync('/var/node_modules')
+    ? `\nThe AWS SDK that this node offers has no ${missing[1]}: install it in the folder of casemate up --node-sdk, or bring it along with the function.`
+    : '\nThis node offers no AWS SDK for JavaScript: start it with casemate up --node-sdk DIR, or bring the SDK along with the function.';
+}
+
 async function load(taskRoot, handler) {
   const { root, module: name, names } = split(handler);
   let found;
@@ -47,6 +56,7 @@ async function load(taskRoot, handler) {
     found = await loadModule(taskRoot, root, name);
   } catch (e) {
     if (e instanceof SyntaxError) throw new RuntimeError('Runtime.UserCodeSyntaxError', String(e));
+    explain(e);
     if (e && e.code === 'MODULE_NOT_FOUND') throw new RuntimeError('Runtime.ImportModuleError', String(e));
     throw e; // one that import() did not find among them, as on Lambda
   }
