@@ -47,11 +47,14 @@ type Config struct {
 // desk is the operations at work.
 type desk struct {
 	Config
+	shapes shapes
+	broken error // what is wrong with the table of shapes: our own mistake, which every request is refused for
 }
 
 // Operations are those that the API has here.
 func Operations(c Config) []casemate.Operation {
-	d := &desk{c}
+	d := &desk{Config: c}
+	d.shapes, d.broken = readShapes(shapeTable)
 	return []casemate.Operation{
 		onFunction(d, "GetFunction", askBody, d.getFunction),
 		onFunction(d, "GetFunctionConfiguration", askBody, d.getConfiguration),
@@ -79,7 +82,7 @@ type about[In any] interface {
 // qualifier.
 func onFunction[In any, P about[In]](d *desk, name string, body int64, run func(ctx context.Context, l *casemate.Launch, in *In) (any, error)) casemate.Operation {
 	read := func(place casemate.Place, body []byte) (*In, error) {
-		in, err := decode[In](name, body)
+		in, err := decode[In](d, name, body)
 		if err != nil {
 			return nil, err
 		}
@@ -106,11 +109,11 @@ func onFunction[In any, P about[In]](d *desk, name string, body int64, run func(
 func onAll[In any](d *desk, name string, run func(ctx context.Context, l *casemate.Launch, in *In) (any, error)) casemate.Operation {
 	return casemate.Operation{Service: "lambda", Name: name, Action: "lambda:" + name, Body: askBody,
 		Resource: func(_ casemate.Place, body []byte) (string, error) {
-			_, err := decode[In](name, body)
+			_, err := decode[In](d, name, body)
 			return "*", err
 		},
 		Run: func(ctx context.Context, l *casemate.Launch) (any, error) {
-			in, err := decode[In](name, l.Payload)
+			in, err := decode[In](d, name, l.Payload)
 			if err != nil {
 				return nil, err
 			}
@@ -118,11 +121,18 @@ func onAll[In any](d *desk, name string, run func(ctx context.Context, l *casema
 		}}
 }
 
-// decode reads the question of an operation. Members that it does not know are passed over, as AWS does.
-func decode[In any](operation string, body []byte) (*In, error) {
+// decode reads the question of an operation, held to its shape. Members that it does not know are passed over, as AWS does.
+func decode[In any](d *desk, operation string, body []byte) (*In, error) {
+	if d.broken != nil {
+		return nil, d.broken
+	}
+	known, err := d.shapes.read(operation, body)
+	if err != nil {
+		return nil, err
+	}
 	in := new(In)
-	if err := json.NewDecoder(bytes.NewReader(body)).Decode(in); err != nil {
-		return nil, failure(casemate.Invalid, codeSerial, "the request is not the JSON object that was expected")
+	if err := json.NewDecoder(bytes.NewReader(known)).Decode(in); err != nil {
+		return nil, failure(casemate.Invalid, codeSerial, "a member of the request has another type than Lambda's")
 	}
 	return in, nil
 }

@@ -1,0 +1,102 @@
+package control
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"casemate"
+)
+
+func table(t testing.TB) shapes {
+	s, err := readShapes(shapeTable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Lambda checklist: 78
+// TestValidation: each kind of constraint is refused in Lambda's words, all that is wrong at once, and what is right passes.
+func TestValidation(t *testing.T) {
+	s := table(t)
+	long := strings.Repeat("d", 257)
+	const namePattern = `(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?`
+	for _, c := range []struct{ operation, body, want string }{
+		{"GetFunction", `{"FunctionName":"f"}`, ""},
+		{"UpdateFunctionConfiguration", `{"FunctionName":"f","Timeout":3,"Timeout ":9,"Environment":{"Variables":{"AB":"c"}},"Layers":[]}`, ""},
+		{"UpdateFunctionConfiguration", `{"FunctionName":"f","Timeout":0}`, "1 validation error detected: Value '0' at 'timeout' failed to satisfy constraint: Member must have value greater than or equal to 1"},
+		{"UpdateFunctionConfiguration", `{"FunctionName":"f","Timeout":901}`, "1 validation error detected: Value '901' at 'timeout' failed to satisfy constraint: Member must have value less than or equal to 900"},
+		{"UpdateFunctionConfiguration", `{"FunctionName":"f","Description":"` + long + `"}`, "1 validation error detected: Value '" + long[:170] + "' at 'description' failed to satisfy constraint: Member must have length less than or equal to 256"},
+		{"UpdateFunctionConfiguration", `{"FunctionName":"f","EphemeralStorage":{}}`, "1 validation error detected: Value null at 'ephemeralStorage.size' failed to satisfy constraint: Member must not be null"},
+		{"UpdateFunctionConfiguration", `{"FunctionName":"f","TracingConfig":{"Mode":"On"}}`, "1 validation error detected: Value 'On' at 'tracingConfig.mode' failed to satisfy constraint: Member must satisfy enum value set: [Active, PassThrough]"},
+		{"UpdateFunctionConfiguration", `{"FunctionName":"f","Environment":{"Variables":{"1secret":"c"}}}`, `1 validation error detected: Value at 'environment.variables' failed to satisfy constraint: Map keys must satisfy constraint: [Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+]`},
+		{"UpdateFunctionCode", `{"FunctionName":"f","Architectures":["z80"]}`, "1 validation error detected: Value '[z80]' at 'architectures' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy enum value set: [x86_64, arm64]]"},
+		{"UpdateFunctionCode", `{"FunctionName":"f","Architectures":[]}`, "1 validation error detected: Value '[]' at 'architectures' failed to satisfy constraint: Member must have length greater than or equal to 1"},
+		{"CreateAlias", `{"FunctionName":"f","Name":"12","FunctionVersion":"1"}`, `1 validation error detected: Value '12' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: (?!^[0-9]+$)([a-zA-Z0-9-_]+)`},
+		{"UpdateFunctionCode", `{"FunctionName":"f","S3Bucket":"abc."}`, `1 validation error detected: Value 'abc.' at 's3Bucket' failed to satisfy constraint: Member must satisfy regular expression pattern: [0-9A-Za-z\.\-_]*(?<!\.)`},
+		{"GetFunction", `{"FunctionName":"f/g"}`, "1 validation error detected: Value 'f/g' at 'functionName' failed to satisfy constraint: Member must satisfy regular expression pattern: "},
+		{"UpdateFunctionCode", `{"FunctionName":"f/g"}`, "1 validation error detected: Value 'f/g' at 'functionName' failed to satisfy constraint: Member must satisfy regular expression pattern: " + namePattern},
+		{"CreateAlias", `{"FunctionName":null}`, "3 validation errors detected: Value null at 'functionName' failed to satisfy constraint: Member must not be null; Value null at 'name' failed to satisfy constraint: Member must not be null; Value null at 'functionVersion' failed to satisfy constraint: Member must not be null"},
+	} {
+		_, err := s.read(c.operation, []byte(c.body))
+		if c.want == "" && err == nil {
+			continue
+		}
+		if e := casemate.AsError(err); e == nil || e.AWS != codeModel || e.Code != casemate.Invalid || e.Message != c.want && (!strings.HasSuffix(c.want, ": ") || !strings.HasPrefix(e.Message, c.want)) {
+			t.Errorf("%s %.60s:\n%v\nwant %s", c.operation, c.body, err, c.want)
+		}
+	}
+	for _, body := range []string{`[]`, `{"FunctionName":1}`, `{"FunctionName":"f","Timeout":"3"}`, `{"FunctionName":"f","Timeout":1.5}`, `{"FunctionName":"f","Layers":"x"}`,
+		`{"FunctionName":"f","Layers":[1]}`, `{"FunctionName":"f","Environment":{"Variables":{"AB":1}}}`, `{"FunctionName":"f","Environment":[]}`, ``} {
+		if _, err := s.read("UpdateFunctionConfiguration", []byte(body)); err == nil || casemate.AsError(err).AWS != codeSerial {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
+
+// TestOnlyExactMembersCount: a member in another case would be read by Go and not be looked at.
+func TestOnlyExactMembersCount(t *testing.T) {
+	known, err := table(t).read("UpdateFunctionConfiguration", []byte(`{"FunctionName":"f","timeout":99999,"Other":1,"Environment":{"variables":{"x":"y"}}}`))
+	if err != nil || string(known) != `{"FunctionName":"f","Environment":{}}` {
+		t.Errorf("%s, %v", known, err)
+	}
+}
+
+// TestShapesAreThoseOfTheModel compares the table with the model of the installed botocore.
+func TestShapesAreThoseOfTheModel(t *testing.T) {
+	out, err := exec.Command("python3", "testdata/shapes.py").Output()
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("python3 with botocore is missing: %v", err)
+		}
+		t.Skipf("SKIPPED: python3 with botocore is missing: %v", err)
+	}
+	var have []string
+	for line := range strings.Lines(shapeTable) {
+		if !strings.HasPrefix(line, "#") {
+			have = append(have, line)
+		}
+	}
+	want := strings.ReplaceAll(string(out), " Timeout i 1..\n", " Timeout i 1..900\n") // the service holds it, and its model does not say so
+	if strings.Join(have, "") != want {
+		t.Error("shapes.txt is not what testdata/shapes.py makes of the model that is installed here")
+	}
+}
+
+func FuzzShape(f *testing.F) {
+	s, err := readShapes(shapeTable)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("CreateFunction", []byte(`{"FunctionName":"f","Code":{"ZipFile":"eA=="},"Role":"r","Layers":["a"],"Tags":{"a":"b"},"FileSystemConfigs":[{"Arn":"x"}]}`))
+	f.Add("CreateAlias", []byte(`{"FunctionName":"f","RoutingConfig":{"AdditionalVersionWeights":{"1":0.5}}}`))
+	f.Fuzz(func(t *testing.T, operation string, body []byte) {
+		known, err := s.read(operation, body)
+		if err == nil && !json.Valid(known) {
+			t.Fatalf("%s: %q becomes %q", operation, body, known)
+		}
+	})
+}
