@@ -76,6 +76,7 @@ type Config struct {
 	Place        casemate.Place
 	Environment  string // the only one that apps may be for; "" is any
 	AllowWeak    bool
+	NodeSDK      string // folder of the AWS SDK for JavaScript that functions find; "" is none
 	Front        front.Limits // of connections and requests; those of connections hold for the other fronts as well
 	Wait         casemate.Wait
 	SourceRate   casemate.Rate
@@ -278,7 +279,7 @@ func (n *node) openSandbox(ctx context.Context) (err error) {
 	}
 	n.pool, err = sandbox.New(sandbox.Config{Code: n.code.Dir, Dir: n.path("runtime"), Interpreters: n.runtimes, Logs: n.line, Wasm: n.wasm,
 		Doors: n.sandboxDoor,
-		Place: n.cfg.Place, AllowWeak: n.cfg.AllowWeak})
+		Place: n.cfg.Place, AllowWeak: n.cfg.AllowWeak, NodeSDK: n.cfg.NodeSDK})
 	if err != nil {
 		return errors.Join(err, n.wasm.Close(ctx))
 	}

@@ -31,7 +31,7 @@ type upFlags struct {
 	region, account, environment          string
 	wait, rate, logFormat, logLevel       string
 	otlp, metrics                         string
-	prices                                string
+	prices, nodeSDK                       string
 	weak, functionLogs                    bool
 	grace, idle                           time.Duration
 	concurrency                           int
@@ -81,6 +81,7 @@ Stop it with Ctrl-C or SIGTERM: running events end within --stop-grace, queued o
 	fl.DurationVar(&f.idle, "session-idle", 30*time.Minute, "operators' sessions end after so long without a call; 12 hours after sign-in they end anyway")
 	fl.StringArrayVar(&f.secretKeys, "secret-key", nil, "where the key that opens the secrets' keys is: file:/path (mode 0600), env:NAME (wiped once read) or fd:N; repeat it for keys that only open what they wrapped before; default: one in the node's folder")
 	fl.BoolVar(&f.weak, "allow-weak-sandbox", false, "run functions although walls are missing (casemate doctor lists them); every record says so")
+	fl.StringVar(&f.nodeSDK, "node-sdk", "", "folder with the AWS SDK for JavaScript (npm install --prefix DIR @aws-sdk/client-s3 ...): functions of Node find it without bringing it along, as on Lambda")
 	fl.StringArrayVar(&f.resolve, "resolve", nil, "NAME:PORT=ADDRESS:PORT: where functions find a granted host, for tests; its address is not checked. May be repeated")
 	fl.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	fl.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -101,7 +102,7 @@ func (a *app) nodeConfig(f *upFlags) (node.Config, error) {
 		return bad("dir", err.Error(), "name a folder")
 	}
 	cfg := node.Config{Version: shownVersion(), Dir: dir, HTTP: f.http, HTTPS: f.https, Admin: f.admin, AdminOrigins: f.adminOrigins, AWS: f.aws, Cert: f.cert, Key: f.key, Domain: f.domain,
-		Place: casemate.Place{Region: f.region, Account: f.account}, Environment: f.environment, AllowWeak: f.weak, Concurrency: f.concurrency, StopGrace: f.grace, SessionIdle: f.idle}
+		Place: casemate.Place{Region: f.region, Account: f.account}, Environment: f.environment, AllowWeak: f.weak, NodeSDK: f.nodeSDK, Concurrency: f.concurrency, StopGrace: f.grace, SessionIdle: f.idle}
 	if cfg.SecretKeys, err = secretKeys(f.secretKeys); err != nil {
 		return node.Config{}, err
 	}
