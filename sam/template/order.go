@@ -29,41 +29,35 @@ func (r *resolver) needs(d *declared) []string {
 // sorted puts each resource after what it depends on, otherwise in the order of the file. What SAM makes afterwards
 // counts as a dependency only where that makes no circle.
 func (r *resolver) sorted(list []Resource) []Resource {
-	out, rest := r.layers(list, false)
-	if len(rest) > 0 {
-		out, rest = r.layers(list, true)
-	}
-	if len(rest) > 0 {
-		circle := r.circle(rest)
-		at := r.resources[circle[0]]
-		r.found.Add(at.KeyAt, "Resources/"+circle[0], "", "circular dependency: %s", strings.Join(circle, " -> "))
+	var out []Resource
+	done := map[string]bool{}
+	for rest := slices.Clone(list); len(rest) > 0; {
+		i := r.ready(rest, done, false)
+		if i < 0 {
+			i = r.ready(rest, done, true)
+		}
+		if i < 0 {
+			circle := r.circle(rest)
+			r.found.Add(r.resources[circle[0]].KeyAt, "Resources/"+circle[0], "", "circular dependency: %s", strings.Join(circle, " -> "))
+			return nil
+		}
+		out = append(out, rest[i])
+		done[rest[i].ID] = true
+		rest = slices.Delete(rest, i, i+1)
 	}
 	return out
 }
 
-// layers takes resources whose needs are met until none is left, or only circles are.
-func (r *resolver) layers(list []Resource, hardOnly bool) (out, rest []Resource) {
-	done := map[string]bool{}
-	for rest = list; len(rest) > 0; {
-		var next []Resource
-		for _, x := range rest {
-			ready := true
-			for id, hard := range r.resources[x.ID].needs {
-				ready = ready && (done[id] || hardOnly && !hard)
-			}
-			if ready {
-				done[x.ID] = true
-				out = append(out, x)
-			} else {
-				next = append(next, x)
+// ready gives the first resource whose needs are met, or -1.
+func (r *resolver) ready(rest []Resource, done map[string]bool, hardOnly bool) int {
+	return slices.IndexFunc(rest, func(x Resource) bool {
+		for id, hard := range r.resources[x.ID].needs {
+			if !done[id] && (hard || !hardOnly) {
+				return false
 			}
 		}
-		if len(next) == len(rest) {
-			return out, rest
-		}
-		rest = next
-	}
-	return out, nil
+		return true
+	})
 }
 
 // circle walks along needs that are not met until it comes back to where it was.
