@@ -39,6 +39,7 @@ type directory struct {
 	place    casemate.Place
 	builtins map[string]builtin
 	services map[string]*casemate.Operation                         // by ID: what functions call, too
+	keeping  func(d casemate.Decider, arn string) casemate.Decider  // adds the policy that a queue keeps itself
 	stands   func(ctx context.Context, p *casemate.Principal) error // whether a caller is still who it was; for streams
 }
 

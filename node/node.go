@@ -43,6 +43,7 @@ import (
 	"casemate/meter"
 	"casemate/meter/price"
 	"casemate/policy"
+	"casemate/queue"
 	"casemate/quota/share"
 	"casemate/sandbox"
 	"casemate/sandbox/jail"
@@ -76,7 +77,7 @@ type Config struct {
 	Place        casemate.Place
 	Environment  string // the only one that apps may be for; "" is any
 	AllowWeak    bool
-	NodeSDK      string // folder of the AWS SDK for JavaScript that functions find; "" is none
+	NodeSDK      string       // folder of the AWS SDK for JavaScript that functions find; "" is none
 	Front        front.Limits // of connections and requests; those of connections hold for the other fronts as well
 	Wait         casemate.Wait
 	SourceRate   casemate.Rate
@@ -134,6 +135,7 @@ type node struct {
 	closers     []func() error // run backwards
 
 	flows           *flow.Room
+	queues          *queue.Room
 	asksCertificate atomic.Bool // whether a route takes TLS client certificates
 	browsers        browsers
 }
@@ -146,7 +148,7 @@ func openNode(ctx context.Context, cfg Config) (*node, error) {
 		open func(context.Context) error
 	}{
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
-		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the certificates", n.openCertificate}, {"opening the access keys", n.openAccess}, {"opening the passkeys", n.openPasskeys}, {"opening the operators", n.openOperators}, {"opening webhooks and authorizers", n.openSenders}, {"opening the flows", n.openFlows}, {"opening the meter", n.openMeter}, {"opening the purse", n.openPurse}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
+		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the certificates", n.openCertificate}, {"opening the access keys", n.openAccess}, {"opening the passkeys", n.openPasskeys}, {"opening the operators", n.openOperators}, {"opening webhooks and authorizers", n.openSenders}, {"opening the flows", n.openFlows}, {"opening the queues", n.openQueues}, {"opening the meter", n.openMeter}, {"opening the purse", n.openPurse}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
 		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate}, {"opening the standing charges", n.openStanding},
 		{"opening the admin API", n.openAdmin}, {"opening what browsers are told", n.openBrowsers}, {"opening HTTP", n.openHTTP}, {"opening AWS's services", n.openAWS}, {"opening the redirects", n.openRedirect}, {"starting ACME", n.startACME},
 	} {
@@ -277,7 +279,7 @@ func (n *node) openSandbox(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	n.pool, err = sandbox.New(sandbox.Config{Code: n.code.Dir, Dir: n.path("runtime"), Interpreters: n.runtimes, Logs: n.line, Wasm: n.wasm,
+	n.pool, err = sandbox.New(sandbox.Config{Code: n.code.Dir, Layers: n.code.Layers, Dir: n.path("runtime"), Interpreters: n.runtimes, Logs: n.line, Wasm: n.wasm,
 		Doors: n.sandboxDoor,
 		Place: n.cfg.Place, AllowWeak: n.cfg.AllowWeak, NodeSDK: n.cfg.NodeSDK})
 	if err != nil {
@@ -308,12 +310,12 @@ func (n *node) openGate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	dir := &directory{version: n.cfg.Version, find: n.catalog.Resolve, place: n.cfg.Place, builtins: map[string]builtin{}, services: n.services.Operations, stands: n.stillStands,
+	dir := &directory{version: n.cfg.Version, find: n.catalog.Resolve, place: n.cfg.Place, builtins: map[string]builtin{}, services: n.services.Operations, keeping: n.keeping, stands: n.stillStands,
 		policy: func() (casemate.Decider, string) { s := n.catalog.Snapshot(); return s.Policy, s.Policies }}
 	if dir.builtins, err = n.builtins(work, dead); err != nil {
 		return err
 	}
-	n.gate, err = gate.New(gate.Config{Identity: sameSite{signedIn{accessed{n.who, n.access}, n.operators}, &n.browsers}, Catalog: dir, Quota: n.quota, Clean: n.school.hear(n.cleaner()), Leave: n.school.see(shield.Leave), Ledger: n.audit, Purse: n.purse.Load(), Keep: n.audit.Renew, Flow: n.flows, Kept: cache.New(cache.Config{}).Kept, Clock: time.Now, Log: n.cfg.Log,
+	n.gate, err = gate.New(gate.Config{Identity: sameSite{signedIn{accessed{n.who, n.access}, n.operators}, &n.browsers}, Catalog: dir, Quota: n.quota, Clean: n.school.hear(n.cleaner()), Leave: n.school.see(shield.Leave), Sieve: sieve, Ledger: n.audit, Purse: n.purse.Load(), Keep: n.audit.Renew, Flow: n.flows, Kept: cache.New(cache.Config{}).Kept, Clock: time.Now, Log: n.cfg.Log,
 		Run: func(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
 			if l.Version.Runtime == "builtin" {
 				return dir.run(ctx, l)
@@ -394,8 +396,14 @@ func (n *node) prepareApp(ctx context.Context, app *catalog.App) {
 
 func (n *node) unpack(ctx context.Context, v *casemate.Version) error {
 	_, release, err := n.code.Dir(ctx, v)
-	if err == nil {
-		release()
+	if err != nil {
+		return err
+	}
+	release()
+	if len(v.Layers) > 0 {
+		if _, release, err = n.code.Layers(ctx, v); err == nil {
+			release()
+		}
 	}
 	return err
 }

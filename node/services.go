@@ -36,6 +36,9 @@ func (d *directory) service(e *casemate.Event, o *casemate.Operation) (*casemate
 	limits := casemate.DefaultLimits()
 	limits.Request, limits.Timeout = o.Body, serviceTime
 	m := d.match(e, o.Action, resource, limits)
+	if o.Service == "sqs" && d.keeping != nil {
+		m.Policy = d.keeping(m.Policy, resource)
+	}
 	if o.Open && m.Policy != nil {
 		m.Policy = open{m.Policy}
 	}
@@ -87,7 +90,7 @@ func (o open) Facts(r *casemate.AccessRequest) []casemate.Fact {
 // operations are those of every service that the platform has, by ID.
 func (n *node) operations() map[string]*casemate.Operation {
 	all := map[string]*casemate.Operation{}
-	for _, list := range [][]casemate.Operation{sts.Operations(n.stsConfig()), n.secretOperations(), n.controlOperations()} {
+	for _, list := range [][]casemate.Operation{sts.Operations(n.stsConfig()), n.secretOperations(), n.controlOperations(), n.queueOperations()} {
 		for i := range list {
 			all[list[i].ID()] = &list[i]
 		}

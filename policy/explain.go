@@ -200,6 +200,9 @@ const (
 // policyOf is the resource policy of what is asked for: under its own name, under that of what holds it (a table, a bucket, a
 // secret without its six random characters), or under the route that it came by.
 func (s *Set) policyOf(e *env) *table {
+	if s.attached != nil && e.Request.Resource == s.attachedTo {
+		return s.attached
+	}
 	if len(s.resources) == 0 {
 		return nil
 	}

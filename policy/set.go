@@ -18,6 +18,9 @@ type Set struct {
 
 	environments *environments // nil: all is one
 
+	attached   *table // of one resource whose policy is kept with it; see With
+	attachedTo string
+
 	conditional bool // some statement depends on what a request brings along, or some resource has a policy
 }
 

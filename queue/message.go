@@ -272,3 +272,18 @@ func parseHandle(text string) (num uint64, receives int, ok bool) {
 	}
 	return binary.BigEndian.Uint64(b), int(binary.BigEndian.Uint32(b[8:])), true
 }
+
+// System are a message's attributes that the queue knows itself, by SQS's names, all as text.
+func (m *Message) System() map[string]string {
+	out := map[string]string{"SenderId": m.Sender, "SentTimestamp": millis(m.Sent), "ApproximateReceiveCount": strconv.Itoa(m.Receives),
+		"ApproximateFirstReceiveTimestamp": millis(m.First)}
+	for name, v := range map[string]string{"MessageGroupId": m.Group, "MessageDeduplicationId": m.Dedup, "SequenceNumber": m.Sequence,
+		"AWSTraceHeader": m.Trace, "DeadLetterQueueSourceArn": m.Source} {
+		if v != "" {
+			out[name] = v
+		}
+	}
+	return out
+}
+
+func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }

@@ -29,7 +29,7 @@ func (q *Queue) bury(ctx context.Context, it *item, reason string) error {
 	if r == nil {
 		return casemate.Errorf(casemate.NotFound, "give it one: dead_letter in the manifest, RedrivePolicy in SQS", "queue %s has no dead-letter queue", q.Name)
 	}
-	to, err := q.room.byARN(r.Target)
+	to, err := q.room.ByARN(r.Target)
 	if err != nil {
 		return err
 	}

@@ -192,7 +192,8 @@ func missing(name string) error {
 	return e
 }
 
-func (r *Room) byARN(arn string) (*Queue, error) {
+// ByARN finds a queue by its ARN.
+func (r *Room) ByARN(arn string) (*Queue, error) {
 	name, ok := strings.CutPrefix(arn, ARN(r.cfg.Place, ""))
 	if !ok {
 		return nil, missing(arn)
@@ -328,7 +329,7 @@ func (r *Room) checkRedrive(d *Definition) error {
 	bad := func(why string) error {
 		return refusal(casemate.Invalid, "InvalidParameterValue", "Value "+shown(text(x))+" for parameter RedrivePolicy is invalid. Reason: "+why)
 	}
-	t, err := r.byARN(x.Target)
+	t, err := r.ByARN(x.Target)
 	switch {
 	case err != nil:
 		return bad("Dead letter target does not exist.")

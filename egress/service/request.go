@@ -63,6 +63,8 @@ func (c *call) read(r *http.Request) error {
 	switch {
 	case direct:
 		limit = maxBody + slack
+	case r.ContentLength > limit && c.e.cfg.largest(c.Service.Name) > limit:
+		limit = c.e.cfg.largest(c.Service.Name)
 	case c.e.cfg.provides(c.Service.Name), strings.HasPrefix(r.Header.Get("Content-Type"), wire.Form):
 	case r.Header.Get("X-Amz-Content-Sha256") != "":
 		return nil
@@ -101,6 +103,16 @@ func (c *Config) provides(service string) bool {
 	}
 	_, direct := c.Direct[service]
 	return direct
+}
+
+// largest is the most that an operation of a service takes, within what any body may have.
+func (c *Config) largest(service string) (limit int64) {
+	for _, o := range c.Operations {
+		if o.Service == service {
+			limit = max(limit, min(o.Body, maxBody))
+		}
+	}
+	return limit
 }
 
 // plan makes the event: of an operation that is there, of one that is an event itself, or of one that nobody has, which

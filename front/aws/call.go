@@ -23,6 +23,7 @@ type call struct {
 	direct    wire.Direct
 	event     *casemate.Event
 	refused   *casemate.Error // before the corridor
+	out       *stream         // of an answer that may leave while it is made
 	unread    bool            // part of the body is still on the connection
 }
 
@@ -65,6 +66,9 @@ func (c *call) read(r *nethttp.Request) error {
 	if _, direct := c.s.c.Direct[c.Service.Name]; direct {
 		limit = maxBody + slack
 	}
+	if r.ContentLength > limit {
+		limit = max(limit, c.s.c.largest(c.Service.Name))
+	}
 	if c.open {
 		limit = tokenBody
 	}
@@ -88,6 +92,16 @@ func (c *call) read(r *nethttp.Request) error {
 	sum := sha256.Sum256(body)
 	c.Body, c.Signed.Payload = body, hex.EncodeToString(sum[:])
 	return nil
+}
+
+// largest is the most that an operation of a service takes, within what any body may have.
+func (c *Config) largest(service string) (limit int64) {
+	for _, o := range c.Operations {
+		if o.Service == service {
+			limit = max(limit, min(o.Body, maxBody))
+		}
+	}
+	return limit
 }
 
 // streamed reports whether the body is signed in chunks.
@@ -152,15 +166,18 @@ func (c *call) ask(e *casemate.Event, o *casemate.Operation) (err error) {
 	return nil
 }
 
-// run takes the event through the corridor and makes the reply.
-func (c *call) run(ctx context.Context) wire.Reply {
+// run takes the event through the corridor and makes the reply, or reports that the answer has left already.
+func (c *call) run(ctx context.Context) (_ wire.Reply, streamed bool) {
 	err := c.refused
 	if err == nil {
 		res, failed := c.s.c.Handler(ctx, c.event)
+		if c.out != nil && c.out.end(res, failed) {
+			return wire.Reply{}, true
+		}
 		if failed == nil {
 			reply, broken := c.answer(res)
 			if broken == nil {
-				return reply
+				return reply, false
 			}
 			failed = broken
 		}
@@ -169,7 +186,7 @@ func (c *call) run(ctx context.Context) wire.Reply {
 	if err.Code.HTTP() >= 500 {
 		c.s.c.Log.Error("a service failed", "request", c.id, "err", err, "cause", err.Err)
 	}
-	return c.Refusal(c.spoken(err), c.id)
+	return c.Refusal(c.spoken(err), c.id), false
 }
 
 func (c *call) answer(res *casemate.Result) (wire.Reply, error) {
