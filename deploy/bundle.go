@@ -13,6 +13,7 @@ import (
 	"casemate"
 	"casemate/catalog/code"
 	"casemate/deploy/manifest"
+	"casemate/sam"
 )
 
 // Bounds of a bundle.
@@ -28,10 +29,11 @@ type bundle struct {
 	code     map[string]*io.SectionReader // by function
 	files    map[string][]byte            // by path in the manifest
 	layers   map[string]*io.SectionReader // by entry
+	stack    *Stack                       // of a template; nil: a manifest
 }
 
 // open reads a bundle strictly: exactly the files that its manifest names, each once, stored plainly.
-func open(data []byte, s manifest.Setting) (*bundle, error) {
+func open(data []byte, s manifest.Setting, at func() sam.Address) (*bundle, error) {
 	if len(data) > maxBundle {
 		return nil, &casemate.Error{Code: casemate.TooLarge, Rule: fmt.Sprintf("bundle <= %d bytes", maxBundle), Message: "the bundle is too large",
 			Hint: "leave out what the functions do not need, with .casemateignore"}
@@ -52,18 +54,18 @@ func open(data []byte, s manifest.Setting) (*bundle, error) {
 		}
 		entries[f.Name] = io.NewSectionReader(raw, at, int64(f.CompressedSize64))
 	}
-	return (&reader{entries}).bundle(s)
+	return (&reader{entries}).bundle(s, at)
 }
 
 type reader struct{ entries map[string]*io.SectionReader }
 
-func (r *reader) bundle(s manifest.Setting) (*bundle, error) {
+func (r *reader) bundle(s manifest.Setting, at func() sam.Address) (*bundle, error) {
 	b := &bundle{code: map[string]*io.SectionReader{}, files: map[string][]byte{}}
-	text, err := r.take(File)
+	err := r.request(b)
 	if err != nil {
 		return nil, err
 	}
-	if b.manifest, err = manifest.Parse(File, text, s); err != nil {
+	if err := r.described(b, s, at); err != nil {
 		return nil, err
 	}
 	for name, f := range b.manifest.Functions {
@@ -84,21 +86,27 @@ func (r *reader) bundle(s manifest.Setting) (*bundle, error) {
 			return nil, err
 		}
 	}
-	if r.entries[requestFile] != nil {
-		data, err := r.take(requestFile)
-		if err != nil {
-			return nil, err
-		}
-		dec := json.NewDecoder(bytes.NewReader(data))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&b.options); err != nil {
-			return nil, broken(requestFile, "is not a request", err)
-		}
-	}
 	for name := range r.entries {
 		return nil, broken(name, "belongs to nothing in the manifest", nil)
 	}
 	return b, nil
+}
+
+// request reads the options that travel in the bundle.
+func (r *reader) request(b *bundle) error {
+	if r.entries[requestFile] == nil {
+		return nil
+	}
+	data, err := r.take(requestFile)
+	if err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&b.options); err != nil {
+		return broken(requestFile, "is not a request", err)
+	}
+	return nil
 }
 
 // take reads a small entry and counts it as used.

@@ -340,7 +340,7 @@ func TestBadBundles(t *testing.T) {
 func FuzzOpen(f *testing.F) {
 	f.Add(bundleOf(f, zip.Store, entry{File, tiny}, entry{"code/f.wasm", "\x00asm\x01"}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if b, err := open(data, setting()); err == nil && len(b.code) != len(b.manifest.Functions) {
+		if b, err := open(data, setting(), nil); err == nil && len(b.code) != len(b.manifest.Functions) {
 			t.Fatal("a function without code")
 		}
 	})

@@ -18,6 +18,7 @@ import (
 	"casemate"
 	"casemate/catalog"
 	"casemate/deploy/manifest"
+	"casemate/sam"
 	"casemate/store"
 )
 
@@ -40,6 +41,8 @@ type Config struct {
 	Budget      func(casemate.Budget) error       // refuses a budget in another currency than the prices; may be nil
 	// Environment is what the node is for; empty: any. Apps of another one are refused.
 	Environment string
+	// Address says where the node is, for the outputs of templates; nil: they name AWS's addresses.
+	Address func() sam.Address
 	// Issuers refuses issuers that cannot be trusted together, those of all apps; may be nil.
 	Issuers func([]casemate.Issuer) error
 }
@@ -142,7 +145,7 @@ type prepared struct {
 }
 
 func (d *Deployer) prepare(ctx context.Context, data []byte) (*prepared, error) {
-	b, err := open(data, manifest.Setting{Place: d.cfg.Place, Now: d.cfg.Clock()})
+	b, err := open(data, manifest.Setting{Place: d.cfg.Place, Now: d.cfg.Clock()}, d.cfg.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +164,7 @@ func (d *Deployer) prepare(ctx context.Context, data []byte) (*prepared, error) 
 	if err := d.check(ctx, &p.change, dr.docs); err != nil {
 		return nil, err
 	}
-	p.plan.Warnings = b.manifest.Warnings
+	p.plan.Warnings, p.plan.Template = b.manifest.Warnings, b.stack
 	for name := range dr.fresh {
 		p.plan.New = append(p.plan.New, name)
 	}

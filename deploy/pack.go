@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
-	"slices"
 	"strings"
 
 	"casemate"
@@ -35,6 +33,8 @@ type Options struct {
 	Note     string `json:"note,omitempty"`      // one line for the history
 
 	Environment string `json:"environment,omitempty"` // that the app is for; empty: as the manifest says
+
+	Template *Template `json:"template,omitempty"` // of a bundle that holds a template in the place of a manifest
 }
 
 // Pack reads the project in dir (the manifest, the code of every function, contracts and key sets) and writes its bundle.
@@ -58,38 +58,22 @@ func Pack(dir string, s manifest.Setting, o Options, w io.Writer) (*manifest.Man
 	if err := plain(z, File, text); err != nil {
 		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(m.Functions)) {
-		ext, code, err := packCode(root, m.Functions[name].Code)
-		if err != nil {
-			return nil, fmt.Errorf("packing function %s: %w", name, err)
-		}
-		if err := plain(z, codeFolder+name+ext, code); err != nil {
-			return nil, err
-		}
-	}
-	if err := packLayers(z, root, m); err != nil {
-		return nil, err
-	}
-	for _, name := range m.Files() {
-		data, err := root.ReadFile(name)
-		if err != nil {
-			return nil, missing(name, err)
-		}
-		if err := plain(z, filesFolder+name, data); err != nil {
-			return nil, err
-		}
-	}
+	return m, packRest(z, root, m, nil, o)
+}
+
+// packRequest writes the options and ends the bundle.
+func packRequest(z *zip.Writer, o Options) error {
 	request, err := json.Marshal(o)
 	if err != nil {
-		return nil, fmt.Errorf("packing the request: %w", err)
+		return fmt.Errorf("packing the request: %w", err)
 	}
 	if err := plain(z, requestFile, request); err != nil {
-		return nil, err
+		return err
 	}
 	if err := z.Close(); err != nil {
-		return nil, fmt.Errorf("packing: %w", err)
+		return fmt.Errorf("packing: %w", err)
 	}
-	return m, nil
+	return nil
 }
 
 func missing(name string, err error) error {

@@ -43,6 +43,7 @@ type Plan struct {
 	New        []string           `json:"new,omitempty"`      // functions that get a new version
 	LeftOut    []string           `json:"left_out,omitempty"` // functions whose runtime is not on this machine
 	Warnings   []manifest.Problem `json:"warnings,omitempty"`
+	Template   *Stack             `json:"template,omitempty"` // what there is to say about a template; nil: a manifest was deployed
 }
 
 // Empty reports whether nothing would change.
@@ -97,8 +98,13 @@ func (p *Plan) String() string {
 	for _, f := range p.LeftOut {
 		fmt.Fprintf(&b, "LEFT OUT: function %s and its routes: its runtime is not on this machine\n", f)
 	}
+	file := manifest.File
+	if p.Template != nil {
+		file = p.Template.File
+		p.Template.write(&b)
+	}
 	for _, w := range p.Warnings {
-		fmt.Fprintf(&b, "warning: %s:%d:%d: %s", manifest.File, w.Line, w.Column, w.Message)
+		fmt.Fprintf(&b, "warning: %s:%d:%d: %s", file, w.Line, w.Column, w.Message)
 		if w.Hint != "" {
 			fmt.Fprintf(&b, " (%s)", w.Hint)
 		}

@@ -226,7 +226,7 @@ func (t *translator) routes() {
 			t.route(w)
 		}
 		if len(a.routes) > 0 {
-			t.note(Honoured, a.typ, a.at, "Resources/"+id, "%s", unit(len(a.routes), " routes, at the root of the node's address and not below its stage "+a.stage))
+			t.note(Honoured, a.typ, a.at, "Resources/"+id, "%s, at the root of the node's address and not below a stage", counting(len(a.routes), "route"))
 		} else {
 			t.note(Ignored, a.typ, a.at, "Resources/"+id, "no function has a route of it")
 		}

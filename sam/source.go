@@ -13,6 +13,13 @@ func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 func unit(n int, of string) string { return strconv.Itoa(n) + of }
 
+func counting(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return unit(n, " "+what+"s")
+}
+
 func indexed(path string, i int) string { return path + "/" + strconv.Itoa(i) }
 
 // events translates what calls a serverless function

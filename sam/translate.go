@@ -1,6 +1,7 @@
 package sam
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -112,6 +113,7 @@ func Translate(stack *Stack, s Setting) (*Translation, template.Problems) {
 	}
 	t.routes()
 	t.metadata()
+	slices.SortStableFunc(t.notes, func(a, b Note) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
 	out := &Translation{Manifest: Document{Marks: map[string]template.Position{}}, Notes: t.notes, Inline: t.inline, Outputs: stack.Outputs, APIs: map[string]string{}}
 	for id, a := range t.apis {
 		out.APIs[t.names.api(id)] = a.stage

@@ -1,0 +1,250 @@
+package deploy
+
+import (
+	"archive/zip"
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"casemate"
+	"casemate/catalog"
+	"casemate/deploy/manifest"
+	"casemate/sam"
+	"casemate/sam/template"
+)
+
+// templateFile is where a bundle of a SAM or CloudFormation template holds it: as it was written, in the place of a manifest. The node
+// translates it again, so that what the translation refuses cannot be smuggled past it.
+const templateFile = "template"
+
+// Template is what a bundle says about its template besides the text.
+type Template struct {
+	File       string              `json:"file"`  // its name in messages: template.yaml
+	Stack      string              `json:"stack"` // name of the app
+	Parameters map[string]string   `json:"parameters,omitempty"`
+	Open       *casemate.Exception `json:"open,omitempty"` // for routes and URLs that the template leaves open
+}
+
+// Stack is what a deploy says about its template.
+type Stack struct {
+	File    string       `json:"file"`
+	Notes   []sam.Note   `json:"notes"`
+	Outputs []sam.Output `json:"outputs,omitempty"`
+}
+
+// read is a template as a manifest, with what to say about it.
+type read struct {
+	manifest *manifest.Manifest
+	inline   map[string]sam.File
+	*Stack
+}
+
+// translate makes a manifest of a template. at tells where this node is, so that outputs name it; may be nil. The error names the
+// places of the template, whether the translation found what is wrong or the manifest's own checks did.
+func (q *Template) translate(text []byte, s manifest.Setting, arch string, at func() sam.Address) (*read, error) {
+	where := sam.Address{}
+	if at != nil {
+		where = at()
+	}
+	set := sam.Setting{App: q.Stack, Place: s.Place, Arch: arch, Open: q.Open, URL: func(function string) string {
+		return where.URL(catalog.URLID(s.Place.FunctionARN(function)))
+	}}
+	parsed, found := template.Parse(q.File, text)
+	if err := found.Err(); err != nil {
+		return nil, err
+	}
+	stack, found := sam.Resolve(parsed, template.Inputs{Parameters: q.Parameters}, set)
+	if err := found.Err(); err != nil {
+		return nil, err
+	}
+	out, found := sam.Translate(stack, set)
+	if err := found.Err(); err != nil {
+		return nil, err
+	}
+	m, err := manifest.ParseFrom(q.File, out.Manifest.Data, s, func(ptr string) manifest.Mark {
+		x := out.Manifest.At(ptr)
+		return manifest.Mark{Line: max(x.Line, 1), Column: max(x.Column, 1)}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &read{m, out.Inline, &Stack{File: q.File, Notes: out.Notes, Outputs: out.Shown(where)}}, nil
+}
+
+// described is what the bundle describes: a manifest, or a template that is made one.
+func (r *reader) described(b *bundle, s manifest.Setting, at func() sam.Address) error {
+	name := File
+	if r.entries[templateFile] != nil {
+		name = templateFile
+	}
+	text, err := r.take(name)
+	if err != nil {
+		return err
+	}
+	if name == File {
+		if b.options.Template != nil {
+			return broken(requestFile, "is about a template, and there is none", nil)
+		}
+		b.manifest, err = manifest.Parse(File, text, s)
+		return err
+	}
+	if b.options.Template == nil {
+		return broken(requestFile, "does not say what the stack is called", nil)
+	}
+	made, err := b.options.Template.translate(text, s, arch(), at)
+	if err != nil {
+		return err
+	}
+	b.manifest, b.stack = made.manifest, made.Stack
+	return nil
+}
+
+// arch is the processor of this machine, as AWS calls it.
+func arch() string {
+	if runtime.GOARCH == "arm64" {
+		return "arm64"
+	}
+	return "x86_64"
+}
+
+// PackTemplate reads a SAM or CloudFormation template in dir and writes its bundle: the template as it is, and the code that it names,
+// as Pack does. The manifest is that of this machine's translation; the node's own counts.
+func PackTemplate(dir, file string, s manifest.Setting, o Options, w io.Writer) (*manifest.Manifest, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, &casemate.Error{Code: casemate.NotFound, Field: dir, Message: "there is no folder to deploy", Hint: "name the template", Err: err}
+	}
+	defer root.Close()
+	made, text, err := readTemplate(root, file, s, o.Template)
+	if err != nil {
+		return nil, err
+	}
+	z := zip.NewWriter(w)
+	if err := plain(z, templateFile, text); err != nil {
+		return nil, err
+	}
+	return made.manifest, packRest(z, root, made.manifest, made.inline, o)
+}
+
+// ReadTemplate gives the manifest that a template makes on this machine, and what there is to say about it; nothing is packed.
+func ReadTemplate(dir, file string, s manifest.Setting, q *Template) (*manifest.Manifest, *Stack, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, nil, &casemate.Error{Code: casemate.NotFound, Field: dir, Message: "there is no folder to deploy", Hint: "name the template", Err: err}
+	}
+	defer root.Close()
+	made, _, err := readTemplate(root, file, s, q)
+	if err != nil {
+		return nil, nil, err
+	}
+	return made.manifest, made.Stack, nil
+}
+
+func readTemplate(root *os.Root, file string, s manifest.Setting, q *Template) (*read, []byte, error) {
+	text, err := root.ReadFile(file)
+	if err != nil {
+		return nil, nil, &casemate.Error{Code: casemate.NotFound, Field: file, Message: "the template cannot be read", Hint: "name a SAM or CloudFormation template", Err: err}
+	}
+	made, err := q.translate(text, s, "", nil)
+	return made, text, err
+}
+
+// packRest writes all of a bundle but what describes the app: code, layers, files and the request.
+func packRest(z *zip.Writer, root *os.Root, m *manifest.Manifest, inline map[string]sam.File, o Options) error {
+	for _, name := range slices.Sorted(maps.Keys(m.Functions)) {
+		ext, data, err := ".zip", []byte(nil), error(nil)
+		if f, ok := inline[name]; ok {
+			data, err = packInline(f)
+		} else {
+			ext, data, err = packCode(root, m.Functions[name].Code)
+		}
+		if err != nil {
+			return fmt.Errorf("packing function %s: %w", name, err)
+		}
+		if err := plain(z, codeFolder+name+ext, data); err != nil {
+			return err
+		}
+	}
+	if err := packLayers(z, root, m); err != nil {
+		return err
+	}
+	for _, name := range m.Files() {
+		data, err := root.ReadFile(name)
+		if err != nil {
+			return missing(name, err)
+		}
+		if err := plain(z, filesFolder+name, data); err != nil {
+			return err
+		}
+	}
+	return packRequest(z, o)
+}
+
+// packInline makes the zip of code that stands in the template.
+func packInline(f sam.File) ([]byte, error) {
+	var buf bytes.Buffer
+	z := zip.NewWriter(&buf)
+	h := &zip.FileHeader{Name: f.Name, Method: zip.Deflate}
+	h.SetMode(0o644)
+	w, err := z.CreateHeader(h)
+	if err == nil {
+		_, err = io.WriteString(w, f.Text)
+	}
+	if err == nil {
+		err = z.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("packing: %w", err)
+	}
+	return buf.Bytes(), nil
+}
+
+// StackName makes the name of an app from that of a folder, for a template whose stack nobody named.
+func StackName(dir string) string {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		abs = dir
+	}
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9':
+			return r
+		}
+		return '-'
+	}, strings.ToLower(path.Base(filepath.ToSlash(abs))))
+	name = strings.Trim(name, "-")
+	if name == "" || name[0] < 'a' {
+		name = "app-" + name
+	}
+	return strings.TrimSuffix(name[:min(len(name), 63)], "-")
+}
+
+// write lists what became of the template, class by class, and its outputs.
+func (s *Stack) write(b *strings.Builder) {
+	for _, class := range sam.Classes() {
+		head := false
+		for _, n := range s.Notes {
+			if n.Class != class {
+				continue
+			}
+			if !head {
+				fmt.Fprintf(b, "%s\n", class)
+				head = true
+			}
+			fmt.Fprintf(b, "  %s:%d:%d: %s: %s\n", n.File, n.Line, n.Column, n.Path, n.Text)
+		}
+	}
+	if len(s.Outputs) > 0 {
+		b.WriteString("outputs\n")
+	}
+	for _, o := range s.Outputs {
+		fmt.Fprintf(b, "  %s: %s\n", o.Name, o.Value)
+	}
+}
