@@ -38,7 +38,7 @@ func (g *Gate) stream(ctx context.Context, a *admitted, s *story, l *casemate.La
 		bounds.Whole = l.Version.Limits.Response
 	}
 	var sieve Sieve
-	flow := outflow.New(outflow.Config{Stream: a.event.Answering, Bounds: bounds, Clock: g.c.Clock,
+	flow := outflow.New(outflow.Config{Stream: a.event.Answering, Bounds: bounds, Clock: g.c.Clock, Executed: l.Version.Name(),
 		Screen: func(head *casemate.Answer) (_ outflow.Sieve, err error) {
 			if g.c.Sieve == nil {
 				return nil, nil

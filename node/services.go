@@ -103,7 +103,7 @@ func (n *node) openServices() {
 	n.services = service.Config{
 		Handle:     func(ctx context.Context, e *casemate.Event) (*casemate.Result, error) { return n.gate.Handle(ctx, e) }, // no sandbox runs before the gate is open
 		Operations: n.operations(), Place: n.cfg.Place, Clock: time.Now,
-		Direct: map[string]wire.Direct{"lambda": {Event: lambda.Event, Answer: lambda.Answer}}, May: n.may}
+		Direct: map[string]wire.Direct{"lambda": {Event: lambda.Event, Answer: lambda.Answer, Streams: lambda.Streams, Head: lambda.Head, Frame: lambda.Frame, Last: lambda.Last}}, May: n.may}
 }
 
 // may asks the policy for the function whose sandbox has the key.

@@ -46,6 +46,8 @@ type Config struct {
 	Stream casemate.Stream
 	Bounds Bounds
 	Clock  func() time.Time
+	// Executed is the version that runs, for the head.
+	Executed string
 	// Screen looks at a head, which it may change, and gives what is to look at the body. A nil Sieve without an error has
 	// the answer come whole.
 	Screen func(head *casemate.Answer) (Sieve, error)
@@ -77,7 +79,7 @@ type Flow struct {
 // New makes the way out of one answer.
 func New(c Config) *Flow {
 	c.Bounds = c.Bounds.withDefaults()
-	return &Flow{c: c, over: make(chan struct{}), pace: pace{left: float64(c.Bounds.Burst), burst: float64(c.Bounds.Burst), rate: float64(c.Bounds.PerSecond)}}
+	return &Flow{c: c, part: casemate.Result{Executed: c.Executed}, over: make(chan struct{}), pace: pace{left: float64(c.Bounds.Burst), burst: float64(c.Bounds.Burst), rate: float64(c.Bounds.PerSecond)}}
 }
 
 // Open is asked when the answer begins.

@@ -181,11 +181,20 @@ func (s *Server) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
 		w.WriteHeader(nethttp.StatusServiceUnavailable) // SDKs try again
 		return
 	}
-	defer func() { <-s.calls }()
+	free := sync.OnceFunc(func() { <-s.calls })
+	defer free()
 	_ = conn.SetReadDeadline(time.Now().Add(bodyTime))
 	r.Body = &body{r.Body, conn}
 	c := s.heard(r, leave)
-	reply := c.run(r.Context())
+	if c.event != nil && c.direct.Streams != nil && c.direct.Streams(c.Signed) {
+		c.out = newStream(c, w, conn, free)
+		c.out.close = len(r.TransferEncoding) > 0 || c.unread
+		c.event.Answering = c.out
+	}
+	reply, streamed := c.run(r.Context())
+	if streamed {
+		return
+	}
 	_ = conn.SetWriteDeadline(time.Now().Add(writeTime))
 	for name, value := range reply.Header {
 		w.Header().Set(name, value)

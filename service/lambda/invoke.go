@@ -50,6 +50,7 @@ type invocation struct {
 	signed  *casemate.Signed
 	payload []byte
 	legacy  bool
+	streams bool // its answer is to come in frames
 }
 
 // Event makes the event of an Invoke; nil for every other operation of Lambda. What is wrong with the request is found out
@@ -57,6 +58,10 @@ type invocation struct {
 func Event(place casemate.Place, s *casemate.Signed, body []byte) (*casemate.Event, error) {
 	in := invocation{signed: s, payload: body, kind: header(s, "x-amz-invocation-type")}
 	raw, ok := between(s.Path, prefix, suffix)
+	if !ok {
+		raw, ok = between(s.Path, streamPrefix, streamSuffix)
+		in.streams = ok
+	}
 	if !ok {
 		if raw, in.legacy = between(strings.TrimSuffix(s.Path, "/"), legacyPrefix, legacySuffix); !in.legacy {
 			return nil, nil
@@ -71,7 +76,7 @@ func Event(place casemate.Place, s *casemate.Signed, body []byte) (*casemate.Eve
 		in.raw, in.bad = raw, true
 	}
 	wrong := in.name()
-	e := &casemate.Event{Action: action, ContentType: "application/json", Payload: body, Async: in.kind == typeAsync, DryRun: in.kind == typeDryRun,
+	e := &casemate.Event{Action: action, ContentType: "application/json", Payload: body, Async: in.kind == typeAsync && !in.streams, DryRun: in.kind == typeDryRun,
 		Tenant: header(s, "x-amz-tenant-id")}
 	e.Target.Function, e.Resource = in.named.target(), in.named.arn(place)
 	if wrong == nil {
@@ -137,8 +142,10 @@ func (in *invocation) name() error {
 func (in *invocation) check() error {
 	var v violations
 	s := in.signed
-	switch in.kind {
-	case "", typeSync, typeAsync, typeDryRun:
+	switch {
+	case in.kind == "", in.kind == typeSync, in.kind == typeDryRun, in.kind == typeAsync && !in.streams:
+	case in.streams:
+		v.must(false, "invocationType", in.kind, oneOf("RequestResponse, DryRun"))
 	default:
 		v.must(false, "invocationType", in.kind, oneOf("Event, RequestResponse, DryRun"))
 	}
@@ -207,7 +214,13 @@ func clientContext(text string) error {
 
 // Answer says what became of an Invoke. A function that failed is an answer, too: its error is the body.
 func Answer(s *casemate.Signed, res *casemate.Result) (status int, head map[string]string, body []byte) {
-	raw, _ := between(s.Path, prefix, suffix)
+	if Streams(s) {
+		return framed(s, res)
+	}
+	raw, ok := between(s.Path, prefix, suffix)
+	if !ok {
+		raw, _ = between(s.Path, streamPrefix, streamSuffix)
+	}
 	switch kind := header(s, "x-amz-invocation-type"); {
 	case raw == "", kind == typeAsync: // the older way has no other
 		return 202, nil, nil

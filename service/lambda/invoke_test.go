@@ -78,7 +78,10 @@ func TestEvent(t *testing.T) {
 		{signed("POST", prefix+"price", ""), "", "", "", ""},
 		{signed("POST", legacyPrefix+"price/invoke-async/", ""), "{}", "price", "", ""},
 		{signed("POST", legacyPrefix+"price/invoke-async", ""), "{", "price", codeBody, "Could not"},
-		{signed("POST", "/2021-11-15/functions/price/response-streaming-invocations", ""), "{}", "", "", ""},
+		{signed("POST", streamPrefix+"price"+streamSuffix, ""), "{}", "price", "", ""},
+		{signed("POST", streamPrefix+escaped+"%3A3"+streamSuffix, ""), "{}", "price:3", "", ""},
+		{signed("POST", streamPrefix+"price"+streamSuffix, "", "x-amz-invocation-type", "Event"), "{}", "price", codeModel, "Member must satisfy enum value set: [RequestResponse, DryRun]"},
+		{signed("POST", streamPrefix+"price"+suffix, ""), "{}", "", "", ""},
 	} {
 		e, err := heard(c.s, c.body)
 		if (e == nil) != (c.target == "") || e != nil && (e.Target.Function != c.target || e.Action != action || e.DryRun) {

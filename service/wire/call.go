@@ -25,6 +25,13 @@ type Direct struct {
 	Event func(place casemate.Place, s *casemate.Signed, body []byte) (*casemate.Event, error)
 	// Answer says what a result looks like to the SDK.
 	Answer func(s *casemate.Signed, res *casemate.Result) (status int, header map[string]string, body []byte)
+
+	// Streams reports whether an answer is one of parts, which may leave while it is made: behind Head, what is known of the
+	// result at that time in header lines, each part is a Frame, and what came of it the Last one. nil: none is.
+	Streams func(s *casemate.Signed) bool
+	Head    func(s *casemate.Signed, r *casemate.Result) map[string]string
+	Frame   func(p []byte) []byte
+	Last    func(s *casemate.Signed, res *casemate.Result) []byte
 }
 
 // Hear finds out what a request speaks, from the scope of its signature.
