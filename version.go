@@ -208,6 +208,9 @@ type Route struct {
 
 	Response string `json:"response,omitempty"` // ResponseStream: its answers leave while they are made
 
+	Payload string `json:"payload,omitempty"` // shape of requests and answers: "" is format 2.0, "1.0", "rest" of a REST API
+	Stage   string `json:"stage,omitempty"`   // that the function is told; a path that begins with it is without it there
+
 	Browser *Browser `json:"browser,omitempty"` // what browsers are told; nil: the default
 }
 

@@ -237,7 +237,10 @@ func (d *Deployer) routes(out *draft, b *bundle, found *manifest.Problems) {
 		if err != nil || out.app.Functions[r.Function] == nil {
 			continue // refused before, or left out
 		}
-		x := casemate.Route{ID: key, Host: r.Host, Method: method, Path: path, Flow: step(m, key), Keep: keep(r.Cache)}
+		x := casemate.Route{ID: key, Host: r.Host, Method: method, Path: path, Flow: step(m, key), Keep: keep(r.Cache), Stage: r.Stage}
+		if r.Payload != "2.0" {
+			x.Payload = r.Payload
+		}
 		if r.Resource != "" {
 			if x.Object, _, err = policy.Object(d.cfg.Place, r.Resource); err != nil {
 				continue // refused before

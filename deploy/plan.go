@@ -306,6 +306,9 @@ func (c *comparer) routes(current, next *catalog.App) {
 		}
 		c.answers(k, was.Answers, is.Answers)
 		c.response(k, was.Response, is.Response)
+		if had && (was.Payload != is.Payload || was.Stage != is.Stage) {
+			c.say(KindRoute, "change", k, false, "requests and answers have payload format %s at stage %s", cmp.Or(is.Payload, "2.0"), cmp.Or(is.Stage, "default"))
+		}
 		c.clean(k, was.Screen, is.Screen, was.Leaks, is.Leaks)
 		c.browser(k, was.Browser, is.Browser)
 		if had || is.Total != (casemate.Limit{}) {

@@ -51,6 +51,8 @@ var bad = []struct {
 	{"flow without a key", head + "routes:\n  POST /a: {function: f, auth: [key]}\n  GET /b: {function: f, auth: [key]}\n" + "flows:\n  x: {steps: [POST /a, GET /b]}\n", 8, 6, "\"key\" is missing", true},
 	{"flow by a claim of a key", head + "routes:\n  POST /a: {function: f, auth: [key]}\n  GET /b: {function: f, auth: [key]}\n" + "flows:\n  x: {steps: [POST /a, GET /b], key: \"claim:sub\"}\n", 8, 33, "only tokens have claims", false},
 	{"flow by a parameter", head + "routes:\n  POST /a: {function: f, auth: [key]}\n  GET /b: {function: f, auth: [key]}\n" + "flows:\n  x: {steps: [POST /a, GET /b], key: \"path:id\"}\n", 8, 33, "no path parameter", false},
+	{"a payload of no API", head + "routes:\n  GET /a: {function: f, auth: [key], payload: '3.0'}\n", 5, 47, "2.0, 1.0, rest", true},
+	{"a stage with a slash", head + "routes:\n  GET /a: {function: f, auth: [key], stage: a/b}\n", 5, 45, "must match", true},
 	{"cache of a POST", head + "routes:\n  POST /a: {function: f, auth: [key], cache: {ttl: 5s}}\n", 5, 39, "must happen every time", false},
 	{"a stream that is kept", head + "routes:\n  GET /a: {function: f, auth: [key], response: stream, cache: {ttl: 5s}}\n", 5, 38, "do not go together", false},
 	{"a response of its own kind", head + "routes:\n  GET /a: {function: f, auth: [key], response: streaming}\n", 5, 48, "buffered", true},

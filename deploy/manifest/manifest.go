@@ -123,6 +123,8 @@ type Route struct {
 	Cache    *Cache    `key:"cache" doc:"Answers are kept for equal requests of the same caller (default: every request runs)."`
 	Total    *Room     `key:"total" doc:"Limits over all callers of the route together."`
 	MaxBody  Size      `key:"max_body" min:"1" max:"6MB" doc:"Largest request body, after decoding (default: the function's)."`
+	Payload  string    `key:"payload" one:"2.0 1.0 rest" doc:"Shape of requests and answers: payload format 2.0 of HTTP APIs (default), 1.0, or that of a REST API's proxy integration."`
+	Stage    string    `key:"stage" like:"^(\\$default|[A-Za-z0-9_-]{1,128})$" doc:"Stage that the function is told (default $default, prod for rest). It does not see the stage in a path that begins with it."`
 	Resource string    `key:"resource" doc:"Object that a request is about, which its caller's role must be allowed to read (GET, HEAD, OPTIONS) or write: \"table/orders/${path:id}\"."`
 	Response string    `key:"response" one:"buffered stream" doc:"stream: answers leave while the function makes them, where it does so piece by piece (default buffered: when it has ended)."`
 	Leaks    *Leaks    `key:"leaks" doc:"What is done about answers that hold more than callers should see."`

@@ -98,12 +98,20 @@ func (x *exchange) cookies() error {
 
 // decode reads what a function answered as an HTTP response, and hardens its cookies.
 func (x *exchange) decode(res *casemate.Result) (*casemate.Answer, error) {
-	a, err := lambda.DecodeHTTP(res.ContentType, res.Payload)
+	a, err := x.read(res)
 	if err != nil {
 		return nil, err
 	}
 	x.harden(a, res)
 	return a, nil
+}
+
+// read reads an answer in the shape of its route.
+func (x *exchange) read(res *casemate.Result) (*casemate.Answer, error) {
+	if x.match != nil && x.match.Route != nil && x.match.Route.Payload != "" {
+		return lambda.DecodeREST(x.match.Route.Payload, res.ContentType, res.Payload)
+	}
+	return lambda.DecodeHTTP(res.ContentType, res.Payload)
 }
 
 // maxCookieNotes bounds what one answer's cookies write into its record.

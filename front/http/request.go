@@ -282,9 +282,12 @@ func encoder(r *nethttp.Request, t target, e *casemate.Event, x *exchange) func(
 			h.Account, h.API = m.Version.Account, m.Version.App
 		}
 		if m.Route != nil && !m.Route.URL {
-			h.RouteKey, h.API = m.Route.ID, m.Route.App
+			h.RouteKey, h.API, h.Payload, h.Stage, h.Revision = m.Route.ID, m.Route.App, m.Route.Payload, m.Route.Stage, m.Revision
 		} else {
 			h.API, _, _ = strings.Cut(t.host, ".")
+		}
+		if h.Payload != "" {
+			return lambda.EncodeREST(h, clean), nil
 		}
 		return lambda.EncodeHTTP(h, clean), nil
 	}
