@@ -1,6 +1,7 @@
 package authorizer
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/url"
@@ -9,8 +10,8 @@ import (
 	"casemate"
 )
 
-// stage is that of every API here.
-const stage = "$default"
+// stage is that of a route; $default where it names none.
+func stage(m *casemate.Match) string { return cmp.Or(m.Route.Stage, "$default") }
 
 // question is the event that the function gets, as API Gateway writes it
 // (https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-input.html,
@@ -78,7 +79,7 @@ func first(e *casemate.Event, m *casemate.Match, sources []string) map[string]an
 		"queryStringParameters": last(query), "multiValueQueryStringParameters": query, "pathParameters": params(m), "stageVariables": map[string]string{},
 		"requestContext": map[string]any{"accountId": account(m), "apiId": m.Route.App, "domainName": e.Target.Host, "httpMethod": e.Target.Method,
 			"identity": map[string]any{"sourceIp": e.SourceIP, "userAgent": e.UserAgent}, "path": e.Target.Path, "requestId": e.ID,
-			"requestTimeEpoch": e.Received.UnixMilli(), "resourcePath": m.Route.Path, "stage": stage},
+			"requestTimeEpoch": e.Received.UnixMilli(), "resourcePath": m.Route.Path, "stage": stage(m)},
 	}
 }
 
@@ -101,7 +102,7 @@ func second(e *casemate.Event, m *casemate.Match, sources []string) map[string]a
 		"pathParameters": params(m), "stageVariables": map[string]string{},
 		"requestContext": map[string]any{"accountId": account(m), "apiId": m.Route.App, "domainName": e.Target.Host, "domainPrefix": prefix,
 			"http":      map[string]any{"method": e.Target.Method, "path": e.Target.Path, "sourceIp": e.SourceIP, "userAgent": e.UserAgent},
-			"requestId": e.ID, "routeKey": m.Route.ID, "stage": stage, "time": at.Format("02/Jan/2006:15:04:05 -0700"), "timeEpoch": at.UnixMilli()},
+			"requestId": e.ID, "routeKey": m.Route.ID, "stage": stage(m), "time": at.Format("02/Jan/2006:15:04:05 -0700"), "timeEpoch": at.UnixMilli()},
 	}
 }
 
