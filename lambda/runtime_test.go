@@ -120,6 +120,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 12
 func TestItem12EnvironmentPrecedence(t *testing.T) {
 	s := lambda.Sandbox{Runtime: "nodejs20.x", Handler: "index.handler", Function: "f", Version: "3", MemoryMB: 256,
 		Region: "eu-west-1", LogStream: "s", API: "169.254.100.1:9001", KeyID: "k", Secret: "x", Token: "t",
