@@ -144,8 +144,10 @@ func made(at Position, s string, of ...Value) Value {
 			v.Unknown += ", " + x.Unknown
 		}
 	}
-	if v.Unknown == "" {
-		v.Unknown = dynamic(s)
+	if name := dynamic(s); v.Unknown == "" && name != "" {
+		if v.Unknown = name; v.Secret {
+			v.Unknown = "{{resolve:****}}"
+		}
 	}
 	return v
 }
@@ -201,6 +203,9 @@ func (r *resolver) attribute(arg Value) Value {
 	}
 	if attr.Unknown != "" {
 		return r.fail(attr.At, "", "the name of the attribute is not known before deployment")
+	}
+	if attr.Secret {
+		return r.fail(attr.At, "write it out", "a NoEcho parameter cannot name an attribute")
 	}
 	return r.attributeOf(id.Text, attr.Text, arg.At)
 }
@@ -367,7 +372,7 @@ func (r *resolver) imported(arg Value) Value {
 	case r.deciding:
 		return r.fail(arg.At, "use a parameter", "conditions are decided before anything is imported")
 	case r.in.Exports == nil:
-		return later(arg.At, "Fn::ImportValue "+name.Text)
+		return later(arg.At, "Fn::ImportValue "+name.Quoted())
 	}
 	text, ok := r.in.Exports[name.Text]
 	if !ok {
