@@ -41,6 +41,8 @@ type Config struct {
 	Budget      func(casemate.Budget) error       // refuses a budget in another currency than the prices; may be nil
 	// Environment is what the node is for; empty: any. Apps of another one are refused.
 	Environment string
+	// Runs says which version of a runtime is used, when it is another than the one that is named, else ""; may be nil.
+	Runs func(casemate.Runtime) string
 	// Address says where the node is, for the outputs of templates; nil: they name AWS's addresses.
 	Address func() sam.Address
 	// Issuers refuses issuers that cannot be trusted together, those of all apps; may be nil.
@@ -164,7 +166,7 @@ func (d *Deployer) prepare(ctx context.Context, data []byte) (*prepared, error) 
 	if err := d.check(ctx, &p.change, dr.docs); err != nil {
 		return nil, err
 	}
-	p.plan.Warnings, p.plan.Template = b.manifest.Warnings, b.stack
+	p.plan.Warnings, p.plan.Template = slices.Concat(b.manifest.Warnings, d.otherRuntimes(b.manifest)), b.stack
 	for name := range dr.fresh {
 		p.plan.New = append(p.plan.New, name)
 	}

@@ -206,6 +206,30 @@ func packInline(f sam.File) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// otherRuntimes warns of functions that run on another version of their runtime than the one that they name.
+func (d *Deployer) otherRuntimes(m *manifest.Manifest) (all []manifest.Problem) {
+	if d.cfg.Runs == nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Functions)) {
+		if note := d.cfg.Runs(casemate.Runtime(m.Functions[name].Runtime)); note != "" {
+			ptr := "/functions/" + manifest.Escape(name) + "/runtime"
+			at := m.At(ptr)
+			all = append(all, manifest.Problem{Line: at.Line, Column: at.Column, Path: ptr, Message: name + ": " + note})
+		}
+	}
+	return all
+}
+
+// Packed names the app of a bundle that Pack or PackTemplate wrote.
+func Packed(data []byte, s manifest.Setting) (string, error) {
+	b, err := open(data, s, nil)
+	if err != nil {
+		return "", err
+	}
+	return b.manifest.App, nil
+}
+
 // StackName makes the name of an app from that of a folder, for a template whose stack nobody named.
 func StackName(dir string) string {
 	abs, err := filepath.Abs(dir)
