@@ -102,7 +102,8 @@ func measureCorridor(ctx context.Context, o options) ([]Line, error) {
 	}, nil
 }
 
-// measureWarm is P5: a warm native function on aws-lambda-go, with every check on; the function's own CPU is in it.
+// measureWarm is P5: a warm native function on aws-lambda-go, with every check on. The platform is the node's process; the function
+// is what runs in its sandbox.
 func measureWarm(ctx context.Context, o options) ([]Line, error) {
 	dir, err := os.MkdirTemp("", "cm-warm-")
 	if err != nil {
@@ -124,6 +125,6 @@ func measureWarm(ctx context.Context, o options) ([]Line, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Line{{ID: "P5", What: "us of CPU a warm native invoke, function included", Figure: c.SubjectCPU, Unit: "us", Bar: "-", Noisy: c.Noisy, Control: c.Control.Median,
-		Detail: fmt.Sprintf("E %.3f (%.3f..%.3f), R %.3f, floor %.0f us; %s", c.E.Median, c.E.Min, c.E.Max, c.R.Median, c.FloorCPU, stages)}}, nil
+	return []Line{{ID: "P5", What: "us of the platform's CPU a warm native invoke", Figure: c.SubjectOwn, Unit: "us", Bar: "<= 250", Reached: c.SubjectOwn <= 250, Noisy: c.Noisy, Control: c.Control.Median,
+		Detail: fmt.Sprintf("with the function's own %.0f us; E %.3f (%.3f..%.3f), R %.3f, floor %.0f us; %s", c.SubjectCPU, c.E.Median, c.E.Min, c.E.Max, c.R.Median, c.FloorCPU, stages)}}, nil
 }

@@ -29,6 +29,7 @@ type Run struct {
 	Requests int           `json:"requests"`
 	Took     time.Duration `json:"took_ns"`
 	CPU      time.Duration `json:"cpu_ns"`
+	Own      time.Duration `json:"own_ns"` // of it, the server's process alone
 	Statuses map[int]int   `json:"statuses"` // other than the wanted one
 }
 
@@ -69,7 +70,7 @@ func Drive(ctx context.Context, t Target, conns int, d time.Duration, others boo
 	wg.Wait()
 	run.Took = time.Since(start)
 	after, err := CPU(t.PID)
-	run.CPU = after - before
+	run.CPU, run.Own = after.All-before.All, after.Own-before.Own
 	return run, errors.Join(append(errs, err)...)
 }
 

@@ -43,11 +43,11 @@ func TestCompareOfEquals(t *testing.T) {
 }
 
 func TestStatReadsNamesWithSpaces(t *testing.T) {
-	pid, parent, ticks, err := stat("42 (a b) c) S 7 1 1 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 1")
-	if err != nil || pid != 42 || parent != 7 || ticks != 100 {
-		t.Errorf("got %d %d %d %v", pid, parent, ticks, err)
+	pid, parent, self, waited, err := stat("42 (a b) c) S 7 1 1 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 1")
+	if err != nil || pid != 42 || parent != 7 || self != 30 || waited != 70 {
+		t.Errorf("got %d %d %d %d %v", pid, parent, self, waited, err)
 	}
-	if _, _, _, err := stat("nonsense"); err == nil {
+	if _, _, _, _, err := stat("nonsense"); err == nil {
 		t.Error("nonsense was read")
 	}
 }
