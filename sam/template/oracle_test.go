@@ -1,0 +1,214 @@
+package template
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// answers are what AWS's transform says to the questions.
+type answers struct {
+	Merges   []json.RawMessage
+	Policies map[string]struct {
+		Parameters map[string]string
+		Document   map[string][]map[string]any
+	}
+	Refused    []string
+	Properties map[string][]string
+}
+
+// ask puts questions to samtranslator, the implementation of the SAM transform that AWS publishes.
+func ask(t *testing.T, merges []map[string]json.RawMessage, globals []json.RawMessage) answers {
+	t.Helper()
+	if err := exec.Command("python3", "-c", "import samtranslator").Run(); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("python3 with samtranslator is needed: %v", err)
+		}
+		t.Skipf("NOT COMPARED WITH AWS'S TRANSFORM: python3 has no samtranslator: %v", err)
+	}
+	question, err := json.Marshal(map[string]any{"merges": merges, "globals": globals})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("python3", "testdata/oracle.py")
+	cmd.Stdin = bytes.NewReader(question)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	var a answers
+	if err := json.Unmarshal(out, &a); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// tree draws a value as it may stand in Globals: the same few keys again and again, so that they meet.
+func tree(r *rand.Rand, depth int) any {
+	switch n := r.IntN(9); {
+	case depth > 0 && n < 4:
+		m := map[string]any{}
+		for range r.IntN(4) {
+			m[[]string{"a", "b", "c", "Condition", "Ref2"}[r.IntN(5)]] = tree(r, depth-1)
+		}
+		return m
+	case depth > 0 && n < 6:
+		l := []any{}
+		for range r.IntN(3) {
+			l = append(l, tree(r, depth-1))
+		}
+		return l
+	case n == 6:
+		return map[string]any{[]string{"Ref", "Fn::Sub", "Condition", "Fn::GetAtt"}[r.IntN(4)]: "x"}
+	case n == 7:
+		return r.IntN(3) == 0
+	}
+	return r.IntN(100)
+}
+
+// Lambda checklist: 83, 88
+//
+// Globals merge as AWS's transform merges them, in 400 drawn cases, and every one of its policy templates expands to
+// the same statements.
+func TestAgainstTransform(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var merges []map[string]json.RawMessage
+	for range 400 {
+		m := map[string]json.RawMessage{}
+		for _, k := range []string{"global", "own"} {
+			v := tree(r, 3)
+			for _, ok := v.(map[string]any); !ok; _, ok = v.(map[string]any) {
+				v = tree(r, 3)
+			}
+			m[k], _ = json.Marshal(v)
+		}
+		merges = append(merges, m)
+	}
+	sections := []json.RawMessage{[]byte(`{"Function":{"Timeout":3}}`), []byte(`{"Function":{"FunctionName":3}}`), []byte(`{"Api":{"StageName":"x"}}`),
+		[]byte(`{"Fn":{}}`), []byte(`{"Function":[]}`), []byte(`{"HttpApi":{"Auth":{}}}`), []byte(`{"Function":{"Role":"x"}}`), []byte(`{"Function":{"Policies":[]}}`)}
+	a := ask(t, merges, sections)
+	for i, m := range merges {
+		got := merged(fromJSON(t, m["global"]), fromJSON(t, m["own"])).JSON()
+		if !sameJSON(t, got, a.Merges[i]) {
+			t.Errorf("%s under %s gives %s, want %s", m["global"], m["own"], got, a.Merges[i])
+		}
+	}
+	for i, s := range sections {
+		src := `{"Transform":"AWS::Serverless-2016-10-31","Resources":{"R":{"Type":"A::B"}},"Globals":` + string(s) + `}`
+		_, found := mustParse(t, src).Resolve(inputs(nil))
+		if (a.Refused[i] == "") != (len(found) == 0) {
+			t.Errorf("Globals %s: %v; the transform says %q", s, found, a.Refused[i])
+		}
+	}
+	for section, names := range globalProperties() {
+		want := a.Properties["AWS::Serverless::"+section]
+		if slices.Sort(want); !slices.Equal(slices.Sorted(slices.Values(names)), want) {
+			t.Errorf("Globals of %s are %v, want %v", section, names, want)
+		}
+	}
+	if len(globalProperties()) != len(a.Properties) {
+		t.Errorf("%d sections of Globals, want %d", len(globalProperties()), len(a.Properties))
+	}
+	comparePolicies(t, a)
+}
+
+func comparePolicies(t *testing.T, a answers) {
+	s := &Stack{in: inputs(nil)}
+	var names []string
+	for name, want := range a.Policies {
+		names = append(names, name)
+		params := Value{Kind: Map}
+		for k, v := range want.Parameters {
+			params.Members = append(params.Members, Member{Key: k, Value: Value{Kind: String, Text: v}})
+		}
+		got, found := s.Policy(Member{Key: name, Value: params}, "P")
+		if err := found.Err(); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var document map[string][]map[string]any
+		if err := json.Unmarshal(got.JSON(), &document); err != nil {
+			t.Fatal(err)
+		}
+		for _, statement := range slices.Concat(document["Statement"], want.Document["Statement"]) {
+			for _, k := range []string{"Action", "Resource"} {
+				if one, ok := statement[k].(string); ok {
+					statement[k] = []any{one} // one text and a list of one mean the same
+				}
+			}
+		}
+		if !reflect.DeepEqual(document, want.Document) {
+			t.Errorf("%s gives\n%v\nwant\n%v", name, document, want.Document)
+		}
+	}
+	slices.Sort(names)
+	if ours := PolicyTemplates(); !slices.Equal(ours, names) || len(names) < 81 {
+		t.Errorf("our templates are\n%v\nwant\n%v", ours, names)
+	}
+}
+
+func fromJSON(t *testing.T, data []byte) Value {
+	t.Helper()
+	v, found := parseJSON(&text{file: "f", data: data})
+	if err := found.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func sameJSON(t *testing.T, a, b []byte) bool {
+	t.Helper()
+	var x, y any
+	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
+		t.Fatalf("no JSON: %s or %s", a, b)
+	}
+	return reflect.DeepEqual(x, y)
+}
+
+// Lambda checklist: 88
+func TestPolicyRefusals(t *testing.T) {
+	s := &Stack{in: inputs(nil)}
+	queue := Value{Kind: Map, Members: []Member{{Key: "QueueName", Value: Value{Kind: String, Text: "${Q}", Unknown: "Q"}}, {Key: "Else", Value: Value{}}}}
+	for _, c := range []struct {
+		name   string
+		params Value
+		want   string
+	}{
+		{"SQSPolerPolicy", queue, `"SQSPolerPolicy" is no policy template of SAM (did you mean SQSPollerPolicy?)`},
+		{"", queue, `"" is no policy template`}, {"#", queue, `"#" is no policy template`}, {"\tsqs:SendMessage*", queue, "is no policy template"},
+		{"SQSPollerPolicy QueueName", queue, "is no policy template"}, {"SQSPollerPolicy\n", queue, "is no policy template"},
+		{"SQSPollerPolicy", Value{Kind: Map}, "SQSPollerPolicy needs the parameter QueueName"},
+		{"SQSPollerPolicy", Value{}, "the parameters of SQSPollerPolicy are a mapping, this is nothing (write {} for none)"},
+		{"SQSPollerPolicy", Value{Kind: Map, Members: []Member{{Key: "QueueName", Value: Value{Kind: List}}}}, "P/QueueName: a text is wanted here, this is a list"},
+		{"SQSPollerPolicy", queue, ""},
+	} {
+		v, found := s.Policy(Member{Key: c.name, Value: c.params, KeyAt: Position{"f", 1, 2}}, "P")
+		if got := fmt.Sprint(found.Err()); c.want != "" && (!strings.Contains(got, c.want) || !strings.HasPrefix(got, "f:") && c.params.Kind == Map && !strings.Contains(got, "P/")) {
+			t.Errorf("%q: %s; want %s", c.name, got, c.want)
+		}
+		if c.want == "" {
+			list, _ := v.Get("Statement")
+			resource, _ := list.List[0].Get("Resource")
+			if x := resource.List[0]; x.Unknown != "Q" || x.Text != "arn:aws:sqs:eu-west-1:123456789012:${Q}" {
+				t.Errorf("the resource is %+v", x)
+			}
+		}
+	}
+	v, found := (&Stack{}).Policy(Member{Key: "AWSSecretsManagerRotationPolicy", Value: Value{Kind: Map, Members: []Member{{Key: "FunctionName",
+		Value: Value{Kind: String, Text: "x", Secret: true}}}}}, "P")
+	if err := found.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(v.JSON()); !strings.Contains(got, `"Condition":{"StringEquals":{"secretsmanager:resource/AllowRotationLambdaArn":"arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:x"}}`) {
+		t.Error(got)
+	}
+}
