@@ -25,6 +25,8 @@ type call struct {
 	refused   *casemate.Error // before the corridor
 	out       *stream         // of an answer that may leave while it is made
 	unread    bool            // part of the body is still on the connection
+
+	leaveLarge func() // gives back the place of a large body; nil: it has none
 }
 
 // webIdentity is the operation that needs no signature, and the parameter that its caller proves itself by.
@@ -72,6 +74,12 @@ func (c *call) read(r *nethttp.Request) error {
 	if c.open {
 		limit = tokenBody
 	}
+	more, err := c.large(r)
+	if err != nil {
+		c.unread = true
+		return err
+	}
+	limit = max(limit, more)
 	c.unread = r.ContentLength > limit
 	switch {
 	case r.RequestURI == "" || !strings.HasPrefix(c.Signed.Path, "/"):

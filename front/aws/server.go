@@ -62,6 +62,7 @@ type Server struct {
 	guard  *conn.Guard
 	tally  *conn.Tally
 	calls  chan struct{}
+	large  chan struct{}
 	peers  peers
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -89,7 +90,7 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{c: c, calls: make(chan struct{}, maxCalls), peers: peers{all: map[netip.Prefix]*peer{}}, failed: make(chan error, 1), tally: conn.NewTally(c.Refused)}
+	s := &Server{c: c, calls: make(chan struct{}, maxCalls), large: make(chan struct{}, maxLarge), peers: peers{all: map[netip.Prefix]*peer{}}, failed: make(chan error, 1), tally: conn.NewTally(c.Refused)}
 	var err error
 	if s.guard, err = conn.New(c.Limits, c.Clock, s.tally); err != nil {
 		return nil, fmt.Errorf("configuring the AWS front: %w", err)
@@ -186,6 +187,9 @@ func (s *Server) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
 	_ = conn.SetReadDeadline(time.Now().Add(bodyTime))
 	r.Body = &body{r.Body, conn}
 	c := s.heard(r, leave)
+	if c.leaveLarge != nil {
+		defer c.leaveLarge()
+	}
 	if c.event != nil && c.direct.Streams != nil && c.direct.Streams(c.Signed) {
 		c.out = newStream(c, w, conn, free)
 		c.out.close = len(r.TransferEncoding) > 0 || c.unread
