@@ -219,15 +219,18 @@ async function main() {
   log.patch();
   log.watchStreams();
   streaming.install();
+  let loaded;
   try {
-    const loaded = await load(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
+    loaded = await load(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
     if (loaded.length >= 3 && modern() && !streaming.isStreaming(loaded)) throw new RuntimeError('Runtime.CallbackHandlerDeprecated', noCallbacks);
-    handler = loaded;
   } catch (e) {
     die(e, 'Uncaught Exception', 129);
     return;
   }
-  setImmediate(loop);
+  setImmediate(() => { // a promise that was rejected while the function was loaded shows before
+    handler = loaded;
+    loop();
+  });
 }
 
 // rehearse does once what a first event will need: functions are compiled when they are called for the first time.
