@@ -2,6 +2,9 @@ package lambda
 
 import "strings"
 
+// RuntimePort is the port of the Runtime API inside a sandbox.
+const RuntimePort = 9001
+
 // ExtensionErrorType keeps an error type of the form Extension.Name and replaces every other one: the type is an
 // extension's word and ends in records and answers.
 func ExtensionErrorType(s string) string {

@@ -68,6 +68,10 @@ func (p *Pool) besides(i *instance, paths []string) ([]*os.File, error) {
 	}
 	i.beside = b
 	i.api.Expect(names)
+	i.api.Reach(b.dial)
+	raw := i.version.Logging.JSON()
+	i.logs.hear(func(stream, text string) { i.api.Log(stream, text, raw) })
+	i.tellStart()
 	return []*os.File{theirs, out}, nil
 }
 

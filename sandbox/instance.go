@@ -178,6 +178,7 @@ func (i *instance) thaw() error {
 		t.Stop()
 	}
 	i.timers = nil
+	i.api.Awake()
 	if !i.frozen {
 		return nil
 	}
@@ -198,12 +199,19 @@ func (i *instance) claim() {
 	i.timers = nil
 }
 
+// restPause is when freezing is tried again.
+const restPause = 10 * time.Millisecond
+
 // freeze stops every process of an idle sandbox.
 func (i *instance) freeze() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.timers == nil || i.frozen || i.gone {
 		return // a run took it
+	}
+	if !i.api.Rest() { // telemetry is on its way into the sandbox
+		i.timers[0] = time.AfterFunc(restPause, i.freeze)
+		return
 	}
 	i.frozen = i.child.Freeze() == nil
 }

@@ -36,6 +36,14 @@ type runLog struct {
 	bytes   int
 	dropped bool
 	pipes   []*logPipe
+	tap     func(stream, text string) // hears every line besides; nil: nobody does
+}
+
+// hear has every line handed to tap as well. It must not block.
+func (l *runLog) hear(tap func(stream, text string)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tap = tap
 }
 
 // begin attributes what follows to a run. What was written before, while the sandbox started, stays in the tail of a
@@ -106,6 +114,9 @@ func (l *runLog) write(stream, level, text string) {
 		l.tail = append(l.tail[:0], l.tail[over:]...)
 	}
 	l.emit(stream, level, l.request, text)
+	if l.tap != nil {
+		l.tap(stream, text)
+	}
 }
 
 // logPipe reads one standard stream of a sandbox.

@@ -126,6 +126,7 @@ func (r *run) initialise(ctx context.Context) (*casemate.Result, error) {
 		}
 		fail := r.await(ctx, limit)
 		took := r.pool.cfg.Clock().Sub(inst.started)
+		inst.tellReady(took, fail)
 		if fail == nil {
 			inst.ready = took
 			return nil, nil
@@ -220,6 +221,7 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *api.Invoc
 	}
 	i.logs.begin(l.RequestID, r.cold)
 	i.logs.platform(r.lines().Start(start, l.RequestID, l.Version.Name()))
+	r.tellBegin()
 	deadline := r.since(start).Add(r.limits.Timeout)
 	if !l.Deadline.IsZero() && l.Deadline.Before(deadline) {
 		deadline = l.Deadline
@@ -268,6 +270,7 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *api.Invoc
 		res = r.failed(fail.body, fail.kind, fail.detail)
 	}
 	i.logs.settle()
+	r.tellDone(res, end.Sub(start))
 	r.account(res, start)
 	r.report(res, end.Sub(r.since(start)))
 	return res, reuse, err
@@ -313,6 +316,7 @@ func (r *run) report(res *casemate.Result, took time.Duration) {
 		rep.Init = res.Usage.Init
 	}
 	i.logs.platform(lines.Report(now, id, status, rep))
+	r.tellReport(res, took)
 	i.logs.begin("", true)
 	res.Tail = i.logs.last()
 }

@@ -42,6 +42,7 @@ type extensions struct {
 	external   map[string]*extension // those that were started, by name
 	registered chan struct{}         // closed when every one that was started has registered
 	settled    func()                // called, outside the lock, when one of them has asked for its next event
+	began      func(e *extension)    // likewise, when it asked for its first
 }
 
 // extensionState is spelled as the platform spells it in its errors.
@@ -88,7 +89,7 @@ type tracingHeader struct {
 }
 
 func newExtensions(id Identity) *extensions {
-	return &extensions{id: id, byID: map[string]*extension{}, external: map[string]*extension{}, registered: make(chan struct{}), settled: func() {}}
+	return &extensions{id: id, byID: map[string]*extension{}, external: map[string]*extension{}, registered: make(chan struct{}), settled: func() {}, began: func(*extension) {}}
 }
 
 func (x *extensions) identify(id Identity) {
@@ -122,6 +123,7 @@ func (a *Server) ExtensionError(name string) (typ string, init bool) {
 // Shutdown tells the extensions that asked for it that the sandbox ends, and why: "spindown", "timeout" or "failure". It
 // says which ones were told.
 func (a *Server) Shutdown(reason string, deadline time.Time) (told []string) {
+	defer a.tele.flush()
 	x := a.ext
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -327,8 +329,12 @@ func (x *extensions) next(w http.ResponseWriter, r *http.Request) {
 		refuseExtension(w, "InvalidExtensionState", msg)
 		return
 	}
+	before := ext.state
 	ext.state = extensionReady
 	x.mu.Unlock()
+	if before == extensionRegistered {
+		x.began(ext)
+	}
 	x.settled()
 	for {
 		x.mu.Lock()

@@ -33,6 +33,7 @@ type Server struct {
 	record func(casemate.Effect)
 	now    func() time.Time
 	ext    *extensions
+	tele   *telemetry
 	pace   pace
 
 	mu       sync.Mutex
@@ -55,11 +56,14 @@ type Server struct {
 // New makes the Runtime API of one sandbox. record takes what is worth a record: signals of clients that are no runtime.
 func New(record func(casemate.Effect), now func() time.Time, id Identity) *Server {
 	a := &Server{
-		record: record, now: now, ext: newExtensions(id), state: stateStarted,
+		record: record, now: now, ext: newExtensions(id), tele: newTelemetry(now), state: stateStarted,
 		wake: make(chan struct{}), ready: make(chan struct{}), initFail: make(chan struct{}), closed: make(chan struct{}),
 	}
 	a.http = newServer(a)
 	a.ext.settled = a.settle
+	a.ext.began = func(e *extension) {
+		a.Tell("platform.extension", func() any { return map[string]any{"name": e.name, "state": "Ready", "events": e.wants} })
+	}
 	return a
 }
 
@@ -67,6 +71,7 @@ func New(record func(casemate.Effect), now func() time.Time, id Identity) *Serve
 // was idle.
 func (a *Server) Offer(inv *Invocation) {
 	a.pace.earn()
+	a.tele.close()
 	a.ext.invoke(inv) // first: the runtime may be done with it before anything else happens here
 	a.mu.Lock()
 	a.cur, a.reading = inv, false
@@ -101,6 +106,8 @@ func (a *Server) Serve(l net.Listener) { _ = a.http.Serve(&boundedListener{Liste
 // Close releases every parked request and closes every connection. It is called once, when the sandbox ends.
 func (a *Server) Close() {
 	close(a.closed)
+	a.tele.stop()
+	a.tele.work.Wait()
 	_ = a.http.Close() // closes connections; nothing is left to fail
 }
 
@@ -139,8 +146,7 @@ func (a *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, ok := strings.CutPrefix(r.URL.Path, lambda.RuntimePrefix)
 	switch {
 	case r.Method == http.MethodPut && (r.URL.Path == lambda.TelemetryPath || r.URL.Path == lambda.LogsPath):
-		// The answer that extensions take as "go on without": the node reads a function's log itself.
-		writeError(w, http.StatusAccepted, "Telemetry.NotSupported", "Telemetry API is not supported")
+		a.serveTelemetry(w, r, r.URL.Path == lambda.LogsPath)
 	case r.Method == http.MethodGet && (r.URL.Path == "/ping" || ok && path == "ping"):
 		io.WriteString(w, "pong")
 	case !ok:

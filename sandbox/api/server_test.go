@@ -383,8 +383,8 @@ func TestItem98ExtensionRegistration(t *testing.T) {
 
 func TestItem99TelemetryIsDeclined(t *testing.T) {
 	f := newFakeRuntime(t)
-	for _, path := range []string{"/2022-07-01/telemetry", "/2020-08-15/logs"} {
-		f.want("PUT", path, `{}`, 202, `{"errorMessage":"Telemetry API is not supported","errorType":"Telemetry.NotSupported"}`)
+	for path, api := range map[string]string{"/2022-07-01/telemetry": "Telemetry", "/2020-08-15/logs": "Logs"} {
+		f.want("PUT", path, `{}`, 202, `{"errorMessage":"`+api+` API is not supported","errorType":"`+api+`.NotSupported"}`)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 const (
 	control = 3 // a packet socket to the node
 	output  = 4 // of the extensions
+	framed  = 5 // the runtime's log of whole entries, which it has as its first one
 )
 
 // init is the early dispatch: in the first process of a sandbox it never returns, so nothing of the rest of the binary is
@@ -34,6 +35,7 @@ type processes struct {
 func serve(args []string) int {
 	syscall.CloseOnExec(control)
 	syscall.CloseOnExec(output)
+	syscall.CloseOnExec(framed)
 	// No other program of the sandbox shall read or change this one's memory; the node believes it no further all the same.
 	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_DUMPABLE, 0, 0)
 	p := &processes{number: map[int]byte{}, started: make(chan struct{}, 1)}
@@ -50,7 +52,7 @@ func serve(args []string) int {
 	go p.reap()
 	env := Environment(os.Environ())
 	for k, path := range extensions {
-		p.start(byte(k), []string{path}, env, output)
+		p.start(byte(k), []string{path}, env, []uintptr{0, output, output})
 	}
 	return p.listen()
 }
@@ -72,7 +74,7 @@ func (p *processes) listen() int {
 		}
 		switch m.Kind {
 		case Start:
-			p.start(Runtime, p.runtime, os.Environ(), 0)
+			p.start(Runtime, p.runtime, os.Environ(), []uintptr{0, 1, 2, framed})
 		case Term:
 			p.signal(m.Number, syscall.SIGTERM)
 		case Kill:
@@ -83,12 +85,8 @@ func (p *processes) listen() int {
 	}
 }
 
-// start starts a program; stdout and stderr are this process's, or the descriptor out.
-func (p *processes) start(number byte, argv, env []string, out uintptr) {
-	files := []uintptr{0, 1, 2}
-	if out != 0 {
-		files = []uintptr{0, out, out}
-	}
+// start starts a program with these files as its own.
+func (p *processes) start(number byte, argv, env []string, files []uintptr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	pid, err := syscall.ForkExec(argv[0], argv, &syscall.ProcAttr{Env: env, Files: files})
