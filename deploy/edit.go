@@ -49,6 +49,7 @@ func (d *Deployer) edit(ctx context.Context, app, by string, current *catalog.Ap
 	if err := edit(next); err != nil {
 		return err
 	}
+	next.Provide()
 	if err := d.fresh(ctx, current, next); err != nil {
 		return err
 	}

@@ -356,10 +356,11 @@ func (n *node) retire(s *catalog.Snapshot) {
 	for _, name := range s.Apps() {
 		app, _ := s.App(name)
 		for _, f := range app.Functions {
-			v := f.Number(f.Live)
-			live[v.ID] = true
-			if !n.live[v.ID] {
-				n.pool.Prepare(v)
+			for _, v := range f.Ahead() {
+				live[v.ID] = true
+				if !n.live[v.ID] {
+					n.pool.Prepare(v)
+				}
 			}
 		}
 	}

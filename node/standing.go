@@ -53,8 +53,10 @@ func (n *node) standing(since time.Time) {
 	for _, name := range snap.Apps() {
 		app, _ := snap.App(name)
 		for fn, f := range app.Functions {
-			if v := f.Number(f.Live); v.Spare > 0 {
-				n.charge(&casemate.Record{App: name, Function: fn, Version: v.ID, Resource: v.ARN, Opened: since, Usage: casemate.Usage{Wall: span, MemoryMB: v.Spare * v.Limits.MemoryMB}})
+			for _, v := range f.Ahead() {
+				if v.Spare > 0 {
+					n.charge(&casemate.Record{App: name, Function: fn, Version: v.ID, Resource: v.ARN, Opened: since, Usage: casemate.Usage{Wall: span, MemoryMB: v.Spare * v.Limits.MemoryMB}})
+				}
 			}
 		}
 	}
