@@ -15,13 +15,14 @@ import (
 	"casemate"
 	"casemate/authn/certificate"
 	"casemate/deploy"
+	"casemate/sam"
 	"casemate/sandbox/wasm"
 )
 
 // deployBuiltins are the acts that change what runs.
 func (n *node) deployBuiltins() (map[string]builtin, error) {
 	d, err := deploy.New(deploy.Config{Catalog: n.catalog, Blobs: n.store.Blobs(), Place: n.cfg.Place, Clock: time.Now, Certificate: certificate.Check, Budget: n.purse.Load().Fits,
-		Inspect: func(module []byte) error { _, err := wasm.Inspect(module); return err }, Installed: n.installed, Program: programDigest, Environment: n.cfg.Environment, Issuers: n.identity.CheckIssuers, Reserve: n.reserve})
+		Inspect: func(module []byte) error { _, err := wasm.Inspect(module); return err }, Installed: n.installed, Program: programDigest, Environment: n.cfg.Environment, Issuers: n.identity.CheckIssuers, Reserve: n.reserve, Address: n.outputAddress, Runs: n.runs})
 	if err != nil {
 		return nil, err
 	}
@@ -60,11 +61,38 @@ func (n *node) deployBuiltins() (map[string]builtin, error) {
 		"deploy.rollback": named(question("casemate:Rollback", "app", func(ctx context.Context, l *casemate.Launch, q deploy.RollbackRequest) (any, error) {
 			return under(l, "casemate:Rollback").Rollback(ctx, q, l.Principal.Name())
 		})),
+		"deploy.delete": named(question("casemate:DeleteApp", "app", func(ctx context.Context, l *casemate.Launch, q deploy.DeleteRequest) (any, error) {
+			return under(l, "casemate:DeleteApp").Delete(ctx, q)
+		})),
 		"deploy.history": named(question("casemate:ReadHistory", "app", func(ctx context.Context, l *casemate.Launch, q deploy.HistoryRequest) (any, error) {
 			return under(l, "casemate:ReadHistory").History(ctx, q)
 		})),
 	})
 	return all, nil
+}
+
+// outputAddress is where people and AWS clients find this node, for the outputs of templates.
+func (n *node) outputAddress() sam.Address {
+	ad := n.address()
+	out := sam.Address{Domain: n.cfg.Domain, AWS: ad.AWS}
+	for _, u := range ad.HTTP {
+		if out.HTTP == "" || strings.HasPrefix(u, "https://") && !strings.HasPrefix(out.HTTP, "https://") {
+			out.HTTP = u
+		}
+	}
+	return out
+}
+
+// runs says which version of a runtime is used, when it is another than the one that is named.
+func (n *node) runs(r casemate.Runtime) string {
+	if f := r.Family(); f != "nodejs" && f != "python" {
+		return ""
+	}
+	_, note, err := n.runtimes.Choose(r)
+	if err != nil {
+		return "" // said elsewhere
+	}
+	return note
 }
 
 // installed says whether a runtime can run here.

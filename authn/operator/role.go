@@ -105,7 +105,7 @@ func actions(role string) []string {
 			"casemate:ListBudgets", "casemate:ListQueue", "casemate:ReadLogs", "casemate:ReadContract", "casemate:ReadGuardrails", "casemate:ExplainPolicy", "casemate:ListCertificates",
 			"casemate:ListRecords", "casemate:ReadRecord"}
 	case RoleDeploy:
-		return []string{"casemate:PlanDeploy", "casemate:Deploy", "casemate:Rollback", "casemate:ReadHistory", "casemate:ReadState", "casemate:ReadLogs",
+		return []string{"casemate:PlanDeploy", "casemate:Deploy", "casemate:Rollback", "casemate:DeleteApp", "casemate:ReadHistory", "casemate:ReadState", "casemate:ReadLogs",
 			"casemate:LearnContract", "casemate:ReadContract", "casemate:ListQueue", "casemate:ReplayEvent", "casemate:ListCertificates", "casemate:RenewCertificates", "lambda:InvokeFunction"}
 	case RoleSecrets:
 		return append([]string{"casemate:ReadSecretKeys", "casemate:RotateSecretKeys"}, KeepSecrets()...)

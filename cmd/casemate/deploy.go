@@ -8,9 +8,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,44 +19,29 @@ import (
 )
 
 func (a *app) deployCommand() *cobra.Command {
-	var o deploy.Options
-	var planOnly, noBuild bool
-	c := &cobra.Command{Use: "deploy [FOLDER]", Short: "Build, show what changes (permissions first), and deploy", Args: cobra.MaximumNArgs(1),
+	var p project
+	var planOnly bool
+	c := &cobra.Command{Use: "deploy [FOLDER | TEMPLATE | BUNDLE]", Short: "Build, show what changes (permissions first), and deploy", Args: cobra.MaximumNArgs(1),
 		Long: `Reads casemate.yaml in FOLDER (default: here), runs the build commands of its functions, packs everything into one
 bundle and sends it. The node checks it, says what changes, permissions first, and swaps it in all at once: on any error
-the version before serves on. Deploying what is already in force changes nothing.`,
-		Example: "  casemate deploy\n  casemate deploy examples/orders --plan",
+the version before serves on. Deploying what is already in force changes nothing.
+
+A SAM or CloudFormation TEMPLATE (template.yaml in FOLDER, where there is no casemate.yaml) is deployed in the same way. What
+becomes of each of its resources is listed every time: honoured, ignored, not served yet; what has a security meaning that
+cannot be kept stops the deploy. docs/sam.md says more. A BUNDLE is what casemate package wrote.`,
+		Example: "  casemate deploy\n  casemate deploy examples/orders --plan\n  casemate deploy template.yaml --stack-name shop --parameter-overrides Stage=prod",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dir := "."
-			if len(args) > 0 {
-				dir = args[0]
-			}
-			if !noBuild {
-				if err := a.build(cmd.Context(), dir); err != nil {
-					return err
+			return a.packed(cmd.Context(), &p, args, func(app string, bundle *os.File) error {
+				if planOnly {
+					return a.plan(cmd.Context(), app, bundle)
 				}
-			}
-			bundle, err := os.CreateTemp("", "casemate-bundle-")
-			if err != nil {
-				return fmt.Errorf("packing: %w", err)
-			}
-			defer os.Remove(bundle.Name())
-			defer bundle.Close()
-			m, err := deploy.Pack(dir, manifest.Setting{Place: casemate.DefaultPlace, Now: time.Now()}, o, bundle)
-			if err != nil {
-				return asInvalid(err)
-			}
-			if planOnly {
-				return a.plan(cmd.Context(), m.App, bundle)
-			}
-			return a.apply(cmd.Context(), m.App, bundle)
+				return a.apply(cmd.Context(), app, bundle)
+			})
 		}}
+	p.flags(c)
 	c.Flags().BoolVar(&planOnly, "plan", false, "only show what would change")
-	c.Flags().BoolVar(&noBuild, "no-build", false, "take the code as it lies there")
-	c.Flags().BoolVar(&o.LeaveOut, "leave-out-missing", false, "leave out functions whose runtime is not installed on the node, instead of refusing")
-	c.Flags().IntVar(&o.Expect, "expect", 0, "refuse unless this generation is in force: the one a reviewed plan was made against")
-	c.Flags().StringVar(&o.Environment, "environment", "", "environment that the app is for: dev, staging, prod (default: what the manifest says)")
-	c.Flags().StringVar(&o.Note, "note", "", "one line for the history")
+	c.Flags().IntVar(&p.options.Expect, "expect", 0, "refuse unless this generation is in force: the one a reviewed plan was made against")
+	c.Flags().StringVar(&p.options.Note, "note", "", "one line for the history")
 	return c
 }
 
@@ -71,15 +54,7 @@ func asInvalid(err error) error {
 }
 
 // build runs the build commands of a manifest, in its folder, with the caller's own environment.
-func (a *app) build(ctx context.Context, dir string) error {
-	text, err := os.ReadFile(filepath.Join(dir, manifest.File))
-	if err != nil {
-		return &casemate.Error{Code: casemate.NotFound, Field: filepath.Join(dir, manifest.File), Message: "cannot be read", Hint: "casemate init writes one", Err: err}
-	}
-	m, err := manifest.Parse(manifest.File, text, manifest.Setting{Place: casemate.DefaultPlace, Now: time.Now()})
-	if err != nil {
-		return asInvalid(err)
-	}
+func (a *app) build(ctx context.Context, dir string, m *manifest.Manifest) error {
 	done := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(m.Functions)) {
 		command := m.Functions[name].Build

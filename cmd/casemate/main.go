@@ -9,13 +9,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
+	"regexp"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"casemate"
-	"casemate/deploy/manifest"
 	"casemate/front/admin"
 	"casemate/node"
 )
@@ -61,11 +60,14 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 // said is an error as people read it: a message that begins with a place in the manifest needs no JSON pointer before
 // it, and editors can jump to it.
 func said(e *casemate.Error) string {
-	if strings.HasPrefix(e.Message, manifest.File+":") {
+	if placed.MatchString(e.Message) {
 		return e.Message
 	}
 	return e.Error()
 }
+
+// placed is a message that begins with a place: casemate.yaml:3:5: ..., template.yaml:7:9: ...
+var placed = regexp.MustCompile(`^[^\s:]+\.[A-Za-z]+:\d+:\d+: `)
 
 // group makes a verb that only has verbs below it refuse one that is not there; cobra would print the help, and succeed.
 func group(c *cobra.Command) *cobra.Command {
@@ -117,7 +119,7 @@ Start here:
 	f.StringVar(&a.url, "url", os.Getenv("CASEMATE_URL"), "address of a node elsewhere: https://host:port ($CASEMATE_URL)")
 	f.StringVar(&a.keyFile, "key-file", os.Getenv("CASEMATE_KEY_FILE"), "file with an API key: for --url, or to act with its role instead of as operator ($CASEMATE_KEY_FILE)")
 	f.StringVar(&a.ca, "ca", os.Getenv("CASEMATE_CA"), "file with the authority that signed the certificate of --url ($CASEMATE_CA)")
-	root.AddCommand(a.initCommand(), a.upCommand(), a.deployCommand(), a.rollbackCommand(), a.historyCommand(), a.listCommand(),
+	root.AddCommand(a.initCommand(), a.upCommand(), a.deployCommand(), a.diffCommand(), a.packageCommand(), a.deleteCommand(), a.rollbackCommand(), a.historyCommand(), a.listCommand(),
 		a.invokeCommand(), a.logsCommand(), group(a.auditCommand()), group(a.policyCommand()), group(a.guardrailsCommand()), group(a.egressCommand()), group(a.keysCommand()), group(a.accessCommand()), group(a.operatorCommand()), a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), group(a.sessionsCommand()), a.breakGlassCommand(), a.sendersCommand(), group(a.secretCommand()), a.usageCommand(), group(a.budgetCommand()), a.pricesCommand(), a.billCommand(), a.forecastCommand(), a.rightsizeCommand(), a.plansCommand(), group(a.asyncCommand()),
 		a.postureCommand(), group(a.tlsCommand()), group(a.contractCommand()), a.screenCommand(), a.inspectCommand(), a.topCommand(), a.doctorCommand(), a.versionCommand(), a.manCommand(root))
 	return root
