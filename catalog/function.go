@@ -21,6 +21,7 @@ type Managed struct {
 	Aliases map[string]*Alias `json:"aliases,omitempty"`
 	Tags    map[string]string `json:"tags,omitempty"`
 	Role    string            `json:"role,omitempty"`  // the role whose statements and boundary it has instead of those of its own execution role
+	Notes   map[int]string    `json:"notes,omitempty"` // descriptions that versions were published with, by number
 	Edits   int               `json:"edits,omitempty"` // counts changes, so that no two states have the same revision
 
 	Standing *Standing `json:"standing,omitempty"`
@@ -46,7 +47,7 @@ func (f *Function) Manage() *Managed {
 // Alias is a name for one version, or for two of which each gets its share of the events
 // (https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html).
 type Alias struct {
-	Version     int             `json:"version"`
+	Version     int             `json:"version"` // 0: the one in force, $LATEST
 	Weights     map[int]float64 `json:"weights,omitempty"` // share of the events, 0..1, of at most one other version; the rest is Version's
 	Description string          `json:"description,omitempty"`
 	Edits       int             `json:"edits,omitempty"`
@@ -71,6 +72,9 @@ func (f *Function) Qualified(qualifier, id string) *casemate.Version {
 		return f.Latest()
 	}
 	if a := f.Manages().Aliases[qualifier]; a != nil {
+		if a.Version == 0 {
+			return f.Latest()
+		}
 		return f.Published(a.pick(id))
 	}
 	n, err := strconv.Atoi(qualifier)
@@ -140,6 +144,7 @@ func (a *App) Clone() *App {
 	c.Functions, c.Roles, c.Plans, c.Resources = maps.Clone(a.Functions), maps.Clone(a.Roles), maps.Clone(a.Plans), maps.Clone(a.Resources)
 	c.Routes, c.Guardrails, c.Issuers = slices.Clone(a.Routes), slices.Clone(a.Guardrails), slices.Clone(a.Issuers)
 	c.Budgets, c.LeftOut = slices.Clone(a.Budgets), slices.Clone(a.LeftOut)
+	c.Queues, c.Mappings = maps.Clone(a.Queues), maps.Clone(a.Mappings)
 	for name, f := range c.Functions {
 		if f == nil {
 			continue
@@ -159,7 +164,7 @@ func (a *App) Clone() *App {
 // checkAliases refuses aliases that lead nowhere.
 func (f *Function) checkAliases() bool {
 	for name, a := range f.Manages().Aliases {
-		if a == nil || name == "" || name == Latest || f.Published(a.Version) == nil || len(a.Weights) > 1 {
+		if a == nil || name == "" || name == Latest || a.Version != 0 && f.Published(a.Version) == nil || len(a.Weights) > 1 || a.Version == 0 && len(a.Weights) > 0 {
 			return false
 		}
 		if _, err := strconv.Atoi(name); err == nil {

@@ -149,6 +149,9 @@ func (b *builder) next(old *Snapshot, changed []*App, heads map[string]head) err
 		}
 		b.apps[a.Name] = a
 	}
+	if err := b.checkQueues(changed); err != nil {
+		return err
+	}
 	if err := b.names(old, changed); err != nil {
 		return err
 	}

@@ -70,6 +70,7 @@ func (d *Deployer) compose(b *bundle, current *catalog.App) (*draft, error) {
 	if err := d.rights(out.app, m); err != nil {
 		return nil, err
 	}
+	d.queues(out.app, current, m, found)
 	d.issuers(out.app, b, found)
 	d.budgets(out.app, m, found)
 	d.certificates(b, found)

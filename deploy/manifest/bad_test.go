@@ -18,6 +18,14 @@ var bad = []struct {
 	schema       bool
 }{
 	{"nothing", "", 1, 1, "empty", false},
+	{"a queue's name", head + "queues:\n  a.b: {}\n", 5, 3, "must match", true},
+	{"a dead-letter queue of nobody", head + "queues:\n  j: {dead_letter: {queue: d, max_receives: 3}}\n", 5, 21, "there is no queue", false},
+	{"a dead-letter queue of another kind", head + "queues:\n  j.fifo: {dead_letter: {queue: d, max_receives: 3}}\n  d: {}\n", 5, 26, "is one as well", false},
+	{"duplicates of a standard queue", head + "queues:\n  j: {dedup: content}\n", 5, 3, "FIFO queues alone", false},
+	{"a large batch at once", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, events: [{queue: j, batch: 100}]}\n", 3, 56, "needs a window", false},
+	{"a large batch of a FIFO queue", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, events: [{queue: j.fifo, batch: 100}]}\n", 3, 61, "10 messages at a time", false},
+	{"a pattern that is none", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, events: [{queue: j, filter: ['{\"body\": 1}']}]}\n", 3, 65, "pattern is invalid at /body", false},
+	{"messages that come back too early", "app: a\nfunctions:\n  f: {runtime: wasm, code: f.wasm, timeout: 60s, events: [{queue: j}]}\nqueues:\n  j: {}\n", 3, 60, "come back", false},
 	{"a list", "- a\n", 1, 1, "a mapping is wanted here, this is a list", true},
 	{"no app", "functions: {f: {runtime: wasm, code: f.wasm}}\n", 1, 1, `"app" is missing`, true},
 	{"no functions", "app: a\n", 1, 1, `"functions" is missing`, true},

@@ -107,6 +107,7 @@ func (c *checker) all() {
 	c.budgets()
 	c.certificates()
 	c.flows()
+	c.queues()
 	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
 		r, ptr := c.Roles[name], "/roles/"+Escape(name)
 		c.rights(ptr, "role "+name, r.Grants, r.Statements, r.Boundary)

@@ -27,6 +27,7 @@ type Manifest struct {
 	Webhooks     map[string]*Webhook     `key:"webhooks" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Senders of signed requests, by name. A route takes one as webhook:<name>."`
 	Authorizers  map[string]*Authorizer  `key:"authorizers" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Functions that say who a caller is, by name. A route takes one as authorizer:<name>."`
 	Certificates map[string]*Certificate `key:"certificates" like:"^[a-z][a-z0-9-]{0,62}$" doc:"TLS client certificates that are taken, by name. A route takes one rule as certificate:<name>."`
+	Queues       map[string]*Queue       `key:"queues" like:"^[A-Za-z0-9_-]{1,75}([.]fifo)?$" doc:"Message queues, by name; those that end in .fifo keep the order of each message group. Names are unique on a node."`
 	Plans        map[string]*Plan        `key:"plans" like:"^[A-Za-z0-9_-]{1,64}$" doc:"Usage plans, by name: rates and quotas that keys, roles and issuers name."`
 	Flows        map[string]*Flow        `key:"flows" like:"^[A-Za-z0-9_-]{1,64}$" doc:"Orders of calls that must be kept, by name."`
 	Guardrails   []Statement             `key:"guardrails" doc:"Deny statements that no role and no resource policy can override, on the whole node."`
@@ -74,6 +75,7 @@ type Function struct {
 	URL         *URL              `key:"url" doc:"Gives the function a URL of its own."`
 	Async       *Async            `key:"async" doc:"How asynchronous events are retried."`
 	Contract    *Contract         `key:"contract" doc:"Contract of events that come by no route: by name, asynchronously, from functions."`
+	Events      []Event           `key:"events" doc:"Sources whose events the function gets: queues."`
 	Screen      *Screen           `key:"screen" doc:"How what no contract closes is looked at for attacks, in events that come by no route (default: they are refused)."`
 	Leaks       *Leaks            `key:"leaks" doc:"What is done about answers to functions and to AWS SDKs that hold more than callers should see."`
 }
