@@ -118,6 +118,7 @@ type Version struct {
 type Managed struct {
 	Draft       bool   `json:"draft,omitempty"` // not published: it runs as $LATEST alone, and the next change replaces it
 	Description string `json:"description,omitempty"`
+	Tracing     string `json:"tracing,omitempty"` // "Active" or "PassThrough", as it was told: every event is traced here
 }
 
 // Draft reports whether the version is not published.

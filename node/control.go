@@ -54,5 +54,5 @@ var architectures = map[string]string{"amd64": "x86_64", "arm64": "arm64"}
 
 // controlOperations is Lambda's management API.
 func (n *node) controlOperations() []casemate.Operation {
-	return control.Operations(control.Config{Apps: apps{n}, Place: n.cfg.Place, Clock: time.Now, Judge: n.decide, Architecture: architectures[runtime.GOARCH]})
+	return control.Operations(control.Config{Apps: apps{n}, Place: n.cfg.Place, Clock: time.Now, Judge: n.decide, Architecture: architectures[runtime.GOARCH], Installed: n.installed, Standing: n.besides()})
 }

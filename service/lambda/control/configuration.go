@@ -40,13 +40,20 @@ type configuration struct {
 	EphemeralStorage          size
 	SnapStart                 snapStart
 	LoggingConfig             logging
+	TenancyConfig             *tenancy `json:",omitempty"`
 }
 
 type environment struct{ Variables map[string]string }
 type mode struct{ Mode string }
 type size struct{ Size int }
 type snapStart struct{ ApplyOn, OptimizationStatus string }
-type logging struct{ LogFormat, LogGroup string }
+type tenancy struct{ TenantIsolationMode string }
+type logging struct {
+	LogFormat           string
+	ApplicationLogLevel string `json:",omitempty"`
+	SystemLogLevel      string `json:",omitempty"`
+	LogGroup            string
+}
 type layer struct {
 	Arn      string
 	CodeSize int64
@@ -64,12 +71,29 @@ func (d *desk) describe(f *catalog.Function, v *casemate.Version, qualifier stri
 		Description: v.Description(), Timeout: seconds(v.Limits.Timeout), MemorySize: v.Limits.MemoryMB, LastModified: v.Created.UTC().Format("2006-01-02T15:04:05.000-0700"),
 		CodeSha256: sum(v.Code), Version: v.Name(), TracingConfig: mode{"PassThrough"}, RevisionId: f.RevisionOf(v, qualifier), State: stateActive, LastUpdateStatus: successful,
 		PackageType: "Zip", Architectures: []string{d.Architecture}, EphemeralStorage: size{v.Limits.TmpMB}, SnapStart: snapStart{"None", "Off"},
-		LoggingConfig: logging{"Text", "/aws/lambda/" + v.Function}}
+		LoggingConfig: logging{LogFormat: "Text", LogGroup: "/aws/lambda/" + v.Function}}
 	if qualifier == "" || qualifier == catalog.Latest {
 		c.Version = catalog.Latest
 	}
 	if qualifier != "" {
 		c.FunctionArn += ":" + qualifier
+	}
+	if v.Managed != nil && v.Managed.Tracing != "" {
+		c.TracingConfig.Mode = v.Managed.Tracing
+	}
+	if v.Isolation == casemate.IsolationTenant {
+		c.TenancyConfig = &tenancy{"PER_TENANT"}
+	}
+	if g := v.Logging; g.JSON() {
+		c.LoggingConfig = logging{"JSON", orInfo(g.Level), orInfo(g.System), c.LoggingConfig.LogGroup}
+	}
+	for _, y := range v.Layers {
+		if y.ARN != "" {
+			c.Layers = append(c.Layers, layer{y.ARN, y.Size})
+		}
+	}
+	if note := f.Manages().Notes[v.Number]; note != "" && c.Version != catalog.Latest {
+		c.Description = note
 	}
 	if len(v.Env) > 0 {
 		c.Environment = &environment{v.Env}
@@ -83,6 +107,14 @@ func (d *desk) roleOf(f *catalog.Function, v *casemate.Version) string {
 		return d.Place.RoleARN(role)
 	}
 	return d.Place.RoleARN(v.Role)
+}
+
+// orInfo is a level of a JSON log; the default is INFO.
+func orInfo(level string) string {
+	if level == "" {
+		return "INFO"
+	}
+	return level
 }
 
 // seconds rounds up: Lambda knows whole ones.

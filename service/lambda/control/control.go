@@ -19,6 +19,8 @@ const (
 	askBody  = 1 << 20
 	codeBody = 70_167_211
 	maxZip   = 50 << 20
+	// maxUnzipped is what code and layers may unpack to, as catalog/code holds it.
+	maxUnzipped = 250 << 20
 )
 
 // DefaultApp is the app of functions whose tags name none.
@@ -42,6 +44,9 @@ type Config struct {
 	Judge casemate.Judge
 	// Architecture is what code has to be made for: "x86_64" or "arm64".
 	Architecture string
+	Installed    func(casemate.Runtime) bool // whether a runtime can run on this machine
+
+	Standing
 }
 
 // desk is the operations at work.
@@ -55,11 +60,25 @@ type desk struct {
 func Operations(c Config) []casemate.Operation {
 	d := &desk{Config: c}
 	d.shapes, d.broken = readShapes(shapeTable)
-	return []casemate.Operation{
+	return append(d.standing(), []casemate.Operation{
 		onFunction(d, "GetFunction", askBody, d.getFunction),
 		onFunction(d, "GetFunctionConfiguration", askBody, d.getConfiguration),
 		onAll(d, "ListFunctions", d.listFunctions),
-	}
+		onFunction(d, "CreateFunction", codeBody, d.createFunction),
+		onFunction(d, "UpdateFunctionCode", codeBody, d.updateCode),
+		onFunction(d, "UpdateFunctionConfiguration", askBody, d.updateConfiguration),
+		onFunction(d, "DeleteFunction", askBody, d.deleteFunction),
+		onFunction(d, "PublishVersion", askBody, d.publishVersion),
+		onFunction(d, "ListVersionsByFunction", askBody, d.listVersions),
+		onFunction(d, "CreateAlias", askBody, d.createAlias),
+		onFunction(d, "UpdateAlias", askBody, d.updateAlias),
+		onFunction(d, "GetAlias", askBody, d.getAlias),
+		onFunction(d, "DeleteAlias", askBody, d.deleteAlias),
+		onFunction(d, "ListAliases", askBody, d.listAliases),
+		onFunction(d, "ListTags", askBody, d.listTags),
+		onFunction(d, "TagResource", askBody, d.tag),
+		onFunction(d, "UntagResource", askBody, d.untag),
+	}...)
 }
 
 // target is a function as a request names it, in its path, in its query and in its body.
