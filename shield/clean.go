@@ -39,7 +39,7 @@ func (c Cleaner) Clean(m *casemate.Match, e *casemate.Event, raw []byte) (casema
 	case m.Contract != nil:
 		free, err = m.Contract.Check(&casemate.Exchange{Params: m.Params, Query: e.Query, Header: e.Header, Headers: e.Headers, ContentType: contentType(m, e), Body: body})
 	case len(body) > 0 && (isJSON(e.ContentType) || m.Route == nil && e.Target.Function != ""):
-		err = Scan(body, Bounds{})
+		err = Scan(body, Bounds{StringBytes: max(DefaultBounds().StringBytes, int(Limit(m)))}) // code in base64 is one string
 	}
 	if err != nil {
 		return casemate.Cleaned{}, err

@@ -12,6 +12,9 @@ type Bounds = text.Bounds
 // Spot is an error at a place of a text.
 type Spot = text.Spot
 
+// DefaultBounds is text.DefaultBounds.
+func DefaultBounds() Bounds { return text.DefaultBounds() }
+
 // Scan is text.Scan.
 func Scan(body []byte, b Bounds) error { return text.Scan(body, b) }
 
