@@ -153,6 +153,14 @@ func merge(body []byte, members map[string]any) ([]byte, error) {
 	if len(members) == 0 {
 		return body, nil
 	}
+	for name := range members {
+		if bytes.Contains(body, []byte(`"`+name+`"`)) {
+			if body = without(body, members); body == nil {
+				return nil, badQuestion("the body is malformed")
+			}
+			break
+		}
+	}
 	tail, err := json.Marshal(members)
 	if err != nil {
 		return nil, badQuestion("the path is malformed")
@@ -164,6 +172,22 @@ func merge(body []byte, members map[string]any) ([]byte, error) {
 		out = append(out, ',')
 	}
 	return append(out, tail[1:]...), nil
+}
+
+// without is an object that lacks these members; nil when it cannot be read.
+func without(body []byte, members map[string]any) []byte {
+	var own map[string]json.RawMessage
+	if json.Unmarshal(body, &own) != nil {
+		return nil
+	}
+	for name := range members {
+		delete(own, name)
+	}
+	b, err := json.Marshal(own)
+	if err != nil {
+		return nil
+	}
+	return b
 }
 
 func badQuestion(message string) error {
