@@ -16,6 +16,7 @@ import (
 // answers are what AWS's transform says to the questions.
 type answers struct {
 	Merges   []json.RawMessage
+	Read     []json.RawMessage
 	Policies map[string]struct {
 		Parameters map[string]string
 		Document   map[string][]map[string]any
@@ -25,7 +26,7 @@ type answers struct {
 }
 
 // ask puts questions to samtranslator, the implementation of the SAM transform that AWS publishes.
-func ask(t *testing.T, merges []map[string]json.RawMessage, globals []json.RawMessage) answers {
+func ask(t *testing.T, question map[string]any) answers {
 	t.Helper()
 	if err := exec.Command("python3", "-c", "import samtranslator").Run(); err != nil {
 		if os.Getenv("CI") == "true" {
@@ -33,12 +34,17 @@ func ask(t *testing.T, merges []map[string]json.RawMessage, globals []json.RawMe
 		}
 		t.Skipf("NOT COMPARED WITH AWS'S TRANSFORM: python3 has no samtranslator: %v", err)
 	}
-	question, err := json.Marshal(map[string]any{"merges": merges, "globals": globals})
+	for _, k := range []string{"merges", "globals", "templates"} {
+		if question[k] == nil {
+			question[k] = []string{}
+		}
+	}
+	data, err := json.Marshal(question)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("python3", "testdata/oracle.py")
-	cmd.Stdin = bytes.NewReader(question)
+	cmd.Stdin = bytes.NewReader(data)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -95,7 +101,7 @@ func TestAgainstTransform(t *testing.T) {
 	}
 	sections := []json.RawMessage{[]byte(`{"Function":{"Timeout":3}}`), []byte(`{"Function":{"FunctionName":3}}`), []byte(`{"Api":{"StageName":"x"}}`),
 		[]byte(`{"Fn":{}}`), []byte(`{"Function":[]}`), []byte(`{"HttpApi":{"Auth":{}}}`), []byte(`{"Function":{"Role":"x"}}`), []byte(`{"Function":{"Policies":[]}}`)}
-	a := ask(t, merges, sections)
+	a := ask(t, map[string]any{"merges": merges, "globals": sections})
 	for i, m := range merges {
 		got := merged(fromJSON(t, m["global"]), fromJSON(t, m["own"])).JSON()
 		if !sameJSON(t, got, a.Merges[i]) {
@@ -211,4 +217,48 @@ func TestPolicyRefusals(t *testing.T) {
 	if got := string(v.JSON()); !strings.Contains(got, `"Condition":{"StringEquals":{"secretsmanager:resource/AllowRotationLambdaArn":"arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:x"}}`) {
 		t.Error(got)
 	}
+}
+
+// Lambda checklist: 81
+//
+// The corpus, and scalars in every notation, read as AWS's tools read them; the list below says where they read
+// something that its writer cannot have meant, and we keep the text.
+func TestReadsAsTransform(t *testing.T) {
+	kept := map[string]bool{"012": true, "0123": true, "-07": true, "0x1F": true, "0b11": true, "1_000": true, "1_0.5": true, "22:30": true, "1:30:00": true,
+		"190:20:30.15": true, ".inf": true, "-.INF": true, ".NaN": true, "2001-12-14t21:59:43Z": true, "2001-12-14 21:59:43": true, "=": true, "1.": true}
+	var names, texts []string
+	for name, src := range corpus(t) {
+		names, texts = append(names, name), append(texts, src)
+	}
+	for _, scalar := range strings.Fields(`a 1 -1 0 10 1.5 1.5e+3 1e3 1.0e3 0o17 yes Yes YES yEs no on Off n y true TRUE tRUE null NULL ~ nUll 2012-10-17 08 09 012345678901 008 ` +
+		`1.2.3 v1 1a 1- - --- 12:x x:1 !!str 0.0 -0 1,000 +1.0 <<x "1" '1' "\u00e9" 'it''s' 1.e+2 0.5e-3 $x @x`) {
+		names, texts = append(names, scalar), append(texts, "V: "+scalar)
+	}
+	for scalar := range kept {
+		names, texts = append(names, scalar), append(texts, "V: "+scalar)
+	}
+	var asked []string
+	var values []Value
+	var of []string
+	for i, src := range texts {
+		v, found := parseYAML("f", []byte(src))
+		if len(found) == 0 && scalarAsIs(v) {
+			asked, values, of = append(asked, src), append(values, v), append(of, names[i])
+		}
+	}
+	if len(asked) < 85 {
+		t.Errorf("only %d texts", len(asked))
+	}
+	a := ask(t, map[string]any{"templates": asked})
+	for i := range asked {
+		if same := sameJSON(t, values[i].JSON(), a.Read[i]); same == kept[of[i]] {
+			t.Errorf("%s reads as %.300s; AWS's tools read %.300s", of[i], values[i].JSON(), a.Read[i])
+		}
+	}
+}
+
+// scalarAsIs leaves out what JSON cannot write: +1.
+func scalarAsIs(v Value) bool {
+	x, ok := v.Get("V")
+	return !ok || x.Kind != Number || json.Valid([]byte(x.Text))
 }

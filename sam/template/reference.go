@@ -7,7 +7,7 @@ import (
 )
 
 // owner gives the declared resource that a name belongs to: the name itself, or the one that SAM generates it for.
-// owner is "" for the implicit APIs, which belong to no resource of the template.
+// owner is "" for what SAM makes once for the whole template, such as the implicit APIs.
 func (r *resolver) owner(name string) (owner, typ string, ok bool) {
 	if d := r.resources[name]; d != nil {
 		return name, d.typ, true
@@ -18,8 +18,8 @@ func (r *resolver) owner(name string) (owner, typ string, ok bool) {
 	if owner, typ, ok = r.samName(name); ok {
 		return owner, typ, true
 	}
-	for _, api := range []string{"ServerlessRestApi", "ServerlessHttpApi"} {
-		if rest, ok := strings.CutPrefix(name, api); ok && (rest == "" || capital(rest)) {
+	for _, shared := range []string{"ServerlessRestApi", "ServerlessHttpApi", "ServerlessUsagePlan", "ServerlessApiKey", "ServerlessDeploymentApplication", "CodeDeployServiceRole"} {
+		if rest, ok := strings.CutPrefix(name, shared); ok && (rest == "" || capital(rest)) {
 			return "", "", true
 		}
 	}
