@@ -47,6 +47,7 @@ func urlRequest() *HTTPRequest {
 	}
 }
 
+// Lambda checklist: 50, 55
 func TestEncodeHTTPEqualsRecordedShape(t *testing.T) {
 	cases := []struct {
 		golden string

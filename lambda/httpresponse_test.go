@@ -23,6 +23,7 @@ func show(r *casemate.Answer) string {
 	return b.String() + " | " + string(r.Body)
 }
 
+// Lambda checklist: 48, 49
 func TestDecodeHTTP(t *testing.T) {
 	const plain = "200 content-type=application/json | "
 	cases := []struct{ in, want string }{

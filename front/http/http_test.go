@@ -348,6 +348,7 @@ func TestUncodedErrorTellsNothing(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 56, 57
 func TestResults(t *testing.T) {
 	var res *casemate.Result
 	_, addr := start(t, Config{Handler: app(func(*casemate.Event) (*casemate.Result, error) { return res, nil })})
