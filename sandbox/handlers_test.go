@@ -31,11 +31,12 @@ func TestHowNodeRunsEnd(t *testing.T) {
 		"Error: Unable to stringify response body"
 	b := newBench(t)
 	for source, want := range map[string]string{
-		`(e, c, cb) => { cb(null, 1); c.fail(new Error('second')) }`:                                   `Error: second`, // the first had not been sent
+		`(e, c, cb) => { cb(null, 1); c.fail(new Error('second')) }`:                                   `1`,
 		`(e, c, cb) => { c.callbackWaitsForEmptyEventLoop = false; cb(null, 1); c.fail(new Error()) }`: `1`,
 		`(e, c, cb) => { cb(null, 1); cb(new Error('second')) }`:                                       `1`,
 		`(e, c, cb) => { c.done(); cb(null, 1) }`:                                                      `null`,
-		`async (e, c, cb) => { cb(null, 1) }`:                                                          `null`, // the promise settles first
+		`async (e, c, cb) => { cb(null, 1) }`:                                                          `1`,
+		`(e, c, cb) => { cb(null, 1); throw new Error('after') }`:                                      `1`,
 		`async (e, c, cb) => { c.callbackWaitsForEmptyEventLoop = false; cb(null, 1) }`:                `1`,
 		`async (e, c) => { c.succeed(1); return 2 }`:                                                   `1`,
 		`(e, c) => { c.fail() }`:                                                                       `string: handled`,

@@ -4,7 +4,7 @@
 // one they are lines of standard output, where newlines within an entry become carriage returns.
 const fs = require('fs');
 const { format } = require('util');
-const { forLog, intoError } = require('./errors.js');
+const { RuntimeError, forLog, intoError } = require('./errors.js');
 
 const order = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 const requestKey = Symbol.for('aws.lambda.runtime.requestId'); // where log libraries look for it
@@ -46,7 +46,8 @@ function text(level, args) {
 }
 
 const stackOf = (e) => (typeof e.stack === 'string' ? e.stack.split('\n') : e.stack);
-const typeOf = (e) => (e.constructor && e.constructor.name) || 'UnknownError';
+// The runtime's own errors are of classes that are called as their type is, on Lambda.
+const typeOf = (e) => (e instanceof RuntimeError ? e.name.replace('Runtime.', '') : (e.constructor && e.constructor.name) || 'UnknownError');
 const errors = (_key, value) => (value instanceof Error
   ? { errorType: typeOf(value), errorMessage: value.message, stackTrace: stackOf(value), ...value } : value);
 

@@ -136,18 +136,20 @@ function completions(run, context) {
   Object.defineProperty(context, 'callbackWaitsForEmptyEventLoop', {
     enumerable: true, get: () => waits, set: (v) => { waits = Boolean(v); },
   });
-  const done = (err, result) => (err === undefined || err === null ? succeed(run, result) : fail(run, err));
-  context.done = done;
-  context.succeed = (result) => done(null, result);
-  context.fail = (err) => done(err === undefined || err === null ? 'handled' : err);
-  let called = false;
-  return (err, result) => {
-    if (called || run.done) return;
-    called = true;
-    if (err !== undefined && err !== null) fail(run, err);
-    else if (waits) onEmptyLoop = () => setImmediate(() => succeed(run, result));
-    else succeed(run, result);
+  let finished = false;
+  const once = (complete) => (...args) => {
+    if (finished) return;
+    complete(...args);
+    finished = true;
   };
+  const done = (err, result) => (err === undefined || err === null ? succeed(run, result) : fail(run, err));
+  context.done = once(done);
+  context.succeed = once((result) => done(null, result));
+  context.fail = once((err) => done(err === undefined || err === null ? 'handled' : err));
+  return once((err, result) => {
+    if ((err === undefined || err === null) && waits) onEmptyLoop = () => setImmediate(() => succeed(run, result));
+    else done(err, result);
+  });
 }
 
 const isAsync = (fn) => Object.prototype.toString.call(fn) === '[object AsyncFunction]';
@@ -163,17 +165,18 @@ function handleOnce(handler, answer) {
       succeed(run, null);
     }
   };
+  let callback = (err) => fail(run, err);
   try {
     const context = contextOf(answer.headers);
     if (modern()) {
       Promise.resolve(handler(JSON.parse(answer.body.toString()), context)).then((v) => succeed(run, v), (e) => fail(run, e));
       return;
     }
-    const callback = completions(run, context);
+    callback = completions(run, context);
     const result = handler(JSON.parse(answer.body.toString()), context, callback);
     if (result && typeof result.then === 'function') result.then(context.succeed, context.fail);
   } catch (e) {
-    fail(run, e);
+    callback(e);
   }
 }
 
