@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
 )
 
 func main() { lambda.Start(answer) }
@@ -68,7 +69,10 @@ func authorize(raw json.RawMessage) (any, error) {
 	return nil, errors.New("this word is not known")
 }
 
-func handle(_ context.Context, e events.APIGatewayV2HTTPRequest) (any, error) {
+func handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) (any, error) {
+	if _, what, ok := strings.Cut(e.RawPath, "/stream/"); ok {
+		return streamed(ctx, what), nil
+	}
 	switch e.RawPath[strings.LastIndexByte(e.RawPath, '/')+1:] {
 	case "spin":
 		for n := uint64(1); n != 0; n += 2 {
@@ -82,6 +86,12 @@ func handle(_ context.Context, e events.APIGatewayV2HTTPRequest) (any, error) {
 		return events.APIGatewayV2HTTPResponse{StatusCode: 200, Body: "<p>hello " + strings.Join(e.Cookies, "|"), Headers: map[string]string{"content-type": "text/html", "x-powered-by": "Express",
 			"access-control-allow-origin": e.Headers["origin"], "access-control-allow-credentials": "true"},
 			Cookies: []string{"session=s3cret", "theme=dark", "__Host-id=1; Domain=example.com", "=x", "cross=1; SameSite=None"}}, nil
+	case "context": // what the caller of an Invoke says beside its event
+		lc, _ := lambdacontext.FromContext(ctx)
+		return map[string]any{"custom": lc.ClientContext.Custom, "tenant": lc.TenantID, "arn": lc.InvokedFunctionArn}, nil
+	case "talk": // more than a tail of a log holds
+		fmt.Println(strings.Repeat("x", 5000) + "end")
+		return nil, nil
 	case "junk":
 		return json.RawMessage(`{"statusCode":9999,"headers":{"a\nb":"c"}}`), nil
 	}

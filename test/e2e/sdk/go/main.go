@@ -44,6 +44,7 @@ type event struct {
 type result struct {
 	Output   any    `json:"output,omitempty"`
 	Payload  any    `json:"payload,omitempty"`
+	Type     string `json:"type,omitempty"` // of the error, in Go
 	Code     string `json:"code,omitempty"`
 	Message  string `json:"message,omitempty"`
 	Status   int    `json:"status,omitempty"`
@@ -169,6 +170,10 @@ func (c *call) make(ctx context.Context, cfg aws.Config) (result, error) {
 	if err, ok := out[1].Interface().(error); ok {
 		return failure(err)
 	}
+	if s, ok := out[0].Interface().(*functions.InvokeWithResponseStreamOutput); ok {
+		all, err := parts(s)
+		return result{Output: all}, err
+	}
 	r := result{Output: out[0].Interface()}
 	if p := out[0].Elem().FieldByName("Payload"); p.IsValid() && p.Len() > 0 {
 		return r, json.Unmarshal(p.Bytes(), &r.Payload)
@@ -196,5 +201,5 @@ func failure(err error) (result, error) {
 	if !errors.As(err, &api) || !errors.As(err, &response) {
 		return result{}, err
 	}
-	return result{Code: api.ErrorCode(), Message: api.ErrorMessage(), Status: response.HTTPStatusCode()}, nil
+	return result{Type: fmt.Sprintf("%T", api), Code: api.ErrorCode(), Message: api.ErrorMessage(), Status: response.HTTPStatusCode()}, nil
 }
