@@ -51,8 +51,8 @@ type statement struct {
 	Condition map[string]map[string]any `json:",omitempty"`
 }
 
-// policy is the whole document.
-type policy struct {
+// whole is a policy.
+type whole struct {
 	Version, Id string
 	Statement   []statement
 }
@@ -228,7 +228,7 @@ func touch(f *catalog.Function, qualifier string) error {
 
 // document is a policy as Lambda writes it.
 func document(list []casemate.Statement) []byte {
-	p := policy{Version: "2012-10-17", Id: "default"}
+	p := whole{Version: "2012-10-17", Id: "default"}
 	for i := range list {
 		p.Statement = append(p.Statement, written(&list[i]))
 	}
