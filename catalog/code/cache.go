@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 
 	"casemate"
@@ -59,7 +58,7 @@ func Open(dir string, source Source, b Bounds, idle int) (*Cache, error) {
 
 // Dir gives the folder with the unpacked code of a version. It stays until release is called, which must happen once.
 func (c *Cache) Dir(ctx context.Context, v *casemate.Version) (dir string, release func(), err error) {
-	return c.take(ctx, "dir", v, func(blob *os.File, size int64, to string) error {
+	return c.takeCode(ctx, "dir", v, func(blob *os.File, size int64, to string) error {
 		return Unpack(ctx, blob, size, to, c.bounds)
 	})
 }
@@ -67,7 +66,7 @@ func (c *Cache) Dir(ctx context.Context, v *casemate.Version) (dir string, relea
 // File gives the file with the code of a version as it was deployed: a wasm module. It stays until release is called,
 // which must happen once.
 func (c *Cache) File(ctx context.Context, v *casemate.Version) (file string, release func(), err error) {
-	return c.take(ctx, "file", v, func(blob *os.File, _ int64, to string) error {
+	return c.takeCode(ctx, "file", v, func(blob *os.File, _ int64, to string) error {
 		if err := blob.Chmod(0o444); err != nil {
 			return err
 		}
@@ -77,17 +76,20 @@ func (c *Cache) File(ctx context.Context, v *casemate.Version) (file string, rel
 
 type filler func(blob *os.File, size int64, to string) error
 
-// take gives the entry of a version, filled by the first who asks while the others wait. When that one gives up, the
-// next one tries.
-func (c *Cache) take(ctx context.Context, kind string, v *casemate.Version, fill filler) (string, func(), error) {
-	if len(v.Code) != 64 || strings.Trim(v.Code, "0123456789abcdef") != "" {
+func (c *Cache) takeCode(ctx context.Context, kind string, v *casemate.Version, fill filler) (string, func(), error) {
+	if !isDigest(v.Code) {
 		return "", nil, fmt.Errorf("version %d of %s has no code digest", v.Number, v.Function)
 	}
-	key := kind + "-" + v.Code
+	return c.take(ctx, kind+"-"+v.Code, func(to string) error { return c.fill(ctx, v, to, fill) })
+}
+
+// take gives the entry of a key, filled by the first who asks while the others wait. When that one gives up, the next one
+// tries.
+func (c *Cache) take(ctx context.Context, key string, fill func(to string) error) (string, func(), error) {
 	for {
 		e, mine := c.entry(key)
 		if mine {
-			e.err = c.fill(ctx, v, e.path, fill)
+			e.err = fill(e.path)
 			if e.err != nil {
 				c.drop(key, e)
 			}
