@@ -179,7 +179,7 @@ func (d *desk) deleteAlias(ctx context.Context, l *casemate.Launch, in *aliasIn)
 			return nil
 		}
 		delete(f.Manage().Aliases, in.Name)
-		delete(a.Resources, d.Place.FunctionARN(in.name)+":"+in.Name)
+		a.Forget(d.Place, in.name, in.Name)
 		return nil
 	})
 	return nil, err

@@ -273,7 +273,7 @@ func (d *desk) deleteFunction(ctx context.Context, l *casemate.Launch, in *targe
 		case f == nil:
 			return d.missing(in)
 		case in.Qualifier != "":
-			return d.deleteVersion(f, in)
+			return d.deleteVersion(a, f, in)
 		}
 		return remove(a, in.name, d.Place)
 	})
@@ -281,7 +281,7 @@ func (d *desk) deleteFunction(ctx context.Context, l *casemate.Launch, in *targe
 }
 
 // deleteVersion takes a published version away. The one in force goes on as a draft: $LATEST has no number.
-func (d *desk) deleteVersion(f *catalog.Function, in *target) error {
+func (d *desk) deleteVersion(a *catalog.App, f *catalog.Function, in *target) error {
 	v := f.Qualified(in.Qualifier, "")
 	if _, alias := f.Manages().Aliases[in.Qualifier]; alias {
 		return parameter("Deletion of aliases is not currently supported.")
@@ -289,11 +289,10 @@ func (d *desk) deleteVersion(f *catalog.Function, in *target) error {
 	if v == nil {
 		return nil // as on Lambda: it is gone
 	}
-	for name := range f.Manages().Aliases {
-		if a := f.Manages().Aliases[name]; a.Version == v.Number || a.Weights[v.Number] > 0 {
-			return conflict("Version %s is currently being used by alias %s", in.Qualifier, name)
-		}
+	if f.Aliased(v.Number) {
+		return conflict("Version %s is currently being used by an alias", in.Qualifier)
 	}
+	a.Forget(d.Place, in.name, in.Qualifier)
 	m := f.Manage()
 	delete(m.Notes, v.Number)
 	if v.Number == f.Live {
@@ -311,7 +310,7 @@ func (d *desk) deleteVersion(f *catalog.Function, in *target) error {
 	return nil
 }
 
-// remove takes a function out of its app, with its URL, its policies and its execution role. One that a route of the app's
+// remove takes a function out of its app, with its URL, its event source mappings, its policies and its execution role. One that a route of the app's
 // manifest leads to, or that decides about callers, stays: a route to nothing would be refused.
 func remove(a *catalog.App, name string, place casemate.Place) error {
 	for i := range a.Routes {
@@ -320,13 +319,13 @@ func remove(a *catalog.App, name string, place casemate.Place) error {
 			return conflict("route %s of app %s needs the function: take it out of the manifest, and deploy", r.ID, a.Name)
 		}
 	}
-	a.Routes = slices.DeleteFunc(a.Routes, func(r casemate.Route) bool { return r.Function == name })
+	a.Forget(place, name, "")
 	delete(a.Functions, name)
 	delete(a.Roles, catalog.ExecutionRole(name))
-	arn := place.FunctionARN(name)
-	for resource := range a.Resources {
-		if resource == arn || strings.HasPrefix(resource, arn+":") {
-			delete(a.Resources, resource)
+	for id, m := range a.Mappings {
+		if m.Function == name {
+			delete(a.Mappings, id)
+			delete(a.Roles, m.Role())
 		}
 	}
 	return nil
