@@ -24,7 +24,7 @@ func (r *resolver) expand() {
 		}
 	}
 	r.path = r.path[:0]
-	if t.uses(LanguageExtensions) {
+	if t.uses(LanguageExtensions) && !r.spent {
 		s := &shape{t: &t, found: r.found}
 		s.dependent()
 		r.found = s.found
@@ -69,7 +69,7 @@ func (r *resolver) loops(v Value, items []item) Value {
 			written[0].Value = r.loops(m.Value, items)
 		}
 		for _, w := range written {
-			if seen[w.Key] {
+			if seen[w.Key] && !r.spent {
 				r.problem(w.KeyAt, "put the identifier into the key", "the loop writes the key %q a second time", w.Key)
 			}
 			seen[w.Key] = true

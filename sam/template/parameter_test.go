@@ -82,7 +82,7 @@ func TestNoEcho(t *testing.T) {
 	failed := 0
 	for _, form := range forms {
 		for _, place := range places {
-			for _, more := range []string{"", ", AllowedValues: [x]", ", AllowedPattern: x+", ", MaxLength: 3", ", Type2: x"} {
+			for _, more := range []string{"", ", AllowedValues: [x], AllowedPattern: x+, MaxLength: 3"} {
 				src := "Transform: AWS::LanguageExtensions\nParameters: {S: {Type: String, NoEcho: true" + more + "}, L: {Type: CommaDelimitedList, NoEcho: true}}\n" +
 					"Mappings: {M: {s3cr3t-onf: {v: 1}, s3cr3t-one: {v: 1}}}\nConditions: {C: !Equals [a, a], D: !Equals [!Ref S, x]}\nResources:\n  Q: {Type: A::B}\n  R:\n    Type: A::B\n    DeletionPolicy: " +
 					form + "\n    Properties:\n      " + fmt.Sprintf(place, form) + "\nOutputs: {O: {Value: " + form + ", Export: {Name: " + form + "}}}\n"
@@ -106,7 +106,7 @@ func TestNoEcho(t *testing.T) {
 			t.Errorf("%s gives %s, which does not say that it is secret", form, v.Quoted())
 		}
 	}
-	if failed < 500 {
+	if failed < 300 {
 		t.Errorf("only %d messages were seen", failed)
 	}
 }

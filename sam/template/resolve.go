@@ -8,7 +8,7 @@ import (
 
 // Bounds of resolving: what a template can make us visit and write.
 const (
-	maxSteps = 400_000
+	maxSteps = 200_000
 	maxText  = 8 << 20 // bytes of text that functions make, in all
 )
 
