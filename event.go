@@ -19,6 +19,8 @@ const (
 	SourceAWS   Source = "aws"   // AWS's services, called by a client outside
 	SourceRun   Source = "run"   // a function, calling a service or another function through its door
 
+	SourceQueue Source = "queue" // messages of a queue, by an event source mapping
+
 	SourceAuthorizer Source = "authorizer" // the node itself, asking a Lambda authorizer about another event
 )
 
@@ -57,6 +59,7 @@ const (
 	CredentialSigned CredentialKind = "signed" // an AWS signature with a sandbox's own key
 	CredentialRun    CredentialKind = "run"    // an event the node itself continues (async); never made from outside bytes
 
+	CredentialMapping     CredentialKind = "mapping"     // an event source mapping of this node; never made from outside bytes
 	CredentialCertificate CredentialKind = "certificate" // TLS client certificate
 	CredentialAccess      CredentialKind = "sigv4"       // an AWS signature with an access key or session that this platform issued
 	CredentialWebhook     CredentialKind = "webhook"     // a sender's signature over the body
@@ -69,7 +72,7 @@ type Credential struct {
 	Kind   CredentialKind
 	Secret string     // key, token or session
 	UID    uint32     // CredentialPeer only
-	As     *Principal // CredentialRun only: who the accepted event belonged to
+	As     *Principal // CredentialRun: who the accepted event belonged to; CredentialMapping: the mapping
 	Signed *Signed    // CredentialSigned and CredentialAccess only
 	Chain  [][]byte   // client certificate as TLS took it, in DER, the leaf first; set beside any kind, not verified yet
 }

@@ -21,6 +21,7 @@ const (
 	KindSession     PrincipalKind = "session"     // assumed role
 	KindWebhook     PrincipalKind = "webhook"
 	KindAuthorizer  PrincipalKind = "authorizer" // whom a Lambda authorizer named
+	KindMapping     PrincipalKind = "mapping"    // an event source mapping
 	KindOperator    PrincipalKind = "operator"   // a person who signed in
 )
 

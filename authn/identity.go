@@ -105,6 +105,10 @@ func (id *Identity) Credential(ctx context.Context, c casemate.Credential) (*cas
 		if c.Secret == "" && c.As == nil {
 			return refused(id.sandboxes.verify(c.Signed, id.cfg.Clock()))
 		}
+	case casemate.CredentialMapping:
+		if c.As != nil && c.Secret == "" && c.As.Kind == casemate.KindMapping {
+			return c.As, nil
+		}
 	case casemate.CredentialRun:
 		if c.As != nil && c.Secret == "" {
 			return refused(id.still(c.As))
