@@ -33,6 +33,8 @@ type way struct {
 	kinds    []string       // credentials that a definition asks for itself
 	scopes   []string
 	said     bool // the definition says who may call
+	payload  string
+	stream   bool
 }
 
 // api adds an API; r is nil for an implicit one.
@@ -85,9 +87,6 @@ func (t *translator) settings(a *api) {
 		}
 	}
 	a.auth = t.authOf(a)
-	if !a.http && len(a.routes) > 0 {
-		t.note(Weak, a.typ, a.at, "Resources/"+a.id, "functions get requests in payload format 2.0, as of an HTTP API, not in that of a REST API (1.0)")
-	}
 }
 
 func (t *translator) setting(a *api, m template.Member, path string) {
@@ -158,15 +157,15 @@ func (t *translator) event(f *function, name string, typ string, props template.
 		case "TimeoutInMillis":
 			t.note(Ignored, a.typ, m.KeyAt, path+"/"+m.Key, "the Timeout of the function bounds it")
 		case "ResponseTransferMode":
-			t.note(NotServed, a.typ, m.KeyAt, path+"/"+m.Key, "answers are sent when they are complete")
+			w.stream = m.Value.Text == "STREAM"
 		case "RequestModel", "RequestParameters", "RouteSettings":
 			t.note(NotServed, a.typ, m.KeyAt, path+"/"+m.Key, "requests are held to a contract, and rates set, under Metadata: Casemate: routes")
 		default:
 			t.bad(m.KeyAt, path+"/"+m.Key, "", "an event of type %s has no such property", typ)
 		}
 	}
-	if v, ok := props.Get("PayloadFormatVersion"); ok && v.Text == "1.0" {
-		t.note(Weak, a.typ, v.At, path+"/PayloadFormatVersion", "the function gets payload format 2.0")
+	if v, ok := props.Get("PayloadFormatVersion"); ok && t.wants(v, path+"/PayloadFormatVersion", template.String) {
+		w.payload = v.Text
 	}
 	t.way(w)
 }
@@ -240,6 +239,18 @@ func (t *translator) route(w *way) {
 	set(r, "function", text(w.at, w.function.name))
 	if host := w.api.host; host != "" {
 		set(r, "host", text(w.at, host))
+	}
+	if w.stream {
+		set(r, "response", text(w.at, "stream"))
+	}
+	switch {
+	case !w.api.http:
+		set(r, "payload", text(w.at, "rest"))
+	case w.payload != "" && w.payload != "2.0":
+		set(r, "payload", text(w.at, w.payload))
+	}
+	if w.api.stage != "$default" {
+		set(r, "stage", text(w.at, w.api.stage))
 	}
 	if c, ok := w.api.cors.of(w); ok {
 		set(r, "cors", c)

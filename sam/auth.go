@@ -385,8 +385,5 @@ func (t *translator) deny(w *way, m template.Member, operator string) {
 	set(s, "Principal", text(m.KeyAt, "*"))
 	set(s, "Action", text(m.KeyAt, "execute-api:Invoke"))
 	set(s, "Condition", *condition)
-	key := "route/" + w.key
-	all, _ := t.doc.Get("resources")
-	have, _ := all.Get(key)
-	t.put("resources", key, template.Value{Kind: template.List, At: m.KeyAt, List: append(append([]template.Value{}, have.List...), *s)})
+	t.attach("route/"+w.key, *s)
 }

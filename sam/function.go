@@ -304,16 +304,24 @@ func tenancy(t *translator, f *function, v template.Value, path string) {
 	}
 }
 
+// logging: https://docs.aws.amazon.com/lambda/latest/api/API_LoggingConfig.html
 func logging(t *translator, f *function, v template.Value, path string) {
+	log := mapping(v.At)
+	format, _ := v.Get("LogFormat")
 	for _, m := range v.Members {
 		switch m.Key {
 		case "LogFormat":
-			if m.Value.Text == "JSON" {
-				t.note(NotServed, f.Type, m.KeyAt, path+"/LogFormat", "logs are kept as they are written")
+			set(log, "format", text(m.Value.At, strings.ToLower(m.Value.Text)))
+		case "ApplicationLogLevel", "SystemLogLevel":
+			if format.Text == "JSON" {
+				set(log, map[string]string{"ApplicationLogLevel": "level", "SystemLogLevel": "platform"}[m.Key], text(m.Value.At, strings.ToLower(m.Value.Text)))
 			}
 		default:
 			t.note(Ignored, f.Type, m.KeyAt, path+"/"+m.Key, "logs of a function stand under its own name: casemate logs %s", f.name)
 		}
+	}
+	if len(log.Members) > 0 && format.Text != "" {
+		set(f.doc, "log", *log)
 	}
 }
 

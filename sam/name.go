@@ -34,6 +34,16 @@ var nameKeys = map[string]string{
 var separators = map[string]string{"AWS::Serverless::Function": "-", "AWS::Lambda::Function": "-", "AWS::IAM::Role": "-", "AWS::S3::Bucket": ".",
 	"AWS::SecretsManager::Secret": "/", "AWS::SSM::Parameter": "/"}
 
+// learn takes the name of a resource, where the template gives one.
+func (n *names) learn(r *template.Resource) {
+	n.types[r.ID] = r.Type
+	if v, ok := r.Properties.Get(nameKeys[r.Type]); ok && v.Scalar() && v.Unknown == "" {
+		n.given[r.ID] = v.Text
+	} else if fifo, _ := r.Properties.Get("FifoQueue"); fifo.Text == "true" && r.Type == "AWS::SQS::Queue" {
+		n.given[r.ID] = n.stack + "_" + r.ID + ".fifo"
+	}
+}
+
 // of is the name of a resource.
 func (n *names) of(id, typ string) string {
 	if name := n.given[id]; name != "" {

@@ -82,6 +82,13 @@ func (t *translator) operation(a *api, doc template.Value, m template.Member, ke
 		}
 	}
 	w := &way{api: a, function: f, key: key, at: m.KeyAt, path: path}
+	if format, ok := in.Get("payloadFormatVersion"); ok {
+		w.payload = format.Text
+	} else if a.http {
+		w.payload = "1.0" // of an integration that names none
+	}
+	transfer, _ := in.Get("responseTransferMode")
+	w.stream = transfer.Text == "STREAM"
 	security, said := m.Value.Get("security")
 	if !said {
 		security, said = doc.Get("security")

@@ -64,6 +64,8 @@ func own() map[string]func(*translator, *template.Resource) {
 		"AWS::IAM::Role": (*translator).assumed, "AWS::IAM::Policy": (*translator).attachedPolicy, "AWS::IAM::ManagedPolicy": (*translator).attachedPolicy,
 		"AWS::IAM::RolePolicy": (*translator).attachedPolicy, "AWS::Lambda::Permission": (*translator).permission, "AWS::Lambda::Url": (*translator).urlResource,
 		"AWS::Lambda::EventInvokeConfig": (*translator).invokeResource, "AWS::Lambda::Version": (*translator).versionResource, "AWS::Lambda::Alias": (*translator).aliasResource,
+		"AWS::SQS::Queue": (*translator).queue, "AWS::SQS::QueuePolicy": (*translator).queuePolicy,
+		"AWS::Serverless::LayerVersion": (*translator).layerVersion, "AWS::Lambda::LayerVersion": (*translator).layerVersion,
 		"AWS::SecretsManager::Secret": (*translator).secret, "AWS::SSM::Parameter": (*translator).parameter, "AWS::Lambda::EventSourceMapping": (*translator).mappingResource,
 	}
 }
@@ -210,10 +212,7 @@ func (t *translator) allow(f *function, r *template.Resource, who template.Value
 	if len(condition.Members) > 0 {
 		set(s, "Condition", *condition)
 	}
-	key := "function/" + f.name
-	all, _ := t.doc.Get("resources")
-	have, _ := all.Get(key)
-	t.put("resources", key, template.Value{Kind: template.List, At: r.At, List: append(append([]template.Value{}, have.List...), *s)})
+	t.attach("function/"+f.name, *s)
 	t.note(Honoured, r.Type, r.At, "Resources/"+r.ID, "%s may call %s", who.Text, f.name)
 }
 
@@ -259,7 +258,13 @@ func (t *translator) aliasResource(r *template.Resource) {
 
 func (t *translator) mappingResource(r *template.Resource) {
 	if f := t.target(r, "FunctionName"); f != nil {
-		t.source(f, "EventSourceMapping", r.Properties, r.At, "Resources/"+r.ID)
+		source, _ := r.Properties.Get("EventSourceArn")
+		if source.Unknown == "" && !strings.HasPrefix(source.Text, "arn:aws:sqs:") {
+			t.source(f, "EventSourceMapping", r.At, "Resources/"+r.ID)
+			return
+		}
+		t.polled(f, source, r.Properties, r.At, "Resources/"+r.ID+"/Properties")
+		t.note(Honoured, r.Type, r.At, "Resources/"+r.ID, "the messages of a queue come to %s", f.name)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"casemate/sam/template"
 )
@@ -32,8 +33,12 @@ func events(t *translator, f *function, v template.Value, path string) {
 		switch typ.Text {
 		case "Api", "HttpApi":
 			t.event(f, m.Key, typ.Text, props, m.KeyAt, at+"/Properties")
-		case "SQS", "Schedule", "ScheduleV2":
-			t.source(f, typ.Text, props, m.KeyAt, at)
+		case "SQS":
+			queue, _ := props.Get("Queue")
+			t.polled(f, queue, props, m.KeyAt, at+"/Properties")
+			t.mayReceive(f, queue)
+		case "Schedule", "ScheduleV2":
+			t.source(f, typ.Text, m.KeyAt, at)
 		case "S3", "SNS", "Kinesis", "DynamoDB", "MSK", "MQ", "DocumentDB", "SelfManagedKafka", "CloudWatchEvent", "EventBridgeRule", "CloudWatchLogs", "IoTRule",
 			"AlexaSkill", "Cognito":
 			t.note(NotServed, typ.Text, m.KeyAt, at, "no event of type %s calls the function", typ.Text)
@@ -44,8 +49,15 @@ func events(t *translator, f *function, v template.Value, path string) {
 }
 
 // source names an event source that is not served.
-func (t *translator) source(f *function, typ string, props template.Value, at template.Position, path string) {
+func (t *translator) source(f *function, typ string, at template.Position, path string) {
 	t.note(NotServed, typ, at, path, "no event of type %s calls the function", typ)
+}
+
+// mayReceive lets a function take the messages of its queue, as SAM does where the function has no Role of its own.
+func (t *translator) mayReceive(f *function, queue template.Value) {
+	if _, given := f.Properties.Get("Role"); !given && strings.HasPrefix(queue.Text, "arn:aws:sqs:") {
+		add(f.doc, "grants", text(queue.At, "receive queue/"+queue.Text[strings.LastIndexByte(queue.Text, ':')+1:]))
+	}
 }
 
 // queuesOf are the ARNs of the queues that call a function: what its role needs for them, and no more.
@@ -112,7 +124,7 @@ func functionURL(t *translator, f *function, v template.Value, path string) {
 			}
 		case "InvokeMode":
 			if x.Value.Text == "RESPONSE_STREAM" {
-				t.note(NotServed, f.Type, x.KeyAt, path+"/InvokeMode", "the answer is sent when it is complete")
+				set(url, "response", text(x.Value.At, "stream"))
 			}
 		default:
 			t.bad(x.KeyAt, path+"/"+x.Key, "", "there is no such property")

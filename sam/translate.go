@@ -42,11 +42,8 @@ func Resolve(t *template.Template, in template.Inputs, s Setting) (*Stack, templ
 	if len(found) > 0 {
 		return nil, found
 	}
-	for _, r := range first.Resources {
-		n.types[r.ID] = r.Type
-		if v, ok := r.Properties.Get(nameKeys[r.Type]); ok && v.Scalar() && v.Unknown == "" {
-			n.given[r.ID] = v.Text
-		}
+	for i := range first.Resources {
+		n.learn(&first.Resources[i])
 	}
 	out := &Stack{Globals: map[string]template.Value{}}
 	if out.Stack, found = t.Resolve(in); len(found) > 0 {
@@ -143,10 +140,8 @@ func (t *translator) index() {
 	}
 	for i := range t.stack.Resources {
 		r := &t.stack.Resources[i]
-		t.resources[r.ID], t.names.types[r.ID] = r, r.Type
-		if v, ok := r.Properties.Get(nameKeys[r.Type]); ok && v.Scalar() && v.Unknown == "" {
-			t.names.given[r.ID] = v.Text
-		}
+		t.resources[r.ID] = r
+		t.names.learn(r)
 		if isAPI(r.ID, r.Type) {
 			t.api(r.ID, r)
 		}

@@ -1,0 +1,47 @@
+package sam
+
+import (
+	"path"
+	"strings"
+
+	"casemate/sam/template"
+)
+
+// layers: those of the template are packed with the function; another is one that was published on the node.
+func layers(t *translator, f *function, v template.Value, at string) {
+	for i, x := range v.List {
+		if x.Unknown != "" || !x.Scalar() {
+			t.bad(x.At, indexed(at, i), "refer to an AWS::Serverless::LayerVersion of this template", "the layer is not known here")
+			continue
+		}
+		r := t.byARN(x, "AWS::Serverless::LayerVersion", "AWS::Lambda::LayerVersion")
+		if r == nil {
+			add(f.doc, "layers", text(x.At, x.Text))
+			continue
+		}
+		if folder, ok := t.content(r); ok {
+			add(f.doc, "layers", text(x.At, folder))
+		}
+	}
+}
+
+// content is the folder or zip of a layer, as the manifest writes it.
+func (t *translator) content(r *template.Resource) (string, bool) {
+	where := "Resources/" + r.ID + "/Properties"
+	v, ok := r.Properties.Get("ContentUri")
+	if !ok {
+		v, ok = r.Properties.Get("Content")
+	}
+	if !ok || v.Kind != template.String || v.Unknown != "" || strings.Contains(v.Text, "://") {
+		t.bad(r.At, where+"/ContentUri", "name a folder or a .zip beside the template", "what the layer holds cannot be had")
+		return "", false
+	}
+	return "./" + path.Clean(v.Text), true
+}
+
+// layerVersion is packed with the functions that name it.
+func (t *translator) layerVersion(r *template.Resource) {
+	if _, ok := t.content(r); ok {
+		t.note(Honoured, r.Type, r.At, "Resources/"+r.ID, "layer %s, unpacked at /opt of the functions that name it", t.names.of(r.ID, r.Type))
+	}
+}
