@@ -22,7 +22,7 @@ func properties() map[string]property {
 		"ReservedConcurrentExecutions": counted("reserved_concurrency"), "ProvisionedConcurrencyConfig": provisioned, "EventInvokeConfig": invokeConfig,
 		"FunctionUrlConfig": functionURL, "Events": events, "DeadLetterQueue": deadLetters, "DeadLetterConfig": deadLetters, "TenancyConfig": tenancy,
 		"PackageType": packageType, "LoggingConfig": logging, "AutoPublishAlias": alias,
-		"Layers":                  later("the layers are not in /opt; what they hold has to be in the code"),
+		"Layers":                  layers,
 		"FileSystemConfigs":       later("there is no shared file system: nothing is mounted"),
 		"DeploymentPreference":    later("a deploy puts the new version in force at once"),
 		"DurableConfig":           later("there are no durable executions"),

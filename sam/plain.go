@@ -182,7 +182,7 @@ func (t *translator) permission(r *template.Resource) {
 	case who.Text == "*" && urlAuth.Text == "NONE":
 		t.note(Honoured, r.Type, r.At, "Resources/"+r.ID, "who may call the URL of %s is said where it is declared", f.name)
 	case who.Text == "*":
-		t.bad(who.At, path+"/Principal", "name the account", "everybody may call %s", f.name)
+		t.bad(who.At, path+"/Principal", "name the account", "everybody may call %s", f.ID)
 	default:
 		t.allow(f, r, who, path)
 	}
