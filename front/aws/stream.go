@@ -60,7 +60,7 @@ func (s *stream) end(res *casemate.Result, err error) bool {
 		res = &casemate.Result{Failure: casemate.FailureHandled, Payload: []byte(`{"errorType":"Runtime.TruncatedResponse","errorMessage":"the answer was cut short"}`)}
 	}
 	if s.out.Write(s.c.direct.Last(s.c.Signed, res)) != nil {
-		panic(nethttp.ErrAbortHandler) // net/http ends the connection
+		s.out.Abort() // net/http cannot write the end, either, and closes the connection
 	}
 	return true
 }

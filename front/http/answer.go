@@ -72,18 +72,16 @@ func (p *port) hear(w nethttp.ResponseWriter, r *nethttp.Request) {
 func (x *exchange) close() {
 	if v := recover(); v != nil {
 		x.s.c.Log.Error("panic while serving a request", slog.String("request", x.id), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
-		if x.cut = x.status != 0; !x.cut {
+		if x.status == 0 { // an answer that had begun is cut by net/http, because its length does not come out
 			x.refuse(errors.New("panic"))
 		}
+		x.out.Abort()
 	}
 	if x.unread() {
 		_ = x.conn.SetReadDeadline(time.Now().Add(drainTime)) // fails only where there are no deadlines to set
 	}
 	if x.s.c.Observe != nil {
 		x.s.c.Observe(Observation{ID: x.id, Source: x.source, Method: x.r.Method, Status: x.status, Bytes: x.bytes, Took: time.Since(x.started)})
-	}
-	if x.cut {
-		panic(nethttp.ErrAbortHandler) // net/http ends the connection, or the stream of HTTP/2
 	}
 }
 

@@ -354,5 +354,4 @@ type exchange struct {
 	known     bool // the caller proved who it is
 
 	out stream
-	cut bool // the answer that began did not come to its end
 }

@@ -71,7 +71,7 @@ func (s *stream) ended(res *casemate.Result, err error) bool {
 		return false
 	}
 	if err != nil || res == nil || res.Failure != casemate.FailureNone {
-		s.x.cut = true
+		s.out.Abort() // net/http cannot write its end then, and closes the connection, or the stream of HTTP/2
 		s.x.s.c.Log.Warn("a streamed answer was cut short", slog.String("request", s.x.id), slog.Any("error", err))
 	}
 	return true

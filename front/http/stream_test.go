@@ -172,7 +172,8 @@ func TestABrokenStreamCutsTheConnection(t *testing.T) {
 		"an error": func(io.Writer) (*casemate.Result, error) { return nil, errors.New("no record") },
 		"a panic":  func(io.Writer) (*casemate.Result, error) { panic("in the node") },
 	} {
-		for _, tls := range []bool{false, true} {
+		for _, kind := range []string{"http", "https", "h2"} {
+			tls := kind != "http"
 			_, addr := start(t, Config{Listen: []Listener{{Addr: "127.0.0.1:0", TLS: tls}}, Dir: t.TempDir(), Handler: made("text/plain", true, func(w io.Writer) (*casemate.Result, error) {
 				if _, err := said("part")(w); err != nil {
 					return nil, err
@@ -180,6 +181,7 @@ func TestABrokenStreamCutsTheConnection(t *testing.T) {
 				return end(w)
 			})})
 			client := insecure()
+			client.Transport.(*nethttp.Transport).ForceAttemptHTTP2 = kind == "h2"
 			resp, err := client.Get(map[bool]string{false: "http://", true: "https://"}[tls] + addr + "/")
 			if err != nil {
 				t.Fatal(err)
@@ -187,7 +189,7 @@ func TestABrokenStreamCutsTheConnection(t *testing.T) {
 			body, err := io.ReadAll(resp.Body)
 			resp.Body.Close()
 			if err == nil || resp.StatusCode != 200 || string(body) != "part" && string(body) != "" {
-				t.Errorf("%s, TLS %t: %q, %v: it looks whole", name, tls, body, err)
+				t.Errorf("%s, %s: %q, %v: it looks whole", name, kind, body, err)
 			}
 			client.CloseIdleConnections()
 		}
