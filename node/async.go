@@ -25,7 +25,10 @@ func (q asyncQueue) Next(ctx context.Context) (*gate.Delivery, error) {
 }
 
 // deadLetters lists events that will not be tried again. A second death of the same event replaces the first.
-type deadLetters struct{ kv store.KV }
+type deadLetters struct {
+	kv     store.KV
+	resend func(ctx context.Context, event json.RawMessage) (mine bool, err error) // of messages, back into their queue; nil: there are none
+}
 
 func (d deadLetters) put(ctx context.Context, l gate.DeadLetter) error {
 	data, err := json.Marshal(&l)
@@ -65,6 +68,14 @@ func (d deadLetters) replay(ctx context.Context, q store.Queue, id string) error
 	if len(l.Event) == 0 {
 		return casemate.Errorf(casemate.Invalid, "drop it", "the event of %s was damaged and cannot run", id)
 	}
+	if d.resend != nil {
+		if mine, err := d.resend(ctx, l.Event); mine {
+			if err != nil {
+				return err
+			}
+			return d.kv.Delete(ctx, id, e.Revision)
+		}
+	}
 	event, err := gate.Again(l.Event, time.Now())
 	if err != nil {
 		return err
@@ -90,8 +101,8 @@ type AsyncState struct {
 	Dead   []gate.DeadLetter `json:"dead"`
 }
 
-func asyncBuiltins(q store.Queue, kv store.KV) map[string]builtin {
-	dead := deadLetters{kv}
+func asyncBuiltins(q store.Queue, kv store.KV, resend func(context.Context, json.RawMessage) (bool, error)) map[string]builtin {
+	dead := deadLetters{kv, resend}
 	return map[string]builtin{
 		"async.list": question("casemate:ListQueue", "queue", func(ctx context.Context, _ *casemate.Launch, _ struct{}) (any, error) {
 			s, err := AsyncState{}, error(nil)

@@ -36,6 +36,7 @@ import (
 	"casemate/front/admin"
 	"casemate/front/aws"
 	front "casemate/front/http"
+	source "casemate/front/queue"
 	"casemate/front/redirect"
 	page "casemate/front/signin"
 	"casemate/gate"
@@ -50,6 +51,7 @@ import (
 	"casemate/sandbox/wasm"
 	"casemate/secret"
 	"casemate/secret/kek"
+	"casemate/service/lambda/layer"
 	"casemate/service/signin"
 	"casemate/shield"
 	"casemate/store"
@@ -110,6 +112,7 @@ type node struct {
 	purse       atomic.Pointer[budget.Purse]
 	catalog     *catalog.Catalog
 	deployer    *deploy.Deployer
+	layers      *layer.Room // published
 	quota       *share.Room
 	pool        *sandbox.Pool
 	wasm        *wasm.Pool // the pool closes it
@@ -136,7 +139,8 @@ type node struct {
 
 	flows           *flow.Room
 	queues          *queue.Room
-	asksCertificate atomic.Bool // whether a route takes TLS client certificates
+	sources         atomic.Pointer[source.Front] // nil until the gate is open
+	asksCertificate atomic.Bool                  // whether a route takes TLS client certificates
 	browsers        browsers
 }
 
@@ -148,8 +152,8 @@ func openNode(ctx context.Context, cfg Config) (*node, error) {
 		open func(context.Context) error
 	}{
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
-		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the certificates", n.openCertificate}, {"opening the access keys", n.openAccess}, {"opening the passkeys", n.openPasskeys}, {"opening the operators", n.openOperators}, {"opening webhooks and authorizers", n.openSenders}, {"opening the flows", n.openFlows}, {"opening the queues", n.openQueues}, {"opening the meter", n.openMeter}, {"opening the purse", n.openPurse}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
-		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate}, {"opening the standing charges", n.openStanding},
+		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the layers", n.openLayers}, {"opening the certificates", n.openCertificate}, {"opening the access keys", n.openAccess}, {"opening the passkeys", n.openPasskeys}, {"opening the operators", n.openOperators}, {"opening webhooks and authorizers", n.openSenders}, {"opening the flows", n.openFlows}, {"opening the queues", n.openQueues}, {"opening the meter", n.openMeter}, {"opening the purse", n.openPurse}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
+		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate}, {"opening the event sources", n.openSources}, {"opening the standing charges", n.openStanding},
 		{"opening the admin API", n.openAdmin}, {"opening what browsers are told", n.openBrowsers}, {"opening HTTP", n.openHTTP}, {"opening AWS's services", n.openAWS}, {"opening the redirects", n.openRedirect}, {"starting ACME", n.startACME},
 	} {
 		if err := step.open(ctx); err != nil {
@@ -246,6 +250,7 @@ func (n *node) openCatalog(ctx context.Context) (err error) {
 			n.browsers.set(s)
 			n.retire(s)
 			n.budgets(s)
+			n.mapped(s)
 		}})
 	if err == nil {
 		n.tellLeftOut(n.catalog.Snapshot())
@@ -323,7 +328,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 			return n.pool.Run(ctx, l)
 		},
 		Room: n.store.Room, Plan: func(p *casemate.Principal) (*casemate.Plan, error) { return n.catalog.Snapshot().Plan(p) },
-		Queue: asyncQueue{work}, Dead: deadLetters{dead}.put, Wait: n.cfg.Wait, Source: n.cfg.SourceRate, Block: n.cfg.Block,
+		Queue: asyncQueue{work}, Dead: deadLetters{kv: dead}.put, Wait: n.cfg.Wait, Source: n.cfg.SourceRate, Block: n.cfg.Block,
 		Observe: []func(*casemate.Record){n.telemetry.Record}})
 	if err != nil {
 		return err
@@ -343,7 +348,7 @@ func (n *node) builtins(work store.Queue, dead store.KV) (map[string]builtin, er
 	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.accessBuiltins(), n.operatorBuiltins(), n.signinBuiltins(), n.inspectBuiltins(), n.topBuiltins(), n.planBuiltins(), n.tlsBuiltins(), deploys,
 		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) },
 			func(p string) bool { return n.catalog.Snapshot().HasPlan(p) }, n.judge),
-		usageBuiltins(n.meter.Load()), n.budgetBuiltins(), n.billBuiltins(), n.sizeBuiltins(), n.contractBuiltins(), asyncBuiltins(work, dead)} {
+		usageBuiltins(n.meter.Load()), n.budgetBuiltins(), n.billBuiltins(), n.sizeBuiltins(), n.contractBuiltins(), asyncBuiltins(work, dead, n.resend), n.queueBuiltins()} {
 		maps.Copy(all, m)
 	}
 	return all, nil

@@ -61,9 +61,9 @@ func (q *Queue) move(ctx context.Context, it *item, to *Queue, source, reason st
 
 // Bury moves a message that was received to the dead-letter queue of its queue before its time, and says why. NotFound when
 // there is none.
-func (q *Queue) Bury(ctx context.Context, m *Message, reason string) error {
+func (q *Queue) Bury(ctx context.Context, handle, reason string) error {
 	q.j.Lock()
-	it, current, err := q.held(m.Handle)
+	it, current, err := q.held(handle)
 	q.j.Unlock()
 	if err != nil || it == nil || !current {
 		return err

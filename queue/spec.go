@@ -221,6 +221,9 @@ func (s *Spec) Values() map[string]string {
 
 func (s *Spec) equal(o *Spec) bool { return text(s) == text(o) }
 
+// IsFIFO tells the two kinds of queues apart by their names.
+func IsFIFO(name string) bool { return strings.HasSuffix(name, ".fifo") }
+
 // CheckName holds a queue's name to SQS's rule; a FIFO queue's ends in ".fifo".
 func CheckName(name string, fifo bool) error {
 	stem, is := strings.CutSuffix(name, ".fifo")
