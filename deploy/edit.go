@@ -112,7 +112,7 @@ func (d *Deployer) Keep(ctx context.Context, runtime casemate.Runtime, data []by
 }
 
 // inherited is what a function keeps when a manifest is deployed over it: its versions but the one that was not published, and
-// its aliases and tags. What it may do, and what runs, the manifest says.
+// its aliases and tags. What it may do, who may call it, and what runs, the manifest says.
 func inherited(f *catalog.Function) ([]*casemate.Version, *catalog.Managed) {
 	versions := slices.DeleteFunc(slices.Clone(f.Versions), func(v *casemate.Version) bool { return v.Draft() })
 	if f.Managed == nil {
@@ -120,5 +120,10 @@ func inherited(f *catalog.Function) ([]*casemate.Version, *catalog.Managed) {
 	}
 	m := *f.Managed
 	m.Role = ""
+	if m.Standing != nil {
+		kept := *m.Standing
+		kept.URLs = nil // their routes go, unless the manifest has one
+		m.Standing = &kept
+	}
 	return versions, &m
 }

@@ -50,7 +50,7 @@ func (d *Deployer) attached(a *catalog.App, m *manifest.Manifest) error {
 func (d *Deployer) resources(current, next *catalog.App) (what []string) {
 	for _, arn := range union(current.Resources, next.Resources) {
 		parts := strings.SplitN(arn, ":", 6)
-		if d.own(next, arn) || len(parts) == 6 && d.named(next, parts[2], arn) || same(current.Resources[arn], next.Resources[arn]) {
+		if d.own(next, arn) || d.own(current, arn) || len(parts) == 6 && d.named(next, parts[2], arn) || same(current.Resources[arn], next.Resources[arn]) {
 			continue
 		}
 		what = append(what, "the policy of "+parts[len(parts)-1])
