@@ -77,7 +77,7 @@ func TestShapesAreThoseOfTheModel(t *testing.T) {
 	var have []string
 	for line := range strings.Lines(shapeTable) {
 		if !strings.HasPrefix(line, "#") {
-			have = append(have, line)
+			have = append(have, strings.Replace(line, ",wasm\n", "\n", 1)) // a runtime of our own
 		}
 	}
 	want := strings.ReplaceAll(string(out), " Timeout i 1..\n", " Timeout i 1..900\n") // the service holds it, and its model does not say so

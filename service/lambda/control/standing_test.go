@@ -1,18 +1,26 @@
 package control
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"casemate"
 	"casemate/catalog"
+	"casemate/catalog/code"
 	"casemate/deploy"
 	"casemate/policy"
+	published "casemate/service/lambda/layer"
 	"casemate/shield"
 	"casemate/store"
 )
@@ -27,13 +35,20 @@ type office struct {
 	all     map[string]casemate.Operation
 	now     time.Time
 	may     bool     // what the policy says when an operation asks it
+	deny    string   // what it denies all the same: an action
 	aloud   []string // what the operator was told
 }
 
 func (o *office) Snapshot() *catalog.Snapshot { return o.catalog.Snapshot() }
 
-func (o *office) Edit(ctx context.Context, l *casemate.Launch, app string, _ []string, edit func(*catalog.App) error) error {
-	return o.deploys.Edit(ctx, app, l.Principal.Name(), edit)
+func (o *office) Edit(ctx context.Context, l *casemate.Launch, app string, lent []string, edit func(*catalog.App) error) error {
+	guard := deploy.Guard{Beyond: func(_ string, what []string) error {
+		if slices.Equal(what, lent) {
+			return nil
+		}
+		return casemate.Errorf(casemate.Forbidden, "", "beyond: %s", what)
+	}}
+	return o.deploys.For(app).Under(guard).Edit(ctx, app, l.Principal.Name(), edit)
 }
 
 func (o *office) Keep(ctx context.Context, r casemate.Runtime, data []byte) (string, error) {
@@ -57,12 +72,19 @@ func newOffice(t *testing.T) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, _, err := s.Blobs().Put(t.Context(), strings.NewReader("code"))
+	digest, _, err := s.Blobs().Put(t.Context(), strings.NewReader("code"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers, err := published.Open(published.Config{Store: s, Place: casemate.DefaultPlace, Clock: func() time.Time { return o.now }, Inspect: func(r io.ReaderAt, size int64) (int64, []string, error) {
+		c, err := code.InspectLayer(r, size, code.Bounds{})
+		return c.Bytes, c.Extensions, err
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	limits := casemate.DefaultLimits()
-	v := &casemate.Version{App: "shop", Function: "price", Number: 1, ID: strings.Repeat("a", 64), Code: code, CodeSize: 4, ARN: casemate.DefaultPlace.FunctionARN("price"),
+	v := &casemate.Version{App: "shop", Function: "price", Number: 1, ID: strings.Repeat("a", 64), Code: digest, CodeSize: 4, ARN: casemate.DefaultPlace.FunctionARN("price"),
 		Account: casemate.DefaultPlace.Account, Runtime: "wasm", Role: catalog.ExecutionRole("price"), Limits: limits, Async: casemate.AsyncPolicy{Retries: 2, MaxAge: 6 * time.Hour}, Created: noon}
 	f := &catalog.Function{Live: 1, Versions: []*casemate.Version{v}}
 	f.Manage().Aliases = map[string]*catalog.Alias{"prod": {Version: 1}}
@@ -70,12 +92,12 @@ func newOffice(t *testing.T) *office {
 	if err := o.catalog.Swap(t.Context(), a, 0); err != nil {
 		t.Fatal(err)
 	}
-	for _, x := range Operations(Config{Apps: o, Place: casemate.DefaultPlace, Clock: func() time.Time { return o.now }, Architecture: "x86_64", Judge: func(*casemate.Launch, string, string) casemate.Decision {
-		if o.may {
+	for _, x := range Operations(Config{Apps: o, Place: casemate.DefaultPlace, Clock: func() time.Time { return o.now }, Architecture: "x86_64", Installed: func(r casemate.Runtime) bool { return r != "java21" }, Judge: func(_ *casemate.Launch, action, _ string) casemate.Decision {
+		if o.may && action != o.deny {
 			return casemate.Decision{Verdict: casemate.Allowed}
 		}
 		return casemate.Decision{}
-	}, Standing: Standing{Concurrency: 100, URL: func(id string) string { return "https://" + id + ".lambda-url.localhost/" }, Ready: func(v *casemate.Version) int { return v.Spare - 1 },
+	}, Standing: Standing{Layers: layers, Layer: layers.Find, Concurrency: 100, URL: func(id string) string { return "https://" + id + ".lambda-url.localhost/" }, Ready: func(v *casemate.Version) int { return v.Spare - 1 },
 		Aloud: func(what string, _ time.Duration) { o.aloud = append(o.aloud, what) }}}) {
 		o.all[x.Name] = x
 	}
@@ -371,5 +393,71 @@ func TestFunctionURL(t *testing.T) {
 	})
 	if find(aliased).Route.URLAuth() != "NONE" {
 		t.Error("the URL of the alias went with the other")
+	}
+}
+
+// archive is a zip of one file, in base64.
+func archive(t *testing.T, name, content string) (encoded, sum string) {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, err := z.Create(name)
+	if err == nil {
+		_, err = io.WriteString(w, content)
+	}
+	if err = errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256(b.Bytes())
+	return base64.StdEncoding.EncodeToString(b.Bytes()), base64.StdEncoding.EncodeToString(digest[:])
+}
+
+// Lambda checklist: 77
+func TestLayers(t *testing.T) {
+	o := newOffice(t)
+	const arn = "arn:aws:lambda:us-east-1:000000000000:layer:tools"
+	data, sum := archive(t, "bin/tool", "x")
+	var first struct {
+		Content struct {
+			CodeSha256 string
+			CodeSize   int64
+		}
+		LayerArn, LayerVersionArn, CreatedDate string
+		Version                                int
+	}
+	o.read(&first, "PublishLayerVersion", `{"LayerName":"tools","Description":"d","Content":{"ZipFile":"`+data+`"},"CompatibleRuntimes":["python3.12"],"LicenseInfo":"MIT"}`)
+	if first.Content.CodeSha256 != sum || first.Content.CodeSize == 0 || first.LayerArn != arn || first.LayerVersionArn != arn+":1" || first.Version != 1 || first.CreatedDate != "2026-11-22T12:00:00.000+0000" {
+		t.Errorf("%+v", first)
+	}
+	second, _ := archive(t, "bin/tool", "y")
+	const told = `"Version":1,"Description":"d","CreatedDate":"2026-11-22T12:00:00.000+0000","CompatibleRuntimes":["python3.12"],"LicenseInfo":"MIT"}`
+	o.steps([][3]string{
+		{"PublishLayerVersion", `{"LayerName":"` + arn + `","Content":{"ZipFile":"` + second + `"}}`, `*"LayerVersionArn":"` + arn + `:2","Version":2*`},
+		{"PublishLayerVersion", `{"LayerName":"tools","Content":{"ZipFile":"eA=="}}`, "*InvalidParameterValueException: Could not unzip uploaded file. Please check your file, then try to upload again.*"},
+		{"PublishLayerVersion", `{"LayerName":"tools","Content":{}}`, "*Uploaded file must be a non-empty zip*"},
+		{"PublishLayerVersion", `{"LayerName":"tools","Content":{"S3Bucket":"bucket","S3Key":"k"}}`, "*there is no object store here*"},
+		{"PublishLayerVersion", `{"LayerName":"a b","Content":{"ZipFile":"eA=="}}`, "*ValidationException: 1 validation error detected: Value 'a b' at 'layerName'*"},
+		{"GetLayerVersion", `{"LayerName":"tools","VersionNumber":1}`, `*` + told + `*`},
+		{"GetLayerVersionByArn", `{"Arn":"` + arn + `:1"}`, `*` + told + `*`},
+		{"GetLayerVersion", `{"LayerName":"tools","VersionNumber":7}`, "ResourceNotFoundException: The resource you requested does not exist."},
+		{"GetLayerVersion", `{"LayerName":"tools","VersionNumber":0}`, "InvalidParameterValueException: Layer Version Cannot be less than 1."},
+		{"ListLayers", `{}`, `*{"Layers":[{"LayerName":"tools","LayerArn":"` + arn + `","LatestMatchingVersion":{"LayerVersionArn":"` + arn + `:2"*`},
+		{"ListLayers", `{"CompatibleRuntime":"python3.12"}`, `{"Layers":[{"LayerName":"tools","LayerArn":"` + arn + `","LatestMatchingVersion":{"LayerVersionArn":"` + arn + `:1",` + told + `}]}`},
+		{"ListLayerVersions", `{"LayerName":"tools","MaxItems":1}`, `*{"NextMarker":"` + marker("2") + `","LayerVersions":[{"LayerVersionArn":"` + arn + `:2"*`},
+		{"ListLayerVersions", `{"LayerName":"tools","MaxItems":1,"Marker":"` + marker("2") + `"}`, `{"LayerVersions":[{"LayerVersionArn":"` + arn + `:1",` + told + `]}`},
+		{"ListLayerVersions", `{"LayerName":"gone"}`, `{"LayerVersions":[]}`},
+		{"UpdateFunctionConfiguration", `{"FunctionName":"price","Layers":["` + arn + `:7"]}`, "InvalidParameterValueException: Layer version " + arn + ":7 does not exist."},
+		{"UpdateFunctionConfiguration", `{"FunctionName":"price","Layers":["` + arn + `:1","` + arn + `:2"]}`, "*Two different versions of the same layer are not allowed*"},
+		{"UpdateFunctionConfiguration", `{"FunctionName":"price","Layers":["` + arn + `:1"]}`, `*"Layers":[{"Arn":"` + arn + `:1","CodeSize":*`},
+		{"DeleteLayerVersion", `{"LayerName":"tools","VersionNumber":1}`, ""},
+		{"DeleteLayerVersion", `{"LayerName":"tools","VersionNumber":1}`, ""},
+		{"GetLayerVersion", `{"LayerName":"tools","VersionNumber":1}`, "ResourceNotFoundException: The resource you requested does not exist."},
+		{"GetFunctionConfiguration", `{"FunctionName":"price"}`, `*"Layers":[{"Arn":"` + arn + `:1","CodeSize":*`},
+	})
+	for name, want := range map[string]string{"PublishLayerVersion": arn, "GetLayerVersion": arn + ":1", "GetLayerVersionByArn": arn + ":1", "DeleteLayerVersion": arn + ":1", "ListLayers": "*"} {
+		got, err := o.all[name].Resource(casemate.DefaultPlace, []byte(`{"LayerName":"tools","VersionNumber":1,"Arn":"`+arn+`:1","Content":{"ZipFile":"eA=="}}`))
+		if err != nil || got != want {
+			t.Errorf("%s is decided on %s, %v", name, got, err)
+		}
 	}
 }
