@@ -1,16 +1,20 @@
 package node
 
 import (
+	"context"
+	"io"
 	"strings"
 	"time"
 
 	"casemate"
+	"casemate/catalog/code"
 	"casemate/service/lambda/control"
+	"casemate/service/lambda/layer"
 )
 
 // besides is what Lambda's management API needs beside the catalog.
 func (n *node) besides() control.Standing {
-	return control.Standing{Concurrency: n.cfg.Concurrency, URL: n.functionURL, Ready: n.ready, Aloud: func(what string, lasts time.Duration) {
+	return control.Standing{Layers: n.layers, Layer: n.layers.Find, Concurrency: n.cfg.Concurrency, URL: n.functionURL, Ready: n.ready, Aloud: func(what string, lasts time.Duration) {
 		n.cfg.Log.Warn(what, "until", time.Now().Add(lasts).UTC().Format(time.DateOnly))
 	}}
 }
@@ -44,4 +48,13 @@ func (n *node) ready(v *casemate.Version) (count int) {
 		}
 	}
 	return count
+}
+
+// openLayers takes up the published layers.
+func (n *node) openLayers(context.Context) (err error) {
+	n.layers, err = layer.Open(layer.Config{Store: n.store, Place: n.cfg.Place, Clock: time.Now, Inspect: func(r io.ReaderAt, size int64) (int64, []string, error) {
+		c, err := code.InspectLayer(r, size, code.Bounds{})
+		return c.Bytes, c.Extensions, err
+	}})
+	return err
 }

@@ -97,7 +97,10 @@ func (w *way) members(path, query string) (map[string]any, error) {
 		if err != nil {
 			return nil, badQuestion("the path is malformed")
 		}
-		members[strings.Trim(want, "{}")] = value
+		member, kind, _ := strings.Cut(strings.Trim(want, "{}"), ":")
+		if members[member], err = typed([]string{value}, member, kind); err != nil {
+			return nil, err
+		}
 	}
 	parameters, err := url.ParseQuery(query)
 	if err != nil {

@@ -11,15 +11,17 @@ import (
 
 // Standing is what the operations need that are about neither code nor versions; all of it but Aloud.
 type Standing struct {
-	Concurrency int                                    // runs at once of the whole node
-	URL         func(id string) string                 // of a function URL, by its first label
-	Ready       func(v *casemate.Version) int          // sandboxes of a version that are there
-	Aloud       func(what string, lasts time.Duration) // tells the operator of something that is open to everybody; nil: nobody
+	Layers      Layers
+	Layer       func(arn string) (casemate.Layer, error) // that a function gets by the ARN of its version
+	Concurrency int                                      // runs at once of the whole node
+	URL         func(id string) string                   // of a function URL, by its first label
+	Ready       func(v *casemate.Version) int            // sandboxes of a version that are there
+	Aloud       func(what string, lasts time.Duration)   // tells the operator of something that is open to everybody; nil: nobody
 }
 
 // standing are the operations on what a function has beside code, configuration and versions.
 func (d *desk) standing() []casemate.Operation {
-	return slices.Concat(d.permissions(), d.concurrency(), d.urls(), d.invokeConfigs())
+	return slices.Concat(d.permissions(), d.concurrency(), d.urls(), d.invokeConfigs(), d.layerOperations())
 }
 
 // change edits the function that a request is about, in its app.

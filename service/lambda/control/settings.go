@@ -105,9 +105,6 @@ func (in *settingsIn) apply(v *casemate.Version) error {
 			return err
 		}
 	}
-	if in.Layers != nil && len(*in.Layers) > 0 {
-		return parameter("layers are not served here yet")
-	}
 	if in.Environment != nil {
 		if err := checkEnvironment(in.Environment.Variables); err != nil {
 			return err
@@ -166,6 +163,9 @@ func (d *desk) updateConfiguration(ctx context.Context, l *casemate.Launch, in *
 		err := d.rewrite(f, func(v *casemate.Version) error {
 			family := v.Runtime.Family()
 			if err := in.apply(v); err != nil {
+				return err
+			}
+			if err := d.putLayers(in.Layers, v); err != nil {
 				return err
 			}
 			if in.Description != nil {
