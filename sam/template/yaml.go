@@ -196,9 +196,6 @@ func (r *yamlReader) merge(v Value) []Member {
 	if v.Kind != List {
 		r.found.Add(v.At, "", "", "a merge key takes a mapping or a list of mappings")
 	}
-	if r.count += len(out); r.count > maxValues {
-		r.stop(v.At, "more than %d values, aliases expanded", maxValues)
-	}
 	return out
 }
 
