@@ -45,7 +45,7 @@ def loads(body):
             value, end = scan(text, len(text) - len(text.lstrip(" \t\n\r")))
             if not text[end:].strip(" \t\n\r"):
                 return value
-        except (StopIteration, ValueError):
+        except (StopIteration, ValueError, SystemError):  # the last where package json is not there to make its error
             pass
     import json
 
