@@ -21,6 +21,8 @@ const (
 
 	SourceQueue Source = "queue" // messages of a queue, by an event source mapping
 
+	SourceSchedule Source = "schedule" // a moment that an app names
+
 	SourceAuthorizer Source = "authorizer" // the node itself, asking a Lambda authorizer about another event
 )
 
@@ -60,6 +62,7 @@ const (
 	CredentialRun    CredentialKind = "run"    // an event the node itself continues (async); never made from outside bytes
 
 	CredentialMapping     CredentialKind = "mapping"     // an event source mapping of this node; never made from outside bytes
+	CredentialSchedule    CredentialKind = "schedule"    // likewise a schedule
 	CredentialCertificate CredentialKind = "certificate" // TLS client certificate
 	CredentialAccess      CredentialKind = "sigv4"       // an AWS signature with an access key or session that this platform issued
 	CredentialWebhook     CredentialKind = "webhook"     // a sender's signature over the body
@@ -72,7 +75,7 @@ type Credential struct {
 	Kind   CredentialKind
 	Secret string     // key, token or session
 	UID    uint32     // CredentialPeer only
-	As     *Principal // CredentialRun: who the accepted event belonged to; CredentialMapping: the mapping
+	As     *Principal // CredentialRun: who the accepted event belonged to; CredentialMapping, CredentialSchedule: the mapping, the schedule
 	Signed *Signed    // CredentialSigned and CredentialAccess only
 	Chain  [][]byte   // client certificate as TLS took it, in DER, the leaf first; set beside any kind, not verified yet
 }

@@ -22,7 +22,8 @@ const (
 	KindWebhook     PrincipalKind = "webhook"
 	KindAuthorizer  PrincipalKind = "authorizer" // whom a Lambda authorizer named
 	KindMapping     PrincipalKind = "mapping"    // an event source mapping
-	KindOperator    PrincipalKind = "operator"   // a person who signed in
+	KindSchedule    PrincipalKind = "schedule"
+	KindOperator    PrincipalKind = "operator" // a person who signed in
 )
 
 // Principal is who is calling, verified. It is handed on as an argument, never in a context.

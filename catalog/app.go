@@ -27,10 +27,11 @@ type App struct {
 	Guardrails []casemate.Statement            `json:"guardrails,omitempty"`
 	Resources  map[string][]casemate.Statement `json:"resources,omitempty"` // by ARN
 	Issuers    []casemate.Issuer               `json:"issuers,omitempty"`
-	Budgets    []casemate.Budget               `json:"budgets,omitempty"`  // ceilings in money on what this app spends
-	Queues     map[string]*casemate.Queue      `json:"queues,omitempty"`   // that it declares, by name
-	Mappings   map[string]*casemate.Mapping    `json:"mappings,omitempty"` // event sources of its functions, by id
-	LeftOut    []string                        `json:"left_out,omitempty"` // functions whose runtime is missing here
+	Budgets    []casemate.Budget               `json:"budgets,omitempty"`   // ceilings in money on what this app spends
+	Queues     map[string]*casemate.Queue      `json:"queues,omitempty"`    // that it declares, by name
+	Mappings   map[string]*casemate.Mapping    `json:"mappings,omitempty"`  // event sources of its functions, by id
+	Schedules  map[string]*casemate.Schedule   `json:"schedules,omitempty"` // of its functions, by name
+	LeftOut    []string                        `json:"left_out,omitempty"`  // functions whose runtime is missing here
 
 	Environment string    `json:"environment,omitempty"` // that it belongs to; empty: none
 	At          time.Time `json:"at"`
@@ -180,6 +181,9 @@ func (a *App) check(place casemate.Place) error {
 		if s.Effect != casemate.Deny {
 			return bad("a guardrail of an app can only deny")
 		}
+	}
+	if err := a.checkSchedules(); err != nil {
+		return err
 	}
 	if err := a.checkMappings(); err != nil {
 		return err

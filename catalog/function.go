@@ -47,7 +47,7 @@ func (f *Function) Manage() *Managed {
 // Alias is a name for one version, or for two of which each gets its share of the events
 // (https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html).
 type Alias struct {
-	Version     int             `json:"version"` // 0: the one in force, $LATEST
+	Version     int             `json:"version"`           // 0: the one in force, $LATEST
 	Weights     map[int]float64 `json:"weights,omitempty"` // share of the events, 0..1, of at most one other version; the rest is Version's
 	Description string          `json:"description,omitempty"`
 	Edits       int             `json:"edits,omitempty"`
@@ -144,7 +144,7 @@ func (a *App) Clone() *App {
 	c.Functions, c.Roles, c.Plans, c.Resources = maps.Clone(a.Functions), maps.Clone(a.Roles), maps.Clone(a.Plans), maps.Clone(a.Resources)
 	c.Routes, c.Guardrails, c.Issuers = slices.Clone(a.Routes), slices.Clone(a.Guardrails), slices.Clone(a.Issuers)
 	c.Budgets, c.LeftOut = slices.Clone(a.Budgets), slices.Clone(a.LeftOut)
-	c.Queues, c.Mappings = maps.Clone(a.Queues), maps.Clone(a.Mappings)
+	c.Queues, c.Mappings, c.Schedules = maps.Clone(a.Queues), maps.Clone(a.Mappings), maps.Clone(a.Schedules)
 	for name, f := range c.Functions {
 		if f == nil {
 			continue

@@ -29,7 +29,7 @@ type Run struct {
 	Requests int           `json:"requests"`
 	Took     time.Duration `json:"took_ns"`
 	CPU      time.Duration `json:"cpu_ns"`
-	Own      time.Duration `json:"own_ns"` // of it, the server's process alone
+	Own      time.Duration `json:"own_ns"`   // of it, the server's process alone
 	Statuses map[int]int   `json:"statuses"` // other than the wanted one
 }
 
