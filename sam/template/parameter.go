@@ -142,7 +142,6 @@ func (r *resolver) constrained(p *Parameter, v, value Value) {
 	}
 	said, _ := v.Get("ConstraintDescription")
 	for _, x := range each {
-		x.Secret = x.Secret || p.NoEcho
 		if why := r.violation(v, x); why != "" {
 			r.problem(p.At, said.Text, "the value %s of %s %s", x.Quoted(), p.Name, why)
 		}
