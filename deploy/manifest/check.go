@@ -209,6 +209,8 @@ func reservedEnv(k string) bool {
 	switch k {
 	case "_HANDLER", "_X_AMZN_TRACE_ID", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR":
 		return true
+	case "AWS_LAMBDA_EXEC_WRAPPER", "AWS_NODEJS_CONNECTION_REUSE_ENABLED", "AWS_XRAY_CONTEXT_MISSING", "AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE":
+		return false // what functions are told to set
 	}
 	return strings.HasPrefix(k, "AWS_") || strings.HasPrefix(k, "CASEMATE_")
 }
