@@ -300,6 +300,9 @@ func (g *Gate) accepts(e *casemate.Event, m *casemate.Match, p *casemate.Princip
 		if auth.Open.Live(g.c.Clock()) {
 			return auth.Open, nil
 		}
+		if m.Route.Managed != nil {
+			return nil, unsigned
+		}
 		return nil, unauthenticated("this route needs a credential", "send an API key as x-api-key, or a token as Authorization: Bearer")
 	}
 	if e.Credential.Kind == casemate.CredentialRun {
@@ -320,8 +323,14 @@ func (g *Gate) accepts(e *casemate.Event, m *casemate.Match, p *casemate.Princip
 	if auth.Open.Live(g.c.Clock()) {
 		return auth.Open, nil
 	}
+	if m.Route.Managed != nil {
+		return nil, unsigned
+	}
 	return nil, unauthenticated("this route does not take this kind of credential", "the manifest's auth list of the route says which it takes")
 }
+
+// unsigned is what who sends no signature to a URL of Lambda's API is told: it is forbidden there, as on AWS.
+var unsigned = &casemate.Error{Code: casemate.Forbidden, Message: "this function URL takes signed requests", Hint: "sign it with SigV4 for the service lambda"}
 
 func unauthenticated(message, hint string) error {
 	return &casemate.Error{Code: casemate.Unauthenticated, Message: message, Hint: hint}

@@ -69,3 +69,32 @@ func TestCheckComesAfterThePolicy(t *testing.T) {
 		}
 	}
 }
+
+// TestUnsignedAtAURL: whoever sends no signature to a URL with AWS_IAM hears what AWS says, and nothing of the function.
+//
+// Lambda checklist: 51
+func TestUnsignedAtAURL(t *testing.T) {
+	for managed, want := range map[bool]casemate.Code{true: casemate.Forbidden, false: casemate.Unauthenticated} {
+		r := newRig()
+		find := r.find
+		r.find = func(e *casemate.Event) (*casemate.Match, error) {
+			m, err := find(e)
+			m.Route.URL, m.Route.Auth = true, casemate.Auth{Kinds: []casemate.CredentialKind{casemate.CredentialAccess}}
+			if managed {
+				m.Route.Managed = &casemate.ManagedURL{}
+			}
+			return m, err
+		}
+		for _, known := range []bool{false, true} {
+			r.who = func(casemate.Credential) (*casemate.Principal, error) {
+				if known {
+					return &casemate.Principal{Kind: casemate.KindKey, ID: "key/ck_1"}, nil
+				}
+				return &casemate.Principal{}, nil
+			}
+			if _, err := r.gate(t, nil).Handle(t.Context(), event()); casemate.CodeOf(err) != want || slices.Contains(r.asked, "run") {
+				t.Errorf("managed %v, known %v: %v", managed, known, err)
+			}
+		}
+	}
+}
