@@ -213,6 +213,10 @@ func (t *translator) access(r *template.Value, w *way) {
 			t.bad(m.KeyAt, path+"/"+m.Key, "", "there is no such property")
 		}
 	}
+	if name == "NONE" && w.api.auth.standard == "" {
+		t.bad(w.at, path+"/Authorizer", "leave it out", "NONE says something only where the API has a DefaultAuthorizer")
+		return
+	}
 	kinds := w.kinds
 	if x := w.api.auth.authorizers[name]; x != nil && !w.said {
 		kinds = append(kinds, x.kind)

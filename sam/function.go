@@ -326,6 +326,9 @@ func logging(t *translator, f *function, v template.Value, path string) {
 }
 
 func alias(t *translator, f *function, v template.Value, path string) {
+	if !t.wants(v, path, template.String) {
+		return
+	}
 	t.note(NotServed, f.Type, v.At, path, "the alias is not made; its name leads nowhere, the function's own leads to the newest version")
 }
 
@@ -355,5 +358,10 @@ func invokeConfig(t *translator, f *function, v template.Value, path string) {
 }
 
 func deadLetters(t *translator, f *function, v template.Value, path string) {
+	_, typed := v.Get("Type")
+	if _, ok := v.Get("TargetArn"); !ok || !typed && strings.HasSuffix(path, "/DeadLetterQueue") {
+		t.bad(v.At, path, "{Type: SQS, TargetArn: !GetAtt Dead.Arn}", "Type and TargetArn are wanted here")
+		return
+	}
 	t.note(NotServed, f.Type, v.At, path, "no dead letter is sent; what failed stays for casemate async")
 }

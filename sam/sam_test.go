@@ -443,3 +443,21 @@ func FuzzTranslate(f *testing.F) {
 		}
 	})
 }
+
+// refusal is what is wrong with a template, wherever it is found; "" when it is taken.
+func refusal(t testing.TB, text string) string {
+	t.Helper()
+	parsed, found := template.Parse("template.yaml", []byte(text))
+	if len(found) == 0 {
+		var stack *Stack
+		s := setting()
+		s.Open = &casemate.Exception{Reason: "compared", Expires: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)}
+		if stack, found = Resolve(parsed, template.Inputs{}, s); len(found) == 0 {
+			_, found = Translate(stack, s)
+		}
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	return found.Error()
+}
