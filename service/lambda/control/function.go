@@ -39,11 +39,8 @@ type updateCodeIn struct {
 	Architectures []string
 }
 
-// TagApp and TagIsolation are the tags that say what Lambda's API has no word for.
-const (
-	TagApp       = "casemate:app"
-	TagIsolation = "casemate:isolation"
-)
+// TagApp is the tag that says which app a function is made in, for which Lambda's API has no word.
+const TagApp = "casemate:app"
 
 // createFunction is CreateFunction. Its app is the one that the tag casemate:app names, which the caller must be allowed to deploy
 // to, else "lambda".
