@@ -149,7 +149,7 @@ func (a *App) check(place casemate.Place) error {
 			return bad("an alias of function %s leads to no version", name)
 		}
 		for _, v := range f.Versions {
-			if v == nil || v.Function != name || v.App != a.Name || v.ARN != place.FunctionARN(name) || v.Role != ExecutionRole(name) || !isDigest(v.Code) || !isDigest(v.ID) {
+			if v == nil || v.Function != name || v.App != a.Name || v.ARN != place.FunctionARN(name) || v.Role != ExecutionRole(name) || !isDigest(v.Code) || !isDigest(v.ID) || !layersStand(v.Layers) {
 				return bad("a version of %s is not its own", name)
 			}
 		}
@@ -216,6 +216,11 @@ func (a *App) checkRoute(place casemate.Place, r *casemate.Route) error {
 		err = casemate.Errorf(casemate.Invalid, "deploy the app again", "route %s is not what its key says", r.ID)
 	}
 	return err
+}
+
+// layersStand reports whether what is at /opt can be fetched as it was deployed.
+func layersStand(list []casemate.Layer) bool {
+	return len(list) <= casemate.MaxLayers && !slices.ContainsFunc(list, func(l casemate.Layer) bool { return !isDigest(l.Code) })
 }
 
 func isDigest(s string) bool {
