@@ -99,6 +99,7 @@ func FuzzTemplate(f *testing.F) {
 			if string(r.Properties.JSON()) != string(again.Resources[i].Properties.JSON()) || r.ID != again.Resources[i].ID {
 				t.Fatalf("%s resolves to something else the second time", r.ID)
 			}
+			sound(t, r.Properties)
 			if r.At.Line < 1 || r.TypeAt.Line < 1 {
 				t.Fatalf("%s has no place", r.ID)
 			}
@@ -179,5 +180,26 @@ func TestResolveProperty(t *testing.T) {
 		if (s == nil) != (len(found) > 0) {
 			t.Fatalf("a stack and problems, or neither: %v", found)
 		}
+		if s != nil {
+			for _, r := range s.Resources {
+				sound(t, r.Properties)
+			}
+			for _, o := range s.Outputs {
+				sound(t, o.Value)
+			}
+		}
 	})
+}
+
+// sound fails where a stack without problems holds what has one, or a value without a place.
+func sound(t interface{ Fatalf(string, ...any) }, v Value) {
+	if v.Unknown == invalid || v.At.Line < 1 || v.Kind == Null {
+		t.Fatalf("%+v in a stack without problems", v)
+	}
+	for _, x := range v.List {
+		sound(t, x)
+	}
+	for _, m := range v.Members {
+		sound(t, m.Value)
+	}
 }

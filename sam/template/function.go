@@ -158,10 +158,26 @@ func later(at Position, name string) Value {
 }
 
 func (r *resolver) ref(arg Value) Value {
-	if arg.Kind != String {
-		return r.fail(arg.At, "", "Ref takes a name, this is %s", arg.Kind)
+	if arg.Kind == String {
+		return r.named(arg.Text, arg.At)
 	}
-	return r.named(arg.Text, arg.At)
+	name := r.computed(arg, "Ref takes a name")
+	if name.Unknown == "" && !r.exists(name.Text) {
+		r.unknown(arg, name.Text)
+	}
+	return r.named(name.Text, arg.At)
+}
+
+// computed evaluates a name that a function makes, which the language extensions allow.
+func (r *resolver) computed(arg Value, wants string) Value {
+	if _, _, call := r.function(arg); !call || !r.t.uses(LanguageExtensions) {
+		return r.fail(arg.At, "", "%s, this is %s", wants, arg.Kind)
+	}
+	name := r.known(r.scalar(arg))
+	if name.Secret {
+		return r.fail(arg.At, "write it out", "a NoEcho parameter cannot name anything")
+	}
+	return name
 }
 
 // named gives what Ref answers for a name. That the name exists was checked before.
@@ -200,6 +216,12 @@ func (r *resolver) attribute(arg Value) Value {
 			return Value{At: arg.At, Unknown: invalid}
 		}
 		id, attr = args[0], r.scalar(args[1])
+		if id.Kind != String {
+			id = r.computed(id, "Fn::GetAtt takes the name of a resource")
+			if _, _, ok := r.owner(id.Text); !ok && id.Unknown == "" {
+				r.unknown(args[0], id.Text)
+			}
+		}
 	}
 	if attr.Unknown != "" {
 		return r.fail(attr.At, "", "the name of the attribute is not known before deployment")

@@ -67,7 +67,7 @@ func TestFunctions(t *testing.T) {
 		{"!Cidr [10.0.0.0/16, 2, 8]", `["10.0.0.0/24","10.0.1.0/24"]`}, {"!Cidr ['2001:db8::/56', 2, 64]", `["2001:db8::/64","2001:db8:0:1::/64"]`},
 		{"!Cidr [10.0.0.0/24, 1, 8]", `["10.0.0.0/24"]`}, {"!Cidr [10.0.0.77/24, 2, 4]", `["10.0.0.0/28","10.0.0.16/28"]`},
 		{"{Fn::ToJsonString: {b: 1, a: [true, 'x<y', !Ref Count]}}", `"{\"b\":1,\"a\":[true,\"x<y\",3]}"`}, {"{Fn::Length: [a, b, !Ref AWS::NoValue]}", `2`}, {"{Fn::Length: !Ref List}", `3`},
-		{"!Ref Queue", `"${Queue}"`}, {"!GetAtt Queue.Arn", `"${Queue.Arn}"`}, {"{Fn::GetAtt: Queue.Arn}", `"${Queue.Arn}"`},
+		{"{Ref: !Join ['', [Que, ue]]}", `"${Queue}"`}, {"!GetAtt [!Sub 'Queue', Arn]", `"${Queue.Arn}"`}, {"!Ref Queue", `"${Queue}"`}, {"!GetAtt Queue.Arn", `"${Queue.Arn}"`}, {"{Fn::GetAtt: Queue.Arn}", `"${Queue.Arn}"`},
 		{"{Fn::GetAtt: [Queue, !Sub Arn]}", `"${Queue.Arn}"`}, {"!Sub '${Queue}/${Queue.Arn}'", `"${Queue}/${Queue.Arn}"`},
 		{"!Ref Fn.Version", `"${Fn.Version}"`}, {"!Sub '${FnRole.Arn} ${Fn.Version}'", `"${FnRole.Arn} ${Fn.Version}"`}, {"!Ref ServerlessRestApiProdStage", `"${ServerlessRestApiProdStage}"`},
 		{"!Select [1, !GetAtt Queue.List]", `"${Queue.List}"`}, {"!Join [',', !GetAtt Queue.List]", `"${Queue.List}"`},
@@ -122,6 +122,9 @@ Resources:
 	if g, _ := v.Get("g"); g.Unknown != "B" {
 		t.Errorf("it waits for %q", g.Unknown)
 	}
+	if z := s.Resources[3]; z.At != (Position{"template.yaml", 6, 3}) || z.TypeAt != (Position{"template.yaml", 7, 11}) {
+		t.Errorf("the resource stands at %v, its type at %v", z.At, z.TypeAt)
+	}
 	if last := s.Resources[3]; strings.Join(last.DependsOn, " ") != "A B F" {
 		t.Errorf("it depends on %v", last.DependsOn)
 	}
@@ -134,6 +137,9 @@ func TestRefusedFunctions(t *testing.T) {
 	const place = "template.yaml:23:" // the line of V
 	for _, c := range []struct{ src, want string }{
 		{"!Ref Txt", `10: Resources/Q/Properties/V/Ref: "Txt" is no resource or parameter of this template (did you mean Text?)`},
+		{"{Ref: !Sub 'Q${Text}'}", `"Qhello" is no resource or parameter`}, {"{Ref: !Ref Secret}", "a NoEcho parameter cannot name anything"},
+		{"{Ref: !Ref Queue}", "this cannot be decided: Queue is not known"}, {"!GetAtt [!Sub 'Q${Text}', Arn]", `"Qhello" is no resource or parameter`},
+		{"!GetAtt [[a], Arn]", "Fn::GetAtt takes the name of a resource, this is a list"},
 		{"!Ref [a]", "Ref takes a name, this is a list"},
 		{"!GetAtt Quue.Arn", `10: Resources/Q/Properties/V/Fn::GetAtt: "Quue" is no resource or parameter of this template (did you mean Queue?)`},
 		{"!GetAtt Queue", "a list of 2 arguments is wanted here"},

@@ -99,7 +99,7 @@ func (r *resolver) refersTo(v Value, test bool) {
 			} else {
 				id.Text, _, _ = strings.Cut(arg.Text, ".")
 			}
-			if _, _, ok := r.owner(id.Text); !ok {
+			if _, _, ok := r.owner(id.Text); !ok && id.Kind == String {
 				r.unknown(id, id.Text)
 			}
 		case m.Key == "Fn::Sub":
