@@ -95,8 +95,12 @@ func (d *Deployer) layers(out *draft, b *bundle, name string, found *manifest.Pr
 		out.code[digest] = r
 		list = append(list, casemate.Layer{Code: digest, Size: r.Size(), Unpacked: content.Bytes, Extensions: content.Extensions})
 	}
-	if ok {
-		if err := CheckLayers(list); err != nil {
+	if ok && len(list) > 0 {
+		own, err := code.InspectLayer(b.code[name], b.code[name].Size(), code.Bounds{})
+		if err == nil {
+			err = CheckLayers(list, own.Bytes)
+		}
+		if err != nil {
 			bad(0, err)
 		}
 	}
@@ -115,13 +119,13 @@ func (d *Deployer) published(l manifest.Layer) (casemate.Layer, error) {
 	return d.cfg.Layer(arn)
 }
 
-// CheckLayers holds the bounds of the layers of one version: how many, how much unpacked, how many extensions. Whoever
-// gives a version its layers asks it.
-func CheckLayers(list []casemate.Layer) error {
+// CheckLayers holds the bounds of the layers of one version: how many, how much unpacked together with its code, how many
+// extensions.
+func CheckLayers(list []casemate.Layer, own int64) error {
 	if len(list) > casemate.MaxLayers {
 		return &casemate.Error{Code: casemate.TooLarge, Rule: fmt.Sprintf("layers <= %d", casemate.MaxLayers), Message: "the function has too many layers", Hint: "put some of them together"}
 	}
-	var total int64
+	total := own
 	var extensions []string
 	for _, l := range list {
 		total += l.Unpacked
@@ -132,7 +136,7 @@ func CheckLayers(list []casemate.Layer) error {
 		}
 	}
 	if most := code.DefaultBounds().Total; total > most {
-		return &casemate.Error{Code: casemate.TooLarge, Rule: fmt.Sprintf("unpacked bytes of all layers <= %d", most), Message: "the layers of the function hold too much", Hint: "leave out what it does not need"}
+		return &casemate.Error{Code: casemate.TooLarge, Rule: fmt.Sprintf("unpacked bytes of code and layers <= %d", most), Message: "the code of the function and its layers hold too much", Hint: "leave out what it does not need"}
 	}
 	if len(extensions) > casemate.MaxExtensions {
 		return &casemate.Error{Code: casemate.TooLarge, Rule: fmt.Sprintf("extensions <= %d", casemate.MaxExtensions), Message: "the layers of the function bring too many extensions", Hint: "leave some of them out"}

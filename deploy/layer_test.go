@@ -101,11 +101,15 @@ func TestLayersAreBounded(t *testing.T) {
 		many[i] = strings.Repeat("x", i+1)
 	}
 	for name, list := range map[string][]casemate.Layer{"six": make([]casemate.Layer, 6), "too heavy": {{Unpacked: 200 << 20}, {Unpacked: 51 << 20}}, "eleven extensions": {{Extensions: many}}} {
-		if err := CheckLayers(list); casemate.CodeOf(err) != casemate.TooLarge {
+		if err := CheckLayers(list, 0); casemate.CodeOf(err) != casemate.TooLarge {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := CheckLayers([]casemate.Layer{{Unpacked: 250 << 20, Extensions: many[:10]}}); err != nil {
+	list := []casemate.Layer{{Unpacked: 200 << 20, Extensions: many[:10]}}
+	if err := CheckLayers(list, 50<<20); err != nil {
 		t.Error(err)
+	}
+	if err := CheckLayers(list, 50<<20+1); casemate.CodeOf(err) != casemate.TooLarge {
+		t.Errorf("with its code: %v", err)
 	}
 }
