@@ -278,6 +278,7 @@ func TestItem26GoFunction(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 98
 func TestItem98SIGTERMBeforeTheEnd(t *testing.T) {
 	b := newBench(t)
 	v := warm(b.goFunction(goFunction))
