@@ -320,7 +320,11 @@ func (r *resolver) output(m Member) Output {
 		case "Description":
 			o.Description = f.Value.Text
 		case "Export":
-			name, _ := f.Value.Get("Name")
+			name, ok := f.Value.Get("Name")
+			if !ok {
+				r.problem(f.Value.At, "", "an export has a Name")
+				break
+			}
 			x := r.scalar(name)
 			if o.Export = x.Text; x.Unknown != "" && x.Unknown != invalid || x.Kind == String && x.Text == "" {
 				r.problem(f.Value.At, "", "the name of an export is known before deployment")
