@@ -28,7 +28,7 @@ Outputs:
 		"O: {Value: a, Exports: {Name: b}}":                                  "Outputs/O/Exports: this is no key of an output (did you mean Export?)",
 		"O: {Value: a, Export: {Name: !GetAtt Q.Arn}}":                       "the name of an export is known before deployment",
 		"O: {Value: a, Export: {Name: ''}}":                                  "the name of an export is known before deployment",
-		"O: {Value: a, Export: b}":                                           "template.yaml:2:32: Outputs/O/Export: an export has a Name",
+		"O: {Value: a, Export: b}":                                           "template.yaml:2:33: Outputs/O/Export: an export has a Name",
 		"O: {Value: a, Condition: Nope}":                                     `"Nope" is no condition of this template`,
 		"O_1: {Value: a}":                                                    "this is no name of an output",
 		"O: {Value: a, Export: {Name: x}}, P: {Value: b, Export: {Name: x}}": `a second output exports "x"`,
