@@ -262,3 +262,44 @@ func TestShutdownReasons(t *testing.T) {
 		}
 	}
 }
+
+// TestLayersBringNoProgramsUnasked: what a layer brings is executed when the version lists it, and otherwise not.
+func TestLayersBringNoProgramsUnasked(t *testing.T) {
+	b := withLayers(t)
+	v := b.node("index.handler", `const { execFileSync } = require('child_process'); exports.handler = async (e) => {
+		try { return execFileSync(e.run).toString() } catch (x) { return x.code } }`)
+	b.layered(v, map[string]string{"bin/tool": "#!/bin/sh\necho it ran\n", "extensions/README": "no program"}, "bin/tool")
+	res := b.want(v, `{"run":"/opt/bin/tool"}`, `"EPERM"`)
+	if got := deeds(res, "exec"); !strings.Contains(got, "exec /opt/bin/tool") || strings.Contains(got, "allow") {
+		t.Errorf("record: %s", got)
+	}
+	weak := *v // the same with leave: then it runs
+	weak.Children = []casemate.Child{{Path: "/opt/bin/tool"}}
+	b.want(&weak, `{"run":"/opt/bin/tool"}`, `"it ran\n"`)
+}
+
+// TestFirstProcessIsOutOfReach: the function runs as its user and must not speak for it.
+func TestFirstProcessIsOutOfReach(t *testing.T) {
+	b := withLayers(t)
+	v := b.extended(b.node("index.handler", `const fs = require('fs'); exports.handler = async () => {
+		const can = (f) => { try { f(); return 'yes' } catch (e) { return e.code } }
+		return [can(() => fs.openSync('/proc/1/mem', 'r+')), can(() => fs.readdirSync('/proc/1/fd')), can(() => fs.readFileSync('/proc/1/environ')),
+			can(() => fs.openSync('/proc/self/mem', 'r')), fs.readdirSync('/proc/self/fd').map((n) => { try { return fs.readlinkSync('/proc/self/fd/' + n) } catch { return '' } }).filter((l) => l.includes('socket')).length] }`),
+		map[string]string{"one": `{"Events":["INVOKE"]}`})
+	res := b.run(v, `{}`)
+	var got []any
+	if err := json.Unmarshal(res.Payload, &got); err != nil || len(got) != 5 {
+		t.Fatalf("%s", res.Payload)
+	}
+	for k, what := range []string{"its memory", "its descriptors", "its environment"} {
+		if got[k] != "EACCES" && got[k] != "EPERM" {
+			t.Errorf("%s: %v", what, got[k])
+		}
+	}
+	if got[3] != "yes" {
+		t.Errorf("its own memory: %v: the attack would not work anywhere", got[3])
+	}
+	if got[4].(float64) > 1 { // its own connection to the Runtime API
+		t.Errorf("%v sockets in the runtime", got[4])
+	}
+}
