@@ -258,7 +258,7 @@ func (t *translator) route(w *way) {
 	t.access(r, w)
 	over := *mapping(w.at)
 	for _, m := range w.api.meta.Members {
-		if m.Key != "open" {
+		if m.Key != "open" && m.Key != "auth" {
 			over.Members = append(over.Members, m)
 		}
 	}

@@ -39,9 +39,11 @@ func (t *translator) authOf(a *api) *auth {
 			out.key, _ = v.BoolAt(m.Key, path, &t.found)
 		case "Authorizers":
 			for _, x := range m.Value.Members {
-				if made := t.authorizer(a, x, at+"/"+x.Key); made != nil {
-					out.authorizers[x.Key] = made
+				made := t.authorizer(a, x, at+"/"+x.Key)
+				if made == nil {
+					made = &authorizer{} // refused: who names it need not be told again
 				}
+				out.authorizers[x.Key] = made
 			}
 		case "UsagePlan":
 			t.usagePlan(a, m.Value, at)
@@ -231,12 +233,12 @@ func (t *translator) access(r *template.Value, w *way) {
 		t.bad(w.at, path, template.Nearest(name, keys(w.api.auth.authorizers)), "there is no authorizer %s", name)
 		return
 	}
-	if key && len(kinds) > 0 && !w.said {
+	if key && slices.ContainsFunc(kinds, func(k string) bool { return k != "key" }) {
 		t.bad(w.at, path, "leave out ApiKeyRequired, or the authorizer", "a route takes one of its credentials, and cannot ask for a key besides an authorizer")
 		return
 	}
-	if key && !w.said {
-		kinds = append(kinds, "key")
+	if key {
+		kinds = []string{"key"}
 	}
 	if len(scopes) == 0 {
 		scopes = w.scopes
@@ -261,8 +263,8 @@ func (t *translator) mayCall(role string, w *way) {
 
 // admit writes who gets in.
 func (t *translator) admit(r *template.Value, w *way, kinds []string) {
-	own, said := w.api.meta.Get("auth")
-	if said {
+	own, said := w.api.meta.Get("auth") // for routes that ask for nothing
+	if said = said && len(kinds) == 0 && own.Kind == template.List; said {
 		for _, k := range own.List {
 			kinds = append(kinds, k.Text)
 		}
@@ -275,6 +277,9 @@ func (t *translator) admit(r *template.Value, w *way, kinds []string) {
 		set(r, "auth", own)
 	case len(kinds) > 0:
 		set(r, "auth", texts(w.at, kinds...))
+	case own.Kind == template.Map: // {none: {reason, expires}}
+		set(r, "auth", own)
+		t.note(Weak, w.api.typ, w.at, w.path, "%s is open to everybody, as the exception says", w.key)
 	default:
 		apiOpen, _ := w.api.meta.Get("open")
 		x, ok := t.exception(w.at, w.function.open, apiOpen, t.open)

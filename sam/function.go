@@ -77,25 +77,30 @@ func (t *translator) function(f *function) {
 	t.note(Honoured, f.Type, f.At, "Resources/"+f.ID, "function %s", f.name)
 }
 
-// defaults are what AWS does where the template says nothing.
+// defaults says what is missing, unless Metadata says it.
 func (t *translator) defaults(f *function) {
-	if _, said := f.doc.Get("runtime"); !said {
-		m, _ := f.Metadata.Get("Casemate")
-		if _, said = m.Get("runtime"); !said && !f.image() {
-			t.bad(f.At, f.path(), "Runtime: python3.12", "the function has no Runtime")
-		}
-	}
-	if _, said := f.doc.Get("code"); !said && !f.image() {
-		if m, _ := f.Metadata.Get("Casemate"); m.Kind == template.Map {
-			if _, said = m.Get("code"); said {
-				return
+	own, _ := f.Metadata.Get("Casemate")
+	said := func(keys ...string) bool {
+		for _, k := range keys {
+			if _, ok := f.Properties.Get(k); ok {
+				return true
+			}
+			if _, ok := own.Get(k); ok {
+				return true
 			}
 		}
-		if f.Type == "AWS::Lambda::Function" {
-			t.bad(f.At, f.path(), "Code: {ZipFile: ...}, or CodeUri of a serverless function", "the function has no Code")
-			return
+		return f.image()
+	}
+	if !said("Runtime", "runtime") {
+		t.bad(f.At, f.path(), "Runtime: python3.12", "the function has no Runtime")
+	}
+	if !said("CodeUri", "InlineCode", "Code", "code") {
+		t.bad(f.At, f.path(), "CodeUri: src/", "the function has no code")
+	}
+	if v, ok := f.Metadata.Get("BuildMethod"); ok {
+		if _, ok := own.Get("build"); !ok {
+			t.note(Weak, f.Type, v.At, "Resources/"+f.ID+"/Metadata/BuildMethod", "nothing is built: deploy what sam build writes, or say how under Metadata: Casemate: build")
 		}
-		t.bad(f.At, f.path(), "CodeUri: src/", "the function has no CodeUri")
 	}
 }
 

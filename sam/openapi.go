@@ -75,13 +75,14 @@ func (t *translator) operation(a *api, doc template.Value, m template.Member, ke
 		t.bad(in.At, path, "uri: with the Arn of a function of this template", "the integration leads to no function of the template")
 		return
 	}
-	for i, w := range a.routes { // the definition says more than the event
-		if w.key == key && w.function == f {
+	w := &way{api: a, function: f, key: key, at: m.KeyAt, path: path}
+	for i, o := range a.routes { // the definition says more than the event, but for whom the event lets in
+		if o.key == key && o.function == f {
+			w.auth, w.path = o.auth, o.path
 			a.routes = slices.Delete(a.routes, i, i+1)
 			break
 		}
 	}
-	w := &way{api: a, function: f, key: key, at: m.KeyAt, path: path}
 	if format, ok := in.Get("payloadFormatVersion"); ok {
 		w.payload = format.Text
 	} else if a.http {
@@ -93,7 +94,7 @@ func (t *translator) operation(a *api, doc template.Value, m template.Member, ke
 	if !said {
 		security, said = doc.Get("security")
 	}
-	if said {
+	if said && len(security.List) > 0 && len(w.auth.Members) == 0 {
 		t.secured(w, security, schemes)
 	}
 	t.way(w)
@@ -128,7 +129,10 @@ func (t *translator) secured(w *way, security template.Value, schemes map[string
 
 // schemes are the security schemes of a definition.
 func (t *translator) schemes(a *api, doc template.Value, path string) map[string]*authorizer {
-	out := map[string]*authorizer{}
+	out := map[string]*authorizer{"api_key": {kind: "key"}, "AWS_IAM": {kind: "sigv4"}} // as SAM calls them
+	for name, x := range a.auth.authorizers {
+		out[name] = x
+	}
 	all, ok := doc.Get("securityDefinitions") // Swagger 2
 	path += "/securityDefinitions"
 	if !ok {

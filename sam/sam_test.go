@@ -280,6 +280,49 @@ Api:
 	}
 }
 
+// An event's Auth, and what an API asks of all its routes, hold for the operations of its definition as well.
+func TestDefinitionsTakeNothingFromAuth(t *testing.T) {
+	const integration = `x-amazon-apigateway-integration: {type: aws_proxy, uri: !GetAtt F.Arn}`
+	text := func(auth, event, security string) string {
+		return app("Events: {A: {Type: Api, Properties: {Path: /a, Method: get, RestApiId: !Ref Api"+event+"}}}", `
+Api:
+  Type: AWS::Serverless::Api
+  Properties:
+    StageName: v1
+    Auth: `+auth+`
+    DefinitionBody:
+      openapi: 3.0.1
+      paths: {/a: {get: {`+security+integration+`}}}
+`)
+	}
+	for name, c := range map[string]struct{ auth, event, security, want string }{
+		"the event's":            {"{}", ", Auth: {ApiKeyRequired: true}", "", `["key"]`},
+		"the event's before":     {"{}", ", Auth: {Authorizer: AWS_IAM}", "security: [{api_key: []}], ", `["sigv4"]`},
+		"the API's key":          {"{ApiKeyRequired: true}", "", "security: [], ", `["key"]`},
+		"the API's key, twice":   {"{ApiKeyRequired: true}", "", "security: [{api_key: []}], ", `["key"]`},
+		"the API's authorizer":   {"{DefaultAuthorizer: AWS_IAM}", "", "", `["sigv4"]`},
+		"the operation's":        {"{DefaultAuthorizer: AWS_IAM}", "", "security: [{api_key: []}], ", `["key"]`},
+		"a key besides":          {"{ApiKeyRequired: true}", "", "security: [{AWS_IAM: []}], ", "cannot ask for a key besides"},
+		"nothing":                {"{}", "", "", "anybody may call GET /a"},
+		"no scheme that is kept": {"{}", "", "security: [{oauth: []}], ", "there is no security scheme oauth"},
+	} {
+		got, found := made(t, text(c.auth, c.event, c.security), setting())
+		if len(found) > 0 {
+			if !strings.Contains(found.Error(), c.want) {
+				t.Errorf("%s: %v", name, found)
+			}
+			continue
+		}
+		var m map[string]any
+		if err := json.Unmarshal(got.Manifest.Data, &m); err != nil {
+			t.Fatal(err)
+		}
+		if s := at(m, "routes|GET /a|auth"); s != c.want {
+			t.Errorf("%s: %s, not %s", name, s, c.want)
+		}
+	}
+}
+
 func noted(got *Translation, c Class, text string) bool {
 	return slices.ContainsFunc(got.Notes, func(n Note) bool { return n.Class == c && strings.Contains(n.Text, text) })
 }
@@ -310,6 +353,19 @@ Metadata:
 	}
 	if noted(got, Weak, "isolation warm") || !noted(got, Weak, "open to everybody") {
 		t.Errorf("%v", got.Notes)
+	}
+}
+
+func TestMetadataOfAnAPIIsForRoutesThatAskForNothing(t *testing.T) {
+	m, _ := manifestOf(t, app(`
+Events:
+  A: {Type: Api, Properties: {Path: /a, Method: get, RestApiId: !Ref Api}}
+  B: {Type: Api, Properties: {Path: /b, Method: get, RestApiId: !Ref Api, Auth: {Authorizer: AWS_IAM}}}
+`, "Api: {Type: AWS::Serverless::Api, Metadata: {Casemate: {auth: [key], rate: 5/s}}, Properties: {StageName: v}}"))
+	for path, want := range map[string]string{"routes|GET /a|auth": `["key"]`, "routes|GET /b|auth": `["sigv4"]`, "routes|GET /b|rate": `"5/s"`} {
+		if s := at(m, path); s != want {
+			t.Errorf("%s: %s, not %s", path, s, want)
+		}
 	}
 }
 

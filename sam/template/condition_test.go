@@ -55,11 +55,11 @@ func TestConditionErrorsRefuse(t *testing.T) {
 		"C: !Equals [!Sub '${R.Arn}', a]":                            "R is a resource",
 		"C: !Equals [!ImportValue x, a]":                             "conditions are decided before anything is imported",
 		"C: !Equals [!Ref L, a]":                                     "a text is wanted here, this is a list",
-		"C: !Equals [a]":                                             "a list of 2 arguments",
+		"C: !Equals [a]":                                             "a list is wanted here, of length 2",
 		"C: !Equals [!Ref AWS::NoValue, a]":                          "AWS::NoValue cannot stand here",
 		"C: !Equals ['{{resolve:ssm:x}}', a]":                        "this cannot be decided: {{resolve:ssm:x}} is not known",
-		"C: !And [!Equals [a, a]]":                                   "a list of 2 to 10 arguments",
-		"C: !Not [!Equals [a, a], !Equals [a, a]]":                   "a list of 1 arguments",
+		"C: !And [!Equals [a, a]]":                                   "a list is wanted here, of length 2 to 10",
+		"C: !Not [!Equals [a, a], !Equals [a, a]]":                   "a list is wanted here, of length 1",
 		"C: !Not [a]":                           "this is no condition",
 		"C: {Fn::Equals: [a, a], Fn::Not: [a]}": "this is no condition",
 		"C: {}":                                 "this is no condition",
@@ -74,7 +74,7 @@ func TestConditionErrorsRefuse(t *testing.T) {
 		"C: !Equals [!If [C, a, b], a]":                                                      "the condition C depends on itself",
 		"C: !Equals [a, !Ref [b]]":                                                           "Ref takes a name",
 		"C: !Equals [a, ~]":                                                                  "nothing stands here",
-		"C: !Or [" + strings.TrimSuffix(strings.Repeat("!Equals [a, b], ", 11), ", ") + "]":  "a list of 2 to 10 arguments",
+		"C: !Or [" + strings.TrimSuffix(strings.Repeat("!Equals [a, b], ", 11), ", ") + "]":  "a list is wanted here, of length 2 to 10",
 	} {
 		got, err := decided(t, "Conditions:\n  "+src, nil)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "template.yaml:") {

@@ -96,7 +96,7 @@ func (r *resolver) args(arg Value, low, high int) ([]Value, bool) {
 	if low != high {
 		want += " to " + strconv.Itoa(high)
 	}
-	r.problem(arg.At, "", "a list of %s arguments is wanted here", want)
+	r.problem(arg.At, "", "a list is wanted here, of length %s", want)
 	return nil, false
 }
 

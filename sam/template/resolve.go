@@ -252,7 +252,10 @@ func (r *resolver) resource(d *declared, merge func(*declared) Value) Resource {
 func (r *resolver) properties(d *declared, p Value) Value {
 	if _, _, call := r.function(p); call || p.Kind != Map {
 		v, ok := r.value(p)
-		if ok && v.Kind != Map && v.Unknown == "" {
+		if !ok {
+			return Value{Kind: Map, At: p.At}
+		}
+		if v.Kind != Map && v.Unknown != invalid {
 			r.problem(p.At, "", "properties are a mapping, this is %s", v.Kind)
 		}
 		return v

@@ -69,6 +69,21 @@ func TestDeletionPolicies(t *testing.T) {
 	}
 }
 
+// Properties that a condition leaves out are an empty mapping; what is no mapping is refused.
+func TestNoProperties(t *testing.T) {
+	for src, want := range map[string]string{"!Ref AWS::NoValue": "{}", "!If [C, {a: 1}, !Ref AWS::NoValue]": "{}", "!If [C, x, {a: 1}]": `{"a":1}`,
+		"!If [C, {a: 1}, x]": "properties are a mapping, this is a text", "[a]": "properties are a mapping, this is a list", "!GetAtt P.V": "properties are a mapping"} {
+		s, found := mustParse(t, "Conditions: {C: !Equals [a, b]}\nResources:\n  P: {Type: 'A::B'}\n  Q: {Type: 'A::B', Properties: "+src+"}\n").Resolve(inputs(nil))
+		if err := found.Err(); err != nil {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v; want %s", src, err, want)
+			}
+		} else if got := string(s.Resources[1].Properties.JSON()); got != want || s.Resources[1].Properties.Kind != Map {
+			t.Errorf("%s: %s; want %s", src, got, want)
+		}
+	}
+}
+
 // What has no effect here is said, at its place.
 func TestWarnings(t *testing.T) {
 	s, found := mustParse(t, `Parameters: {V: {Type: 'AWS::EC2::VPC::Id', Default: vpc-1}}
