@@ -73,6 +73,9 @@ func own() map[string]func(*translator, *template.Resource) {
 // resource translates one resource, whatever its type.
 func (t *translator) resource(r *template.Resource) {
 	path := "Resources/" + r.ID
+	if d := r.DeletionPolicy; d == "Retain" || d == "Snapshot" {
+		t.note(NotServed, r.Type, r.At, path+"/DeletionPolicy", "casemate delete takes functions, routes and roles away whatever this says; secrets, parameters and the record stay")
+	}
 	if do := own()[r.Type]; do != nil {
 		do(t, r)
 		return

@@ -429,14 +429,14 @@ Environment: {Variables: {A: !GetAtt X.Foo}}
 Policies: [{Statement: {Effect: Allow, Action: "x:Y", Resource: [!GetAtt X.Foo, "arn:aws:s3:::b"]}}]
 Events: {P: {Type: S3, Properties: {Bucket: !Ref B, Events: "s3:*"}}, T: {Type: SNS, Properties: {Topic: x}}}
 `, `
-B: {Type: AWS::S3::Bucket}
+B: {Type: AWS::S3::Bucket, DeletionPolicy: Retain}
 X: {Type: AWS::Foo::Bar}
 V: {Type: AWS::EC2::VPC}
 A: {Type: AWS::CloudWatch::Alarm}
 L: {Type: AWS::Logs::LogGroup}
 S: {Type: AWS::SecretsManager::Secret, Properties: {SecretString: hunter2}}
 T: {Type: AWS::Serverless::SimpleTable}
-`))
+`)+"Outputs: {O: {Value: x, Export: {Name: y}}}\n")
 	said := map[string]Class{}
 	for _, n := range got.Notes {
 		if said[n.Path] == "" || n.Class != Honoured {
@@ -448,7 +448,7 @@ T: {Type: AWS::Serverless::SimpleTable}
 	}
 	const f = "Resources/F/Properties/"
 	for path, want := range map[string]Class{f + "VpcConfig": Ignored, f + "Tracing": Ignored, f + "DeadLetterQueue": NotServed, f + "AutoPublishAlias": NotServed,
-		f + "Environment/Variables/A": NotServed, f + "Policies/0/Statement": NotServed, f + "Events/P": NotServed, f + "Events/T": NotServed, "Resources/B": NotServed,
+		f + "Environment/Variables/A": NotServed, f + "Policies/0/Statement": NotServed, f + "Events/P": NotServed, f + "Events/T": NotServed, "Resources/B": NotServed, "Resources/B/DeletionPolicy": NotServed, "Outputs/O/Export": NotServed,
 		"Resources/X": NotServed, "Resources/V": Ignored, "Resources/A": Ignored, "Resources/L": Ignored, "Resources/S": NotServed, "Resources/T": NotServed, "Resources/F": Weak} {
 		if said[path] != want {
 			t.Errorf("%s: %q, not %q", path, said[path], want)

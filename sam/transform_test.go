@@ -235,7 +235,7 @@ func theirs(o *outcome) outcome {
 	return out
 }
 
-// Lambda checklist: 84, 86, 87
+// Lambda checklist: 84, 86
 //
 // Over drawn templates of the supported subset, AWS's transform and this package come to the same functions, routes with their
 // credentials, polled queues, URLs, asynchronous settings and permissions of roles.

@@ -110,6 +110,11 @@ func Translate(stack *Stack, s Setting) (*Translation, template.Problems) {
 	}
 	t.routes()
 	t.metadata()
+	for _, o := range stack.Outputs {
+		if o.Export != "" {
+			t.note(NotServed, "", o.At, "Outputs/"+o.Name+"/Export", "no other stack can import it: give the value as a parameter")
+		}
+	}
 	slices.SortStableFunc(t.notes, func(a, b Note) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
 	out := &Translation{Manifest: Document{Marks: map[string]template.Position{}}, Notes: t.notes, Inline: t.inline, Outputs: stack.Outputs, APIs: map[string]string{}}
 	for id, a := range t.apis {
