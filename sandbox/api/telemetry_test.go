@@ -111,7 +111,7 @@ func TestTelemetryBuffers(t *testing.T) {
 		if k := s.kinds(); len(k) != 0 {
 			t.Errorf("sent before the timeout: %v", k)
 		}
-		time.Sleep(101 * time.Millisecond) // of the bubble's clock
+		<-time.After(101 * time.Millisecond) // of the bubble's clock
 		synctest.Wait()
 		if k := strings.Join(s.kinds(), " "); k != "platform.start function function extension" || len(s.batches) != 1 {
 			t.Errorf("%s in %d batches", k, len(s.batches))
@@ -145,11 +145,11 @@ func TestTelemetryIsBoundedAndSaysSo(t *testing.T) {
 			t.Errorf("%d bytes are kept", w)
 		}
 		a.tele.mu.Unlock()
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		s.set(func() { s.broken = false })
 		a.Log("stdout", "the last", false)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		if k := strings.Join(s.kinds(), " "); k != "platform.logsDropped function" {
 			t.Fatalf("%s", k)
@@ -160,14 +160,14 @@ func TestTelemetryIsBoundedAndSaysSo(t *testing.T) {
 		// One that answers with an error, and one that never does, cost their batches and nothing else.
 		s.set(func() { s.status = 500 })
 		a.Log("stdout", "refused", false)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		s.set(func() { s.status, s.silent = 200, true })
 		a.Log("stdout", "unheard", false)
-		time.Sleep(10 * time.Second)
+		<-time.After(10 * time.Second)
 		synctest.Wait()
 		s.set(func() { s.silent = false })
 		a.Log("stdout", "heard", false)
-		time.Sleep(10 * time.Second)
+		<-time.After(10 * time.Second)
 		synctest.Wait()
 		if k := strings.Join(s.kinds(), " "); !strings.HasSuffix(k, "function platform.logsDropped function") {
 			t.Errorf("%s", k)
@@ -185,13 +185,13 @@ func TestTelemetryWaitsWhereTheSandboxStands(t *testing.T) {
 			t.Fatal("it may not rest")
 		}
 		a.Log("stdout", "x", false)
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		synctest.Wait()
 		if k := s.kinds(); len(k) != 0 || s.dials != 0 {
 			t.Errorf("%v was sent to a sandbox that stands", k)
 		}
 		a.Awake()
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		if k := s.kinds(); len(k) != 1 {
 			t.Errorf("%v", k)
