@@ -51,13 +51,17 @@ type result struct {
 	Attempts int    `json:"attempts,omitempty"`
 }
 
-// main is a function in a sandbox, and a client outside when it is given the file of an event.
+// main is a function in a sandbox, and a client outside when it is given the file of an event, or a package to make one of.
 func main() {
 	if len(os.Args) < 2 {
 		lambda.Start(handle)
 		return
 	}
-	if err := outside(os.Args[1]); err != nil {
+	work := func() error { return outside(os.Args[1]) }
+	if len(os.Args) == 4 && os.Args[1] == "manage" {
+		work = func() error { return manage(context.Background(), os.Args[2], os.Args[3]) }
+	}
+	if err := work(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
