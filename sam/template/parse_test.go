@@ -107,7 +107,7 @@ func TestRefusedForm(t *testing.T) {
 		{head + "Metadata: " + deep, "nested deeper than 64"},
 		{`{"Metadata": ` + deep + `}`, "nested deeper than 64"},
 		{head + "Metadata:\n  " + laughs, "more than 100000 values, aliases expanded"},
-		{head + "Metadata: [" + strings.Repeat("1,", 100_001) + "1]", "more than 100000 values"},
+		{`{"Metadata": [` + strings.Repeat("1,", 100_001) + "1]}", "more than 100000 values"},
 		{strings.Repeat("#", 1<<20+1), "f:1:1: the template is larger than 1048576 bytes (split the template)"},
 		{head + "Metadata: '\xff'", "f:2:12: the text is not UTF-8"},
 		{head + "Metadata: {", "f:3:1: "},
