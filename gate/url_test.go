@@ -1,8 +1,10 @@
 package gate
 
 import (
+	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"casemate"
 )
@@ -96,5 +98,26 @@ func TestUnsignedAtAURL(t *testing.T) {
 				t.Errorf("managed %v, known %v: %v", managed, known, err)
 			}
 		}
+	}
+}
+
+// TestAsyncByQualifier: how often an event is tried is what its qualifier was given, not what its version says.
+func TestAsyncByQualifier(t *testing.T) {
+	r, q := newRig(), &memQueue{}
+	runs := 0
+	r.runner = func(context.Context, *casemate.Launch) (*casemate.Result, error) {
+		runs++
+		return &casemate.Result{Failure: casemate.FailureHandled}, nil
+	}
+	find := r.find
+	r.find = func(e *casemate.Event) (*casemate.Match, error) {
+		m, err := find(e)
+		m.Async = &casemate.AsyncPolicy{Retries: 0, MaxAge: time.Hour}
+		return m, err
+	}
+	g := accept(t, r, q)
+	q.drain(t, g, 10)
+	if runs != 1 || len(q.delay) != 0 || len(q.dead) != 1 || q.dead[0].Condition != "RetriesExhausted" {
+		t.Errorf("%d runs, delays %v, dead %+v", runs, q.delay, q.dead)
 	}
 }

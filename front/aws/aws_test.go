@@ -111,6 +111,25 @@ func TestASignedCallIsAnEvent(t *testing.T) {
 	}
 }
 
+// TestUnsignedCallsAreNobodys: a call of Lambda's API without a signature is nobody's, whatever else is wrong with it, and is
+// answered as Lambda does.
+//
+// Lambda checklist: 40
+func TestUnsignedCallsAreNobodys(t *testing.T) {
+	d := newDesk(t)
+	d.err = &casemate.Error{Code: casemate.Unauthenticated, Message: "this call needs a credential"}
+	for _, c := range [][3]string{{"POST", "/2015-03-31/functions/f/invocations", "{}"}, {"POST", "/2015-03-31/functions/f/invocations", "{"}, {"GET", "/2015-03-31/functions", ""}, {"POST", "/2015-03-31/functions", "{"}, {"DELETE", "/2018-10-31/layers/l/versions/x", ""}} {
+		w := d.ask(c[0], c[1], c[2])
+		e := d.last(t)
+		if w.Code != 403 || w.Header().Get("X-Amzn-Errortype") != "MissingAuthenticationTokenException" || strings.TrimSpace(w.Body.String()) != `{"message":"Request is missing Authentication Token"}` {
+			t.Errorf("%v: %d %v %s", c, w.Code, w.Header(), w.Body)
+		}
+		if e.Credential.Kind != casemate.CredentialNone || e.Target.Function != "" || !strings.HasPrefix(e.Target.Builtin, "lambda.") || len(e.Payload) != 0 {
+			t.Errorf("%v: %+v", c, e)
+		}
+	}
+}
+
 // TestOneOperationNeedsNoSignature: its token is the caller's credential, and no part of what is asked or kept.
 func TestOneOperationNeedsNoSignature(t *testing.T) {
 	d := newDesk(t)
