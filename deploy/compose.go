@@ -71,6 +71,7 @@ func (d *Deployer) compose(b *bundle, current *catalog.App) (*draft, error) {
 		return nil, err
 	}
 	d.queues(out.app, current, m, found)
+	d.schedules(out.app, m)
 	d.issuers(out.app, b, found)
 	d.budgets(out.app, m, found)
 	d.certificates(b, found)

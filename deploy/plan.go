@@ -159,6 +159,7 @@ func compare(current, next *catalog.App) *Plan {
 	c.plans(current, next)
 	c.budgets(current.Budgets, next.Budgets)
 	c.mappings(current, next)
+	c.schedules(current, next)
 	rank := map[string]int{KindPermission: 0, KindRoute: 1, KindFunction: 2, KindLimit: 3}
 	sort.SliceStable(c.changes, func(i, j int) bool { // within a kind, what lets more through first
 		a, b := &c.changes[i], &c.changes[j]

@@ -108,6 +108,7 @@ func (c *checker) all() {
 	c.certificates()
 	c.flows()
 	c.queues()
+	c.schedules()
 	for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
 		r, ptr := c.Roles[name], "/roles/"+Escape(name)
 		c.rights(ptr, "role "+name, r.Grants, r.Statements, r.Boundary)

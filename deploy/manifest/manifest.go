@@ -27,6 +27,7 @@ type Manifest struct {
 	Webhooks     map[string]*Webhook     `key:"webhooks" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Senders of signed requests, by name. A route takes one as webhook:<name>."`
 	Authorizers  map[string]*Authorizer  `key:"authorizers" like:"^[a-z][a-z0-9-]{0,62}$" doc:"Functions that say who a caller is, by name. A route takes one as authorizer:<name>."`
 	Certificates map[string]*Certificate `key:"certificates" like:"^[a-z][a-z0-9-]{0,62}$" doc:"TLS client certificates that are taken, by name. A route takes one rule as certificate:<name>."`
+	Schedules    map[string]*Schedule    `key:"schedules" like:"^[A-Za-z0-9_.-]{1,64}$" doc:"Moments in time at which functions run, by name."`
 	Queues       map[string]*Queue       `key:"queues" like:"^[A-Za-z0-9_-]{1,75}([.]fifo)?$" doc:"Message queues, by name; those that end in .fifo keep the order of each message group. Names are unique on a node."`
 	Plans        map[string]*Plan        `key:"plans" like:"^[A-Za-z0-9_-]{1,64}$" doc:"Usage plans, by name: rates and quotas that keys, roles and issuers name."`
 	Flows        map[string]*Flow        `key:"flows" like:"^[A-Za-z0-9_-]{1,64}$" doc:"Orders of calls that must be kept, by name."`
@@ -153,7 +154,7 @@ type Contract struct {
 
 // Role is what its holders may do.
 type Role struct {
-	Grants     []string    `key:"grants" doc:"Short form: \"invoke POST /orders\"."`
+	Grants     []string    `key:"grants" doc:"Short form: \"call POST /orders\"."`
 	Statements []Statement `key:"statements" doc:"IAM statements."`
 	Boundary   []Statement `key:"boundary" doc:"IAM statements that must allow as well."`
 	Trust      []Statement `key:"trust" doc:"Who may assume the role: IAM statements with a Principal. Without one, nobody may."`
