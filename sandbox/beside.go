@@ -87,7 +87,7 @@ func (b *beside) run(i *instance) {
 		}
 	})
 	buf, oob := make([]byte, first.Size+1), make([]byte, syscall.CmsgSpace(4))
-	for {
+	for left := len(b.paths) + maxStray; left > 0; {
 		n, oobn, _, _, err := b.control.ReadMsgUnix(buf, oob)
 		if err != nil || n == 0 {
 			return
@@ -95,19 +95,26 @@ func (b *beside) run(i *instance) {
 		fd := received(oob[:oobn])
 		m, err := first.Decode(buf[:n])
 		if err != nil {
-			_ = i.child.Kill() // it is not the process that was started any more
-			return
+			break
 		}
 		if m.Kind == first.Connected {
-			b.connected(m, fd)
+			if !b.connected(m, fd) {
+				left--
+			}
 			continue
 		}
 		if fd >= 0 {
 			syscall.Close(fd)
 		}
+		left--
 		b.hear(i, m)
 	}
+	_ = i.child.Kill() // it is not the process that was started any more
 }
+
+// maxStray is how many messages a first process may send that nothing asked for, besides the end of each extension: that of
+// the runtime, and connections that came too late.
+const maxStray = 64
 
 // hear notes the end of a program.
 func (b *beside) hear(i *instance, m first.Message) {
@@ -239,8 +246,8 @@ type dialled struct {
 	err error
 }
 
-// connected hands a connection to whoever asked for it.
-func (b *beside) connected(m first.Message, fd int) {
+// connected hands a connection to whoever asked for it; false: nobody did, or not any more.
+func (b *beside) connected(m first.Message, fd int) (wanted bool) {
 	b.mu.Lock()
 	ch := b.dials[m.Number]
 	delete(b.dials, m.Number)
@@ -255,6 +262,7 @@ func (b *beside) connected(m first.Message, fd int) {
 	if ch != nil {
 		ch <- d
 	}
+	return ch != nil
 }
 
 // received takes the descriptor that came with a message; -1: there is none. More than one is nobody's.

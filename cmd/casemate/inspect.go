@@ -83,6 +83,12 @@ func rightLines(x *node.Inspection, line func(name, format string, args ...any))
 	for _, c := range x.Version.Children {
 		line("may", "execute %s (sha256 %.12s)", c.Path, or(c.SHA256, x.Version.Code))
 	}
+	for _, l := range x.Version.Layers {
+		line("layer", "%s sha256 %.12s, %s", or(l.ARN, "of the manifest,"), l.Code, size(l.Size))
+		for _, e := range l.Extensions {
+			line("runs", "the extension %s beside it", e)
+		}
+	}
 	if len(x.Version.Children) == 0 && x.Version.Runtime.Family() != "wasm" {
 		line("may not", "execute another program")
 	}
