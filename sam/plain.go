@@ -64,6 +64,7 @@ func own() map[string]func(*translator, *template.Resource) {
 		"AWS::IAM::Role": (*translator).assumed, "AWS::IAM::Policy": (*translator).attachedPolicy, "AWS::IAM::ManagedPolicy": (*translator).attachedPolicy,
 		"AWS::IAM::RolePolicy": (*translator).attachedPolicy, "AWS::Lambda::Permission": (*translator).permission, "AWS::Lambda::Url": (*translator).urlResource,
 		"AWS::Lambda::EventInvokeConfig": (*translator).invokeResource, "AWS::Lambda::Version": (*translator).versionResource, "AWS::Lambda::Alias": (*translator).aliasResource,
+		"AWS::Scheduler::Schedule": (*translator).scheduleResource, "AWS::Events::Rule": (*translator).rule,
 		"AWS::SQS::Queue": (*translator).queue, "AWS::SQS::QueuePolicy": (*translator).queuePolicy,
 		"AWS::Serverless::LayerVersion": (*translator).layerVersion, "AWS::Lambda::LayerVersion": (*translator).layerVersion,
 		"AWS::SecretsManager::Secret": (*translator).secret, "AWS::SSM::Parameter": (*translator).parameter, "AWS::Lambda::EventSourceMapping": (*translator).mappingResource,

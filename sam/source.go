@@ -38,7 +38,7 @@ func events(t *translator, f *function, v template.Value, path string) {
 			t.polled(f, queue, props, m.KeyAt, at+"/Properties")
 			t.mayReceive(f, queue)
 		case "Schedule", "ScheduleV2":
-			t.source(f, typ.Text, m.KeyAt, at)
+			t.timed(f, typ.Text, f.ID+"-"+m.Key, props, props, m.KeyAt, at+"/Properties")
 		case "S3", "SNS", "Kinesis", "DynamoDB", "MSK", "MQ", "DocumentDB", "SelfManagedKafka", "CloudWatchEvent", "EventBridgeRule", "CloudWatchLogs", "IoTRule",
 			"AlexaSkill", "Cognito":
 			t.note(NotServed, typ.Text, m.KeyAt, at, "no event of type %s calls the function", typ.Text)
