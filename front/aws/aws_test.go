@@ -42,7 +42,7 @@ func newDesk(t testing.TB) *desk {
 		return d.result, d.err
 	}, Direct: map[string]wire.Direct{"lambda": {
 		Event: func(_ casemate.Place, s *casemate.Signed, body []byte) (*casemate.Event, error) {
-			if s.Path != "/call" {
+			if s.Path != "/call" && s.Path != "/2015-03-31/call" {
 				return nil, nil
 			}
 			return &casemate.Event{Target: casemate.Target{Function: "f"}, Action: "lambda:InvokeFunction", Resource: "arn:f", Payload: body}, nil
@@ -118,7 +118,7 @@ func TestASignedCallIsAnEvent(t *testing.T) {
 func TestUnsignedCallsAreNobodys(t *testing.T) {
 	d := newDesk(t)
 	d.err = &casemate.Error{Code: casemate.Unauthenticated, Message: "this call needs a credential"}
-	for _, c := range [][3]string{{"POST", "/2015-03-31/functions/f/invocations", "{}"}, {"POST", "/2015-03-31/functions/f/invocations", "{"}, {"GET", "/2015-03-31/functions", ""}, {"POST", "/2015-03-31/functions", "{"}, {"DELETE", "/2018-10-31/layers/l/versions/x", ""}} {
+	for _, c := range [][3]string{{"POST", "/2015-03-31/functions/f/invocations", "{}"}, {"POST", "/2015-03-31/functions/f/invocations", "{"}, {"POST", "/2015-03-31/call", "1"}, {"GET", "/2015-03-31/functions", ""}, {"POST", "/2015-03-31/functions", "{"}, {"DELETE", "/2018-10-31/layers/l/versions/x", ""}} {
 		w := d.ask(c[0], c[1], c[2])
 		e := d.last(t)
 		if w.Code != 403 || w.Header().Get("X-Amzn-Errortype") != "MissingAuthenticationTokenException" || strings.TrimSpace(w.Body.String()) != `{"message":"Request is missing Authentication Token"}` {
