@@ -303,3 +303,33 @@ func TestFirstProcessIsOutOfReach(t *testing.T) {
 		t.Errorf("%v sockets in the runtime", got[4])
 	}
 }
+
+// TestSIGTERMBesideAnExtension: the runtime hears of the end first, then its extension; and a sandbox with extensions can be
+// kept initialised.
+//
+// Lambda checklist: 98
+func TestSIGTERMBesideAnExtension(t *testing.T) {
+	b := withLayers(t, func(c *Config) { c.Spares = 1 })
+	v := b.extended(warm(b.goFunction(goFunction)), map[string]string{"one": `{"Events":["SHUTDOWN"]}`})
+	v.Spare = 1
+	b.pool.Prepare(v)
+	b.full()
+	if res := b.want(v, `{"Do":"x"}`, `"x"`); res.Usage.Cold {
+		t.Error("it was not ready")
+	}
+	b.pool.Drop(v.ID)
+	b.pool.ending.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at := map[string]int{}
+	for k, l := range b.lines {
+		for _, text := range []string{"SIGTERM came", `"shutdownReason":"spindown"`, "bye"} {
+			if strings.Contains(l.Text, text) {
+				at[text] = k + 1
+			}
+		}
+	}
+	if at["SIGTERM came"] == 0 || at["SIGTERM came"] > at[`"shutdownReason":"spindown"`] || at["bye"] == 0 {
+		t.Errorf("%v in %+v", at, b.lines)
+	}
+}
