@@ -49,6 +49,11 @@ func (d *Deployer) edit(ctx context.Context, app, by string, current *catalog.Ap
 	if err := edit(next); err != nil {
 		return err
 	}
+	for id, m := range next.Mappings { // a function takes its event sources with it
+		if next.Functions[m.Function] == nil {
+			Disconnect(next, id)
+		}
+	}
 	next.Provide()
 	if err := d.fresh(ctx, current, next); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"casemate/catalog"
 	"casemate/deploy"
 	"casemate/service/lambda/control"
+	"casemate/service/lambda/mapping"
 )
 
 // apps is the catalog as Lambda's management API sees it.
@@ -55,4 +56,25 @@ var architectures = map[string]string{"amd64": "x86_64", "arm64": "arm64"}
 // controlOperations is Lambda's management API.
 func (n *node) controlOperations() []casemate.Operation {
 	return control.Operations(control.Config{Apps: apps{n}, Place: n.cfg.Place, Clock: time.Now, Judge: n.decide, Architecture: architectures[runtime.GOARCH], Installed: n.installed, Standing: n.besides()})
+}
+
+// mappingOperations connect queues with functions.
+func (n *node) mappingOperations() []casemate.Operation {
+	return mapping.Operations(mapping.Config{Place: n.cfg.Place, Clock: time.Now, May: n.mayPoll,
+		Snapshot: func() *catalog.Snapshot { return n.catalog.Snapshot() },
+		Edit: func(ctx context.Context, l *casemate.Launch, app string, edit func(*catalog.App) error) error {
+			return apps{n}.Edit(ctx, l, app, nil, edit)
+		},
+		Connect: func(a *catalog.App, m *casemate.Mapping) { deploy.Connect(a, n.cfg.Place, m, "Lambda's API") }, Disconnect: deploy.Disconnect,
+		Queue: func(arn string) (time.Duration, error) {
+			q, err := n.queues.ByARN(arn)
+			if err != nil {
+				return 0, err
+			}
+			return q.Definition().Spec.Visibility, nil
+		},
+		Status: func(id string) (state, result string, known bool) {
+			s, known := n.sources.Load().Status(id)
+			return s.State, s.Result, known
+		}})
 }
