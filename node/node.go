@@ -38,6 +38,7 @@ import (
 	front "casemate/front/http"
 	source "casemate/front/queue"
 	"casemate/front/redirect"
+	"casemate/front/schedule"
 	page "casemate/front/signin"
 	"casemate/gate"
 	"casemate/journal"
@@ -140,7 +141,8 @@ type node struct {
 	flows           *flow.Room
 	queues          *queue.Room
 	sources         atomic.Pointer[source.Front] // nil until the gate is open
-	asksCertificate atomic.Bool                  // whether a route takes TLS client certificates
+	schedules       atomic.Pointer[schedule.Front]
+	asksCertificate atomic.Bool // whether a route takes TLS client certificates
 	browsers        browsers
 }
 
@@ -153,7 +155,7 @@ func openNode(ctx context.Context, cfg Config) (*node, error) {
 	}{
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
 		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the layers", n.openLayers}, {"opening the certificates", n.openCertificate}, {"opening the access keys", n.openAccess}, {"opening the passkeys", n.openPasskeys}, {"opening the operators", n.openOperators}, {"opening webhooks and authorizers", n.openSenders}, {"opening the flows", n.openFlows}, {"opening the queues", n.openQueues}, {"opening the meter", n.openMeter}, {"opening the purse", n.openPurse}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
-		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate}, {"opening the event sources", n.openSources}, {"opening the standing charges", n.openStanding},
+		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate}, {"opening the event sources", n.openSources}, {"opening the schedules", n.openSchedules}, {"opening the standing charges", n.openStanding},
 		{"opening the admin API", n.openAdmin}, {"opening what browsers are told", n.openBrowsers}, {"opening HTTP", n.openHTTP}, {"opening AWS's services", n.openAWS}, {"opening the redirects", n.openRedirect}, {"starting ACME", n.startACME},
 	} {
 		if err := step.open(ctx); err != nil {
@@ -251,6 +253,7 @@ func (n *node) openCatalog(ctx context.Context) (err error) {
 			n.retire(s)
 			n.budgets(s)
 			n.mapped(s)
+			n.scheduled(s)
 		}})
 	if err == nil {
 		n.tellLeftOut(n.catalog.Snapshot())
@@ -348,7 +351,7 @@ func (n *node) builtins(work store.Queue, dead store.KV) (map[string]builtin, er
 	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.accessBuiltins(), n.operatorBuiltins(), n.signinBuiltins(), n.inspectBuiltins(), n.topBuiltins(), n.planBuiltins(), n.tlsBuiltins(), deploys,
 		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) },
 			func(p string) bool { return n.catalog.Snapshot().HasPlan(p) }, n.judge),
-		usageBuiltins(n.meter.Load()), n.budgetBuiltins(), n.billBuiltins(), n.sizeBuiltins(), n.contractBuiltins(), asyncBuiltins(work, dead, n.resend), n.queueBuiltins()} {
+		usageBuiltins(n.meter.Load()), n.budgetBuiltins(), n.billBuiltins(), n.sizeBuiltins(), n.contractBuiltins(), asyncBuiltins(work, dead, n.resend), n.queueBuiltins(), n.scheduleBuiltins()} {
 		maps.Copy(all, m)
 	}
 	return all, nil

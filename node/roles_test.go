@@ -52,7 +52,7 @@ func everyOperation(t *testing.T) map[string][]string {
 }
 
 // TestRolesTruthTable: every role by every operation, checked in, so that a change of any answer shows in review. An
-// operation that no role mentions fails. Regenerate it with go test ./cmd/casemate -run RolesTruth -update-roles.
+// operation that no role mentions fails. Regenerate it with go test ./node -run RolesTruth -update-roles.
 func TestRolesTruthTable(t *testing.T) {
 	p := basePolicies()
 	p.Revision = "roles"
@@ -62,7 +62,7 @@ func TestRolesTruthTable(t *testing.T) {
 	}
 	columns := slices.Concat(operator.RoleNames(), []string{"break-glass", "enrol", "sign-in", "none"})
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Who may what\n\nMade by go test ./cmd/casemate -run RolesTruth -update-roles. Reading a secret is in no role; the socket's operator may all else.\n\n| operation | action | %s |\n|%s\n",
+	fmt.Fprintf(&b, "# Who may what\n\nMade by go test ./node -run RolesTruth -update-roles. Reading a secret is in no role; the socket's operator may all else.\n\n| operation | action | %s |\n|%s\n",
 		strings.Join(columns, " | "), strings.Repeat("---|", len(columns)+2))
 	operations := everyOperation(t)
 	for _, name := range slices.Sorted(maps.Keys(operations)) {
@@ -93,7 +93,7 @@ func TestRolesTruthTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(have, b.Bytes()) {
-		t.Error("testdata/roles.md is out of date: look at what changed, then go test ./cmd/casemate -run RolesTruth -update-roles")
+		t.Error("testdata/roles.md is out of date: look at what changed, then go test ./node -run RolesTruth -update-roles")
 	}
 }
 

@@ -102,11 +102,11 @@ func actions(role string) []string {
 	switch role {
 	case RoleView:
 		return []string{"casemate:ReadState", "casemate:ReadPosture", "casemate:ReadHistory", "casemate:ReadUsage", "casemate:ReadBill", "casemate:ReadPrices",
-			"casemate:ListBudgets", "casemate:ListQueue", "casemate:ReadLogs", "casemate:ReadContract", "casemate:ReadGuardrails", "casemate:ExplainPolicy", "casemate:ListCertificates",
+			"casemate:ListBudgets", "casemate:ListQueue", "casemate:ListSchedules", "casemate:ReadLogs", "casemate:ReadContract", "casemate:ReadGuardrails", "casemate:ExplainPolicy", "casemate:ListCertificates",
 			"casemate:ListRecords", "casemate:ReadRecord"}
 	case RoleDeploy:
 		return []string{"casemate:PlanDeploy", "casemate:Deploy", "casemate:Rollback", "casemate:DeleteApp", "casemate:ReadHistory", "casemate:ReadState", "casemate:ReadLogs",
-			"casemate:LearnContract", "casemate:ReadContract", "casemate:ListQueue", "casemate:ReplayEvent", "casemate:ListCertificates", "casemate:RenewCertificates", "lambda:InvokeFunction"}
+			"casemate:LearnContract", "casemate:ReadContract", "casemate:ListQueue", "casemate:ReplayEvent", "casemate:ListSchedules", "casemate:RunSchedule", "casemate:ListCertificates", "casemate:RenewCertificates", "lambda:InvokeFunction"}
 	case RoleSecrets:
 		return append([]string{"casemate:ReadSecretKeys", "casemate:RotateSecretKeys"}, KeepSecrets()...)
 	case RoleAudit:

@@ -169,6 +169,20 @@ func (f *Front) Status(id string) (s Status, ok bool) {
 	return t.status, true
 }
 
+// Run queues an event of a schedule for now, beside its own moments, and gives the id of it.
+func (f *Front) Run(ctx context.Context, id string) (string, error) {
+	f.mu.Lock()
+	t := f.at[id]
+	f.mu.Unlock()
+	if t == nil {
+		return "", casemate.Errorf(casemate.NotFound, "casemate schedule list shows them", "there is no schedule %q", id)
+	}
+	e := t.event(f.c.Clock(), true)
+	e.ID = casemate.NewID() // no moment's
+	_, err := f.c.Handler(ctx, e)
+	return e.ID, err
+}
+
 // Stop begins nothing more and waits for the runs that were begun here.
 func (f *Front) Stop() {
 	f.mu.Lock()
