@@ -16,21 +16,21 @@ func (t *target) settle(here casemate.Place) error {
 		if len(parts) != 6 || parts[4] != "function" || parts[1] != "lambda" {
 			return parameter("Invalid ARN provided: %s", clip(t.FunctionName))
 		}
-		if parts[2] != here.Region {
-			return failure(casemate.NotFound, codeMissing, "Functions from '%s' are not reachable in this region ('%s')", clip(parts[2]), here.Region)
-		}
-		if parts[3] != here.Account {
-			return failure(casemate.Forbidden, codeDenied, "the function %s is of another account", clip(t.FunctionName))
-		}
-		rest = parts[5]
-	} else if account, tail, ok := strings.Cut(rest, ":function:"); ok {
-		if account != here.Account {
-			return failure(casemate.Forbidden, codeDenied, "the function %s is of another account", clip(t.FunctionName))
+		rest = strings.Join(parts[2:], ":")
+	}
+	if region, tail, ok := strings.Cut(rest, ":"); ok && strings.Count(region, "-") >= 2 && isDigits(last(region)) && startsAccount(tail) {
+		if region != here.Region {
+			return failure(casemate.NotFound, codeMissing, "Functions from '%s' are not reachable in this region ('%s')", clip(region), here.Region)
 		}
 		rest = tail
-	} else {
-		rest = strings.TrimPrefix(rest, "function:")
 	}
+	if startsAccount(rest) {
+		if rest[:12] != here.Account {
+			return failure(casemate.Forbidden, codeDenied, "the function %s is of another account", clip(t.FunctionName))
+		}
+		rest = rest[13:]
+	}
+	rest = strings.TrimPrefix(rest, "function:")
 	t.name, qualifier, _ = strings.Cut(rest, ":")
 	switch {
 	case t.name == "" || strings.Contains(qualifier, ":"):
@@ -42,6 +42,14 @@ func (t *target) settle(here casemate.Place) error {
 	}
 	return nil
 }
+
+// startsAccount reports whether a text begins with an account and a colon.
+func startsAccount(s string) bool { return len(s) > 13 && s[12] == ':' && isDigits(s[:12]) }
+
+func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// last is what follows the last hyphen.
+func last(s string) string { return s[strings.LastIndexByte(s, '-')+1:] }
 
 // clip is text as an error repeats it.
 func clip(s string) string {
