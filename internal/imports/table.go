@@ -117,7 +117,7 @@ var Rooms = []Room{
 	{Path: "sandbox/jail/cgroup", Tier: -1, Ceiling: 500, Only: []string{"internal/walls"}},
 	{Path: "internal/keeper", Tier: -2, Ceiling: 60, Only: []string{}},
 	{Path: "internal/walls", Tier: -2, Ceiling: 10, Pure: true, Only: []string{}},
-	{Path: "pattern", Tier: 0, Ceiling: 550, Pure: true, Only: []string{""}},
+	{Path: "pattern", Tier: 0, Ceiling: 650, Pure: true, Only: []string{""}},
 	{Path: "queue", Tier: 1, Ceiling: 2000, Only: []string{"", "store", "internal/keeper"}},
 	{Path: "store", Tier: 0, Ceiling: 1800, Only: []string{"", "store/commit"}, May: []string{"store/commit"}},
 	{Path: "store/commit", Tier: 0, Ceiling: 1800, Only: []string{""}},
