@@ -150,6 +150,12 @@ func (n *node) caller(name string) (*casemate.Principal, error) {
 		}
 		p.Kind, p.Role, p.ARN = casemate.KindRun, v.Role, place.RoleARN(v.Role)
 		return p, nil
+	case "schedule", "mapping":
+		if !n.catalog.Snapshot().HasRole(name) {
+			return nil, noCaller(kind, rest)
+		}
+		p.Kind, p.Role, p.ARN = casemate.PrincipalKind(kind), name, place.RoleARN(name)
+		return p, nil
 	case "key":
 		for _, k := range n.identity.ListKeys() {
 			if k.ID == rest {
@@ -159,7 +165,7 @@ func (n *node) caller(name string) (*casemate.Principal, error) {
 		}
 		return nil, noCaller("key", rest)
 	}
-	return nil, &casemate.Error{Code: casemate.Invalid, Field: "as", Message: fmt.Sprintf("%q is no caller", name), Hint: "role/NAME, function/NAME, operator/NAME, key/ck_... or nobody; claims go with --context jwt:sub=..."}
+	return nil, &casemate.Error{Code: casemate.Invalid, Field: "as", Message: fmt.Sprintf("%q is no caller", name), Hint: "role/NAME, function/NAME, operator/NAME, schedule/APP/NAME, key/ck_... or nobody; claims go with --context jwt:sub=..."}
 }
 
 func noCaller(what, name string) error {
