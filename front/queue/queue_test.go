@@ -331,3 +331,42 @@ func TestMappingsComeGoAndChange(t *testing.T) {
 		f.Stop()
 	})
 }
+
+// A function that may not receive from the queue gets nothing of it, whoever made the mapping; as soon as it may, it does.
+func TestNothingIsTakenWithoutTheFunctionsGrant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf("1")
+		var mu sync.Mutex
+		allowed := false
+		ran := 0
+		f, err := New(Config{Place: casemate.DefaultPlace,
+			Handler: func(context.Context, *casemate.Event) (*casemate.Result, error) { ran++; return &casemate.Result{}, nil },
+			Open:    func(string) (Source, error) { return Source{s, false, time.Minute}, nil },
+			Dead:    func(context.Context, *casemate.Mapping, *Message, error) error { return nil },
+			May: func(_ *casemate.Mapping, action string) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if action == "sqs:DeleteMessage" && !allowed { // one of them is not enough
+					return casemate.Errorf(casemate.Forbidden, "", "the role may not")
+				}
+				return nil
+			}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Set([]*casemate.Mapping{{ID: "id", Function: "f", Source: "x", Batch: 1}})
+		<-time.After(5 * time.Minute)
+		st, _ := f.Status("id")
+		if ran != 0 || len(s.list) != 1 || st.Result != "PROBLEM: the role may not" {
+			t.Errorf("ran %d times, %d left, %+v", ran, len(s.list), st)
+		}
+		mu.Lock()
+		allowed = true
+		mu.Unlock()
+		<-time.After(2 * time.Minute)
+		f.Stop()
+		if ran != 1 || len(s.deleted) != 1 {
+			t.Errorf("allowed: ran %d times, %v", ran, s.deleted)
+		}
+	})
+}
