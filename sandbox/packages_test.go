@@ -64,7 +64,7 @@ func packagesOfNPM(t *testing.T) string {
 
 // Handlers as the documentation of widely used packages has them, which know nothing of Casemate.
 //
-// Lambda checklist: 28
+// Lambda checklist: 28, 47
 func TestHandlersOfPopularPackages(t *testing.T) {
 	dir := packagesOfNPM(t)
 	b := newBench(t)
