@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,7 +116,7 @@ func call(method, path string, body string, header ...string) (int, http.Header,
 func main() {
 	signal.Ignore(syscall.SIGTERM)
 	name := filepath.Base(os.Args[0])
-	var do struct{ Events []string; InitExit, InvokeExit, InvokeError, Slow, Bye int }
+	var do struct{ Events []string; Until string; InitExit, InvokeExit, InvokeError, Bye int }
 	text, _ := os.ReadFile("/opt/" + name + ".json"); json.Unmarshal(text, &do)
 	var hidden []string
 	for _, e := range os.Environ() { if strings.HasPrefix(e, "_") || strings.HasPrefix(e, "AWS_EXECUTION_ENV") || strings.HasPrefix(e, "LAMBDA_TASK") { hidden = append(hidden, e) } }
@@ -131,7 +132,7 @@ func main() {
 		if strings.Contains(string(b), "SHUTDOWN") { time.Sleep(time.Duration(do.Bye)*time.Millisecond); fmt.Println("bye"); os.Exit(0) }
 		if do.InvokeError > 0 { call("POST", "/2020-01-01/extension/exit/error", "{}", "Lambda-Extension-Identifier", id, "Lambda-Extension-Function-Error-Type", "Extension.Weary") ; os.Exit(do.InvokeError) }
 		if do.InvokeExit > 0 { os.Exit(do.InvokeExit) }
-		time.Sleep(time.Duration(do.Slow)*time.Millisecond)
+		for do.Until != "" { if _, err := os.Stat(do.Until); err == nil { break }; time.Sleep(time.Millisecond) }
 	}
 }`
 
@@ -237,11 +238,16 @@ func TestExtensionsThatEndEndTheSandbox(t *testing.T) {
 // TestInvokeEndsWithItsExtensions: the answer goes out at once, the sandbox is used again when all have asked for more.
 func TestInvokeEndsWithItsExtensions(t *testing.T) {
 	b := withLayers(t)
-	v := b.extended(warm(b.node("index.handler", `let n = 0; exports.handler = async () => ++n`)), map[string]string{"one": `{"Events":["INVOKE"],"Slow":600}`})
+	v := b.extended(warm(b.node("index.handler", `let n = 0; exports.handler = async () => ++n`)), map[string]string{"one": `{"Events":["INVOKE"],"Until":"/opt/enough"}`})
 	b.want(v, `{}`, `1`)
 	if res := b.want(v, `{}`, `1`); !res.Usage.Cold {
 		t.Error("a sandbox whose extension still worked was used")
 	}
+	b.put(b.opt[v.ID], "enough", nil, 0o444)
+	waitFor(t, "idle", func() bool {
+		return !slices.ContainsFunc(b.pool.Snapshot(), func(s Status) bool { return s.State == "busy" })
+	})
+	b.want(v, `{}`, `2`)
 }
 
 func TestShutdownReasons(t *testing.T) {
