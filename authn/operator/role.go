@@ -102,11 +102,11 @@ func actions(role string) []string {
 	switch role {
 	case RoleView:
 		return []string{"casemate:ReadState", "casemate:ReadPosture", "casemate:ReadHistory", "casemate:ReadUsage", "casemate:ReadBill", "casemate:ReadPrices",
-			"casemate:ListBudgets", "casemate:ListQueue", "casemate:ListSchedules", "casemate:ReadLogs", "casemate:ReadContract", "casemate:ReadGuardrails", "casemate:ExplainPolicy", "casemate:ListCertificates",
+			"casemate:ListBudgets", "casemate:ListQueue", "casemate:ListQueues", "casemate:ListSchedules", "casemate:ReadLogs", "casemate:ReadContract", "casemate:ReadGuardrails", "casemate:ExplainPolicy", "casemate:ListCertificates",
 			"casemate:ListRecords", "casemate:ReadRecord"}
 	case RoleDeploy:
 		return []string{"casemate:PlanDeploy", "casemate:Deploy", "casemate:Rollback", "casemate:DeleteApp", "casemate:ReadHistory", "casemate:ReadState", "casemate:ReadLogs",
-			"casemate:LearnContract", "casemate:ReadContract", "casemate:ListQueue", "casemate:ReplayEvent", "casemate:ListSchedules", "casemate:RunSchedule", "casemate:ListCertificates", "casemate:RenewCertificates", "lambda:InvokeFunction"}
+			"casemate:LearnContract", "casemate:ReadContract", "casemate:ListQueue", "casemate:ReplayEvent", "casemate:ListQueues", "casemate:PeekQueue", "casemate:SendToQueue", "casemate:RedriveQueue", "casemate:ListSchedules", "casemate:RunSchedule", "casemate:ListCertificates", "casemate:RenewCertificates", "lambda:InvokeFunction"}
 	case RoleSecrets:
 		return append([]string{"casemate:ReadSecretKeys", "casemate:RotateSecretKeys"}, KeepSecrets()...)
 	case RoleAudit:
@@ -114,7 +114,7 @@ func actions(role string) []string {
 			"casemate:ListKeys", "casemate:ListAccessKeys", "casemate:ReadGuardrails", "casemate:ExplainPolicy"}
 	case RoleRespond:
 		return []string{"casemate:ListKeys", "casemate:RevokeKey", "casemate:ListAccessKeys", "casemate:RevokeAccessKey", "casemate:ListSessions", "casemate:RevokeSession",
-			"casemate:ListQueue", "casemate:DropEvent", "casemate:ReadState"}
+			"casemate:ListQueue", "casemate:DropEvent", "casemate:ListQueues", "casemate:PurgeQueue", "casemate:DeleteQueue", "casemate:ReadState"}
 	case RoleAdmin:
 		return []string{"casemate:ListOperators", "casemate:CreateOperator", "casemate:SetOperator", "casemate:ResetOperator", "casemate:RemoveOperator",
 			"casemate:ListSessions", "casemate:RevokeSession", "casemate:CreateKey", "casemate:ListKeys", "casemate:RevokeKey",
