@@ -340,9 +340,12 @@ func TestNothingIsTakenWithoutTheFunctionsGrant(t *testing.T) {
 		allowed := false
 		ran := 0
 		f, err := New(Config{Place: casemate.DefaultPlace,
-			Handler: func(context.Context, *casemate.Event) (*casemate.Result, error) { ran++; return &casemate.Result{}, nil },
-			Open:    func(string) (Source, error) { return Source{s, false, time.Minute}, nil },
-			Dead:    func(context.Context, *casemate.Mapping, *Message, error) error { return nil },
+			Handler: func(context.Context, *casemate.Event) (*casemate.Result, error) {
+				ran++
+				return &casemate.Result{}, nil
+			},
+			Open: func(string) (Source, error) { return Source{s, false, time.Minute}, nil },
+			Dead: func(context.Context, *casemate.Mapping, *Message, error) error { return nil },
 			May: func(_ *casemate.Mapping, action string) error {
 				mu.Lock()
 				defer mu.Unlock()
