@@ -373,8 +373,8 @@ func (c *checker) provided(ptr, text string) {
 	_, object, _ := strings.Cut(strings.TrimPrefix(text, "deny "), " ")
 	kind, _, _ := strings.Cut(object, "/")
 	switch kind {
-	case "table", "bucket", "queue", "topic", "bus":
-		c.warn(ptr, "secrets, parameters, functions and hosts are there", "Casemate has no %s service yet: calls to it are refused", kind)
+	case "table", "bucket", "topic", "bus":
+		c.warn(ptr, "secrets, parameters, queues, functions and hosts are there", "Casemate has no %s service yet: calls to it are refused", kind)
 	}
 }
 
