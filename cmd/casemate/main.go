@@ -119,7 +119,7 @@ Start here:
 	f.StringVar(&a.url, "url", os.Getenv("CASEMATE_URL"), "address of a node elsewhere: https://host:port ($CASEMATE_URL)")
 	f.StringVar(&a.keyFile, "key-file", os.Getenv("CASEMATE_KEY_FILE"), "file with an API key: for --url, or to act with its role instead of as operator ($CASEMATE_KEY_FILE)")
 	f.StringVar(&a.ca, "ca", os.Getenv("CASEMATE_CA"), "file with the authority that signed the certificate of --url ($CASEMATE_CA)")
-	root.AddCommand(a.initCommand(), a.upCommand(), a.deployCommand(), a.diffCommand(), a.packageCommand(), a.deleteCommand(), a.rollbackCommand(), a.historyCommand(), a.listCommand(),
+	root.AddCommand(a.initCommand(), a.upCommand(), a.devCommand(), a.deployCommand(), a.diffCommand(), a.packageCommand(), a.deleteCommand(), a.rollbackCommand(), a.historyCommand(), a.listCommand(),
 		a.invokeCommand(), a.logsCommand(), group(a.auditCommand()), group(a.policyCommand()), group(a.guardrailsCommand()), group(a.egressCommand()), group(a.keysCommand()), group(a.accessCommand()), group(a.operatorCommand()), a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), group(a.sessionsCommand()), a.breakGlassCommand(), a.sendersCommand(), group(a.secretCommand()), a.usageCommand(), group(a.budgetCommand()), a.pricesCommand(), a.billCommand(), a.forecastCommand(), a.rightsizeCommand(), a.plansCommand(), group(a.scheduleCommand()), group(a.asyncCommand()), group(a.queueCommand()),
 		a.postureCommand(), group(a.tlsCommand()), group(a.contractCommand()), a.screenCommand(), a.inspectCommand(), a.topCommand(), a.doctorCommand(), a.versionCommand(), a.manCommand(root))
 	return root

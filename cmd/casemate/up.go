@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"casemate"
 	"casemate/front/aws"
@@ -57,9 +58,13 @@ Stop it with Ctrl-C or SIGTERM: running events end within --stop-grace, queued o
 				return err
 			}
 			cfg.AWSDefault = !cmd.Flags().Changed("aws")
-			return a.up(cmd.Context(), cfg)
+			return a.up(cmd.Context(), cfg, func(ad node.Address) error { return a.show(ad, func(w io.Writer) { readyPage(w, &ad) }) })
 		}}
-	fl := c.Flags()
+	f.add(c.Flags())
+	return c
+}
+
+func (f *upFlags) add(fl *pflag.FlagSet) {
 	fl.StringVar(&f.http, "http", "127.0.0.1:8080", "plain HTTP address, loopback only; '' is off")
 	fl.StringVar(&f.https, "https", "127.0.0.1:8443", "HTTPS address; '' is off")
 	fl.StringVar(&f.admin, "admin", "", "TLS address of the admin API, for --url; off by default (the socket is always there)")
@@ -89,7 +94,6 @@ Stop it with Ctrl-C or SIGTERM: running events end within --stop-grace, queued o
 	fl.BoolVar(&f.functionLogs, "otlp-function-logs", false, "export what functions write as well")
 	fl.StringVar(&f.prices, "prices", "", "price book (YAML); without it the one of casemate prices --default")
 	fl.StringVar(&f.metrics, "metrics", "", "loopback address for Prometheus' /metrics; off by default")
-	return c
 }
 
 // nodeConfig checks every flag; none has a silent fallback.
@@ -173,8 +177,8 @@ func digits(s string, n int) bool {
 	return len(s) == n
 }
 
-// up runs a node until ctx ends or a listener fails.
-func (a *app) up(ctx context.Context, cfg node.Config) error {
+// up runs a node until ctx ends or a listener fails, and tells ready where it listens.
+func (a *app) up(ctx context.Context, cfg node.Config, ready func(node.Address) error) error {
 	slog.SetDefault(cfg.Log)
 	if !walls.Up {
 		cfg.Log.Error("casemate" + unwalled)
@@ -182,7 +186,7 @@ func (a *app) up(ctx context.Context, cfg node.Config) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(nodeGC)
 	}
-	return node.Run(ctx, cfg, func(ad node.Address) error { return a.show(ad, func(w io.Writer) { readyPage(w, &ad) }) })
+	return node.Run(ctx, cfg, ready)
 }
 
 func readyPage(w io.Writer, ad *node.Address) {

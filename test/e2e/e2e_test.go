@@ -172,6 +172,9 @@ func setup(ctx context.Context, env *testscript.Env) error {
 	env.Setenv("GORACE", gorace)
 	env.Setenv("CASEMATE_DIR", dir)
 	env.Setenv("SOCKET", filepath.Join(dir, "casemate.sock"))
+	if shared.weak {
+		env.Setenv("WEAK", "--allow-weak-sandbox") // for nodes that a script starts itself
+	}
 	env.Setenv("GUEST", shared.guest)
 	env.Setenv("SHOP", shared.shop)
 	examples, err := filepath.Abs("../../examples")
