@@ -186,6 +186,7 @@ func converse(ctx context.Context, c *Child, control *net.UnixConn) (out stage.O
 		n, oobn, _, _, err := control.ReadMsgUnix(buf, oob)
 		switch {
 		case ctx.Err() != nil:
+			_ = c.takeSockets(oob[:oobn]) // what came all the same is for Close to give back
 			return out, ctx.Err()
 		case err != nil || n == 0:
 			if !ready {
