@@ -39,13 +39,20 @@ func children(t *testing.T) int {
 	return n
 }
 
-func descriptors(t *testing.T) int {
+// descriptors are what this process has open, each as what it leads to.
+func descriptors(t *testing.T) (open []string) {
 	t.Helper()
 	list, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(list)
+	for _, fd := range list {
+		to, err := os.Readlink("/proc/self/fd/" + fd.Name())
+		if err == nil { // else it is the folder that was read
+			open = append(open, to)
+		}
+	}
+	return open
 }
 
 // TestNoLeaksAfterManyColdRuns: no child, no descriptor; goleak looks for goroutines at the end of the tests.
@@ -64,8 +71,8 @@ func TestNoLeaksAfterManyColdRuns(t *testing.T) {
 	if n := children(t); n > kids {
 		t.Errorf("%d children, %d before", n, kids)
 	}
-	if n := descriptors(t); n > fds {
-		t.Errorf("%d descriptors, %d before", n, fds)
+	if now := descriptors(t); len(now) > len(fds) {
+		t.Errorf("descriptors %q, before %q", now, fds)
 	}
 	if len(b.pool.slots) != 0 || len(b.pool.live) != 0 || len(b.pool.uids.used) != 0 || len(b.pool.running) != 0 {
 		t.Error("the pool still counts a sandbox")
@@ -105,8 +112,8 @@ func TestNoLeaksFromWaitingSandboxes(t *testing.T) {
 	if n := children(t); n > kids {
 		t.Errorf("%d children, %d before", n, kids)
 	}
-	if n := descriptors(t); n > fds {
-		t.Errorf("%d descriptors, %d before", n, fds)
+	if now := descriptors(t); len(now) > len(fds) {
+		t.Errorf("descriptors %q, before %q", now, fds)
 	}
 }
 
