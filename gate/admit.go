@@ -303,7 +303,7 @@ func (g *Gate) accepts(e *casemate.Event, m *casemate.Match, p *casemate.Princip
 		if m.Route.Managed != nil {
 			return nil, unsigned
 		}
-		return nil, unauthenticated("this route needs a credential", "send an API key as x-api-key, or a token as Authorization: Bearer")
+		return nil, unauthenticated("this route needs a credential", wanted(auth.Kinds))
 	}
 	if e.Credential.Kind == casemate.CredentialRun {
 		return nil, nil // it came in by this route, with a credential the route takes, when it was accepted
@@ -331,6 +331,22 @@ func (g *Gate) accepts(e *casemate.Event, m *casemate.Match, p *casemate.Princip
 
 // unsigned is what who sends no signature to a URL of Lambda's API is told: it is forbidden there, as on AWS.
 var unsigned = &casemate.Error{Code: casemate.Forbidden, Message: "this function URL takes signed requests", Hint: "sign it with SigV4 for the service lambda"}
+
+// wanted says how to send what a route takes. It is the same for all who send nothing.
+func wanted(kinds []casemate.CredentialKind) string {
+	key, token := slices.Contains(kinds, casemate.CredentialKey), slices.Contains(kinds, casemate.CredentialBearer)
+	switch {
+	case key && token:
+		return "send an API key as x-api-key, or a token as Authorization: Bearer"
+	case key:
+		return "send an API key as x-api-key"
+	case token:
+		return "send a token as Authorization: Bearer"
+	case slices.Contains(kinds, casemate.CredentialAccess):
+		return "sign the request as AWS SDKs do (Signature Version 4)"
+	}
+	return "send what this route takes"
+}
 
 func unauthenticated(message, hint string) error {
 	return &casemate.Error{Code: casemate.Unauthenticated, Message: message, Hint: hint}

@@ -294,3 +294,19 @@ func TestIncompleteCorridorDoesNotOpen(t *testing.T) {
 		t.Error("a gate without checks opened")
 	}
 }
+
+// TestWanted: a caller who sends nothing is told what the route takes, and of nothing else.
+func TestWanted(t *testing.T) {
+	t.Parallel()
+	for want, kinds := range map[string][]casemate.CredentialKind{
+		"send an API key as x-api-key":                                      {casemate.CredentialAccess, casemate.CredentialKey},
+		"send a token as Authorization: Bearer":                             {casemate.CredentialBearer},
+		"send an API key as x-api-key, or a token as Authorization: Bearer": {casemate.CredentialBearer, casemate.CredentialKey},
+		"sign the request as AWS SDKs do (Signature Version 4)":             {casemate.CredentialAccess},
+		"send what this route takes":                                        {casemate.CredentialAuthorizer},
+	} {
+		if got := wanted(kinds); got != want {
+			t.Errorf("%v: %q, want %q", kinds, got, want)
+		}
+	}
+}
