@@ -474,6 +474,12 @@ paths:
 			}
 		}
 	}
+	const root = "openapi: 3.1.0\npaths: {/: {get: {responses: {'200': {description: ok, content: {}}}}}}\n"
+	for path, warned := range map[string]bool{"/": false, "$default": false, "/y": true} {
+		if _, warnings := operation(t, root, "GET /").Fits(&casemate.Route{Method: "GET", Path: path, Auth: key}); (len(warnings) > 0) != warned {
+			t.Errorf("%s: %q", path, warnings)
+		}
+	}
 }
 
 func FuzzOperation(f *testing.F) {

@@ -69,7 +69,8 @@ func (o *Operation) Fits(route *casemate.Route) (errs, warnings []string) {
 			errs = append(errs, fmt.Sprintf("the route has no {%s}, which the operation needs", p.name))
 		}
 	}
-	if want := o.base + o.Path; len(errs) == 0 && strings.ReplaceAll(route.Path, "+}", "}") != want {
+	// A function URL takes every path, and what it says of / is said of all of them.
+	if want := o.base + o.Path; len(errs) == 0 && strings.ReplaceAll(route.Path, "+}", "}") != want && (route.Path != "$default" || want != "/") {
 		warnings = append(warnings, fmt.Sprintf("the document says %s, the route is %s", want, route.Path))
 	}
 	switch open := route.Auth.Open != nil; {
