@@ -65,7 +65,8 @@ func TestOnlyExactMembersCount(t *testing.T) {
 	}
 }
 
-// TestShapesAreThoseOfTheModel compares the table with the model of the installed botocore.
+// TestShapesAreThoseOfTheModel compares the table with the model of the botocore that it was made from, where that is installed:
+// AWS changes the model from week to week, and what it added since is no fault of the table.
 func TestShapesAreThoseOfTheModel(t *testing.T) {
 	out, err := exec.Command("python3", "testdata/shapes.py").Output()
 	if err != nil {
@@ -74,13 +75,17 @@ func TestShapesAreThoseOfTheModel(t *testing.T) {
 		}
 		t.Skipf("SKIPPED: python3 with botocore is missing: %v", err)
 	}
+	made, model, _ := strings.Cut(string(out), "\n")
+	if !strings.Contains(shapeTable, made) {
+		t.Skipf("NOT COMPARED WITH AWS'S MODEL: shapes.txt does not say %q", made)
+	}
 	var have []string
 	for line := range strings.Lines(shapeTable) {
 		if !strings.HasPrefix(line, "#") {
 			have = append(have, strings.Replace(line, ",wasm\n", "\n", 1)) // a runtime of our own
 		}
 	}
-	want := strings.ReplaceAll(string(out), " Timeout i 1..\n", " Timeout i 1..900\n") // the service holds it, and its model does not say so
+	want := strings.ReplaceAll(model, " Timeout i 1..\n", " Timeout i 1..900\n") // the service holds it, and its model does not say so
 	if strings.Join(have, "") != want {
 		t.Error("shapes.txt is not what testdata/shapes.py makes of the model that is installed here")
 	}

@@ -6,7 +6,7 @@ skip=('Durable','CapacityProvider','CodeSigning','ScalingConfig','InvokeAsync','
 K={'string':'s','integer':'i','long':'i','double':'f','float':'f','boolean':'b','blob':'B','timestamp':'t','structure':'o','list':'l','map':'m'}
 # members that nothing here takes, left out with what is in them
 DROP={'DurableConfig','CapacityProviderConfig','CodeSigningConfigArn','AmazonManagedKafkaEventSourceConfig','SelfManagedKafkaEventSourceConfig','SelfManagedEventSource','DocumentDBEventSourceConfig','ProvisionedPollerConfig'}
-out=[]
+out=['# Made from botocore %s by testdata/shapes.py.'%botocore.__version__]
 def line(depth,name,shape,req):
     s=S[shape]; k=K[s['type']]
     lo,hi=s.get('min'),s.get('max')
