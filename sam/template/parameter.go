@@ -80,7 +80,7 @@ func (r *resolver) given(p *Parameter, v Value) Value {
 	if p.Default = !ok; ok {
 		p.Value = Value{Text: text}
 	} else if !p.Value.Scalar() {
-		return r.fail(p.At, "give it a value", "the parameter %s has no value and no default", p.Name)
+		return r.fail(p.At, "give it a value: --parameter-overrides "+p.Name+"=...", "the parameter %s has no value and no default", p.Name)
 	}
 	text = p.Value.Text
 	if len(text) > maxParameter {

@@ -18,7 +18,7 @@ func TestParameters(t *testing.T) {
 		{"Type: 'AWS::SSM::Parameter::Value<List<String>>'", "/list", `["x","y"]`}, {"Type: 'AWS::SSM::Parameter::Value<CommaDelimitedList>'", "/list", `["x","y"]`},
 		{"Type: 'AWS::SSM::Parameter::Value<String>'", "/none", "the parameter store has no value for P"},
 		{"Type: Strin", "x", `"Strin" is no type of a parameter (did you mean String?)`}, {"Default: x", "*", `"" is no type of a parameter`},
-		{"Type: String", "*", "the parameter P has no value and no default (give it a value)"},
+		{"Type: String", "*", "the parameter P has no value and no default (give it a value: --parameter-overrides P=...)"},
 		{"Type: Number", "1x", `the value "1x" of P is no number`}, {"Type: Number", "inf", "is no number"}, {"Type: Number", "NaN", "is no number"},
 		{"Type: Number", "", "is no number"}, {"Type: 'List<Number>'", "1,b", `the value "b" of P is no number`},
 		{"Type: String, AllowedValues: [a, b], ConstraintDescription: a or b", "c", `the value "c" of P is none of the AllowedValues (a or b)`},
