@@ -23,6 +23,8 @@ const (
 
 	SourceSchedule Source = "schedule" // a moment that an app names
 
+	SourceDestination Source = "destination" // word of how an asynchronous event ended, for who is to be told
+
 	SourceAuthorizer Source = "authorizer" // the node itself, asking a Lambda authorizer about another event
 )
 
@@ -63,6 +65,7 @@ const (
 
 	CredentialMapping     CredentialKind = "mapping"     // an event source mapping of this node; never made from outside bytes
 	CredentialSchedule    CredentialKind = "schedule"    // likewise a schedule
+	CredentialDestination CredentialKind = "destination" // likewise a function whose asynchronous event ended
 	CredentialCertificate CredentialKind = "certificate" // TLS client certificate
 	CredentialAccess      CredentialKind = "sigv4"       // an AWS signature with an access key or session that this platform issued
 	CredentialWebhook     CredentialKind = "webhook"     // a sender's signature over the body

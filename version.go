@@ -84,6 +84,13 @@ type AsyncPolicy struct {
 	MaxAge  time.Duration `json:"max_age"` // 60 s .. 6 h
 }
 
+// Destinations are the ARNs of who is told how asynchronous events ended; "" is nobody. Dead letters go to queues alone.
+type Destinations struct {
+	OnSuccess  string `json:"on_success,omitempty"`
+	OnFailure  string `json:"on_failure,omitempty"`
+	DeadLetter string `json:"dead_letter,omitempty"`
+}
+
 // Version is one immutable, content-addressed state of a function: what exactly will run.
 type Version struct {
 	App       string            `json:"app"`
@@ -111,11 +118,13 @@ type Version struct {
 	Logging   *Logging          `json:"logging,omitempty"` // nil: lines of text
 	Created   time.Time         `json:"created"`
 
-	Managed *Managed `json:"managed,omitempty"` // set where Lambda's API made it
+	Managed *Managed `json:"managed,omitempty"` // set where Lambda's API made it, or somebody is told of its asynchronous events
 }
 
-// Managed is what a version has that Lambda's API made, and that no other has. A node holds many versions and few of these.
+// Managed is what few versions have: those that Lambda's API made, and those with destinations. A node holds many versions.
 type Managed struct {
+	Told *Destinations `json:"told,omitempty"` // who is told how asynchronous events ended; nil: nobody
+
 	Draft       bool   `json:"draft,omitempty"` // not published: it runs as $LATEST alone, and the next change replaces it
 	Description string `json:"description,omitempty"`
 	Tracing     string `json:"tracing,omitempty"` // "Active" or "PassThrough", as it was told: every event is traced here
@@ -130,6 +139,14 @@ func (v *Version) Description() string {
 		return ""
 	}
 	return v.Managed.Description
+}
+
+// Told is who is told how the version's asynchronous events ended.
+func (v *Version) Told() (d Destinations) {
+	if v.Managed != nil && v.Managed.Told != nil {
+		d = *v.Managed.Told
+	}
+	return d
 }
 
 // Name is what Lambda calls the version: its number, "$LATEST" for one that is not published.
@@ -256,7 +273,8 @@ type Match struct {
 	ObjectAction string // what the policy has to allow as well, when the route says which object a request is about
 	Object       string
 
-	Async *AsyncPolicy // how long a queued event is tried; nil: as the version says
+	Async *AsyncPolicy  // how long a queued event is tried; nil: as the version says
+	Told  *Destinations // likewise who is told how it ended
 
 	Absent error // what was asked for is not there: told to who may ask for it; anybody else is forbidden it, as if it were
 }

@@ -109,6 +109,10 @@ func (id *Identity) Credential(ctx context.Context, c casemate.Credential) (*cas
 		if c.As != nil && c.Secret == "" && c.As.Kind == casemate.KindMapping {
 			return c.As, nil
 		}
+	case casemate.CredentialDestination:
+		if c.As != nil && c.Secret == "" && c.As.Kind == casemate.KindRun {
+			return c.As, nil
+		}
 	case casemate.CredentialSchedule:
 		if c.As != nil && c.Secret == "" && c.As.Kind == casemate.KindSchedule {
 			return c.As, nil

@@ -54,7 +54,7 @@ func (s *Snapshot) byName(e *casemate.Event) (*casemate.Match, error) {
 	if qualifier != "" {
 		m.Resource += ":" + qualifier
 	}
-	m.Async = f.async(qualifier, v)
+	m.Async, m.Told = f.async(qualifier, v), f.told(qualifier, v)
 	return m, nil
 }
 

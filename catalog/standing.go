@@ -16,6 +16,9 @@ type EventInvoke struct {
 	Retries  *int           `json:"retries,omitempty"` // 0..2
 	MaxAge   *time.Duration `json:"max_age,omitempty"` // 1 min .. 6 h
 	Modified time.Time      `json:"modified"`
+
+	OnSuccess *string `json:"on_success,omitempty"` // ARNs; "": nobody is told
+	OnFailure *string `json:"on_failure,omitempty"`
 }
 
 // URL is what Lambda's API was told about a function URL. What holds is its route.
@@ -146,6 +149,22 @@ func (f *Function) async(qualifier string, v *casemate.Version) *casemate.AsyncP
 		p.MaxAge = *x.MaxAge
 	}
 	return &p
+}
+
+// told is who is told how queued events ended that came by a qualifier; nil: as the version says.
+func (f *Function) told(qualifier string, v *casemate.Version) *casemate.Destinations {
+	s := f.Manages().Standing
+	if s == nil || s.Invoke[plain(qualifier)] == nil {
+		return nil
+	}
+	x, d := s.Invoke[plain(qualifier)], v.Told()
+	if x.OnSuccess != nil {
+		d.OnSuccess = *x.OnSuccess
+	}
+	if x.OnFailure != nil {
+		d.OnFailure = *x.OnFailure
+	}
+	return &d
 }
 
 // plain is a qualifier without the name that says nothing.

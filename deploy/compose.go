@@ -218,6 +218,9 @@ func version(m *manifest.Manifest, name string, place casemate.Place) *casemate.
 		if a.Retries != nil {
 			v.Async.Retries = *a.Retries
 		}
+		if t := (casemate.Destinations{OnSuccess: destination(place, a.OnSuccess), OnFailure: destination(place, a.OnFailure), DeadLetter: destination(place, a.DeadLetter)}); t != (casemate.Destinations{}) {
+			v.Managed = &casemate.Managed{Told: &t}
+		}
 	}
 	return v
 }

@@ -194,6 +194,9 @@ func (d *Deployer) check(ctx context.Context, c *change, docs map[string][]byte)
 	if err := d.trusted(c.next); err != nil {
 		return err
 	}
+	if err := d.destinations(c.next); err != nil {
+		return err
+	}
 	if err := d.cfg.Catalog.Check(ctx, c.next, docs); err != nil {
 		return err
 	}

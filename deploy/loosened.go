@@ -160,7 +160,10 @@ func (c *comparer) standing(subject string, was, is *casemate.Version) {
 		from, to string
 		more     bool
 	}{{"retries", fmt.Sprint(was.Async.Retries), fmt.Sprint(is.Async.Retries), is.Async.Retries > was.Async.Retries},
-		{"age of queued events", was.Async.MaxAge.String(), is.Async.MaxAge.String(), is.Async.MaxAge > was.Async.MaxAge}} {
+		{"age of queued events", was.Async.MaxAge.String(), is.Async.MaxAge.String(), is.Async.MaxAge > was.Async.MaxAge},
+		{"on_success", cmp.Or(was.Told().OnSuccess, "none"), cmp.Or(is.Told().OnSuccess, "none"), is.Told().OnSuccess != ""},
+		{"on_failure", cmp.Or(was.Told().OnFailure, "none"), cmp.Or(is.Told().OnFailure, "none"), is.Told().OnFailure != ""},
+		{"dead_letter", cmp.Or(was.Told().DeadLetter, "none"), cmp.Or(is.Told().DeadLetter, "none"), is.Told().DeadLetter != ""}} {
 		if x.from != x.to {
 			c.say(KindLimit, "change", subject, x.more, "%s %s instead of %s", x.what, x.to, x.from)
 		}

@@ -415,6 +415,7 @@ func (c *comparer) function(name string, was, is *catalog.Function) {
 	differs("handler", o.Handler, n.Handler)
 	differs("environment", o.Env, n.Env)
 	differs("async", o.Async, n.Async)
+	differs("destinations", o.Told(), n.Told())
 	differs("tenant key", o.Tenant, n.Tenant)
 	differs("provisioned", o.Spare, n.Spare)
 	differs("screen", o.Screen, n.Screen)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"casemate"
@@ -28,13 +29,16 @@ type Delivery struct {
 type DeadLetter struct {
 	ID        string           `json:"id"`
 	Function  string           `json:"function"`
-	Condition string           `json:"condition"` // RetriesExhausted, EventAgeExceeded or Refused
+	Condition string           `json:"condition"` // RetriesExhausted, EventAgeExceeded, Refused or DestinationFailed
 	Attempts  int              `json:"attempts"`
 	Code      casemate.Code    `json:"code"`
 	Failure   casemate.Failure `json:"failure,omitempty"`
 	Accepted  time.Time        `json:"accepted"`
 	Died      time.Time        `json:"died"`
 	Event     json.RawMessage  `json:"event"` // the queued event, as it can be put back
+
+	Destination string `json:"destination,omitempty"` // ARN of what did not take word of the event's end
+	Reason      string `json:"reason,omitempty"`      // why it did not
 }
 
 // queued is an accepted event as the queue holds it: already named, allowed, checked and encoded.
@@ -56,6 +60,11 @@ type queued struct {
 	Payload   []byte              `json:"payload"`
 	Client    string              `json:"client_context,omitempty"`
 	Tenant    string              `json:"tenant,omitempty"`
+
+	ARN    string                 `json:"arn,omitempty"` // of the function, with a qualifier
+	Role   string                 `json:"role,omitempty"`
+	Told   *casemate.Destinations `json:"told,omitempty"`
+	Onward *Onward                `json:"onward,omitempty"` // set: there is nothing to run, only this to send
 }
 
 // AsyncPayloadLimit is AWS Lambda's for asynchronous events: 1 MB (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
@@ -88,7 +97,13 @@ func (g *Gate) enqueue(ctx context.Context, a *admitted, s *story) (*casemate.Re
 	}
 	q := queued{ID: e.ID, Chain: e.Chain, Parent: e.Parent, Depth: e.Depth, Target: e.Target, Action: e.Action, Resource: e.Resource,
 		Principal: a.principal, Context: e.Context, Trace: e.Trace, Accepted: e.Received, Retries: policy.Retries, MaxAge: policy.MaxAge,
-		Function: v.Function, Payload: a.payload, Client: e.ClientContext, Tenant: a.tenant}
+		Function: v.Function, Payload: a.payload, Client: e.ClientContext, Tenant: a.tenant,
+		ARN: qualified(a), Role: v.Role}
+	if t := a.match.Told; t != nil {
+		q.Told = t
+	} else if t := v.Told(); t != (casemate.Destinations{}) {
+		q.Told = &t
+	}
 	if q.MaxAge <= 0 || q.MaxAge > maxAge {
 		q.MaxAge = maxAge
 	}
@@ -101,6 +116,15 @@ func (g *Gate) enqueue(ctx context.Context, a *admitted, s *story) (*casemate.Re
 	}
 	a.ok = true
 	return &casemate.Result{Accepted: true, Match: a.match, Principal: a.principal}, nil
+}
+
+// qualified is the ARN that the function was called by, with $LATEST where that has no qualifier.
+func qualified(a *admitted) string {
+	arn := invoked(a)
+	if strings.Count(arn, ":") < 7 { // arn:aws:lambda:<region>:<account>:function:<name>
+		arn += ":$LATEST"
+	}
+	return arn
 }
 
 // Start begins to run queued events, Config.Workers at a time. Stop ends it.
@@ -161,24 +185,26 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (g *Gate) deliver(ctx context.Context, d *Delivery) error {
 	var q queued
 	if err := json.Unmarshal(d.Data, &q); err != nil {
-		return g.bury(ctx, d, &q, "Refused", casemate.Fault, "")
+		return g.buried(ctx, d, &q, DeadLetter{Condition: endRefused, Code: casemate.Fault})
 	}
-	if g.c.Clock().Sub(q.Accepted) > q.MaxAge {
-		return g.bury(ctx, d, &q, "EventAgeExceeded", casemate.Timeout, "")
+	if q.Onward != nil {
+		return g.pass(ctx, d, &q)
 	}
 	attempt := d.Attempt - g.throttled(d.ID)
+	if g.c.Clock().Sub(q.Accepted) > q.MaxAge {
+		return g.over(ctx, d, &q, end{condition: endAge, runs: attempt - 1})
+	}
 	res, err := g.Handle(ctx, q.event(attempt))
 	if err != nil {
 		return g.refused(ctx, d, &q, casemate.CodeOf(err))
 	}
 	switch {
 	case res.Failure == casemate.FailureNone:
-		g.forget(d.ID)
-		return d.Done(ctx)
+		return g.over(ctx, d, &q, end{endSuccess, attempt, res})
 	case attempt <= q.Retries:
 		return d.Retry(ctx, []time.Duration{firstRetry, secondRetry}[min(attempt-1, 1)])
 	}
-	return g.bury(ctx, d, &q, "RetriesExhausted", casemate.FunctionFailed, res.Failure)
+	return g.over(ctx, d, &q, end{endRetries, attempt, res})
 }
 
 // refused deals with a delivery that did not run: for want of room or by our own fault it waits, and that is no attempt;
@@ -191,7 +217,7 @@ func (g *Gate) refused(ctx context.Context, d *Delivery, q *queued, code casemat
 		}
 		return d.Retry(ctx, g.backoff(d.ID))
 	}
-	return g.bury(ctx, d, q, "Refused", code, "")
+	return g.buried(ctx, d, q, DeadLetter{Condition: endRefused, Attempts: d.Attempt - g.throttled(d.ID), Code: code})
 }
 
 func (q *queued) event(attempt int) *casemate.Event {
@@ -222,12 +248,24 @@ func (g *Gate) forget(id string) {
 	delete(g.throttles, id)
 }
 
-// bury lists the event as dead, durably, before it leaves the queue.
-func (g *Gate) bury(ctx context.Context, d *Delivery, q *queued, condition string, code casemate.Code, f casemate.Failure) error {
-	dead := DeadLetter{ID: d.ID, Function: q.Function, Condition: condition, Attempts: d.Attempt - g.throttled(d.ID),
-		Code: code, Failure: f, Accepted: q.Accepted, Died: g.c.Clock()}
+// bury lists an event that failed, and that no destination is told of.
+func (g *Gate) bury(ctx context.Context, d *Delivery, q *queued, x end) error {
+	dead := DeadLetter{Condition: x.condition, Attempts: x.runs, Code: casemate.Timeout}
+	if x.res != nil {
+		dead.Code, dead.Failure = casemate.FunctionFailed, x.res.Failure
+	}
+	return g.buried(ctx, d, q, dead)
+}
+
+// buried lists an event as dead, durably, before it leaves the queue. One that only had word to bring keeps its place's name:
+// the event that it was about may be listed as well.
+func (g *Gate) buried(ctx context.Context, d *Delivery, q *queued, dead DeadLetter) error {
+	dead.ID, dead.Function, dead.Accepted, dead.Died = d.ID, q.Function, q.Accepted, g.c.Clock()
 	if q.ID != "" { // a damaged item has only its place in the queue
-		dead.ID, dead.Event = q.ID, d.Data
+		dead.Event = d.Data
+	}
+	if q.ID != "" && q.Onward == nil {
+		dead.ID = q.ID
 	}
 	if err := g.c.Dead(ctx, dead); err != nil {
 		return fmt.Errorf("listing a dead letter: %w", err)

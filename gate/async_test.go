@@ -93,6 +93,7 @@ func TestAsyncRunsOnceAndIsDone(t *testing.T) {
 	}
 }
 
+// Lambda checklist: 43
 func TestAsyncRetriesTwiceThenDies(t *testing.T) {
 	r, q := newRig(), &memQueue{}
 	runs := 0

@@ -83,6 +83,9 @@ type Config struct {
 	// Kept gives an answer that was kept for an equal event, or has run give one. nil: every event runs.
 	Kept func(ctx context.Context, now time.Time, m *casemate.Match, e *casemate.Event, p *casemate.Principal, run func(context.Context) (*casemate.Result, error)) (*casemate.Result, error)
 
+	// Onward is the event by which word of another's end gets to its destination. nil: all of it is listed as dead.
+	Onward func(o *Onward) (*casemate.Event, error)
+
 	Room    func() error                                  // nil: there is always room; an error refuses new runs, while looks at the node go on
 	Queue   Queue                                         // nil: asynchronous events are refused
 	Dead    func(ctx context.Context, d DeadLetter) error // nil exactly when Queue is nil

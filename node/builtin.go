@@ -52,7 +52,7 @@ func (d *directory) Resolve(e *casemate.Event) (*casemate.Match, error) {
 		}
 		return m, err
 	}
-	if o := d.services[e.Target.Builtin]; e.Source == casemate.SourceRun || e.Source == casemate.SourceAWS || e.Source == casemate.SourceAdmin && o != nil {
+	if o := d.services[e.Target.Builtin]; e.Source == casemate.SourceRun || e.Source == casemate.SourceAWS || o != nil && (e.Source == casemate.SourceAdmin || e.Source == casemate.SourceDestination) {
 		return d.service(e, o)
 	}
 	b, ok := d.builtins[e.Target.Builtin]

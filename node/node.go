@@ -331,7 +331,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 			return n.pool.Run(ctx, l)
 		},
 		Room: n.store.Room, Plan: func(p *casemate.Principal) (*casemate.Plan, error) { return n.catalog.Snapshot().Plan(p) },
-		Queue: asyncQueue{work}, Dead: deadLetters{kv: dead}.put, Wait: n.cfg.Wait, Source: n.cfg.SourceRate, Block: n.cfg.Block,
+		Queue: asyncQueue{work}, Dead: deadLetters{kv: dead}.put, Onward: n.onward, Wait: n.cfg.Wait, Source: n.cfg.SourceRate, Block: n.cfg.Block,
 		Observe: []func(*casemate.Record){n.telemetry.Record}})
 	if err != nil {
 		return err

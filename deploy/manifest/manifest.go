@@ -111,6 +111,10 @@ func (u *URL) Route(function string) *Route {
 type Async struct {
 	Retries *int     `key:"retries" min:"0" max:"2" doc:"Runs after the first failed one (default 2)."`
 	MaxAge  Duration `key:"max_age" min:"60s" max:"6h" doc:"Age at which an event is given up (default 6h)."`
+
+	OnSuccess  string `key:"on_success" like:"^(queue/[A-Za-z0-9_-]{1,75}|function/[A-Za-z0-9_-]{1,64}(:[A-Za-z0-9$_-]{1,128})?|arn:aws:(sqs|lambda):[!-~]{1,200})$" doc:"Queue or function that gets AWS's record of each event that ran well: \"queue/done\", \"function/audit\", or an ARN of this node. The function needs the grant to send there."`
+	OnFailure  string `key:"on_failure" like:"^(queue/[A-Za-z0-9_-]{1,75}|function/[A-Za-z0-9_-]{1,64}(:[A-Za-z0-9$_-]{1,128})?|arn:aws:(sqs|lambda):[!-~]{1,200})$" doc:"Likewise of each event that failed for good (default: casemate async lists it)."`
+	DeadLetter string `key:"dead_letter" like:"^(queue/[A-Za-z0-9_-]{1,75}|arn:aws:sqs:[!-~]{1,200})$" doc:"Queue that gets each event that failed for good, as it was sent, with RequestID, ErrorCode and ErrorMessage as attributes."`
 }
 
 // Route leads requests to a function.

@@ -30,7 +30,7 @@ var Rooms = []Room{
 	{Path: "front/redirect", Tier: 3, Ceiling: 250, Only: []string{"", "front/conn"}},
 	{Path: "front/certificate", Tier: 2, Ceiling: 250, Only: []string{""}},
 	{Path: "front/conn", Tier: 2, Ceiling: 900, Only: []string{""}},
-	{Path: "gate", Tier: 2, Ceiling: 1500, Only: []string{"", "outflow"}},
+	{Path: "gate", Tier: 2, Ceiling: 1650, Only: []string{"", "outflow"}},
 	{Path: "outflow", Tier: 1, Ceiling: 300, Pure: true, Only: []string{""}},
 	{Path: "deploy", Tier: 2, Ceiling: 3350, May: []string{"deploy/manifest"}, Never: []string{"audit", "sandbox", "authn"}},
 	{Path: "deploy/manifest", Tier: 2, Ceiling: 2150, Only: []string{"", "pattern", "schedule", "policy", "quota", "shield", "catalog/route", "browser"}},

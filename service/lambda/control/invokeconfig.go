@@ -45,10 +45,11 @@ type invokeConfigOut struct {
 	DestinationConfig        destinations
 }
 
-// put notes what the request says in c. Where results should go to is refused: nothing here would take them there.
+// put notes what the request says in c. Whether a destination is of this node, and the function may send there, is asked when
+// the app is checked.
 func (in *invokeConfigIn) put(c *catalog.EventInvoke, now time.Time) error {
-	if x := in.DestinationConfig; x != nil && (x.OnSuccess.Destination != "" || x.OnFailure.Destination != "") {
-		return parameter("Destinations of asynchronous events are not provided here yet: leave DestinationConfig out. Events that failed are in the node's list of dead letters.")
+	if x := in.DestinationConfig; x != nil {
+		c.OnSuccess, c.OnFailure = &x.OnSuccess.Destination, &x.OnFailure.Destination
 	}
 	if in.MaximumRetryAttempts != nil {
 		c.Retries = in.MaximumRetryAttempts
@@ -137,6 +138,12 @@ func (d *desk) invokeConfig(name, qualifier string, c *catalog.EventInvoke) *inv
 	if c.MaxAge != nil {
 		age := int(*c.MaxAge / time.Second)
 		out.MaximumEventAgeInSeconds = &age
+	}
+	if c.OnSuccess != nil {
+		out.DestinationConfig.OnSuccess.Destination = *c.OnSuccess
+	}
+	if c.OnFailure != nil {
+		out.DestinationConfig.OnFailure.Destination = *c.OnFailure
 	}
 	return out
 }

@@ -1,0 +1,54 @@
+package node
+
+import (
+	"encoding/json"
+
+	"casemate"
+	"casemate/gate"
+)
+
+// sendQuestion is SendMessage of Amazon SQS, as an SDK would ask for it.
+type sendQuestion struct {
+	QueueURL   string                   `json:"QueueUrl"`
+	Body       string                   `json:"MessageBody"`
+	Attributes map[string]sendAttribute `json:"MessageAttributes,omitempty"`
+}
+
+type sendAttribute struct {
+	DataType    string
+	StringValue string
+}
+
+// onward is word of how an asynchronous event ended, as an event of its function's own role.
+func (n *node) onward(o *gate.Onward) (*casemate.Event, error) {
+	place := n.cfg.Place
+	action, ok := place.Destination(o.To)
+	if !ok {
+		return nil, casemate.Errorf(casemate.Invalid, "deploy the function with another destination", "%s is no destination of this node", o.To)
+	}
+	who := &casemate.Principal{Kind: casemate.KindRun, ID: o.Role, Account: place.Account, Role: o.Role,
+		ARN: "arn:aws:sts::" + place.Account + ":assumed-role/" + o.Role + "/" + o.Name}
+	e := &casemate.Event{ID: casemate.NewID(), Source: casemate.SourceDestination, Action: action, Resource: o.To, Attempt: 1,
+		Credential: casemate.Credential{Kind: casemate.CredentialDestination, As: who}, ContentType: "application/json",
+		Context: map[string][]string{"lambda:sourcefunctionarn": {o.Function}}}
+	if action == "lambda:InvokeFunction" {
+		e.Target.Function, e.Payload, e.Async = o.To, o.Body, true
+	} else {
+		q := sendQuestion{Body: string(o.Body)}
+		name, _ := place.QueueName(o.To)
+		q.QueueURL = "http://localhost/" + place.Account + "/" + name
+		if len(o.Attributes) > 0 {
+			q.Attributes = map[string]sendAttribute{}
+		}
+		for _, a := range o.Attributes {
+			q.Attributes[a.Name] = sendAttribute{a.Type, a.Value}
+		}
+		body, err := json.Marshal(&q)
+		if err != nil {
+			return nil, err
+		}
+		e.Target.Builtin, e.Payload = "sqs.SendMessage", body
+	}
+	e.Size = int64(len(e.Payload))
+	return e, nil
+}
