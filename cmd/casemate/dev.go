@@ -286,28 +286,23 @@ func (l *loop) check(ctx context.Context, m *manifest.Manifest) error {
 	return nil
 }
 
+// parse asks the first of the checker's programs that has an opinion: one that cannot run says nothing of the file.
 func parse(ctx context.Context, c dev.Checker, dir, file string) error {
-	program := ""
-	for _, name := range c.Programs {
-		if at, err := exec.LookPath(name); err == nil {
-			program = at
-			break
-		}
-	}
-	at := filepath.Join(dir, filepath.FromSlash(file))
-	if _, err := os.Stat(at); program == "" || err != nil {
-		return nil // nobody to ask, or the file is gone
-	}
-	abs, err := filepath.Abs(at)
+	at, err := filepath.Abs(filepath.Join(dir, filepath.FromSlash(file)))
 	if err != nil {
 		return fmt.Errorf("checking %s: %w", file, err)
 	}
-	said, err := exec.CommandContext(ctx, program, append(c.Args[:len(c.Args):len(c.Args)], abs)...).CombinedOutput()
-	if err == nil {
-		return nil
+	if _, err := os.Stat(at); err != nil {
+		return nil // it is gone
 	}
-	if x, ok := dev.ParseComplaint(string(said)); ok {
-		return casemate.Errorf(casemate.Invalid, "the version before serves on", "%s:%d:%d: %s", file, x.Line, x.Column, x.Text)
+	for _, name := range c.Programs {
+		said, err := exec.CommandContext(ctx, name, append(c.Args[:len(c.Args):len(c.Args)], at)...).CombinedOutput()
+		if err == nil {
+			return nil
+		}
+		if x, ok := dev.ParseComplaint(string(said)); ok {
+			return casemate.Errorf(casemate.Invalid, "the version before serves on", "%s:%d:%d: %s", file, x.Line, x.Column, x.Text)
+		}
 	}
-	return nil // the checker has a trouble of its own: the node will see
+	return nil // nobody to ask: the node will see
 }
