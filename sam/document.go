@@ -145,10 +145,3 @@ func (d *Document) scalar(s string) error {
 	d.Data = append(d.Data, b...)
 	return nil
 }
-
-// plain is a resolved value as JSON, for what is read by another room: a statement, a schema.
-func plain(v template.Value) ([]byte, error) {
-	d := Document{Marks: map[string]template.Position{}}
-	err := d.encode(v, "")
-	return d.Data, err
-}
