@@ -201,22 +201,19 @@ func (d *desk) listAliases(_ context.Context, _ *casemate.Launch, in *aliasesIn)
 	if f == nil {
 		return nil, d.missing(&in.target)
 	}
-	after, err := in.after()
+	p, after, err := begin[*aliasOut](in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
-	out, most := aliasesOut{Aliases: []*aliasOut{}}, in.most(maxPage)
 	aliases := f.Manages().Aliases
 	for _, name := range slices.Sorted(maps.Keys(aliases)) {
 		a := aliases[name]
-		if name <= after && after != "" || in.FunctionVersion != "" && in.FunctionVersion != numbered(a.Version) {
+		if name <= after || in.FunctionVersion != "" && in.FunctionVersion != numbered(a.Version) {
 			continue
 		}
-		if len(out.Aliases) == most {
-			out.NextMarker = marker(out.Aliases[most-1].Name)
+		if !p.add(name, d.aliasOf(in.name, name, a)) {
 			break
 		}
-		out.Aliases = append(out.Aliases, d.aliasOf(in.name, name, a))
 	}
-	return out, nil
+	return aliasesOut{p.items, p.next}, nil
 }

@@ -223,31 +223,27 @@ func (d *desk) listProvisioned(_ context.Context, _ *casemate.Launch, in *provis
 	if err != nil {
 		return nil, err
 	}
-	var out struct {
+	p, after, err := begin[*provisionedOut](in.Marker, in.MaxItems)
+	if err != nil {
+		return nil, err
+	}
+	if s := f.Manages().Standing; s != nil {
+		for _, q := range slices.Sorted(maps.Keys(s.Provisioned)) {
+			v := f.Qualified(q, "")
+			if q <= after || v == nil {
+				continue
+			}
+			x := d.provisioned(f, v, q)
+			x.FunctionArn = catalog.Qualify(v.ARN, q)
+			if !p.add(q, x) {
+				break
+			}
+		}
+	}
+	return struct {
 		ProvisionedConcurrencyConfigs []*provisionedOut
 		NextMarker                    string `json:",omitempty"`
-	}
-	out.ProvisionedConcurrencyConfigs = []*provisionedOut{}
-	list := listIn{Marker: in.Marker, MaxItems: in.MaxItems}
-	after, err := list.after()
-	if err != nil || f.Manages().Standing == nil {
-		return out, err
-	}
-	for _, q := range slices.Sorted(maps.Keys(f.Managed.Standing.Provisioned)) {
-		v := f.Qualified(q, "")
-		if q <= after || v == nil {
-			continue
-		}
-		if n := len(out.ProvisionedConcurrencyConfigs); n == list.most(maxPage) {
-			last := out.ProvisionedConcurrencyConfigs[n-1].FunctionArn
-			out.NextMarker = marker(last[len(v.ARN)+1:])
-			break
-		}
-		p := d.provisioned(f, v, q)
-		p.FunctionArn = catalog.Qualify(v.ARN, q)
-		out.ProvisionedConcurrencyConfigs = append(out.ProvisionedConcurrencyConfigs, p)
-	}
-	return out, nil
+	}{p.items, p.next}, nil
 }
 
 // deleteProvisioned is DeleteProvisionedConcurrencyConfig.

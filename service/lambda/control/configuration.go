@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
-	"strings"
 	"time"
 
 	"casemate"
@@ -158,20 +157,10 @@ func (d *desk) getConfiguration(_ context.Context, _ *casemate.Launch, in *targe
 	return d.describe(f, v, in.Qualifier), nil
 }
 
-type listIn struct {
-	Marker          string
-	MaxItems        int
-	FunctionVersion string
-}
-
 type listOut struct {
 	Functions  []*configuration
 	NextMarker string `json:",omitempty"`
 }
-
-// maxPage is how many functions one answer of ListFunctions holds at most
-// (https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html).
-const maxPage = 50
 
 // listFunctions is ListFunctions: those of manifests and those of the API, by name.
 func (d *desk) listFunctions(_ context.Context, _ *casemate.Launch, in *listIn) (any, error) {
@@ -197,24 +186,4 @@ func (d *desk) listFunctions(_ context.Context, _ *casemate.Launch, in *listIn) 
 		out.NextMarker = marker(names[len(names)-1])
 	}
 	return out, nil
-}
-
-// A marker is where the page before ended. What it says it proves to nobody: another name lists from there on.
-func marker(last string) string { return base64.RawURLEncoding.EncodeToString([]byte(last)) }
-
-// after is the name behind which the page begins.
-func (in *listIn) after() (string, error) {
-	b, err := base64.RawURLEncoding.DecodeString(in.Marker)
-	if err != nil || strings.ContainsRune(string(b), 0) {
-		return "", parameter("Invalid marker")
-	}
-	return string(b), nil
-}
-
-// most is how many a page holds.
-func (in *listIn) most(bound int) int {
-	if in.MaxItems > 0 && in.MaxItems < bound {
-		return in.MaxItems
-	}
-	return bound
 }

@@ -154,30 +154,21 @@ func (d *desk) listInvokeConfigs(_ context.Context, _ *casemate.Launch, in *invo
 	if err != nil {
 		return nil, err
 	}
-	var out struct {
+	p, after, err := begin[*invokeConfigOut](in.Marker, in.MaxItems)
+	if err != nil {
+		return nil, err
+	}
+	if s := f.Manages().Standing; s != nil {
+		for _, q := range slices.Sorted(maps.Keys(s.Invoke)) {
+			if name := cmp.Or(q, catalog.Latest); name > after && !p.add(name, d.invokeConfig(in.name, q, s.Invoke[q])) {
+				break
+			}
+		}
+	}
+	return struct {
 		FunctionEventInvokeConfigs []*invokeConfigOut
 		NextMarker                 string `json:",omitempty"`
-	}
-	out.FunctionEventInvokeConfigs = []*invokeConfigOut{}
-	list := listIn{Marker: in.Marker, MaxItems: in.MaxItems}
-	after, err := list.after()
-	if err != nil || f.Manages().Standing == nil {
-		return out, err
-	}
-	last := ""
-	for _, q := range slices.Sorted(maps.Keys(f.Managed.Standing.Invoke)) {
-		name := cmp.Or(q, catalog.Latest)
-		if name <= after {
-			continue
-		}
-		if len(out.FunctionEventInvokeConfigs) == list.most(maxPage) {
-			out.NextMarker = marker(last)
-			break
-		}
-		last = name
-		out.FunctionEventInvokeConfigs = append(out.FunctionEventInvokeConfigs, d.invokeConfig(in.name, q, f.Managed.Standing.Invoke[q]))
-	}
-	return out, nil
+	}{p.items, p.next}, nil
 }
 
 // deleteInvokeConfig is DeleteFunctionEventInvokeConfig.

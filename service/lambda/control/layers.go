@@ -182,8 +182,7 @@ type listedVersion struct {
 
 // listLayers is ListLayers: each with its newest version that suits.
 func (d *desk) listLayers(ctx context.Context, _ *casemate.Launch, in *layersIn) (any, error) {
-	page := listIn{Marker: in.Marker, MaxItems: in.MaxItems}
-	after, err := page.after()
+	p, after, err := begin[listedLayer](in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -191,24 +190,20 @@ func (d *desk) listLayers(ctx context.Context, _ *casemate.Launch, in *layersIn)
 	if err != nil {
 		return nil, err
 	}
-	var out struct {
-		NextMarker string `json:",omitempty"`
-		Layers     []listedLayer
-	}
-	out.Layers = []listedLayer{}
 	for _, x := range all {
 		i := slices.IndexFunc(x.Versions, func(v published.Version) bool { return in.suits(&v) })
 		if x.Name <= after || i < 0 {
 			continue
 		}
-		if n := len(out.Layers); n == page.most(maxPage) {
-			out.NextMarker = marker(out.Layers[n-1].LayerName)
+		v := &x.Versions[i]
+		if !p.add(x.Name, listedLayer{x.Name, layerARN(d.Place, x.Name), &listedVersion{v.ARN, toldOf(v)}}) {
 			break
 		}
-		v := &x.Versions[i]
-		out.Layers = append(out.Layers, listedLayer{x.Name, layerARN(d.Place, x.Name), &listedVersion{v.ARN, toldOf(v)}})
 	}
-	return out, nil
+	return struct {
+		NextMarker string `json:",omitempty"`
+		Layers     []listedLayer
+	}{p.next, p.items}, nil
 }
 
 // listLayerVersions is ListLayerVersions: the newest first.
@@ -217,8 +212,7 @@ func (d *desk) listLayerVersions(ctx context.Context, _ *casemate.Launch, in *la
 	if !ok || number != 0 {
 		return nil, parameter("Invalid Layer name: %s", clip(in.LayerName))
 	}
-	page := listIn{Marker: in.Marker, MaxItems: in.MaxItems}
-	after, err := page.after()
+	p, after, err := begin[listedVersion](in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -226,11 +220,6 @@ func (d *desk) listLayerVersions(ctx context.Context, _ *casemate.Launch, in *la
 	if err != nil {
 		return nil, err
 	}
-	var out struct {
-		NextMarker    string `json:",omitempty"`
-		LayerVersions []listedVersion
-	}
-	out.LayerVersions = []listedVersion{}
 	below, _ := strconv.Atoi(after) // 0: from the newest on
 	for _, x := range all {
 		if x.Name != name {
@@ -241,14 +230,15 @@ func (d *desk) listLayerVersions(ctx context.Context, _ *casemate.Launch, in *la
 			if below > 0 && v.Number >= below || !in.suits(v) {
 				continue
 			}
-			if n := len(out.LayerVersions); n == page.most(maxPage) {
-				out.NextMarker = marker(strconv.Itoa(out.LayerVersions[n-1].Version))
+			if !p.add(strconv.Itoa(v.Number), listedVersion{v.ARN, toldOf(v)}) {
 				break
 			}
-			out.LayerVersions = append(out.LayerVersions, listedVersion{v.ARN, toldOf(v)})
 		}
 	}
-	return out, nil
+	return struct {
+		NextMarker    string `json:",omitempty"`
+		LayerVersions []listedVersion
+	}{p.next, p.items}, nil
 }
 
 // putLayers gives a version the layers that a request names; nil leaves those that it has.

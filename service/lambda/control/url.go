@@ -252,13 +252,7 @@ func (d *desk) listURLs(_ context.Context, _ *casemate.Launch, in *urlIn) (any, 
 	if err != nil {
 		return nil, err
 	}
-	var out struct {
-		FunctionUrlConfigs []*urlOut
-		NextMarker         string `json:",omitempty"`
-	}
-	out.FunctionUrlConfigs = []*urlOut{}
-	list := listIn{Marker: in.Marker, MaxItems: in.MaxItems}
-	after, err := list.after()
+	p, after, err := begin[*urlOut](in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -271,16 +265,14 @@ func (d *desk) listURLs(_ context.Context, _ *casemate.Launch, in *urlIn) (any, 
 	}
 	slices.SortFunc(all, func(x, y *urlOut) int { return strings.Compare(x.FunctionArn, y.FunctionArn) })
 	for _, u := range all {
-		if u.FunctionArn <= after {
-			continue
-		}
-		if n := len(out.FunctionUrlConfigs); n == list.most(maxPage) {
-			out.NextMarker = marker(out.FunctionUrlConfigs[n-1].FunctionArn)
+		if u.FunctionArn > after && !p.add(u.FunctionArn, u) {
 			break
 		}
-		out.FunctionUrlConfigs = append(out.FunctionUrlConfigs, u)
 	}
-	return out, nil
+	return struct {
+		FunctionUrlConfigs []*urlOut
+		NextMarker         string `json:",omitempty"`
+	}{p.items, p.next}, nil
 }
 
 // deleteURL is DeleteFunctionUrlConfig.

@@ -56,7 +56,7 @@ func (d *desk) listVersions(_ context.Context, _ *casemate.Launch, in *versionsI
 	if f == nil {
 		return nil, d.missing(&in.target)
 	}
-	after, err := in.after()
+	p, after, err := begin[*configuration](in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -66,28 +66,15 @@ func (d *desk) listVersions(_ context.Context, _ *casemate.Launch, in *versionsI
 			return nil, parameter("Invalid marker")
 		}
 	}
-	out, most := versionsOut{Versions: []*configuration{}}, in.most(maxPage)
-	add := func(number int, v *casemate.Version, qualifier string) bool {
-		if number <= last {
-			return true
-		}
-		if len(out.Versions) == most {
-			return false
-		}
-		out.Versions = append(out.Versions, d.describe(f, v, qualifier))
-		after = strconv.Itoa(number)
-		return true
-	}
-	if !add(0, f.Latest(), catalog.Latest) {
-		return nil, parameter("Invalid MaxItems")
+	if last < 0 {
+		p.add("0", d.describe(f, f.Latest(), catalog.Latest))
 	}
 	versions := slices.Clone(f.Versions)
 	slices.SortFunc(versions, func(a, b *casemate.Version) int { return cmp.Compare(a.Number, b.Number) })
 	for _, v := range versions {
-		if !v.Draft() && !add(v.Number, v, v.Name()) {
-			out.NextMarker = marker(after)
+		if !v.Draft() && v.Number > last && !p.add(strconv.Itoa(v.Number), d.describe(f, v, v.Name())) {
 			break
 		}
 	}
-	return out, nil
+	return versionsOut{p.items, p.next}, nil
 }
