@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"casemate/internal/pause"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -158,7 +159,7 @@ func (g *Gate) work(ctx context.Context) {
 				return
 			}
 			g.c.Log.Error("taking from the queue", "err", err)
-			if !pause(ctx, time.Second) {
+			if !pause.For(ctx, time.Second) {
 				return
 			}
 			continue
@@ -167,17 +168,6 @@ func (g *Gate) work(ctx context.Context) {
 		if err := g.deliver(context.WithoutCancel(ctx), d); err != nil {
 			g.c.Log.Error("delivering a queued event", "request", d.ID, "err", err)
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }
 

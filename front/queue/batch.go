@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/internal/pause"
 	"casemate/lambda"
 	"casemate/pattern"
 )
@@ -101,7 +102,7 @@ func (b *batch) give(ctx context.Context, list []entry) bool {
 	}
 	b.say("", "PROBLEM: "+casemate.AsError(err).Message)
 	b.f.c.Log.Warn("an event of a queue was not taken", "mapping", b.m.ID, "err", err)
-	pause(b.stopping, b.f.c.Pause)
+	pause.For(b.stopping, b.f.c.Pause)
 	return false
 }
 
@@ -120,7 +121,7 @@ func (b *batch) ask(ctx context.Context, list []entry) (*casemate.Result, error)
 			return res, err
 		}
 		b.room.throttled()
-		if time.Since(b.begun)+wait > b.source.Visibility/2 || !pause(b.stopping, wait) {
+		if time.Since(b.begun)+wait > b.source.Visibility/2 || !pause.For(b.stopping, wait) {
 			return res, err
 		}
 		wait = min(2*wait, maxPause)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/internal/pause"
 	"casemate/pattern"
 )
 
@@ -78,23 +79,12 @@ func (p *poller) run(ctx context.Context) {
 		}
 		p.say("", "PROBLEM: "+casemate.AsError(err).Message)
 		p.f.c.Log.Warn("taking from a queue", "mapping", p.m.ID, "source", p.m.Source, "err", err)
-		if !pause(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			break
 		}
 		wait = min(2*wait, maxPause)
 	}
 	p.say(Disabling, "")
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
 
 // poll takes one batch and hands it over. It has room for it first: what is taken is begun.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/internal/pause"
 	"casemate/lambda"
 	"casemate/schedule"
 )
@@ -213,7 +214,7 @@ func (t *timer) run(ctx context.Context) {
 		}
 		t.f.c.Log.Error("running a schedule", "schedule", t.s.ID(), "err", err)
 		t.say(func(s *Status) { s.Result = "PROBLEM: " + casemate.AsError(err).Message })
-		pause(ctx, wait)
+		pause.For(ctx, wait)
 		wait = min(2*wait, maxWait)
 	}
 }
@@ -294,7 +295,7 @@ func (t *timer) moments(ctx context.Context, m Mark) error {
 			return nil
 		}
 		for wait := at.Sub(t.f.c.Clock()); wait > 0; wait = at.Sub(t.f.c.Clock()) {
-			if !pause(ctx, min(wait, look)) {
+			if !pause.For(ctx, min(wait, look)) {
 				return nil
 			}
 		}
@@ -371,16 +372,4 @@ func (t *timer) event(at time.Time, async bool) *casemate.Event {
 		Resource: place.FunctionARN(s.Target()), Credential: casemate.Credential{Kind: casemate.CredentialSchedule, As: who}, Received: t.f.c.Clock(), Attempt: 1,
 		Trace: casemate.NewTrace(), ContentType: "application/json", Payload: payload, Size: int64(len(payload)), Async: async,
 		Context: map[string][]string{"aws:sourcearn": {rule}, "aws:sourceaccount": {place.Account}}}
-}
-
-// pause waits, and is false when ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
