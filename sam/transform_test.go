@@ -1,13 +1,11 @@
 package sam
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"reflect"
 	"slices"
 	"strings"
@@ -15,50 +13,8 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/internal/casetest/samoracle"
 )
-
-// made by AWS's transform, or by this package: what a template comes to.
-type outcome struct {
-	Functions []string            `json:"functions"`
-	Routes    map[string]string   `json:"routes"` // route key to function and credentials
-	Polled    []string            `json:"polled"`
-	URLs      map[string]string   `json:"urls"`
-	May       map[string][]string `json:"may"`
-	Async     map[string]int      `json:"async"`
-}
-
-type answer struct {
-	Made    *outcome `json:"made"`
-	Refused string   `json:"refused"`
-}
-
-// ask gives templates to samtranslator, the implementation of the SAM transform that AWS publishes.
-func ask(t *testing.T, templates []object) []answer {
-	t.Helper()
-	if err := exec.Command("python3", "-c", "import samtranslator").Run(); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("python3 with samtranslator is needed: %v", err)
-		}
-		t.Skipf("NOT COMPARED WITH AWS'S TRANSFORM: python3 has no samtranslator: %v", err)
-	}
-	data, err := json.Marshal(templates)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("python3", "testdata/transform.py")
-	cmd.Stdin = bytes.NewReader(data)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, stderr.String())
-	}
-	var all []answer
-	if err := json.Unmarshal(out, &all); err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
 
 type object = map[string]any
 
@@ -129,7 +85,7 @@ func drawnFunction(r *rand.Rand, n int, explicit bool) object {
 }
 
 // ours is what this package makes of a template, told as transform.py tells it.
-func ours(t *testing.T, source object) outcome {
+func ours(t *testing.T, source object) samoracle.Outcome {
 	t.Helper()
 	data, err := json.Marshal(source)
 	if err != nil {
@@ -159,7 +115,7 @@ func ours(t *testing.T, source object) outcome {
 	if err := json.Unmarshal(got.Manifest.Data, &m); err != nil {
 		t.Fatal(err)
 	}
-	out := outcome{Routes: map[string]string{}, URLs: map[string]string{}, May: map[string][]string{}, Async: map[string]int{}}
+	out := samoracle.Outcome{Routes: map[string]string{}, URLs: map[string]string{}, May: map[string][]string{}, Async: map[string]int{}}
 	for name, f := range m.Functions {
 		id := strings.TrimPrefix(name, "shop-")
 		out.Functions = append(out.Functions, id)
@@ -201,7 +157,7 @@ func listed(v any) (out []string) {
 }
 
 // theirs is AWS's outcome in our words: credentials by our names, managed policies as what they allow.
-func theirs(o *outcome) outcome {
+func theirs(o *samoracle.Outcome) samoracle.Outcome {
 	out := *o
 	out.Routes, out.May, out.Polled = map[string]string{}, map[string][]string{}, nil
 	for key, r := range o.Routes {
@@ -250,7 +206,7 @@ func TestAgainstAWSTransform(t *testing.T) {
 		templates = append(templates, drawn(r))
 	}
 	routes, same := 0, 0
-	for i, a := range ask(t, templates) {
+	for i, a := range samoracle.Transform(t, templates) {
 		if a.Made == nil {
 			t.Errorf("the transform refuses %v: %s", templates[i], a.Refused)
 			continue
@@ -302,7 +258,7 @@ func TestInvalidTemplatesNameTheSameResource(t *testing.T) {
 		function(object{"Events": object{"E": object{"Type": "Api", "Properties": object{"Path": "/a", "Method": "get", "RestApiId": object{"Ref": "Bad2"}}}}}),
 	}
 	named := 0
-	for i, a := range ask(t, templates) {
+	for i, a := range samoracle.Transform(t, templates) {
 		text, err := json.Marshal(templates[i])
 		if err != nil {
 			t.Fatal(err)

@@ -1,62 +1,16 @@
 package template
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"casemate/internal/casetest/samoracle"
 )
-
-// answers are what AWS's transform says to the questions.
-type answers struct {
-	Merges   []json.RawMessage
-	Read     []json.RawMessage
-	Policies map[string]struct {
-		Parameters map[string]string
-		Document   map[string][]map[string]any
-	}
-	Refused    []string
-	Properties map[string][]string
-}
-
-// ask puts questions to samtranslator, the implementation of the SAM transform that AWS publishes.
-func ask(t *testing.T, question map[string]any) answers {
-	t.Helper()
-	if err := exec.Command("python3", "-c", "import samtranslator").Run(); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("python3 with samtranslator is needed: %v", err)
-		}
-		t.Skipf("NOT COMPARED WITH AWS'S TRANSFORM: python3 has no samtranslator: %v", err)
-	}
-	for _, k := range []string{"merges", "globals", "templates"} {
-		if question[k] == nil {
-			question[k] = []string{}
-		}
-	}
-	data, err := json.Marshal(question)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("python3", "testdata/oracle.py")
-	cmd.Stdin = bytes.NewReader(data)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, stderr.String())
-	}
-	var a answers
-	if err := json.Unmarshal(out, &a); err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
 
 // tree draws a value as it may stand in Globals: the same few keys again and again, so that they meet.
 func tree(r *rand.Rand, depth int) any {
@@ -101,7 +55,7 @@ func TestAgainstTransform(t *testing.T) {
 	}
 	sections := []json.RawMessage{[]byte(`{"Function":{"Timeout":3}}`), []byte(`{"Function":{"FunctionName":3}}`), []byte(`{"Api":{"StageName":"x"}}`),
 		[]byte(`{"Fn":{}}`), []byte(`{"Function":[]}`), []byte(`{"HttpApi":{"Auth":{}}}`), []byte(`{"Function":{"Role":"x"}}`), []byte(`{"Function":{"Policies":[]}}`)}
-	a := ask(t, map[string]any{"merges": merges, "globals": sections})
+	a := samoracle.Ask(t, samoracle.Question{Merges: merges, Globals: sections})
 	for i, m := range merges {
 		got := merged(fromJSON(t, m["global"]), fromJSON(t, m["own"])).JSON()
 		if !sameJSON(t, got, a.Merges[i]) {
@@ -127,7 +81,7 @@ func TestAgainstTransform(t *testing.T) {
 	comparePolicies(t, a)
 }
 
-func comparePolicies(t *testing.T, a answers) {
+func comparePolicies(t *testing.T, a samoracle.Parts) {
 	s := &Stack{in: inputs(nil)}
 	var names []string
 	for name, want := range a.Policies {
@@ -249,7 +203,7 @@ func TestReadsAsTransform(t *testing.T) {
 	if len(asked) < 85 {
 		t.Errorf("only %d texts", len(asked))
 	}
-	a := ask(t, map[string]any{"templates": asked})
+	a := samoracle.Ask(t, samoracle.Question{Templates: asked})
 	for i := range asked {
 		if same := sameJSON(t, values[i].JSON(), a.Read[i]); same == kept[of[i]] {
 			t.Errorf("%s reads as %.300s; AWS's tools read %.300s", of[i], values[i].JSON(), a.Read[i])
