@@ -2,7 +2,6 @@ package queue
 
 import (
 	"bytes"
-	"container/heap"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -235,18 +234,18 @@ func (s *state) pick(now int64, most int, spec *Spec) (got taken) {
 	for len(got.items) < most && len(got.dead)+len(got.old) < maxSweep {
 		var it *item
 		if s.fifo {
-			if len(s.open) == 0 {
+			if s.open.Len() == 0 {
 				return got
 			}
-			g := heap.Pop(&s.open).(entry).group
+			g := s.open.Pop()
 			g.queued = false
 			s.pickGroup(g, now, most, spec, &got)
 			continue
 		}
-		if len(s.ready) == 0 {
+		if s.ready.Len() == 0 {
 			return got
 		}
-		it = heap.Pop(&s.ready).(entry).it
+		it = s.ready.Pop()
 		it.shown = false
 		if !it.gone && !it.held && !it.moving && it.due <= now {
 			got.sort(it, now, spec)
@@ -376,20 +375,10 @@ func at(nanos int64) time.Time {
 
 // read reads a message's payload from the journal, where cleaning may move it meanwhile.
 func (q *Queue) read(ctx context.Context, it *item) ([]byte, error) {
-	for {
-		q.j.Lock()
-		at := it.at
-		q.j.Unlock()
-		rs, err := q.j.Read(ctx, at, 1)
-		if err == nil && len(rs) == 1 {
-			p, err := parsePut(rs[0])
-			return bytes.Clone(p.rest), err
-		}
-		q.j.Lock()
-		moved := it.at != at
-		q.j.Unlock()
-		if !moved {
-			return nil, errors.Join(errRecord, err, ctx.Err())
-		}
+	r, err := q.j.ReadMoved(ctx, func() uint64 { return it.at })
+	if err != nil {
+		return nil, err
 	}
+	p, err := parsePut(r)
+	return bytes.Clone(p.rest), err
 }

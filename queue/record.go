@@ -56,26 +56,22 @@ func payload(m *meta, body string) ([]byte, error) {
 }
 
 func parsePayload(b []byte) (m meta, body string, err error) {
-	n, k := binary.Uvarint(b)
-	if k <= 0 || n > uint64(len(b)-k) {
+	d := store.Fields{Rest: b}
+	kept := d.Bytes(d.Unsigned())
+	if d.Bad || json.Unmarshal(kept, &m) != nil {
 		return m, "", errRecord
 	}
-	b = b[k:]
-	if err := json.Unmarshal(b[:n], &m); err != nil {
-		return m, "", errRecord
-	}
-	return m, string(b[n:]), nil
+	return m, string(d.Rest), nil
 }
 
 func parsePut(r store.Record) (put, error) {
-	d := reader{rest: r.Data[1:]}
-	p := put{num: d.unsigned(), sent: d.signed(), due: d.signed(), first: d.signed(), receives: int(d.unsigned())}
-	if d.bad || len(d.rest) < 33 {
+	d := store.Fields{Rest: r.Data[1:]}
+	p := put{num: d.Unsigned(), sent: d.Signed(), due: d.Signed(), first: d.Signed(), receives: int(d.Unsigned())}
+	copy(p.id[:], d.Bytes(uint64(len(p.id))))
+	copy(p.secret[:], d.Bytes(uint64(len(p.secret))))
+	if p.rest = d.Rest; d.Bad || len(p.rest) == 0 {
 		return put{}, errRecord
 	}
-	copy(p.id[:], d.rest)
-	copy(p.secret[:], d.rest[16:])
-	p.rest = d.rest[32:]
 	if p.num == 0 {
 		p.num = r.Seq
 	}
@@ -115,56 +111,30 @@ func bit(b bool) byte {
 }
 
 func parseChange(data []byte) (c change, err error) {
-	d := reader{rest: data[1:]}
+	d := store.Fields{Rest: data[1:]}
 	c.op = data[0]
 	switch c.op {
 	case 'x':
 		return c, nil
 	case 't':
-		c.now, c.due = d.signed(), d.signed()
+		c.now, c.due = d.Signed(), d.Signed()
 	case 'v':
-		c.due = d.signed()
-		c.undo = d.unsigned() == 1
+		c.due = d.Signed()
+		c.undo = d.Unsigned() == 1
 	case 'd':
 	default:
 		return c, errRecord
 	}
-	n := d.unsigned()
-	if d.bad || n > uint64(len(d.rest)) {
+	n := d.Unsigned()
+	if d.Bad || n > uint64(len(d.Rest)) {
 		return c, errRecord
 	}
 	c.nums = make([]uint64, 0, n)
 	for range n {
-		c.nums = append(c.nums, d.unsigned())
+		c.nums = append(c.nums, d.Unsigned())
 	}
-	if d.bad || len(d.rest) > 0 {
+	if d.Bad || len(d.Rest) > 0 {
 		return c, errRecord
 	}
 	return c, nil
-}
-
-// reader reads variable-length numbers off the front; bad says that one was not there.
-type reader struct {
-	rest []byte
-	bad  bool
-}
-
-func (f *reader) unsigned() uint64 {
-	v, n := binary.Uvarint(f.rest)
-	f.skip(n)
-	return v
-}
-
-func (f *reader) signed() int64 {
-	v, n := binary.Varint(f.rest)
-	f.skip(n)
-	return v
-}
-
-func (f *reader) skip(n int) {
-	if n <= 0 {
-		f.bad, f.rest = true, nil
-		return
-	}
-	f.rest = f.rest[n:]
 }

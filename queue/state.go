@@ -2,8 +2,6 @@ package queue
 
 import (
 	"bytes"
-	"container/heap"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -44,10 +42,10 @@ type state struct {
 	fifo    bool
 	cache   *atomic.Int64 // bytes of bodies in memory, of the whole room
 	items   map[uint64]*item
-	ready   entries // standard: by number
-	hidden  entries // delayed and in flight, by due
+	ready   store.Heap[*item] // standard: by number
+	hidden  store.Heap[*item] // delayed and in flight, by due
 	groups  map[string]*group
-	open    entries // FIFO: groups that may have something, by the number of their first message
+	open    store.Heap[*group] // FIFO: groups that may have something, by the number of their first message
 	seen    map[string]seen
 	recent  []recent // of seen, oldest first
 	bytes   int64
@@ -95,7 +93,7 @@ func (s *state) Sequenced(r store.Record, _ bool) error {
 		for _, it := range s.items {
 			s.remove(it)
 		}
-		s.groups, s.open, s.ready, s.hidden = map[string]*group{}, nil, nil, nil
+		s.groups, s.open, s.ready, s.hidden = map[string]*group{}, store.Heap[*group]{}, store.Heap[*item]{}, store.Heap[*item]{}
 		return nil
 	}
 	for _, num := range c.nums {
@@ -145,11 +143,10 @@ func (s *state) hold(it *item, due int64) {
 
 // hide has wake look at a message when it is due. Entries that later changes made void are let go of when they are many.
 func (s *state) hide(it *item) {
-	if len(s.hidden) > 2*len(s.items)+64 {
-		s.hidden = slices.DeleteFunc(s.hidden, func(e entry) bool { return e.it.gone || e.it.due != e.key })
-		heap.Init(&s.hidden)
+	if s.hidden.Len() > 2*len(s.items)+64 {
+		s.hidden.Drop(func(due int64, it *item) bool { return it.gone || it.due != due })
 	}
-	heap.Push(&s.hidden, entry{key: it.due, it: it})
+	s.hidden.Push(it.due, it)
 }
 
 // release makes a message visible again.
@@ -182,7 +179,7 @@ func (s *state) show(it *item) {
 			return
 		}
 		it.shown = true
-		heap.Push(&s.ready, entry{key: int64(it.num), it: it})
+		s.ready.Push(int64(it.num), it)
 		return
 	}
 	s.offer(it.group)
@@ -201,7 +198,7 @@ func (s *state) offer(g *group) {
 		}
 	case g.held == 0 && !g.queued:
 		g.queued = true
-		heap.Push(&s.open, entry{key: int64(g.items[0].num), group: g})
+		s.open.Push(int64(g.items[0].num), g)
 	}
 }
 
@@ -310,14 +307,15 @@ func (s *state) remove(it *item) {
 
 // wake shows what has become visible by the time now, and gives when the next message does; 0: none will by itself.
 func (s *state) wake(now int64) (next int64) {
-	for len(s.hidden) > 0 {
-		e := s.hidden[0]
-		if !e.it.gone && e.it.due == e.key && e.key > now {
-			return e.key
+	for s.hidden.Len() > 0 {
+		due, it := s.hidden.First()
+		holds := !it.gone && it.due == due
+		if holds && due > now {
+			return due
 		}
-		heap.Pop(&s.hidden)
-		if !e.it.gone && e.it.due == e.key {
-			s.release(e.it)
+		s.hidden.Pop()
+		if holds {
+			s.release(it)
 		}
 	}
 	return 0
@@ -338,25 +336,4 @@ func (s *state) Keep(r store.Record) (head, data []byte) {
 	}
 	now := put{num: it.num, sent: it.sent, due: it.due, first: it.first, receives: it.receives, id: it.id, secret: it.secret}
 	return now.head(), p.rest
-}
-
-// entry is a message or a group in a heap.
-type entry struct {
-	key   int64
-	it    *item
-	group *group
-}
-
-type entries []entry
-
-func (h entries) Len() int           { return len(h) }
-func (h entries) Less(a, b int) bool { return h[a].key < h[b].key }
-func (h entries) Swap(a, b int)      { h[a], h[b] = h[b], h[a] }
-func (h *entries) Push(x any)        { *h = append(*h, x.(entry)) }
-func (h *entries) Pop() any {
-	old := *h
-	e := old[len(old)-1]
-	old[len(old)-1] = entry{}
-	*h = old[:len(old)-1]
-	return e
 }

@@ -108,20 +108,16 @@ func parseKV(r commit.Record) (op byte, rev uint64, key string, value []byte, er
 	if len(r.Data) == 0 || r.Data[0] != 'p' && r.Data[0] != 'd' {
 		return 0, 0, "", nil, errRecord
 	}
-	rest := r.Data[1:]
-	rev, n := binary.Uvarint(rest)
-	if n <= 0 {
-		return 0, 0, "", nil, errRecord
-	}
-	rest = rest[n:]
-	size, n := binary.Uvarint(rest)
-	if n <= 0 || size == 0 || size > MaxKey || size > uint64(len(rest)-n) {
+	d := commit.Fields{Rest: r.Data[1:]}
+	rev = d.Unsigned()
+	name := d.Bytes(d.Unsigned())
+	if d.Bad || len(name) == 0 || len(name) > MaxKey {
 		return 0, 0, "", nil, errRecord
 	}
 	if rev == 0 {
 		rev = r.Seq
 	}
-	return r.Data[0], rev, string(rest[n : n+int(size)]), rest[n+int(size):], nil
+	return r.Data[0], rev, string(name), d.Rest, nil
 }
 
 func (k *nodeKV) Sequenced(r commit.Record, _ bool) error {

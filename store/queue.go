@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"container/heap"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -29,9 +28,9 @@ type nodeQueue struct {
 	lease  time.Duration
 	j      *commit.Journal
 	items  map[uint64]*queueItem
-	order  []uint64  // numbers as put; those of finished items at the front are dropped
-	ready  queueHeap // by number
-	hidden queueHeap // by due: delayed and leased
+	order  []uint64                // numbers as put; those of finished items at the front are dropped
+	ready  commit.Heap[*queueItem] // by number
+	hidden commit.Heap[*queueItem] // by due: delayed and leased
 	seen   map[string]uint64
 	recent []queueSeen // of seen, oldest first
 	bytes  int64
@@ -123,27 +122,32 @@ var errNothing = errors.New("nothing is visible")
 
 // peek gives the first visible item, or how long none will become visible by itself.
 func (q *nodeQueue) peek(now int64) (*queueItem, time.Duration) {
-	for len(q.hidden) > 0 && q.hidden[0].key <= now {
-		e := heap.Pop(&q.hidden).(queueEntry)
-		if q.items[e.it.num] == e.it && e.it.due == e.key {
-			e.it.held = false
-			heap.Push(&q.ready, queueEntry{int64(e.it.num), e.it})
+	for q.hidden.Len() > 0 {
+		due, it := q.hidden.First()
+		if due > now {
+			break
+		}
+		q.hidden.Pop()
+		if q.items[it.num] == it && it.due == due {
+			it.held = false
+			q.ready.Push(int64(it.num), it)
 		}
 	}
-	for len(q.ready) > 0 {
-		it := q.ready[0].it
+	for q.ready.Len() > 0 {
+		_, it := q.ready.First()
 		if q.items[it.num] == it && it.due <= now {
 			return it, 0
 		}
-		heap.Pop(&q.ready)
+		q.ready.Pop()
 		if q.items[it.num] == it { // an entry too many, or a clock that went back
-			heap.Push(&q.hidden, queueEntry{it.due, it})
+			q.hidden.Push(it.due, it)
 		}
 	}
-	if len(q.hidden) == 0 {
+	if q.hidden.Len() == 0 {
 		return nil, 0
 	}
-	return nil, time.Duration(q.hidden[0].key - now)
+	due, _ := q.hidden.First()
+	return nil, time.Duration(due - now)
 }
 
 // deliver reads the item's data and makes the delivery.
@@ -179,22 +183,12 @@ func (q *nodeQueue) deliver(ctx context.Context, it *queueItem) (*Delivery, erro
 
 // load reads an item's data from the journal, where cleaning may move it meanwhile.
 func (q *nodeQueue) load(ctx context.Context, it *queueItem) ([]byte, error) {
-	for {
-		q.j.Lock()
-		at := it.at
-		q.j.Unlock()
-		rs, err := q.j.Read(ctx, at, 1)
-		if err == nil && len(rs) == 1 {
-			p, err := parsePut(rs[0])
-			return bytes.Clone(p.data), err
-		}
-		q.j.Lock()
-		moved := it.at != at
-		q.j.Unlock()
-		if !moved {
-			return nil, errors.Join(err, ctx.Err())
-		}
+	r, err := q.j.ReadMoved(ctx, func() uint64 { return it.at })
+	if err != nil {
+		return nil, err
 	}
+	p, err := parsePut(r)
+	return bytes.Clone(p.data), err
 }
 
 // leased tells whether attempt still holds the item.
@@ -222,7 +216,7 @@ func (q *nodeQueue) extend(ctx context.Context, it *queueItem, attempt int) erro
 		return err
 	}
 	it.due = now + int64(q.lease)
-	heap.Push(&q.hidden, queueEntry{it.due, it})
+	q.hidden.Push(it.due, it)
 	return nil
 }
 
@@ -255,14 +249,14 @@ func (q *nodeQueue) Sequenced(r commit.Record, replay bool) error {
 	case op == 'r':
 		it.due, it.held = arg, false
 		if it.durable {
-			heap.Push(&q.hidden, queueEntry{it.due, it})
+			q.hidden.Push(it.due, it)
 		}
 	case replay:
 		it.attempt = int(arg)
 	default:
-		heap.Pop(&q.ready) // it is the top: peek said so under the same mu
+		q.ready.Pop() // it is the top: peek said so under the same mu
 		it.attempt, it.held, it.due = int(arg), true, q.clock().UnixNano()+int64(q.lease)
-		heap.Push(&q.hidden, queueEntry{it.due, it})
+		q.hidden.Push(it.due, it)
 	}
 	return nil
 }
@@ -304,9 +298,9 @@ func (q *nodeQueue) Settle(r commit.Record) error {
 		q.cached += len(p.data)
 	}
 	if it.due > q.clock().UnixNano() {
-		heap.Push(&q.hidden, queueEntry{it.due, it})
+		q.hidden.Push(it.due, it)
 	} else {
-		heap.Push(&q.ready, queueEntry{int64(it.num), it})
+		q.ready.Push(int64(it.num), it)
 	}
 	return nil
 }
@@ -357,16 +351,16 @@ func parsePut(r commit.Record) (put, error) {
 	if len(r.Data) == 0 || r.Data[0] != 'p' {
 		return put{}, errRecord
 	}
-	d := fields{rest: r.Data[1:]}
-	p := put{num: d.unsigned(), enqueued: d.signed(), due: d.signed(), attempt: int(d.unsigned())}
-	size := d.unsigned()
-	if d.bad || size == 0 || size > MaxKey || size > uint64(len(d.rest)) {
+	d := commit.Fields{Rest: r.Data[1:]}
+	p := put{num: d.Unsigned(), enqueued: d.Signed(), due: d.Signed(), attempt: int(d.Unsigned())}
+	id := d.Bytes(d.Unsigned())
+	if d.Bad || len(id) == 0 || len(id) > MaxKey {
 		return put{}, errRecord
 	}
 	if p.num == 0 {
 		p.num = r.Seq
 	}
-	p.id, p.data = string(d.rest[:size]), d.rest[size:]
+	p.id, p.data = string(id), d.Rest
 	return p, nil
 }
 
@@ -379,64 +373,19 @@ func parseItem(r commit.Record) (op byte, num uint64, arg int64, err error) {
 	if len(r.Data) == 0 {
 		return 0, 0, 0, errRecord
 	}
-	d := fields{rest: r.Data[1:]}
-	op, num = r.Data[0], d.unsigned()
+	d := commit.Fields{Rest: r.Data[1:]}
+	op, num = r.Data[0], d.Unsigned()
 	switch op {
 	case 't':
-		arg = int64(d.unsigned())
+		arg = int64(d.Unsigned())
 	case 'r':
-		arg = d.signed()
+		arg = d.Signed()
 	case 'd':
 	default:
-		d.bad = true
+		d.Bad = true
 	}
-	if d.bad || len(d.rest) > 0 {
+	if d.Bad || len(d.Rest) > 0 {
 		return 0, 0, 0, errRecord
 	}
 	return op, num, arg, nil
-}
-
-// fields reads variable-length numbers off the front; bad says that one was not there.
-type fields struct {
-	rest []byte
-	bad  bool
-}
-
-func (f *fields) unsigned() uint64 {
-	v, n := binary.Uvarint(f.rest)
-	f.skip(n)
-	return v
-}
-
-func (f *fields) signed() int64 {
-	v, n := binary.Varint(f.rest)
-	f.skip(n)
-	return v
-}
-
-func (f *fields) skip(n int) {
-	if n <= 0 {
-		f.bad, f.rest = true, nil
-		return
-	}
-	f.rest = f.rest[n:]
-}
-
-type queueEntry struct {
-	key int64
-	it  *queueItem
-}
-
-type queueHeap []queueEntry
-
-func (h queueHeap) Len() int           { return len(h) }
-func (h queueHeap) Less(a, b int) bool { return h[a].key < h[b].key }
-func (h queueHeap) Swap(a, b int)      { h[a], h[b] = h[b], h[a] }
-func (h *queueHeap) Push(x any)        { *h = append(*h, x.(queueEntry)) }
-func (h *queueHeap) Pop() any {
-	old := *h
-	e := old[len(old)-1]
-	old[len(old)-1] = queueEntry{}
-	*h = old[:len(old)-1]
-	return e
 }

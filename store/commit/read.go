@@ -124,6 +124,29 @@ func (j *Journal) Read(ctx context.Context, from uint64, max int) ([]Record, err
 	}
 }
 
+// ReadMoved reads one record that cleaning may append anew meanwhile: at, called with the lock held, says where it is now.
+func (j *Journal) ReadMoved(ctx context.Context, at func() uint64) (Record, error) {
+	for {
+		j.mu.Lock()
+		seq := at()
+		j.mu.Unlock()
+		rs, err := j.Read(ctx, seq, 1)
+		if err == nil && len(rs) == 1 {
+			return rs[0], nil
+		}
+		j.mu.Lock()
+		moved := at() != seq
+		j.mu.Unlock()
+		if moved {
+			continue
+		}
+		if err == nil {
+			err = j.damage(seq, errMissing)
+		}
+		return Record{}, errors.Join(err, ctx.Err())
+	}
+}
+
 type frames struct {
 	first  uint64
 	frames []byte
