@@ -102,6 +102,7 @@ type Event struct {
 	Parent     string // record id of the run that caused this one; empty at a root
 	Chain      string // id of the first event of the causal chain; empty means ID
 	Depth      int    // calls from function to function that led here; at most MaxDepth
+	Spent      Money  // by its chain before it, where it was taken up from what waited outside of the gate
 	Source     Source
 	Target     Target
 	Action     string // IAM action, set by the front for functions and built-ins; for routes the catalog says it
@@ -131,12 +132,19 @@ type Event struct {
 	// Answering, when set, takes a function's answer while it is made, where the event's route says so or there is none.
 	Answering Stream
 
+	// IdempotencyKey, of an event that is to be queued, has it accepted once: events with the same key, by the same caller for the
+	// same function, are answered like the first. Empty: each is accepted.
+	IdempotencyKey string
+
 	ClientContext string // decoded JSON, Lambda's X-Amz-Client-Context
 	Tenant        string // tenant id as the caller gave it: Lambda's X-Amz-Tenant-Id
 	// Header gives the values of a header of the request, by its name in any case; nil where there are no headers.
 	Header  func(name string) []string
 	Headers iter.Seq2[string, string] // every header line, names in any case; nil where there are none
-	Query   string                    // as sent, still encoded, without "?"
+	// Spelled is how the caller wrote the name of a header; nil where that is not known. For what a function is told alone:
+	// decisions take names in any case.
+	Spelled func(name string) string
+	Query   string // as sent, still encoded, without "?"
 	// Fields are values of the event beside path, query, headers and body that somebody outside chose: an object's key, a
 	// topic, a message's attributes.
 	Fields []Field

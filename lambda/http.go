@@ -24,6 +24,7 @@ type HTTPRequest struct {
 	Host              string // Host header, port included
 	Domain            string // the same without port, lower case
 	Header            map[string][]string
+	Spelled           func(name string) string // how a header's name was sent; nil: canonically
 	SourceIP          string
 	UserAgent         string
 	Secure            bool // came over TLS

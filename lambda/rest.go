@@ -25,7 +25,7 @@ const DefaultStage = "prod"
 
 // EncodeREST writes the event of a REST API's proxy integration, or that of payload format 1.0 when r.Payload says so
 // (https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html#api-gateway-simple-proxy-for-lambda-input-format).
-// Maps without a member are null, names of headers are in their canonical case, and of a header or parameter that comes more than
+// Maps without a member are null, names of headers are as they were sent, those of ours in their canonical case, and of a header or parameter that comes more than
 // once the one value is the last. The headers of dropRequest are left out, an API key's secret too. To a REST API every body of
 // valid UTF-8 is text; format 1.0 decides by content type, as EncodeHTTP. The answer is valid JSON whatever the request holds.
 func EncodeREST(r *HTTPRequest, body []byte) []byte {
@@ -102,16 +102,25 @@ func cutStage(path, stage string) (string, bool) {
 	return rest, true
 }
 
-// lines are the headers of the event: those of the caller that it may say, in their canonical case, and ours.
+// lines are the headers of the event: those of the caller that it may say, under the names that it sent, and ours.
 func (r *HTTPRequest) lines(body []byte) []pair {
 	lower, cookies := r.headers(body)
-	for i := range lower {
-		lower[i].name = textproto.CanonicalMIMEHeaderKey(lower[i].name)
+	for i, p := range lower {
+		lower[i].name = r.spelled(p.name)
 	}
 	if len(cookies) > 0 {
-		lower = append(lower, pair{"Cookie", strings.Join(cookies, "; ")})
+		lower = append(lower, pair{r.spelled("cookie"), strings.Join(cookies, "; ")})
 	}
 	return lower
+}
+
+// spelled is how the event spells a header's lower-case name. No caller's header is one of those that we write ourselves.
+func (r *HTTPRequest) spelled(lower string) string {
+	name := textproto.CanonicalMIMEHeaderKey(lower)
+	if r.Spelled == nil || dropRequest(lower) {
+		return name
+	}
+	return r.Spelled(name)
 }
 
 // appendMaps writes pairs twice: the last value of each name, and all of them.

@@ -88,6 +88,25 @@ func TestEncodeRESTSaysWhoCalls(t *testing.T) {
 	}
 }
 
+// Names are as they were sent, but for those of headers that the platform writes itself.
+func TestEncodeRESTSpelling(t *testing.T) {
+	r := restRequest()
+	r.Header = map[string][]string{"X-A": {"1", "2"}, "Cookie": {"a=b"}, "X-Forwarded-For": {"6.6.6.6"}}
+	r.Spelled = strings.ToUpper
+	x := decoded(t, EncodeREST(r, []byte("body")))
+	for _, list := range []string{"headers", "multiValueHeaders"} {
+		got := x[list].(map[string]any)
+		for _, name := range []string{"X-A", "COOKIE", "Host", "X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto", "Content-Length", "X-Amzn-Trace-Id"} {
+			if got[name] == nil {
+				t.Errorf("%s without %s: %v", list, name, got)
+			}
+		}
+		if len(got) != 8 {
+			t.Errorf("%s: %v", list, got)
+		}
+	}
+}
+
 func TestEncodeRESTHidesCredentials(t *testing.T) {
 	for _, payload := range []string{PayloadREST, PayloadHTTP} {
 		r := restRequest()

@@ -253,6 +253,19 @@ func TestIdentitySources(t *testing.T) {
 	}
 }
 
+// Format 1.0 has the names of headers as they were sent, 2.0 in lower case.
+func TestNamesOfHeaders(t *testing.T) {
+	e, m := request("/orders/1", "", "X-Word: w")
+	e.Spelled = strings.ToUpper
+	for format, name := range map[string]string{"1.0": "X-WORD", "2.0": "x-word"} {
+		raw, err := question(e, m, &casemate.Authorizer{Type: "request", Format: format}, []string{"w"})
+		var got struct{ Headers map[string]string }
+		if err != nil || json.Unmarshal(raw, &got) != nil || len(got.Headers) != 1 || got.Headers[name] != "w" {
+			t.Errorf("%s: %s, %v", format, raw, err)
+		}
+	}
+}
+
 // A token that does not match as a whole is nobody's, and nobody is asked.
 func TestTokensMatchTheirExpression(t *testing.T) {
 	c := &corridor{answer: says(allow)}

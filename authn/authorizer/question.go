@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"maps"
+	"net/textproto"
 	"net/url"
 	"strings"
 
@@ -70,8 +71,21 @@ func params(m *casemate.Match) map[string]string {
 	return maps.Clone(m.Params)
 }
 
+// spelled are the headers under the names that the caller sent, as format 1.0 has them.
+func spelled(e *casemate.Event) map[string][]string {
+	sent := lines(e)
+	if e.Spelled == nil {
+		return sent
+	}
+	out := make(map[string][]string, len(sent))
+	for name, values := range sent {
+		out[e.Spelled(textproto.CanonicalMIMEHeaderKey(name))] = values
+	}
+	return out
+}
+
 func first(e *casemate.Event, m *casemate.Match, sources []string) map[string]any {
-	headers, query := lines(e), queryOf(e)
+	headers, query := spelled(e), queryOf(e)
 	identity := strings.Join(sources, ",")
 	return map[string]any{
 		"version": "1.0", "type": "REQUEST", "methodArn": m.Resource, "identitySource": identity, "authorizationToken": identity,

@@ -27,7 +27,7 @@ const (
 // hear serves one request from its headers to its answer.
 func (p *port) hear(w nethttp.ResponseWriter, r *nethttp.Request) {
 	s := p.s
-	x := &exchange{s: s, secure: p.listener.TLS, w: w, r: r, conn: nethttp.NewResponseController(w), id: casemate.NewID(), source: casemate.SourceHTTP,
+	x := &exchange{s: s, secure: p.listener.TLS, wires: p.wires, w: w, r: r, conn: nethttp.NewResponseController(w), id: casemate.NewID(), source: casemate.SourceHTTP,
 		trace: trace(r.Header), received: s.c.Clock(), started: time.Now()}
 	id := []string{x.id}
 	h := w.Header()

@@ -235,6 +235,7 @@ func (s *Server) event(r *nethttp.Request, x *exchange) (*casemate.Event, error)
 		e.Tenant = id[0]
 	}
 	e.Header, e.Query, e.Headers, e.Decode = r.Header.Values, t.query, lines(r.Header), x.decode
+	e.Spelled = x.spelled
 	x.out.x, e.Answering = x, &x.out
 	if r.TLS != nil {
 		for _, c := range r.TLS.PeerCertificates {
@@ -276,7 +277,7 @@ func encoder(r *nethttp.Request, t target, e *casemate.Event, x *exchange) func(
 		h := &lambda.HTTPRequest{
 			ID: e.ID, Method: r.Method, Protocol: r.Proto, RawPath: t.path, RawQuery: t.query, Host: r.Host, Domain: t.host,
 			Header: r.Header, SourceIP: e.SourceIP, UserAgent: e.UserAgent, Secure: x.secure, Port: t.port,
-			Received: e.Received, Trace: e.Trace, Params: m.Params, Principal: p,
+			Received: e.Received, Trace: e.Trace, Params: m.Params, Principal: p, Spelled: e.Spelled,
 		}
 		if m.Version != nil {
 			h.Account, h.API = m.Version.Account, m.Version.App
@@ -291,6 +292,22 @@ func encoder(r *nethttp.Request, t target, e *casemate.Event, x *exchange) func(
 		}
 		return lambda.EncodeHTTP(h, clean), nil
 	}
+}
+
+// spelled implements casemate.Event.Spelled: HTTP/2 has lower-case names alone (RFC 9113 section 8.2.1).
+func (x *exchange) spelled(name string) string {
+	if x.r.ProtoMajor >= 2 {
+		return strings.ToLower(name)
+	}
+	if x.names == nil && x.wires != nil {
+		if x.names = x.wires.spelling(x.r); x.names == nil {
+			x.names = map[string]string{} // pipelined behind others: their names stay canonical
+		}
+	}
+	if as := x.names[nethttp.CanonicalHeaderKey(name)]; as != "" {
+		return as
+	}
+	return name
 }
 
 func encoding(h nethttp.Header) string {
@@ -335,6 +352,8 @@ type exchange struct {
 	s        *Server
 	w        nethttp.ResponseWriter
 	r        *nethttp.Request
+	wires    *wires            // of its listener
+	names    map[string]string // of its headers, as sent; nil until somebody asked
 	conn     *nethttp.ResponseController
 	body     *body // nil when there is none, or nobody made an Event
 	id       string

@@ -73,6 +73,17 @@ func (ws *wires) ambiguous(r *nethttp.Request) bool {
 	return w == nil || w.holds(r.Method+" "+r.RequestURI+" ", forbidden)
 }
 
+// spelling gives the names of r's headers as they were sent, by their canonical names, as far as they can be seen.
+func (ws *wires) spelling(r *nethttp.Request) map[string]string {
+	ws.mu.Lock()
+	w := ws.open[r.RemoteAddr]
+	ws.mu.Unlock()
+	if w == nil {
+		return nil
+	}
+	return w.spelled(r.Method + " " + r.RequestURI + " ")
+}
+
 // idle is net/http's ConnState hook: it marks where the next request begins.
 func (ws *wires) idle(conn net.Conn, state nethttp.ConnState) {
 	if w, ok := conn.(*wire); ok && state == nethttp.StateIdle {
@@ -187,6 +198,27 @@ func (w *wire) holds(start, name string) bool {
 		}
 	}
 	return false
+}
+
+// spelled gives the names of the header block's lines that were not sent in their canonical case, by that; of a name that was sent
+// in two ways, the first. It is nil where the block kept is not the one that begins with start. Nothing but the case of names is
+// to be taken from it: which lines there are, and what they say, is what net/http read.
+func (w *wire) spelled(start string) map[string]string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	head := bytes.TrimLeft(w.head, "\r\n")
+	end := blankLine(head)
+	if end < 0 || !bytes.HasPrefix(head, []byte(start)) {
+		return nil
+	}
+	names := map[string]string{}
+	for line := range bytes.SplitSeq(head[:end], []byte("\n")) {
+		key, _, colon := bytes.Cut(line, []byte(":"))
+		if name := nethttp.CanonicalHeaderKey(string(key)); colon && names[name] == "" {
+			names[name] = string(key)
+		}
+	}
+	return names
 }
 
 // loose reports whether a line of the header block ends with a bare LF, or goes on in the next one: net/http takes both, others
