@@ -24,6 +24,8 @@ type Managed struct {
 	Notes   map[int]string    `json:"notes,omitempty"` // descriptions that versions were published with, by number
 	Edits   int               `json:"edits,omitempty"` // counts changes, so that no two states have the same revision
 
+	Named map[string]int `json:"named,omitempty"` // numbers of the versions that the manifest has a name for
+
 	Standing *Standing `json:"standing,omitempty"`
 }
 
@@ -51,6 +53,8 @@ type Alias struct {
 	Weights     map[int]float64 `json:"weights,omitempty"` // share of the events, 0..1, of at most one other version; the rest is Version's
 	Description string          `json:"description,omitempty"`
 	Edits       int             `json:"edits,omitempty"`
+	Declared    bool            `json:"declared,omitempty"` // the manifest has it: it goes when it is not there any more
+	Follows     bool            `json:"follows,omitempty"`  // it leads to the version in force, also after a rollback
 }
 
 // Published gives a version that has been published by its number, nil when there is none.
@@ -84,8 +88,13 @@ func (f *Function) Qualified(qualifier, id string) *casemate.Version {
 	return f.Published(n)
 }
 
-// Aliased reports whether an alias leads to a version.
+// Aliased reports whether an alias, or a name of the manifest, leads to a version.
 func (f *Function) Aliased(n int) bool {
+	for _, named := range f.Manages().Named {
+		if named == n {
+			return true
+		}
+	}
 	for _, a := range f.Manages().Aliases {
 		if _, weighted := a.Weights[n]; a.Version == n || weighted {
 			return true
@@ -153,7 +162,7 @@ func (a *App) Clone() *App {
 		own.Versions = slices.Clone(f.Versions)
 		if f.Managed != nil {
 			m := *f.Managed
-			m.Aliases, m.Tags, m.Standing = maps.Clone(m.Aliases), maps.Clone(m.Tags), m.Standing.clone()
+			m.Aliases, m.Tags, m.Standing, m.Named = maps.Clone(m.Aliases), maps.Clone(m.Tags), m.Standing.clone(), maps.Clone(m.Named)
 			own.Managed = &m
 		}
 		c.Functions[name] = &own

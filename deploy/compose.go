@@ -116,6 +116,7 @@ func (d *Deployer) function(out *draft, b *bundle, name string, r *io.SectionRea
 		out.fresh[name] = true
 		out.code[digest] = r
 	}
+	aliases(f, m, name, found)
 	trim(f)
 	out.app.Functions[name] = f
 	return nil

@@ -330,6 +330,7 @@ func backFunction(_ context.Context, current *catalog.App, r RollbackRequest) (*
 	if f.Number(to) == nil {
 		return nil, casemate.Errorf(casemate.NotFound, "casemate history shows what there is", "function %s has no such version to go back to", r.Function)
 	}
+	follow(&f, to)
 	f.Live = to
 	next.Functions[r.Function] = &f
 	next.Note = fmt.Sprintf("rollback of %s to version %d", r.Function, to)

@@ -394,8 +394,10 @@ func (c *comparer) function(name string, was, is *catalog.Function) {
 		c.say(KindFunction, "add", subject, false, "version %d: %s, %d MB, %s, %s a sandbox", n.Number, n.Runtime, n.Limits.MemoryMB, n.Limits.Timeout, n.Isolation)
 		screen, leaks := n.ByName()
 		c.clean(subject, casemate.Screen{}, screen, casemate.Leaks{}, leaks)
+		c.aliases(name, nil, is)
 		return
 	}
+	c.aliases(name, was, is)
 	o := was.Number(was.Live)
 	if o.ID == n.ID {
 		return

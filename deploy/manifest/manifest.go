@@ -75,6 +75,8 @@ type Function struct {
 	Boundary    []Statement       `key:"boundary" doc:"IAM statements that must allow as well, whatever the grants say."`
 	URL         *URL              `key:"url" doc:"Gives the function a URL of its own."`
 	Async       *Async            `key:"async" doc:"How asynchronous events are retried."`
+	Versions    []string          `key:"versions" doc:"Names of versions: each is given to the version that the first deploy with it puts in force, and keeps it."`
+	Aliases     map[string]*Alias `key:"aliases" like:"^[A-Za-z0-9_-]{1,128}$" doc:"Names that lead to versions: {live: {}} leads to the one in force."`
 	Contract    *Contract         `key:"contract" doc:"Contract of events that come by no route: by name, asynchronously, from functions."`
 	Events      []Event           `key:"events" doc:"Sources whose events the function gets: queues."`
 	Screen      *Screen           `key:"screen" doc:"How what no contract closes is looked at for attacks, in events that come by no route (default: they are refused)."`
