@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"casemate"
+	"casemate/internal/spelling"
 )
 
 // maxProblems bounds what one manifest can make us say.
@@ -79,42 +80,17 @@ func (p *Problems) Unwrap() error {
 		Hint: "correct the lines named and deploy again; nothing has changed"}
 }
 
+// longestWord bounds what is taken for a misspelt word.
+const longestWord = 64
+
 // meant proposes the closest of the words, when one is close.
 func meant(got string, words []string) string {
-	best, least := "", 1+min(len(got), 64)/3
-	for _, w := range words {
-		if d := distance(got, w, least); d <= least && (best == "" || d < least) {
-			best, least = w, d
-		}
-	}
-	switch {
-	case len(words) == 0:
+	if len(words) == 0 {
 		return "none is known here: declare it first"
-	case best == "":
+	}
+	i := spelling.Nearest(got, words, longestWord)
+	if i < 0 {
 		return "known here: " + strings.Join(words, ", ")
 	}
-	return "did you mean " + best + "?"
-}
-
-// distance is the Levenshtein distance of two short words, or limit+1 when they are too far apart to matter.
-func distance(a, b string, limit int) int {
-	if len(a) > 64 || len(b) > 64 || len(a)-len(b) > limit || len(b)-len(a) > limit {
-		return limit + 1
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := last
-			if a[i] != b[j] {
-				cost = 1 + min(last, row[j], row[j+1])
-			}
-			last, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
+	return "did you mean " + words[i] + "?"
 }

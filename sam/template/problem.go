@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"casemate"
+	"casemate/internal/spelling"
 )
 
 // maxProblems bounds what one template can make us say.
@@ -83,39 +84,18 @@ func (p Problems) Unwrap() error {
 		Hint: "correct the lines named and deploy again; nothing has changed"}
 }
 
+// longestWord is the length of CloudFormation's longest names.
+const longestWord = 255
+
 // Nearest proposes the closest of words, as a hint; "" when none is close.
 func Nearest(got string, words []string) string {
-	best, least := "", 1+min(len(got), 64)/3
-	for _, w := range words {
-		if d := distance(strings.ToLower(got), strings.ToLower(w), least); d <= least && (best == "" || d < least) {
-			best, least = w, d
-		}
+	lower := make([]string, len(words))
+	for i, w := range words {
+		lower[i] = strings.ToLower(w)
 	}
-	if best == "" {
+	i := spelling.Nearest(strings.ToLower(got), lower, longestWord)
+	if i < 0 {
 		return ""
 	}
-	return "did you mean " + best + "?"
-}
-
-// distance is the Levenshtein distance of two short words, or limit+1 when they are too far apart to matter.
-func distance(a, b string, limit int) int {
-	if len(a) > 255 || len(b) > 255 || len(a)-len(b) > limit || len(b)-len(a) > limit {
-		return limit + 1
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := last
-			if a[i] != b[j] {
-				cost = 1 + min(last, row[j], row[j+1])
-			}
-			last, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
+	return "did you mean " + words[i] + "?"
 }
