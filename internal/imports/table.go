@@ -54,7 +54,7 @@ var Rooms = []Room{
 	{Path: "shield/screen/transform", Tier: 0, Ceiling: 600, Pure: true, Only: []string{}},
 	{Path: "shield/screen/literal", Tier: 0, Ceiling: 750, Pure: true, Only: []string{"shield/screen/transform"}, May: []string{"shield/screen/transform"}},
 	{Path: "sam", Tier: 1, Ceiling: 3100, Pure: true, Only: []string{"", "sam/template", "catalog/route"}, May: []string{"sam/template"}},
-	{Path: "sam/template", Tier: 1, Ceiling: 2700, Pure: true, Only: []string{"", "internal/spelling"}},
+	{Path: "sam/template", Tier: 1, Ceiling: 2700, Pure: true, Only: []string{"", "internal/spelling", "shield/text"}},
 	{Path: "lambda", Tier: 1, Ceiling: 1800, Pure: true},
 	{Path: "authn/access", Tier: 1, Ceiling: 1150, Only: []string{"", "store", "authn/sigv4", "internal/keeper"}},
 	{Path: "authn/sigv4", Tier: 0, Ceiling: 650, Pure: true, Only: []string{""}},

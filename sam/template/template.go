@@ -13,7 +13,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
+
+	inbytes "casemate/shield/text"
 )
 
 // The transforms that are known; any other macro is refused.
@@ -52,7 +53,7 @@ func Parse(file string, data []byte) (*Template, Problems) {
 		found.Add(start, "", "split the template", "the template is larger than %d bytes", maxBytes)
 		return nil, found
 	}
-	if at := badUTF8(data); at >= 0 {
+	if at := inbytes.BadUTF8(data); at >= 0 {
 		found.Add((&text{file: file, data: data}).at(at), "", "", "the text is not UTF-8")
 		return nil, found
 	}
@@ -73,18 +74,6 @@ func Parse(file string, data []byte) (*Template, Problems) {
 		return nil, s.found
 	}
 	return s.t, nil
-}
-
-// badUTF8 gives the offset of the first byte that is no UTF-8, or -1.
-func badUTF8(data []byte) int {
-	for i := 0; i < len(data); {
-		r, size := utf8.DecodeRune(data[i:])
-		if r == utf8.RuneError && size == 1 {
-			return i
-		}
-		i += size
-	}
-	return -1
 }
 
 // uses reports whether the template names a transform.

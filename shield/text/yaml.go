@@ -35,7 +35,7 @@ func ParseYAML(data []byte) (*yaml.Node, error) {
 	if len(data) > maxYAMLBytes {
 		return nil, &Spot{Message: fmt.Sprintf("the document is larger than %d bytes", maxYAMLBytes)}
 	}
-	if at := badUTF8(data); at >= 0 {
+	if at := BadUTF8(data); at >= 0 {
 		line := 1 + bytes.Count(data[:at], []byte("\n"))
 		return nil, &Spot{line, at - bytes.LastIndexByte(data[:at], '\n'), "the text is not UTF-8"}
 	}
@@ -85,7 +85,8 @@ func spotOf(err error) *Spot {
 	return &Spot{1, 1, strings.TrimPrefix(err.Error(), "yaml: ")}
 }
 
-func badUTF8(data []byte) int {
+// BadUTF8 gives the offset of the first byte that is no UTF-8, or -1.
+func BadUTF8(data []byte) int {
 	for i := 0; i < len(data); {
 		r, size := utf8.DecodeRune(data[i:])
 		if r == utf8.RuneError && size == 1 {
