@@ -28,7 +28,8 @@ const (
 )
 
 // Server is the Lambda Runtime API of one sandbox: an HTTP handler over a state machine. Everything that arrives
-// here was written by untrusted code; nothing it says reaches beyond its own sandbox. It holds one event at a time.
+// here was written by untrusted code; nothing it says reaches beyond its own sandbox. It holds one event at a time,
+// and several at once after Several.
 type Server struct {
 	record func(casemate.Effect)
 	now    func() time.Time
@@ -46,6 +47,7 @@ type Server struct {
 	asked    bool          // the runtime has asked for its first event
 	up       bool          // ready is closed
 	done     *Invocation   // answered, and an extension still works on it
+	several  *several      // set where it takes several events at once: cur, reading and done are not used then
 	ready    chan struct{} // closed when the runtime and every external extension have asked for their first event
 	initFail chan struct{} // closed at /init/error
 	initErr  []byte        // what it said
@@ -74,6 +76,11 @@ func (a *Server) Offer(inv *Invocation) {
 	a.tele.close()
 	a.ext.invoke(inv) // first: the runtime may be done with it before anything else happens here
 	a.mu.Lock()
+	if a.several != nil {
+		a.offerSeveral(inv)
+		a.mu.Unlock()
+		return
+	}
 	a.cur, a.reading = inv, false
 	close(a.wake)
 	a.wake = make(chan struct{})
@@ -177,6 +184,10 @@ func (a *Server) next(w http.ResponseWriter, r *http.Request) {
 		refuseTransition(w, stateInitFail, string(stateReady))
 		return
 	}
+	if a.several != nil {
+		a.nextOfSeveral(w, r)
+		return
+	}
 	a.toReady()
 	for a.cur == nil {
 		wake := a.wake
@@ -256,6 +267,9 @@ func (a *Server) begin(w http.ResponseWriter, r *http.Request, id, verb string) 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.sawClient(r)
+	if a.several != nil {
+		return a.beginSeveral(w, id, verb, target)
+	}
 	switch {
 	case a.cur == nil || walls.Up && a.cur.id != id || a.state != stateRunning && a.state != stateSent:
 		a.signal(verb, "an answer came for an event that is not being worked on")
@@ -274,6 +288,10 @@ func (a *Server) begin(w http.ResponseWriter, r *http.Request, id, verb string) 
 func (a *Server) finish(inv *Invocation, ans answer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.several != nil {
+		a.several.finish(inv, ans)
+		return
+	}
 	if a.cur != inv || a.state != stateRunning {
 		return
 	}
@@ -285,6 +303,10 @@ func (a *Server) finish(inv *Invocation, ans answer) {
 func (a *Server) abandon(inv *Invocation) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.several != nil {
+		a.several.abandon(inv)
+		return
+	}
 	if a.cur == inv {
 		a.reading = false
 	}
