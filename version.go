@@ -62,6 +62,8 @@ type Limits struct {
 	Connections int           `json:"connections,omitempty"` // to the outside, of one sandbox at once
 	Traffic     int64         `json:"traffic,omitempty"`     // bytes to and from the outside, of one run
 
+	AtOnce int `json:"at_once,omitempty"` // events of one sandbox at once, under isolation warm alone; 0: one
+
 	Streamed int64 `json:"streamed,omitempty"` // bytes of a streamed answer; 0: MaxStreamed
 
 	Reserved *int  `json:"reserved,omitempty"` // runs at once set aside for it, and the most it gets; 0: it does not run; nil: none
@@ -224,12 +226,28 @@ type Route struct {
 	Object *Object `json:"object,omitempty"` // what a request is about, to be decided on as well; nil: the route alone
 	Total  Limit   `json:"total,omitzero"`   // over all callers
 
-	Response string `json:"response,omitempty"` // ResponseStream: its answers leave while they are made
+	Timeout  time.Duration `json:"timeout,omitempty"`  // of a request, however long its function may run; 0: Within's default
+	Response string        `json:"response,omitempty"` // ResponseStream: its answers leave while they are made
 
 	Payload string `json:"payload,omitempty"` // shape of requests and answers: "" is format 2.0, "1.0", "rest" of a REST API
 	Stage   string `json:"stage,omitempty"`   // that the function is told; a path that begins with it is without it there
 
 	Browser *Browser `json:"browser,omitempty"` // what browsers are told; nil: the default
+}
+
+// Within is how long a request of the route may take once its function was started, 0: as long as the function may. Where the
+// route does not say it is API Gateway's limit: 29 s of a REST API, 30 s of an HTTP API, none of answers that are streamed, and
+// none of a function URL (https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html).
+func (r *Route) Within() time.Duration {
+	switch {
+	case r.Timeout > 0:
+		return r.Timeout
+	case r.URL || r.Response == ResponseStream:
+		return 0
+	case r.Payload == "rest":
+		return 29 * time.Second
+	}
+	return 30 * time.Second
 }
 
 // ManagedURL is what a function URL has that was made through Lambda's API. Its callers, known or not, need

@@ -267,7 +267,7 @@ func (d *Deployer) way(out *draft, b *bundle, x casemate.Route, r *manifest.Rout
 	x.App, x.Function, x.Auth = b.manifest.App, r.Function, authOf(b, r.Auth, r)
 	x.Rate, x.Request, x.Total = r.Rate.Rate, int64(r.MaxBody), limitOf(r.Total)
 	x.Screen, x.Leaks, x.Browser = screenOf(r.Screen), leaksOf(r.Leaks), r.Browser(x.Method)
-	x.Response = responseOf(r)
+	x.Response, x.Timeout = responseOf(r), time.Duration(r.Timeout)
 	if c := r.Contract; c != nil {
 		var err error
 		if x.Contract, err = contract(out.docs, b, c, ptr+"/contract", &x, found); err != nil {

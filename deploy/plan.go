@@ -308,6 +308,7 @@ func (c *comparer) routes(current, next *catalog.App) {
 		}
 		c.answers(k, was.Answers, is.Answers)
 		c.response(k, was.Response, is.Response)
+		c.within(k, had, &was, &is)
 		if had && (was.Payload != is.Payload || was.Stage != is.Stage) {
 			c.say(KindRoute, "change", k, false, "requests and answers have payload format %s at stage %s", cmp.Or(is.Payload, "2.0"), cmp.Or(is.Stage, "default"))
 		}

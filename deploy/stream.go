@@ -20,3 +20,14 @@ func (c *comparer) response(k, was, is string) {
 		c.say(KindRoute, "change", k, false, "answers leave %s", text[is])
 	}
 }
+
+// within says how long requests may take, where that changes or is not what every route has.
+func (c *comparer) within(k string, had bool, was, is *casemate.Route) {
+	if from, to := was.Within(), is.Within(); had && from != to || !had && is.Timeout > 0 {
+		text := "as long as the function may run"
+		if to > 0 {
+			text = to.String()
+		}
+		c.say(KindRoute, "change", k, false, "requests may take %s", text)
+	}
+}

@@ -48,7 +48,7 @@ func (g *Gate) run(ctx context.Context, a *admitted, s *story) (*casemate.Result
 	if streams(a.event, a.match) {
 		return g.stream(ctx, a, s, l)
 	}
-	res, err := g.c.Run(ctx, l)
+	res, err := g.started(ctx, a, l)
 	if res != nil {
 		g.used(a, s, res)
 	}
@@ -58,6 +58,31 @@ func (g *Gate) run(ctx context.Context, a *admitted, s *story) (*casemate.Result
 	if err := g.leave(a, s, res); err != nil {
 		return nil, err
 	}
+	return res, nil
+}
+
+// started has a sandbox run l. Where its caller came by a route that waits for less than the function may take, the run ends with the
+// wait; an asynchronous event keeps nobody waiting.
+func (g *Gate) started(ctx context.Context, a *admitted, l *casemate.Launch) (*casemate.Result, error) {
+	r := a.match.Route
+	if r == nil || a.event.Source == casemate.SourceAsync {
+		return g.c.Run(ctx, l)
+	}
+	within := r.Within()
+	if most := l.Deadline.Sub(g.c.Clock()); within <= 0 || within > most {
+		return g.c.Run(ctx, l)
+	}
+	short, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	res, err := g.c.Run(short, l)
+	late := short.Err() != nil && ctx.Err() == nil
+	switch {
+	case late && err != nil:
+		res, err = &casemate.Result{Failure: casemate.FailureTimeout, Executed: l.Version.Name()}, nil
+	case !late || res.Failure != casemate.FailureTimeout:
+		return res, err
+	}
+	res.Detail = "ended at the timeout of its route, " + within.String()
 	return res, nil
 }
 

@@ -50,7 +50,7 @@ func (g *Gate) stream(ctx context.Context, a *admitted, s *story, l *casemate.La
 		}})
 	defer flow.Close() // nothing is written any more when the event's handler returns, also after a panic
 	l.Stream = flow.Open
-	res, err := g.c.Run(ctx, l)
+	res, err := g.started(ctx, a, l)
 	flow.Close()
 	head, sent, cause := flow.State()
 	if err == nil && cause == nil && res.Failure == casemate.FailureNone {

@@ -278,6 +278,7 @@ func (c *checker) routes() {
 		c.way(ptr, r, f, false)
 		c.object(ptr+"/resource", p, r)
 		c.cache(ptr+"/cache", key, r)
+		c.within(ptr+"/timeout", r, f)
 		c.browser(ptr, method, r)
 	}
 }

@@ -135,6 +135,7 @@ type Route struct {
 	Payload  string    `key:"payload" one:"2.0 1.0 rest" doc:"Shape of requests and answers: payload format 2.0 of HTTP APIs (default), 1.0, or that of a REST API's proxy integration."`
 	Stage    string    `key:"stage" like:"^(\\$default|[A-Za-z0-9_-]{1,128})$" doc:"Stage that the function is told (default $default, prod for rest). It does not see the stage in a path that begins with it."`
 	Resource string    `key:"resource" doc:"Object that a request is about, which its caller's role must be allowed to read (GET, HEAD, OPTIONS) or write: \"table/orders/${path:id}\"."`
+	Timeout  Duration  `key:"timeout" min:"50ms" max:"15m" doc:"How long a request may take: then its caller gets 504, and the run ends (default 30s, 29s for rest, none where answers are streamed). Asynchronous events have their function's timeout alone."`
 	Response string    `key:"response" one:"buffered stream" doc:"stream: answers leave while the function makes them, where it does so piece by piece (default buffered: when it has ended)."`
 	Leaks    *Leaks    `key:"leaks" doc:"What is done about answers that hold more than callers should see."`
 	CORS     *CORS     `key:"cors" doc:"Which pages of other origins may call the route and read its answers (default: its function says)."`
