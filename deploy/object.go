@@ -24,7 +24,8 @@ func (c *comparer) object(k string, was, is *casemate.Object) {
 // attached adds the resource policies of what is there.
 func (d *Deployer) attached(a *catalog.App, m *manifest.Manifest) error {
 	for name, list := range m.Resources {
-		if fn, is := strings.CutPrefix(name, "function/"); is && a.Functions[fn] == nil {
+		fn, is := strings.CutPrefix(name, "function/")
+		if fn, _, _ = strings.Cut(fn, ":"); is && a.Functions[fn] == nil {
 			continue // left out
 		}
 		arn, patterns, err := policy.Attached(d.cfg.Place, a.Name, name)

@@ -1,6 +1,7 @@
 package sam
 
 import (
+	"strconv"
 	"strings"
 
 	"casemate/catalog/route"
@@ -35,6 +36,7 @@ type way struct {
 	said     bool // the definition says who may call
 	payload  string
 	stream   bool
+	millis   int // that a request may take; 0: the default of its API
 }
 
 // api adds an API; r is nil for an implicit one.
@@ -155,7 +157,7 @@ func (t *translator) event(f *function, name string, typ string, props template.
 		switch m.Key {
 		case "Method", "Path", "RestApiId", "ApiId", "Auth", "PayloadFormatVersion":
 		case "TimeoutInMillis":
-			t.note(Ignored, a.typ, m.KeyAt, path+"/"+m.Key, "the Timeout of the function bounds it")
+			w.millis, _ = props.IntAt(m.Key, path, 50, 900_000, &t.found)
 		case "ResponseTransferMode":
 			w.stream = m.Value.Text == "STREAM"
 		case "RequestModel", "RequestParameters", "RouteSettings":
@@ -242,6 +244,9 @@ func (t *translator) route(w *way) {
 	}
 	if w.stream {
 		set(r, "response", text(w.at, "stream"))
+	}
+	if w.millis > 0 {
+		set(r, "timeout", text(w.at, strconv.Itoa(w.millis)+"ms"))
 	}
 	switch {
 	case !w.api.http:

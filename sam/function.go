@@ -21,10 +21,10 @@ func properties() map[string]property {
 		"Policies": policies, "Role": role, "PermissionsBoundary": boundary, "AssumeRolePolicyDocument": trust, "RolePath": ignored("a path says nothing here"),
 		"ReservedConcurrentExecutions": counted("reserved_concurrency"), "ProvisionedConcurrencyConfig": provisioned, "EventInvokeConfig": invokeConfig,
 		"FunctionUrlConfig": functionURL, "Events": events, "DeadLetterQueue": deadLetters, "DeadLetterConfig": deadLetters, "TenancyConfig": tenancy,
-		"PackageType": packageType, "LoggingConfig": logging, "AutoPublishAlias": alias,
+		"PackageType": packageType, "LoggingConfig": logging, "AutoPublishAlias": autoAlias,
 		"Layers":                  layers,
 		"FileSystemConfigs":       later("there is no shared file system: nothing is mounted"),
-		"DeploymentPreference":    later("a deploy puts the new version in force at once"),
+		"DeploymentPreference":    preference,
 		"DurableConfig":           later("there are no durable executions"),
 		"Tracing":                 ignored("traces go where the node sends them: casemate up --otlp"),
 		"VpcConfig":               ignored("a sandbox has no network but what grants name: connect HOST:PORT under Metadata: Casemate: grants"),
@@ -328,13 +328,6 @@ func logging(t *translator, f *function, v template.Value, path string) {
 	if len(log.Members) > 0 && format.Text != "" {
 		set(f.doc, "log", *log)
 	}
-}
-
-func alias(t *translator, f *function, v template.Value, path string) {
-	if !t.wants(v, path, template.String) {
-		return
-	}
-	t.note(NotServed, f.Type, v.At, path, "the alias is not made; its name leads nowhere, the function's own leads to the newest version")
 }
 
 // invokeConfig: https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionEventInvokeConfig.html

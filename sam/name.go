@@ -18,6 +18,7 @@ type names struct {
 	given map[string]string // by logical id
 	types map[string]string // by logical id
 	url   func(function string) string
+	alias map[string]string // what leads to an alias: by logical id the function that it is of, as the template says it; of a function its AutoPublishAlias
 }
 
 // nameKeys are the properties that name a resource.
@@ -37,6 +38,7 @@ var separators = map[string]string{"AWS::Serverless::Function": "-", "AWS::Lambd
 // learn takes the name of a resource, where the template gives one.
 func (n *names) learn(r *template.Resource) {
 	n.types[r.ID] = r.Type
+	n.learnAlias(r)
 	if v, ok := r.Properties.Get(nameKeys[r.Type]); ok && v.Scalar() && v.Unknown == "" {
 		n.given[r.ID] = v.Text
 	} else if fifo, _ := r.Properties.Get("FifoQueue"); fifo.Text == "true" && r.Type == "AWS::SQS::Queue" {
@@ -146,6 +148,9 @@ func (n *names) ref(id, typ string) (template.Value, bool) {
 	owner, what, dotted := strings.Cut(id, ".")
 	if dotted {
 		if strings.HasSuffix(n.types[owner], "::Function") && (what == "Version" || what == "Alias") {
+			if n.alias[owner] != "" && what == "Alias" {
+				return known(n.resource(owner, n.types[owner]) + ":" + n.alias[owner])
+			}
 			return known(n.resource(owner, n.types[owner]))
 		}
 		return template.Value{}, false
@@ -164,11 +169,13 @@ func (n *names) own(id, typ string) (template.Value, bool) {
 	switch {
 	case isAPI(id, typ):
 		return known(n.api(id))
+	case typ == "AWS::Lambda::Alias":
+		return n.aliasARN(id)
 	case typ == "AWS::SQS::Queue":
 		return known(n.queue(n.of(id, typ)))
 	case refIsARN[typ]:
 		return known(n.resource(id, typ))
-	case nameKeys[typ] != "" && typ != "AWS::Lambda::Alias":
+	case nameKeys[typ] != "":
 		return known(n.of(id, typ))
 	}
 	return template.Value{}, false
@@ -199,6 +206,8 @@ func (n *names) attribute(id, typ, attr string) (template.Value, bool) {
 		return known(name)
 	case "QueueUrl":
 		return known(n.queue(name))
+	case "AliasArn":
+		return n.aliasARN(id)
 	case "ApiEndpoint":
 		return known("https://" + n.api(id) + ".execute-api." + n.place.Region + ".amazonaws.com")
 	case "ApiId", "RestApiId":

@@ -90,6 +90,7 @@ func (t *translator) operation(a *api, doc template.Value, m template.Member, ke
 	}
 	transfer, _ := in.Get("responseTransferMode")
 	w.stream = transfer.Text == "STREAM"
+	w.millis, _ = in.IntAt("timeoutInMillis", path, 50, 900_000, &t.found)
 	security, said := m.Value.Get("security")
 	if !said {
 		security, said = doc.Get("security")

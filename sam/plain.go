@@ -216,7 +216,7 @@ func (t *translator) allow(f *function, r *template.Resource, who template.Value
 	if len(condition.Members) > 0 {
 		set(s, "Condition", *condition)
 	}
-	t.attach("function/"+f.name, *s)
+	t.attach("function/"+f.name+t.qualifier(f, r), *s)
 	t.note(Honoured, r.Type, r.At, "Resources/"+r.ID, "%s may call %s", who.Text, f.name)
 }
 
@@ -241,22 +241,6 @@ func (t *translator) invokeResource(r *template.Resource) {
 	if f := t.target(r, "FunctionName"); f != nil {
 		invokeConfig(t, f, r.Properties, "Resources/"+r.ID+"/Properties")
 		t.note(Honoured, r.Type, r.At, "Resources/"+r.ID, "asynchronous events of %s", f.name)
-	}
-}
-
-func (t *translator) versionResource(r *template.Resource) {
-	if f := t.target(r, "FunctionName"); f != nil {
-		t.note(Honoured, r.Type, r.At, "Resources/"+r.ID, "every change of %s makes a version", f.name)
-		if v, ok := r.Properties.Get("ProvisionedConcurrencyConfig"); ok {
-			provisioned(t, f, v, "Resources/"+r.ID+"/Properties/ProvisionedConcurrencyConfig")
-		}
-	}
-}
-
-func (t *translator) aliasResource(r *template.Resource) {
-	if f := t.target(r, "FunctionName"); f != nil {
-		v, _ := r.Properties.Get("Name")
-		alias(t, f, template.Value{Kind: template.String, Text: v.Text, At: r.At}, "Resources/"+r.ID)
 	}
 }
 

@@ -14,9 +14,16 @@ import (
 // attached checks the policy of one resource. Functions and routes are this app's own; the rest is named.
 func (c *checker) attached(ptr, name string, list []Statement) {
 	kind, rest, _ := strings.Cut(name, "/")
-	if kind == "function" && c.Functions[rest] == nil {
-		c.bad(ptr, meant(rest, slices.Sorted(maps.Keys(c.Functions))), "there is no function %q in this app", rest)
-		return
+	if fn, alias, qualified := strings.Cut(rest, ":"); kind == "function" {
+		f := c.Functions[fn]
+		if f == nil {
+			c.bad(ptr, meant(fn, slices.Sorted(maps.Keys(c.Functions))), "there is no function %q in this app", fn)
+			return
+		}
+		if qualified && f.Aliases[alias] == nil {
+			c.bad(ptr, meant(alias, slices.Sorted(maps.Keys(f.Aliases))), "the function %s has no alias %q here", fn, alias)
+			return
+		}
 	}
 	if kind == "route" && c.Routes[rest] == nil {
 		c.bad(ptr, meant(rest, slices.Sorted(maps.Keys(c.Routes))), "there is no route %q in this app", rest)

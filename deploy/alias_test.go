@@ -1,0 +1,65 @@
+package deploy
+
+import (
+	"strings"
+	"testing"
+)
+
+const aliasTemplate = `
+Transform: AWS::Serverless-2016-10-31
+Parameters: {Stage: {Type: String, Default: dev}}
+Resources:
+  Job:
+    Type: AWS::Serverless::Function
+    Properties:
+      AutoPublishAlias: live
+      Handler: index.handler
+      Runtime: python3.12
+      Environment: {Variables: {STAGE: !Ref Stage}}
+      InlineCode: "def handler(event, context): return 1"
+  First: {Type: AWS::Lambda::Version, Properties: {FunctionName: !Ref Job}}
+  Old: {Type: AWS::Lambda::Alias, Properties: {FunctionName: !Ref Job, Name: old, FunctionVersion: !GetAtt First.Version}}
+`
+
+func TestAliasesOfATemplateLeadToTheirVersions(t *testing.T) {
+	d, _ := deployer(t)
+	deploys := func(text, stage string) *Outcome {
+		t.Helper()
+		bundle, err := packedTemplate(t, templateProject(t, text), Template{Parameters: map[string]string{"Stage": stage}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := d.Apply(t.Context(), bundle, "uid/0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	leads := func(qualifier string) int {
+		t.Helper()
+		a, _ := d.cfg.Catalog.Snapshot().App("shop")
+		if v := a.Functions["shop-Job"].Qualified(qualifier, ""); v != nil {
+			return v.Number
+		}
+		return 0
+	}
+	if out := deploys(aliasTemplate, "dev"); !strings.Contains(out.Plan.String(), "alias shop-Job:live: leads to version 1") || leads("live") != 1 || leads("old") != 1 {
+		t.Fatalf("%d, %d\n%s", leads("live"), leads("old"), out.Plan)
+	}
+	if out := deploys(aliasTemplate, "dev"); out.Changed {
+		t.Errorf("the second deploy changes\n%s", out.Plan)
+	}
+	if deploys(aliasTemplate, "prod"); leads("live") != 2 || leads("old") != 1 {
+		t.Errorf("live leads to %d, old to %d", leads("live"), leads("old"))
+	}
+	canary := strings.ReplaceAll(aliasTemplate, "Name: old, ", "Name: old, RoutingConfig: {AdditionalVersionWeights: [{FunctionVersion: '2', FunctionWeight: 1.0}]}, ")
+	if deploys(canary, "prod"); leads("old") != 2 {
+		t.Errorf("all events of old run %d", leads("old"))
+	}
+	if _, err := d.Rollback(t.Context(), RollbackRequest{Function: "shop-Job", To: 1}, "uid/0"); err != nil || leads("live") != 1 {
+		t.Errorf("after going back live leads to %d, %v", leads("live"), err)
+	}
+	if deploys(strings.Replace(aliasTemplate, "AutoPublishAlias: live", "Description: no alias", 1), "prod"); leads("live") != 0 {
+		t.Errorf("live leads to %d though it is not in the template", leads("live"))
+	}
+}

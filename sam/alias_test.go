@@ -1,0 +1,67 @@
+package sam
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Lambda checklist: 74
+func TestAliasesOfATemplate(t *testing.T) {
+	m, got := manifestOf(t, app(`
+FunctionName: orders
+AutoPublishAlias: live
+DeploymentPreference: {Type: Canary10Percent5Minutes, Hooks: {PreTraffic: !Ref F}}
+`, `
+V1: {Type: AWS::Lambda::Version, Properties: {FunctionName: !Ref F}}
+Try:
+  Type: AWS::Lambda::Alias
+  Properties:
+    FunctionName: !GetAtt F.Arn
+    Name: try
+    FunctionVersion: !GetAtt V1.Version
+    RoutingConfig: {AdditionalVersionWeights: [{FunctionVersion: "7", FunctionWeight: 0.25}]}
+P: {Type: AWS::Lambda::Permission, Properties: {FunctionName: !Ref Try, Action: lambda:InvokeFunction, Principal: "111122223333"}}
+`)+"Outputs:\n  A: {Value: !Ref F.Alias}\n  B: {Value: !Ref Try}\n")
+	for path, want := range map[string]string{"functions|orders|aliases|live": "{}", "functions|orders|versions": `["V1"]`,
+		"functions|orders|aliases|try": `{"other":"7","version":"V1","weight":"0.25"}`} {
+		if s := at(m, path); s != want {
+			t.Errorf("%s is %s, want %s", path, s, want)
+		}
+	}
+	if s := at(m, "resources|function/orders:try"); !strings.Contains(s, "111122223333") || at(m, "resources|function/orders") != "" {
+		t.Errorf("the permission is about more than the alias: %s", at(m, "resources"))
+	}
+	for i, want := range []string{":function:orders:live", ":function:orders:try"} {
+		if s := got.Outputs[i].Value.Text; !strings.HasSuffix(s, want) {
+			t.Errorf("%s is %s", got.Outputs[i].Name, s)
+		}
+	}
+	if !slices.ContainsFunc(got.Notes, func(n Note) bool {
+		return n.Class == NotServed && strings.HasSuffix(n.Path, "DeploymentPreference") && strings.Contains(n.Text, "no hook")
+	}) {
+		t.Errorf("nobody is told about the hook: %v", got.Notes)
+	}
+	for rest, want := range map[string]string{
+		"A: {Type: AWS::Lambda::Alias, Properties: {FunctionName: !Ref F, Name: x, FunctionVersion: !GetAtt F.Arn}}":                                                                                                       "is no version",
+		"A: {Type: AWS::Lambda::Alias, Properties: {FunctionName: !Ref F, Name: live, FunctionVersion: $LATEST}}\nB: {Type: AWS::Lambda::Alias, Properties: {FunctionName: !Ref F, Name: live, FunctionVersion: $LATEST}}": "has an alias \"live\" already",
+		"A: {Type: AWS::Lambda::Alias, Properties: {FunctionName: nobody, Name: x, FunctionVersion: $LATEST}}":                                                                                                             "no such function",
+		"A: {Type: AWS::Lambda::Alias, Properties: {FunctionName: !Ref F, Name: x, Versoin: 1}}":                                                                                                                           "no such property",
+	} {
+		if said := refusal(t, app("", rest)); !strings.Contains(said, want) || !strings.Contains(said, "template.yaml:") {
+			t.Errorf("%s: %s", rest, said)
+		}
+	}
+}
+
+func TestProvisionedAlias(t *testing.T) {
+	m, _ := manifestOf(t, app("", "A: {Type: AWS::Lambda::Alias, Properties: {FunctionName: !Ref F, Name: x, FunctionVersion: $LATEST, Description: d, ProvisionedConcurrencyConfig: {ProvisionedConcurrentExecutions: 2}}}"))
+	var f struct {
+		Provisioned int
+		Aliases     map[string]struct{ Description string }
+	}
+	if err := json.Unmarshal([]byte(at(m, "functions|shop-F")), &f); err != nil || f.Provisioned != 2 || f.Aliases["x"].Description != "d" {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
