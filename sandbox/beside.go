@@ -67,6 +67,9 @@ func (p *Pool) besides(i *instance, paths []string) ([]*os.File, error) {
 		names[k] = path.Base(p)
 	}
 	i.beside = b
+	if len(paths) == 0 {
+		return []*os.File{theirs, out}, nil
+	}
 	i.api.Expect(names)
 	i.api.Reach(b.dial)
 	raw := i.version.Logging.JSON()
@@ -78,9 +81,15 @@ func (p *Pool) besides(i *instance, paths []string) ([]*os.File, error) {
 // run listens to the first process until it has gone, and starts the runtime once every extension has registered, as
 // Lambda does.
 func (b *beside) run(i *instance) {
+	registered := i.api.Registered()
+	if len(b.paths) == 0 { // there is only a debugger to be led to
+		none := make(chan struct{})
+		close(none)
+		registered = none
+	}
 	i.served.Go(func() {
 		select {
-		case <-i.api.Registered():
+		case <-registered:
 			b.tell(first.Message{Kind: first.Start, Number: first.Runtime})
 		case <-b.crashed:
 		case <-i.over:

@@ -25,11 +25,16 @@ type need struct {
 	began   time.Time
 
 	extensions []string // to be started beside the runtime, by their paths inside
+	debug      bool     // a debugger may steer it
 }
+
+// attended says whether another process than the runtime comes first in the sandbox, which starts programs and leads the node
+// to what listens inside.
+func (n *need) attended() bool { return len(n.extensions) > 0 || n.debug }
 
 // gather fetches the code of a version and makes its door.
 func (p *Pool) gather(ctx context.Context, v *casemate.Version, request string) (*need, error) {
-	n := &need{version: v, fx: &effects{}, request: request, began: p.cfg.Clock()}
+	n := &need{version: v, fx: &effects{}, request: request, began: p.cfg.Clock(), debug: p.debugs(v)}
 	var err error
 	if n.dir, n.release, err = p.cfg.Code(ctx, v); err != nil {
 		return nil, fmt.Errorf("fetching the code: %w", err)
@@ -70,7 +75,7 @@ func (p *Pool) start(ctx context.Context, v *casemate.Version, l *casemate.Launc
 	i := p.blank()
 	p.own(i, n)
 	spec := p.spec(n, i.uid)
-	if len(n.extensions) > 0 {
+	if n.attended() {
 		i.entry = n.program.argv[0]
 		if spec.Files, err = p.besides(i, n.extensions); err != nil {
 			i.destroy()
@@ -105,7 +110,7 @@ func (p *Pool) blank() *instance {
 func (p *Pool) own(i *instance, n *need) {
 	v, uid := n.version, i.uid
 	p.mu.Lock()
-	i.version, i.started, i.fx, i.door = v, n.began, n.fx, n.door
+	i.version, i.started, i.fx, i.door, i.debug = v, n.began, n.fx, n.door, n.debug
 	p.mu.Unlock()
 	i.release = func() { n.release(); p.uids.give(uid) }
 	i.logs.adopt(func(stream, level, request, text string) {

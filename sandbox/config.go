@@ -55,6 +55,11 @@ type Config struct {
 	// Wasm runs WebAssembly functions; nil refuses them. The pool closes it.
 	Wasm Runner
 
+	// Debug names the versions whose runtime opens a debugger inside its sandbox, for Pool.Debug: Node and Python. Such a
+	// version should be warm: it has one sandbox, which is neither stopped nor replaced for its age, and events wait for it. For
+	// a developer's own node alone: whoever debugs a function is the function. nil: none.
+	Debug func(v *casemate.Version) bool
+
 	Clock     func() time.Time // nil: time.Now
 	Place     casemate.Place   // zero: casemate.DefaultPlace
 	AllowWeak bool             // start although walls are missing

@@ -40,6 +40,7 @@ type instance struct {
 	lost   func(*instance) // called when its runtime has ended
 
 	beside *beside // nil: it has no extensions of its own
+	debug  bool    // a debugger may steer it
 	entry  string  // what its runtime is started with
 	reason string  // of its end, for extensions: "spindown", "timeout" or "failure"
 

@@ -90,7 +90,7 @@ func (p *Pool) programs(n *need, a *jail.Assignment) {
 		}
 		a.Children = append(a.Children, jail.Program(c))
 	}
-	if len(n.extensions) == 0 {
+	if !n.attended() {
 		return
 	}
 	a.Own = append(append(a.Own, n.extensions...), a.Argv[0])

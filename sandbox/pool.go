@@ -42,6 +42,7 @@ type Pool struct {
 	standing map[string]*standing // those of them with sandboxes of their own
 	pins     map[string]int       // versions in force, by class
 	filling  bool                 // fill runs
+	starting map[string]bool      // versions with a debugger whose one sandbox is being started, by id
 }
 
 // New makes a pool. Nothing is started before the first run. The caller closes it.
@@ -64,7 +65,7 @@ func New(cfg Config) (*Pool, error) {
 		cfg: cfg, bootstraps: filepath.Join(dir, "bootstrap"), userland: readUserland(), uids: uids{used: map[int]bool{}},
 		slots: make(chan struct{}, cfg.MaxSandboxes), running: map[string]int{}, idle: map[string][]*instance{},
 		live: map[*instance]struct{}{}, back: make(chan struct{}), assigns: jail.CanAssign(), shelves: map[string]*shelf{},
-		inForce: map[string]*standing{}, standing: map[string]*standing{}, pins: map[string]int{},
+		inForce: map[string]*standing{}, standing: map[string]*standing{}, pins: map[string]int{}, starting: map[string]bool{},
 	}
 	if p.self, err = os.Executable(); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
@@ -155,6 +156,9 @@ func (p *Pool) setIdle(key string, list []*instance) {
 
 // young reports whether a sandbox may see one more event: however busy it is, its time and its events are counted.
 func (p *Pool) young(i *instance) bool {
+	if i.debug {
+		return true
+	}
 	most := min(p.cfg.MaxEvents, limits(i.version).Events)
 	return i.events.Load() < int64(most) && p.cfg.Clock().Sub(i.started) < p.lifetime(i.version)
 }
@@ -262,8 +266,7 @@ func (p *Pool) keep(i *instance) {
 	i.idleSince = p.cfg.Clock()
 	p.rest(i, min(p.cfg.IdleTimeout, p.lifetime(i.version)-i.idleSince.Sub(i.started)), func() { p.expire(i) })
 	p.idle[i.key] = append(p.idle[i.key], i)
-	close(p.back)
-	p.back = make(chan struct{})
+	p.wake()
 	p.mu.Unlock()
 	p.evict(p.cfg.MaxKept)
 }
@@ -272,6 +275,10 @@ func (p *Pool) keep(i *instance) {
 func (p *Pool) rest(i *instance, left time.Duration, end func()) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.debug { // what listens inside answers at any time
+		i.timers = []*time.Timer{}
+		return
+	}
 	i.timers = []*time.Timer{time.AfterFunc(p.cfg.FreezeAfter, i.freeze), time.AfterFunc(left, end)}
 }
 
@@ -310,6 +317,9 @@ func (p *Pool) end(i *instance) {
 		<-p.slots
 	}
 	p.mu.Lock()
+	if i.debug {
+		p.wake()
+	}
 	p.refill() // there may be room now for one that should stand by
 	p.mu.Unlock()
 }

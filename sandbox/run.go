@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"casemate"
@@ -74,14 +75,14 @@ func (r *run) left() time.Duration {
 // do finds a sandbox, gives it the event and decides what becomes of the sandbox.
 func (r *run) do(ctx context.Context) (*casemate.Result, error) {
 	v := r.launch.Version
-	if r.key != "" {
-		r.inst = r.pool.take(r.key)
+	var err error
+	if r.inst, err = r.waiting(ctx); err != nil {
+		return nil, err
 	}
 	if r.inst == nil {
-		r.inst = r.pool.provisioned(v)
-	}
-	if r.inst == nil {
-		if res, err := r.initialise(ctx); res != nil || err != nil {
+		res, err := r.initialise(ctx)
+		r.pool.begun(v)
+		if res != nil || err != nil {
 			return res, err
 		}
 	}
@@ -300,7 +301,9 @@ func (r *run) account(res *casemate.Result, from time.Time) {
 		i.door.Begin(nil) // what it let out is in the effects now, and nothing leaves until the next event
 	}
 	res.Effects = i.fx.take(now)
-	res.Walls, res.Weak = i.child.Walls, i.child.Weak
+	if res.Walls, res.Weak = i.child.Walls, i.child.Weak; i.debug {
+		res.Weak = append(slices.Clip(res.Weak), debugged)
+	}
 }
 
 // report ends the run's log as Lambda does.

@@ -221,6 +221,9 @@ func (p *Pool) missing() func() {
 // lacks reports whether a version in force should have one more initialised sandbox. Under isolation warm those that
 // run count as well: they come back. The caller holds the lock.
 func (p *Pool) lacks(st *standing) bool {
+	if p.starting[st.version.ID] {
+		return false
+	}
 	have := len(st.ready)
 	if st.version.Isolation == casemate.IsolationWarm {
 		have = 0
@@ -271,6 +274,10 @@ func (p *Pool) expireSpare(s *shelf, i *instance) {
 
 // provision initialises one sandbox of a version.
 func (p *Pool) provision(st *standing) {
+	if !p.begin(st.version) {
+		return
+	}
+	defer p.begun(st.version)
 	select {
 	case p.slots <- struct{}{}:
 	default:

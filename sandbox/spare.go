@@ -85,7 +85,7 @@ func (p *Pool) classOf(v *casemate.Version, pr program) (c class, ok bool) {
 
 // adopt gives a need a sandbox that waits; nil when there is none, or none that works: a fresh one says what is wrong.
 func (p *Pool) adopt(ctx context.Context, n *need) *instance {
-	if len(n.extensions) > 0 {
+	if n.attended() {
 		return nil // its first process is another, with descriptors of its own
 	}
 	if c, ok := p.classOf(n.version, n.program); ok && !n.changesStart() {

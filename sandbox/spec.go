@@ -90,11 +90,11 @@ func (p *Pool) program(n *need) (program, error) {
 	case "nodejs":
 		pr.profile = "node"
 		flags, files := heap(limits(v).MemoryMB)
-		pr.argv, pr.etc = append(append([]string{exe}, flags...), "/var/runtime/index.js"), files
+		pr.argv, pr.etc = n.withDebugger(i.Family, append(append([]string{exe}, flags...), "/var/runtime/index.js")), files
 		pr.mounts = append(append(pr.mounts, jail.Mount{Source: filepath.Join(p.bootstraps, "node"), Target: "/var/runtime"}), p.sdk()...)
 	case "python":
 		pr.profile = "python"
-		pr.argv = []string{exe, "-I", "-S", "-u", "/var/runtime/bootstrap.py"}
+		pr.argv = n.withDebugger(i.Family, []string{exe, "-I", "-S", "-u", "/var/runtime/bootstrap.py"})
 		pr.mounts = append(pr.mounts, jail.Mount{Source: filepath.Join(p.bootstraps, "python"), Target: "/var/runtime"})
 	default:
 		return pr, casemate.Errorf(casemate.Invalid, "use nodejs, python, provided or wasm", "unknown runtime %q", v.Runtime)
