@@ -49,6 +49,7 @@ type Usage struct {
 	Fuel      int64         `json:"fuel,omitempty"`           // WebAssembly: instructions executed, exactly
 	Sent      int64         `json:"sent_bytes,omitempty"`     // to the outside, over all connections
 	Received  int64         `json:"received_bytes,omitempty"` // from there
+	Shared    time.Duration `json:"shared_ns,omitempty"`      // of Wall: what other events in the same sandbox bear, so that its time is borne once
 }
 
 // The kinds of effects.
@@ -73,6 +74,7 @@ type Effect struct {
 	Count   int       `json:"count,omitempty"` // times, when more than once
 	In      int64     `json:"in_bytes,omitempty"`
 	Out     int64     `json:"out_bytes,omitempty"`
+	Of      string    `json:"-"` // request id of whose it is, where a sandbox has several events at once and it said so
 }
 
 // Doorway is what a sandbox must be given so that its door works.

@@ -115,7 +115,7 @@ func delta(r *casemate.Record) Row {
 	}
 	d.CPU, d.Wall = max(r.Usage.CPU, 0), max(r.Usage.Wall, 0)
 	d.outside(r.Effects)
-	d.MBMicros = int64(max(r.Usage.MemoryMB, 0)) * d.Wall.Microseconds()
+	d.MBMicros = int64(max(r.Usage.MemoryMB, 0)) * (d.Wall - min(max(r.Usage.Shared, 0), d.Wall)).Microseconds()
 	return d
 }
 

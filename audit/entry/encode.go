@@ -219,6 +219,7 @@ func (e *encoder) usage(u casemate.Usage) {
 	e.nonzero("fuel", u.Fuel)
 	e.nonzero("sent_bytes", u.Sent)
 	e.nonzero("received_bytes", u.Received)
+	e.nonzero("shared_ns", int64(u.Shared))
 	e.b = append(e.b, '}')
 }
 

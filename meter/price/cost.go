@@ -41,7 +41,7 @@ func Used(r *casemate.Record) (q Quantity) {
 			q.Operation = r.Function
 		}
 	default:
-		q.Of = [Items]int64{Requests: 1, Memory: mul(int64(u.MemoryMB), millis(u.Wall)), CPU: millis(u.CPU), Egress: max(u.Sent, 0),
+		q.Of = [Items]int64{Requests: 1, Memory: mul(int64(u.MemoryMB), millis(u.Wall-min(max(u.Shared, 0), u.Wall))), CPU: millis(u.CPU), Egress: max(u.Sent, 0),
 			Ingress: max(u.Received, 0), Answers: max(u.Out, 0)}
 	}
 	return q

@@ -106,6 +106,9 @@ func (x *exported) reckon(sheet map[string]any) *big.Int {
 		}
 		add(line, big.NewRat(1, 1))
 	default:
+		if wall.Sub(wall, n("shared_ns")); wall.Sign() < 0 {
+			wall = new(big.Rat)
+		}
 		add(sheet["requests"], big.NewRat(1, 1))
 		add(sheet["gb_seconds"], by(new(big.Rat).Mul(memory, up(wall, 1e6)), 1024*1000))
 		add(sheet["cpu_seconds"], by(up(n("cpu_ns"), 1e6), 1000))
