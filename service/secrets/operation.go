@@ -103,25 +103,17 @@ func exists(message string) error {
 	return shape.Failure(casemate.Conflict, "ResourceExistsException", message)
 }
 
+// codes are the service's for what the room fails with.
+var codes = shape.Codes{NotFound: notFound, Exhausted: "LimitExceededException", Invalid: "InvalidRequestException", Fault: "InternalServiceError"}
+
 // spoken gives an error of the room the word that the service has for it.
 func spoken(err error) error {
 	if err == nil {
 		return nil
 	}
-	e := *casemate.AsError(err)
-	switch {
-	case e.AWS != "":
-		return err
-	case secret.Sealed(err):
+	if e := *casemate.AsError(err); e.AWS == "" && secret.Sealed(err) {
 		e.AWS, e.Message = "DecryptionFailure", "Secrets Manager can't decrypt the protected secret text: "+e.Message
-	case e.Code == casemate.NotFound:
-		return notFound()
-	case e.Code == casemate.Exhausted:
-		e.Code, e.AWS = casemate.Invalid, "LimitExceededException" // trying again does not help
-	case e.Code == casemate.Invalid:
-		e.AWS = "InvalidRequestException"
-	default:
-		e.AWS = "InternalServiceError"
+		return &e
 	}
-	return &e
+	return codes.Of(err)
 }

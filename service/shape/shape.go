@@ -74,6 +74,31 @@ func Failure(c casemate.Code, aws, message string) *casemate.Error {
 	return &casemate.Error{Code: c, AWS: aws, Message: message}
 }
 
+// Codes are what a service has for the errors of a room.
+type Codes struct {
+	NotFound                  func() error
+	Exhausted, Invalid, Fault string
+}
+
+// Of gives an error the service's code, unless it has one. What is exhausted is the caller's mistake then: trying again does
+// not help.
+func (c *Codes) Of(err error) error {
+	e := *casemate.AsError(err)
+	switch {
+	case e.AWS != "":
+		return err
+	case e.Code == casemate.NotFound:
+		return c.NotFound()
+	case e.Code == casemate.Exhausted:
+		e.Code, e.AWS = casemate.Invalid, c.Exhausted
+	case e.Code == casemate.Invalid:
+		e.AWS = c.Invalid
+	default:
+		e.AWS = c.Fault
+	}
+	return &e
+}
+
 // Moment is a time as JSON protocols write it: seconds since 1970.
 type Moment time.Time
 

@@ -120,25 +120,17 @@ func noVersion() error {
 	return shape.Failure(casemate.NotFound, "ParameterVersionNotFound", "Systems Manager could not find the version or label of the parameter.")
 }
 
+// codes are the service's for what the room fails with.
+var codes = shape.Codes{NotFound: notFound, Exhausted: "ParameterLimitExceeded", Invalid: "ValidationException", Fault: "InternalServerError"}
+
 // spoken gives an error of the room the word that the service has for it.
 func spoken(err error) error {
 	if err == nil {
 		return nil
 	}
-	e := *casemate.AsError(err)
-	switch {
-	case e.AWS != "":
-		return err
-	case secret.Sealed(err):
+	if e := *casemate.AsError(err); e.AWS == "" && secret.Sealed(err) {
 		e.AWS, e.Message = "InternalServerError", "The parameter can't be decrypted: "+e.Message
-	case e.Code == casemate.NotFound:
-		return notFound()
-	case e.Code == casemate.Exhausted:
-		e.Code, e.AWS = casemate.Invalid, "ParameterLimitExceeded" // trying again does not help
-	case e.Code == casemate.Invalid:
-		e.AWS = "ValidationException"
-	default:
-		e.AWS = "InternalServerError"
+		return &e
 	}
-	return &e
+	return codes.Of(err)
 }
