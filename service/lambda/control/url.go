@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -114,6 +115,20 @@ func (t *target) at(a *catalog.App) int {
 	return slices.IndexFunc(a.Routes, func(r casemate.Route) bool { return r.URL && r.Function == t.name && r.Alias() == t.key() })
 }
 
+// route is the function that a request names, and the route of its URL.
+func (d *desk) route(in *urlIn) (*catalog.Function, *casemate.Route, error) {
+	f, app, _, err := d.find(&in.target)
+	if err != nil {
+		return nil, nil, err
+	}
+	a, _ := d.Apps.Snapshot().App(app)
+	i := in.at(a)
+	if i < 0 {
+		return nil, nil, failure(casemate.NotFound, codeMissing, noResource)
+	}
+	return f, &a.Routes[i], nil
+}
+
 // createURL is CreateFunctionUrlConfig.
 func (d *desk) createURL(ctx context.Context, l *casemate.Launch, in *urlIn) (any, error) {
 	_, _, v, err := d.find(&in.target)
@@ -160,19 +175,11 @@ func streamed(mode string) string {
 
 // updateURL is UpdateFunctionUrlConfig: what the request does not name stays.
 func (d *desk) updateURL(ctx context.Context, l *casemate.Launch, in *urlIn) (any, error) {
-	_, app, _, err := d.find(&in.target)
+	_, r, err := d.route(in)
 	if err != nil {
 		return nil, err
 	}
-	a, _ := d.Apps.Snapshot().App(app)
-	i := in.at(a)
-	if i < 0 {
-		return nil, failure(casemate.NotFound, codeMissing, noResource)
-	}
-	auth := in.AuthType
-	if auth == "" {
-		auth = a.Routes[i].URLAuth()
-	}
+	auth := cmp.Or(in.AuthType, r.URLAuth())
 	if err := d.authorize(l, in, auth); err != nil {
 		return nil, err
 	}
@@ -234,16 +241,11 @@ func urlTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.00
 
 // getURL is GetFunctionUrlConfig.
 func (d *desk) getURL(_ context.Context, _ *casemate.Launch, in *urlIn) (any, error) {
-	f, app, _, err := d.find(&in.target)
+	f, r, err := d.route(in)
 	if err != nil {
 		return nil, err
 	}
-	a, _ := d.Apps.Snapshot().App(app)
-	i := in.at(a)
-	if i < 0 {
-		return nil, failure(casemate.NotFound, codeMissing, noResource)
-	}
-	return d.describeURL(f, &a.Routes[i]), nil
+	return d.describeURL(f, r), nil
 }
 
 // listURLs is ListFunctionUrlConfigs: a function has a few, by the qualifiers that they lead to.
