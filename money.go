@@ -23,6 +23,7 @@ type Spend struct {
 	Operation string   // "secretsmanager.GetSecretValue": of a service, else empty
 	Version   *Version // whose limits bound the cost; nil where nothing runs
 	Answer    int64    // bytes that its answer may have where that is more than the version's limits say: it may be streamed
+	Before    Money    // Event.Spent
 	Queue     bool     // it is accepted now and run later: the run is a spending of its own
 }
 
@@ -32,6 +33,7 @@ type Hold struct {
 	Amount Money
 	Book   string   // digest of the price book that it was reckoned by
 	Tags   []string // "team=web": cost allocation tags of the spending, sorted
+	Chain  Money    // what the causal chain had spent before it, and may spend by what still runs of it
 	Keep   bool     // the opened record has to tell of it, so that it is known after a kill -9 as well
 	Done   bool     // set by the gate: the event came to a good end, and will not be tried again
 	Of     any      // the purse's own

@@ -41,14 +41,14 @@ func (p *Purse) chained(now time.Time, s *casemate.Spend, r *rule, amount casema
 			return nil, e
 		}
 		c = p.spare()
-		*c = chain{id: s.Chain, limit: r.Amount}
+		*c = chain{id: s.Chain, limit: r.Amount, spent: s.Before, booked: s.Before}
 		if r.built {
 			c.limit = max(c.limit, saturated(amount, rootRoom))
 		}
 		p.chains[s.Chain] = c
 	}
 	if add(add(c.spent, c.held), amount) > c.limit {
-		if c.open == 0 && c.pending == 0 && c.spent == 0 {
+		if c.open == 0 && c.pending == 0 && c.spent == s.Before {
 			p.drop(c)
 		}
 		return nil, p.refuse(r, s.Chain, now, "")

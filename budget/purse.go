@@ -114,6 +114,9 @@ func (p *Purse) try(now time.Time, s *casemate.Spend, h *casemate.Hold) (ref, er
 		if s.Depth > depth(x.chain) {
 			_, err = p.chained(now, s, x.chain, 0)
 		}
+		if ch := p.chains[s.Chain]; ch != nil {
+			h.Chain = add(ch.spent, ch.held)
+		}
 		if len(p.tags) > 0 {
 			h.Tags = p.tagged(s)
 		}
@@ -150,6 +153,7 @@ func (p *Purse) take(s *casemate.Spend, h *casemate.Hold, c *claim, ch *chain) {
 	if s.Queue {
 		h.Amount, amount = 0, 0
 	}
+	h.Chain = add(ch.spent, ch.held)
 	ch.open++
 	ch.held = add(ch.held, amount)
 	attempt := s.Source == casemate.SourceAsync

@@ -196,7 +196,7 @@ func (g *Gate) hold(ctx context.Context, a *admitted, s *story) (err error) {
 		s.rec.Key = keyOf(p)
 	}
 	s.spend = casemate.Spend{Event: s.rec.ID, Opened: s.rec.Opened, Chain: e.Chain, Root: e.Chain == e.ID && e.Source != casemate.SourceAsync, Depth: e.Depth, Source: e.Source,
-		Principal: p.Name(), Role: p.Role, Key: s.rec.Key, Queue: e.Async}
+		Principal: p.Name(), Role: p.Role, Key: s.rec.Key, Before: e.Spent, Queue: e.Async}
 	if v := m.Version; v != nil {
 		s.spend.Account, s.spend.App, s.spend.Function, s.spend.Version = v.Account, v.App, v.Function, v
 		if streams(e, m) {
@@ -209,7 +209,7 @@ func (g *Gate) hold(ctx context.Context, a *admitted, s *story) (err error) {
 	if a.money, err = g.c.Purse.Hold(ctx, g.c.Clock(), &s.spend); err != nil {
 		return err
 	}
-	a.held = true
+	a.held, e.Spent = true, max(e.Spent, a.money.Chain)
 	s.rec.Held, s.rec.Book, s.rec.Tags = a.money.Amount, a.money.Book, a.money.Tags
 	if a.money.Keep && g.c.Keep != nil {
 		if err := g.c.Keep(&s.rec); err != nil {

@@ -130,7 +130,7 @@ func (p polled) Receive(ctx context.Context, most int, wait time.Duration) ([]so
 			}
 			r.MessageAttributes[name] = x
 		}
-		out = append(out, source.Message{Record: r, Group: m.Group})
+		out = append(out, source.Message{Record: r, Group: m.Group, Lineage: m.Lineage})
 	}
 	return out, err
 }

@@ -33,6 +33,7 @@ type Outgoing struct {
 	Group      string
 	Dedup      string
 	Sender     string
+	Lineage    *casemate.Lineage // of the run that sends it; nil: none does
 }
 
 // Message is one that was received. Its receipt handle is good for this receive alone.
@@ -51,6 +52,7 @@ type Message struct {
 	Receives   int
 	Source     string // ARN of the queue that it was moved here from; "" when it was sent here
 	Reason     string // why it was moved, when that was not for its receives alone
+	Lineage    *casemate.Lineage
 
 	num uint64
 }

@@ -59,7 +59,7 @@ var errKnown = errors.New("the deduplication id is known")
 
 // begin puts one message into the journal.
 func (q *Queue) begin(ctx context.Context, spec *Spec, o *Outgoing, from *origin) (Sent, store.Pending, error) {
-	m := meta{Attributes: o.Attributes, Trace: o.Trace, Group: o.Group, Dedup: o.Dedup, Sender: o.Sender}
+	m := meta{Attributes: o.Attributes, Trace: o.Trace, Group: o.Group, Dedup: o.Dedup, Sender: o.Sender, Lineage: o.Lineage}
 	p := put{}
 	_, _ = rand.Read(p.secret[:]) // it never fails
 	_, _ = rand.Read(p.id[:])
@@ -359,6 +359,7 @@ func (q *Queue) message(ctx context.Context, it *item) (Message, error) {
 		return Message{}, err
 	}
 	m.Body, m.Attributes, m.Trace, m.Group, m.Dedup, m.Sender, m.Source, m.Reason = body, kept.Attributes, kept.Trace, kept.Group, kept.Dedup, kept.Sender, kept.Source, kept.Reason
+	m.Lineage = kept.Lineage
 	m.Handle = handle(q.Name, it.num, m.Receives, secret)
 	if q.s.fifo {
 		m.Sequence = sequence(it.num)

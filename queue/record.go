@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"casemate"
 	"casemate/store"
 )
 
@@ -34,6 +35,7 @@ type meta struct {
 	Sender     string               `json:"w,omitempty"`
 	Source     string               `json:"q,omitempty"`
 	Reason     string               `json:"r,omitempty"`
+	Lineage    *casemate.Lineage    `json:"l,omitempty"`
 }
 
 var errRecord = errors.New("not a record of a queue")

@@ -49,6 +49,9 @@ func (q *Queue) move(ctx context.Context, it *item, to *Queue, source, reason st
 		return err
 	}
 	o := Outgoing{Body: body, Attributes: m.Attributes, Trace: m.Trace, Group: m.Group, Dedup: m.Dedup, Sender: m.Sender}
+	if source != "" { // who moves it back by hand begins anew
+		o.Lineage = ended(m.Lineage)
+	}
 	_, pending, err := to.begin(ctx, &to.def.Load().Spec, &o, &origin{it, source, reason})
 	if err == nil {
 		err = pending.Wait(ctx)
@@ -110,4 +113,15 @@ func (r *Room) Redrive(ctx context.Context, from, to string, most int) (moved in
 		moved++
 	}
 	return moved, nil
+}
+
+// ended is the lineage of a message that is put aside: where its loop was cut it begins to count anew, or nothing could handle the
+// dead letter. Its chain stays, so that the chain's budget bounds a loop which leads through here.
+func ended(l *casemate.Lineage) *casemate.Lineage {
+	if l == nil || l.Depth < casemate.MaxDepth {
+		return l
+	}
+	anew := *l
+	anew.Depth = 0
+	return &anew
 }

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"casemate"
@@ -43,9 +44,12 @@ func (b *batch) take(ctx context.Context, list []Message) {
 		wanted = append(wanted, entry{m, text})
 	}
 	b.delete(ctx, away)
+	if !b.source.FIFO {
+		slices.SortStableFunc(wanted, func(x, y entry) int { return x.depth() - y.depth() })
+	}
 	for len(wanted) > 0 {
 		n, size := 0, envelope
-		for n < len(wanted) && (n == 0 || size+len(wanted[n].json) < maxPayload) {
+		for n < len(wanted) && (n == 0 || size+len(wanted[n].json) < maxPayload && wanted[n].depth() == wanted[0].depth()) {
 			size += len(wanted[n].json) + 1
 			n++
 		}
@@ -86,6 +90,9 @@ func (b *batch) wants(m *Message) bool {
 // give has the function take one event. It is false when nothing more should be given for now.
 func (b *batch) give(ctx context.Context, list []entry) bool {
 	res, err := b.ask(ctx, list)
+	if looped(err) {
+		return b.refused(ctx, list, err)
+	}
 	if err == nil {
 		b.room.taken()
 		return b.answered(ctx, list, res)
@@ -115,9 +122,9 @@ func (b *batch) ask(ctx context.Context, list []entry) (*casemate.Result, error)
 	payload := lambda.SQSEvent(records)
 	wait := b.f.c.Pause / 4
 	for {
-		res, err := b.f.c.Handler(ctx, b.event(payload))
+		res, err := b.f.c.Handler(ctx, b.event(payload, list))
 		code := casemate.CodeOf(err)
-		if err == nil || code != casemate.Exhausted && code != casemate.Unavailable {
+		if err == nil || code != casemate.Exhausted && code != casemate.Unavailable || looped(err) {
 			return res, err
 		}
 		b.room.throttled()
@@ -129,14 +136,16 @@ func (b *batch) ask(ctx context.Context, list []entry) (*casemate.Result, error)
 }
 
 // event is a batch as the corridor takes it, in the name of the mapping.
-func (b *batch) event(payload []byte) *casemate.Event {
+func (b *batch) event(payload []byte, list []entry) *casemate.Event {
 	place, m := b.f.c.Place, b.m
 	who := &casemate.Principal{Kind: casemate.KindMapping, ID: m.Role(), ARN: place.MappingARN(m.ID), Account: place.Account, Role: m.Role(),
 		Tags: map[string]string{"app": m.App}}
-	return &casemate.Event{ID: casemate.NewID(), Source: casemate.SourceQueue, Target: casemate.Target{Function: m.Target()}, Action: "lambda:InvokeFunction",
+	e := &casemate.Event{ID: casemate.NewID(), Source: casemate.SourceQueue, Target: casemate.Target{Function: m.Target()}, Action: "lambda:InvokeFunction",
 		Resource: place.FunctionARN(m.Target()), Credential: casemate.Credential{Kind: casemate.CredentialMapping, As: who}, Received: b.f.c.Clock(), Attempt: 1,
 		Trace: casemate.NewTrace(), ContentType: "application/json", Payload: payload, Size: int64(len(payload)),
 		Context: map[string][]string{"aws:sourcearn": {m.Source}, "aws:sourceaccount": {place.Account}}}
+	from(list).Continue(e)
+	return e
 }
 
 // answered deletes what the function took. What failed comes back when its visibility timeout is over; of a FIFO queue,

@@ -17,6 +17,8 @@ import (
 type Message struct {
 	Record lambda.SQSRecord
 	Group  string // of a FIFO queue; its messages stay in their order
+
+	Lineage *casemate.Lineage // of the run that sent it; nil: none did
 }
 
 // Queue is what the messages are in. Receive waits for the first message no longer than wait, and then gives what there is, most

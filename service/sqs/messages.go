@@ -32,7 +32,8 @@ type messageIn struct {
 }
 
 func (in *messageIn) outgoing(l *casemate.Launch) (queue.Outgoing, error) {
-	o := queue.Outgoing{Body: in.MessageBody, Group: in.MessageGroupID, Dedup: in.MessageDeduplicationID, Sender: l.Principal.Name(), Delay: seconds(in.DelaySeconds)}
+	o := queue.Outgoing{Body: in.MessageBody, Group: in.MessageGroupID, Dedup: in.MessageDeduplicationID, Sender: l.Principal.Name(), Delay: seconds(in.DelaySeconds),
+		Lineage: casemate.LineageOf(l.Event)}
 	if len(in.MessageAttributes) > 0 {
 		o.Attributes = map[string]queue.Attribute{}
 	}
