@@ -2,6 +2,7 @@ package queue
 
 import (
 	"bytes"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -223,7 +224,7 @@ func (s *state) enter(r store.Record) error {
 		it.group = &group{name: m.Group}
 		s.groups[m.Group] = it.group
 	}
-	it.group.items = append(it.group.items, it)
+	it.group.enter(it)
 	if expires := r.At + int64(dedupWindow); p.num == r.Seq && expires > s.clock().UnixNano() {
 		for _, key := range [...]string{dedupKey(&m, false), dedupKey(&m, true)} {
 			s.seen[key] = seen{p.num, p.id}
@@ -231,6 +232,15 @@ func (s *state) enter(r store.Record) error {
 		}
 	}
 	return nil
+}
+
+// enter puts a message where its number says: after a restart, one that cleaning moved may be read behind those that were sent later.
+func (g *group) enter(it *item) {
+	at := len(g.items)
+	for at > 0 && g.items[at-1].num > it.num {
+		at--
+	}
+	g.items = slices.Insert(g.items, at, it)
 }
 
 // dedupKey is what a duplicate has in common with the first: in the whole queue, or in its group. Both are noted, so that
