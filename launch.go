@@ -14,6 +14,7 @@ type Launch struct {
 	Deadline      time.Time
 	Trace         Trace
 	ClientContext string
+	Cognito       string // Principal.Cognito of its caller
 	Tenant        string
 	// Partition is set under isolation tenant, and never empty there: two launches of one version share a sandbox only
 	// when their partitions are equal. It is a digest and tells nothing about the tenant.
@@ -98,6 +99,7 @@ type Result struct {
 	Executed    string      // "3" or "$LATEST"
 	Streamed    bool        // its head has been sent: what Payload holds is no answer, but the error of a run that failed after that
 	Accepted    bool        // async: queued durably, not run yet
+	Again       string      // id of the event that was accepted before under the same idempotency key: this one is not queued
 	Notes       []string    // rules that the answer broke where a route only tags; they hold nothing of it
 	Answer      *Answer     // the payload as Event.Decode read it and the shield let it go; set by the gate
 	Record      string      // id of the record; set by the gate

@@ -42,7 +42,7 @@ func (g *Gate) run(ctx context.Context, a *admitted, s *story) (*casemate.Result
 	}
 	l := &casemate.Launch{Version: v, Event: a.event, Principal: a.principal, Params: a.match.Params, RequestID: a.event.ID,
 		ARN: invoked(a), Payload: a.payload, Deadline: now.Add(limits.InitTimeout + limits.Timeout), Trace: a.event.Trace,
-		ClientContext: a.event.ClientContext, Tenant: a.tenant, Partition: a.partition}
+		ClientContext: a.event.ClientContext, Cognito: a.principal.Cognito(), Tenant: a.tenant, Partition: a.partition}
 	s.point(casemate.PointStart, casemate.Allowed, string(v.Runtime))
 	a.ran = true
 	if streams(a.event, a.match) {

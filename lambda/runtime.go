@@ -22,6 +22,7 @@ const (
 	HeaderARN           = "Lambda-Runtime-Invoked-Function-Arn"
 	HeaderTrace         = "Lambda-Runtime-Trace-Id"
 	HeaderClientContext = "Lambda-Runtime-Client-Context"
+	HeaderCognito       = "Lambda-Runtime-Cognito-Identity"
 	HeaderTenant        = "Lambda-Runtime-Aws-Tenant-Id"
 	HeaderErrorType     = "Lambda-Runtime-Function-Error-Type"
 	HeaderErrorBody     = "Lambda-Runtime-Function-Error-Body" // trailer of a streamed answer: base64 JSON

@@ -8,7 +8,7 @@ import (
 
 // Invocation is one event on its way through a sandbox's Runtime API.
 type Invocation struct {
-	id, arn, trace, clientContext, tenant string
+	id, arn, trace, clientContext, cognito, tenant string
 	deadline                              time.Time
 	payload                               []byte
 	limit                                 int64 // answer bytes
@@ -32,7 +32,7 @@ type answer struct {
 // NewInvocation makes the event of a launch: limit bounds its answer in bytes, trace is the header that names its trace.
 func NewInvocation(l *casemate.Launch, deadline time.Time, limit int64, trace string) *Invocation {
 	return &Invocation{
-		id: l.RequestID, arn: l.ARN, trace: trace, clientContext: l.ClientContext, tenant: l.Tenant,
+		id: l.RequestID, arn: l.ARN, trace: trace, clientContext: l.ClientContext, cognito: l.Cognito, tenant: l.Tenant,
 		deadline: deadline, payload: l.Payload, limit: limit, stream: l.Stream,
 		answered: make(chan struct{}), idle: make(chan struct{}),
 	}
