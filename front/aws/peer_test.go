@@ -84,7 +84,7 @@ func TestABodyThatStopsKeepsNoConnection(t *testing.T) {
 		near, far := net.Pipe()
 		ln := &one{conn: make(chan net.Conn, 1), gone: make(chan struct{})}
 		ln.conn <- far
-		go d.http.Serve(ln)
+		d.Serve(ln)
 		text := "POST / HTTP/1.1\r\nHost: x\r\nAuthorization: " + authorization("sts") + "\r\nContent-Length: 30000\r\n\r\n"
 		if _, err := near.Write([]byte(text)); err != nil {
 			t.Fatal(err)
@@ -107,8 +107,9 @@ func TestABodyThatStopsKeepsNoConnection(t *testing.T) {
 		}
 		near.Close()
 		trickle.Wait()
-		d.http.Close()
-		d.cancel()
+		if err := d.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

@@ -57,20 +57,11 @@ type Config struct {
 
 // Server is the front. Make it with New, Start it once, Shutdown it once.
 type Server struct {
-	c      Config
-	http   *nethttp.Server
-	guard  *conn.Guard
-	tally  *conn.Tally
-	calls  chan struct{}
-	large  chan struct{}
-	peers  peers
-	ctx    context.Context
-	cancel context.CancelFunc
-	serve  sync.WaitGroup
-	failed chan error
-
-	mu   sync.Mutex
-	addr net.Addr
+	*conn.Server
+	c     Config
+	calls chan struct{}
+	large chan struct{}
+	peers peers
 }
 
 // New checks the configuration; nothing listens yet.
@@ -90,20 +81,15 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{c: c, calls: make(chan struct{}, maxCalls), large: make(chan struct{}, maxLarge), peers: peers{all: map[netip.Prefix]*peer{}}, failed: make(chan error, 1), tally: conn.NewTally(c.Refused)}
-	var err error
-	if s.guard, err = conn.New(c.Limits, c.Clock, s.tally); err != nil {
-		return nil, fmt.Errorf("configuring the AWS front: %w", err)
-	}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.http = &nethttp.Server{Handler: s, DisableGeneralOptionsHandler: true, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
-		ConnState: s.guard.State, HTTP2: &nethttp.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: idleTime, WriteByteTimeout: writeTime},
-		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return s.ctx }}
+	s := &Server{c: c, calls: make(chan struct{}, maxCalls), large: make(chan struct{}, maxLarge), peers: peers{all: map[netip.Prefix]*peer{}}}
+	h := &nethttp.Server{Handler: s, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		HTTP2: &nethttp.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: idleTime, WriteByteTimeout: writeTime}}
 	if c.Certificate != nil {
-		s.http.TLSConfig = &tls.Config{MinVersion: max(tls.VersionTLS12, c.MinTLS), GetCertificate: c.Certificate}
-		if err := s.guard.HTTP2(s.ctx, s.http, nil); err != nil {
-			return nil, fmt.Errorf("configuring the AWS front: %w", err)
-		}
+		h.TLSConfig = &tls.Config{MinVersion: max(tls.VersionTLS12, c.MinTLS), GetCertificate: c.Certificate}
+	}
+	var err error
+	if s.Server, err = conn.NewServer(conn.Setup{Name: "the AWS front", HTTP: h, Limits: c.Limits, Refused: c.Refused, Clock: c.Clock, Log: c.Log}); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -127,49 +113,20 @@ func (s *Server) Start(ctx context.Context) error {
 	if err != nil {
 		return &casemate.Error{Code: casemate.Unavailable, Field: "--aws", Message: "cannot " + err.Error(), Hint: "is another node running on this address? Choose with --aws; port 0 takes a free one, '' is off", Err: err}
 	}
-	s.mu.Lock()
-	s.addr = l.Addr()
-	s.mu.Unlock()
-	l = s.guard.Listener(l)
-	s.serve.Go(func() { s.tally.Keep(s.ctx) })
-	s.serve.Go(func() {
-		serve := func() error { return s.http.Serve(l) }
-		if s.c.Certificate != nil {
-			serve = func() error { return s.http.ServeTLS(l, "", "") }
-		}
-		if err := serve(); !errors.Is(err, nethttp.ErrServerClosed) {
-			s.failed <- fmt.Errorf("serving AWS's services: %w", err)
-		}
-	})
+	s.Serve(l)
 	return nil
 }
 
-// Failed gets an error when the listener breaks while the Server runs.
-func (s *Server) Failed() <-chan error { return s.failed }
-
 // URL is what AWS_ENDPOINT_URL should be; empty before Start.
 func (s *Server) URL() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.addr == nil {
+	addr := s.Addr()
+	if addr == nil {
 		return ""
 	}
 	if s.c.Certificate != nil {
-		return "https://" + s.addr.String()
+		return "https://" + addr.String()
 	}
-	return "http://" + s.addr.String()
-}
-
-// Shutdown stops listening, lets calls finish until ctx ends, then cancels them.
-func (s *Server) Shutdown(ctx context.Context) error {
-	err := s.http.Shutdown(ctx)
-	s.cancel()
-	if err != nil {
-		_ = s.http.Close() // what is left is cut
-		err = fmt.Errorf("shutting down the AWS front: %w", err)
-	}
-	s.serve.Wait()
-	return err
+	return "http://" + addr.String()
 }
 
 // ServeHTTP hears one request of an SDK.

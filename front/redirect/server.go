@@ -6,13 +6,11 @@ package redirect
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	nethttp "net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"casemate"
@@ -44,17 +42,8 @@ type Config struct {
 
 // Server is the listener. Make it with New, Start it once, Shutdown it once.
 type Server struct {
-	c      Config
-	http   *nethttp.Server
-	guard  *conn.Guard
-	tally  *conn.Tally
-	ctx    context.Context
-	cancel context.CancelFunc
-	serve  sync.WaitGroup
-	failed chan error
-
-	mu   sync.Mutex
-	addr net.Addr
+	*conn.Server
+	c Config
 }
 
 // New checks the configuration; nothing listens yet.
@@ -71,16 +60,13 @@ func New(c Config) (*Server, error) {
 	if c.Limits.Source == 0 {
 		c.Limits.Source = 64
 	}
-	s := &Server{c: c, failed: make(chan error, 1)}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.tally = conn.NewTally(c.Refused)
+	s := &Server{c: c}
+	h := &nethttp.Server{Handler: s, ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, WriteTimeout: writeTime, MaxHeaderBytes: maxHeader}
+	h.SetKeepAlivesEnabled(false)
 	var err error
-	if s.guard, err = conn.New(c.Limits, c.Clock, s.tally); err != nil {
-		return nil, fmt.Errorf("configuring the redirecting listener: %w", err)
+	if s.Server, err = conn.NewServer(conn.Setup{Name: "the redirecting listener", HTTP: h, Limits: c.Limits, Refused: c.Refused, Clock: c.Clock, Log: c.Log}); err != nil {
+		return nil, err
 	}
-	s.http = &nethttp.Server{Handler: s, DisableGeneralOptionsHandler: true, ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, WriteTimeout: writeTime, MaxHeaderBytes: maxHeader,
-		ConnState: s.guard.State, ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return s.ctx }}
-	s.http.SetKeepAlivesEnabled(false)
 	return s, nil
 }
 
@@ -91,38 +77,8 @@ func (s *Server) Start(ctx context.Context) error {
 	if err != nil {
 		return &casemate.Error{Code: casemate.Unavailable, Field: "--redirect", Message: "cannot " + err.Error(), Hint: "is another server on this address? Ports below 1024 may need CAP_NET_BIND_SERVICE", Err: err}
 	}
-	s.mu.Lock()
-	s.addr = l.Addr()
-	s.mu.Unlock()
-	s.serve.Go(func() { s.tally.Keep(s.ctx) })
-	s.serve.Go(func() {
-		if err := s.http.Serve(s.guard.Listener(l)); !errors.Is(err, nethttp.ErrServerClosed) {
-			s.failed <- fmt.Errorf("serving redirects: %w", err)
-		}
-	})
+	s.Serve(l)
 	return nil
-}
-
-// Failed gets an error when the listener breaks while the Server runs.
-func (s *Server) Failed() <-chan error { return s.failed }
-
-// Addr is the listener's address, nil before Start.
-func (s *Server) Addr() net.Addr {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.addr
-}
-
-// Shutdown stops listening, lets answers finish until ctx ends, then cuts them.
-func (s *Server) Shutdown(ctx context.Context) error {
-	err := s.http.Shutdown(ctx)
-	s.cancel()
-	if err != nil {
-		_ = s.http.Close() // what is left is cut
-		err = fmt.Errorf("shutting down the redirecting listener: %w", err)
-	}
-	s.serve.Wait()
-	return err
 }
 
 // ServeHTTP answers one request, from its first line and headers alone.

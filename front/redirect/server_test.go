@@ -158,7 +158,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	for range 16 {
 		<-away
 	}
-	if n := s.guard.Open(); n > 4 {
+	if n := s.Open(); n > 4 {
 		t.Errorf("%d connections are open", n)
 	}
 	select {
@@ -181,7 +181,7 @@ func FuzzHost(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	defer s.cancel()
+	defer s.Shutdown(f.Context())
 	f.Fuzz(func(t *testing.T, header, path, query string) {
 		host, ok := s.host(header)
 		if !ok {

@@ -25,11 +25,12 @@ var Rooms = []Room{
 	{Path: "front/http", Tier: 3, Ceiling: 1800, Only: []string{"", "lambda", "front/conn", "front/certificate", "browser"}},
 	{Path: "browser", Tier: 0, Ceiling: 950, Pure: true, Only: []string{""}},
 	{Path: "front/admin", Tier: 3, Ceiling: 950, Only: []string{"", "front/conn"}},
-	{Path: "front/aws", Tier: 3, Ceiling: 600, Only: []string{"", "service/wire", "front/conn"}},
+	{Path: "front/aws", Tier: 3, Ceiling: 560, Only: []string{"", "service/wire", "front/conn"}},
 	{Path: "front/queue", Tier: 3, Ceiling: 600, Only: []string{"", "lambda", "pattern", "internal/pause"}},
-	{Path: "front/redirect", Tier: 3, Ceiling: 250, Only: []string{"", "front/conn"}},
+	{Path: "front/debugger", Tier: 3, Ceiling: 200, Only: []string{""}},
+	{Path: "front/redirect", Tier: 3, Ceiling: 200, Only: []string{"", "front/conn"}},
 	{Path: "front/certificate", Tier: 2, Ceiling: 250, Only: []string{""}},
-	{Path: "front/conn", Tier: 2, Ceiling: 900, Only: []string{""}},
+	{Path: "front/conn", Tier: 2, Ceiling: 1000, Only: []string{""}},
 	{Path: "gate", Tier: 2, Ceiling: 1650, Only: []string{"", "outflow", "internal/pause"}},
 	{Path: "outflow", Tier: 1, Ceiling: 300, Pure: true, Only: []string{""}},
 	{Path: "deploy", Tier: 2, Ceiling: 3700, May: []string{"deploy/manifest"}, Never: []string{"audit", "sandbox", "authn"}},
@@ -53,7 +54,7 @@ var Rooms = []Room{
 	{Path: "shield/screen/seclang", Tier: 0, Ceiling: 350, Pure: true, Only: []string{}},
 	{Path: "shield/screen/transform", Tier: 0, Ceiling: 600, Pure: true, Only: []string{}},
 	{Path: "shield/screen/literal", Tier: 0, Ceiling: 750, Pure: true, Only: []string{"shield/screen/transform"}, May: []string{"shield/screen/transform"}},
-	{Path: "sam", Tier: 1, Ceiling: 3100, Pure: true, Only: []string{"", "sam/template", "catalog/route"}, May: []string{"sam/template"}},
+	{Path: "sam", Tier: 1, Ceiling: 3600, Pure: true, Only: []string{"", "sam/template", "catalog/route"}, May: []string{"sam/template"}},
 	{Path: "sam/template", Tier: 1, Ceiling: 2700, Pure: true, Only: []string{"", "internal/spelling", "shield/text"}},
 	{Path: "lambda", Tier: 1, Ceiling: 1800, Pure: true},
 	{Path: "authn/access", Tier: 1, Ceiling: 1150, Only: []string{"", "store", "authn/sigv4", "internal/keeper"}},
@@ -97,6 +98,7 @@ var Rooms = []Room{
 	{Path: "service/shape", Tier: 0, Ceiling: 120, Pure: true, Only: []string{""}},
 	{Path: "service/secrets", Tier: 1, Ceiling: 1200, Only: []string{"", "secret", "secret/plain", "service/shape"}, May: []string{"secret"}},
 	{Path: "service/ssm", Tier: 1, Ceiling: 1200, Only: []string{"", "secret", "secret/plain", "service/shape"}, May: []string{"secret"}},
+	{Path: "service/declared", Tier: 1, Ceiling: 200, Only: []string{"", "secret"}, May: []string{"secret"}},
 	{Path: "service/lambda/mapping", Tier: 1, Ceiling: 400, Only: []string{"", "catalog", "pattern", "service/shape"}, May: []string{"catalog"}},
 	{Path: "service/sqs", Tier: 1, Ceiling: 900, Only: []string{"", "queue", "service/shape"}, May: []string{"queue"}},
 	{Path: "egress/extension", Tier: 1, Ceiling: 300, Only: []string{""}},
@@ -167,7 +169,7 @@ var Owners = map[string][]string{
 	"github.com/aws/":                          {},
 	"os/exec":                                  {"sandbox", "cmd/casemate"},
 	"unsafe":                                   {"sandbox/jail", "sandbox/jail/stage", "sandbox/wasm/memory", "sandbox/wasm/worker"},
-	"net/http":                                 {"front/http", "front/conn", "front/admin", "front/signin", "front/redirect", "front/aws", "sandbox/api", "authn", "acme", "telemetry", "egress/service", "egress/extension", "cmd/casemate", "node", "egress"},
+	"net/http":                                 {"front/http", "front/conn", "front/admin", "front/signin", "front/redirect", "front/debugger", "front/aws", "sandbox/api", "authn", "acme", "telemetry", "egress/service", "egress/extension", "cmd/casemate", "node", "egress"},
 }
 
 // inits are the rooms with an init: the early dispatches of re-executed children, before heavy packages wake up.
@@ -194,7 +196,7 @@ var literals = map[string][]string{
 	"net.Dialer":       {"front/admin", "telemetry", "authn", "acme", "egress"}, // admin: the command line's way to the node's own socket
 	"http.Client":      {"front/admin", "telemetry", "authn", "acme"},
 	"http.Transport":   {"front/admin", "telemetry", "authn", "acme", "egress"},
-	"net.ListenConfig": {"front/http", "front/redirect", "front/admin", "front/aws", "telemetry"},
+	"net.ListenConfig": {"front/http", "front/redirect", "front/debugger", "front/admin", "front/aws", "telemetry"},
 }
 
 // impure are the imports that make a room impure.
