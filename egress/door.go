@@ -62,6 +62,8 @@ type Door struct {
 	served    sync.WaitGroup
 	transport transport
 
+	sharing []*casemate.Launch // of the last Share, which is not called by two at once
+
 	mu       sync.Mutex
 	begun    chan struct{} // closed while there is a run
 	seen     map[string]time.Time
@@ -275,6 +277,16 @@ func (d *Door) Begin(l *casemate.Launch) {
 	if l != nil {
 		next = newRun(d.bound.Traffic)
 	}
+	d.turn(next)
+	for i := range d.opening.Endpoints {
+		if begin := d.opening.Endpoints[i].Begin; begin != nil {
+			begin(l)
+		}
+	}
+}
+
+// turn puts another run in the place of the one that there is.
+func (d *Door) turn(next *run) {
 	d.mu.Lock()
 	last := d.run.Swap(next)
 	switch {
@@ -297,11 +309,6 @@ func (d *Door) Begin(l *casemate.Launch) {
 		d.transport.close()
 	}
 	d.tell(last)
-	for i := range d.opening.Endpoints {
-		if begin := d.opening.Endpoints[i].Begin; begin != nil {
-			begin(l)
-		}
-	}
 }
 
 // tell records what a run did that was allowed.

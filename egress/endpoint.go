@@ -19,6 +19,8 @@ type Endpoint struct {
 	Env map[string]string
 	// Begin, when set, says whose run it is from now on; nil: nobody's, and nothing may be answered until the next.
 	Begin func(l *casemate.Launch)
+	// Share, when set, says which runs go on at once, the oldest first; none is nobody's. nil: Begin hears of the oldest alone.
+	Share func(ls []*casemate.Launch)
 	// Close, when set, closes what Serve was given and returns when nothing of the endpoint runs any more.
 	Close func()
 }

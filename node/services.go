@@ -103,7 +103,13 @@ func (n *node) openServices() {
 	n.services = service.Config{
 		Handle:     func(ctx context.Context, e *casemate.Event) (*casemate.Result, error) { return n.gate.Handle(ctx, e) }, // no sandbox runs before the gate is open
 		Operations: n.operations(), Place: n.cfg.Place, Clock: time.Now,
-		Direct: map[string]wire.Direct{"lambda": {Event: lambda.Event, Answer: lambda.Answer, Streams: lambda.Streams, Head: lambda.Head, Frame: lambda.Frame, Last: lambda.Last}}, May: n.may}
+		Direct: map[string]wire.Direct{"lambda": {Event: lambda.Event, Answer: lambda.Answer, Streams: lambda.Streams, Head: lambda.Head, Frame: lambda.Frame, Last: lambda.Last}}, May: n.may,
+		Spent: func(chain string) casemate.Money {
+			if p := n.purse.Load(); p != nil {
+				return p.Spent(chain)
+			}
+			return 0
+		}}
 }
 
 // may asks the policy for the function whose sandbox has the key.
@@ -124,7 +130,7 @@ func (n *node) awsEndpoints(v *casemate.Version, record func(casemate.Effect)) [
 	life := cmp.Or(l.Lifetime, d.Lifetime) + cmp.Or(l.InitTimeout, d.InitTimeout) + cmp.Or(l.Timeout, d.Timeout) + time.Minute // the last run may begin at the end
 	key := n.identity.MintSandbox(v, life)
 	e := service.New(n.services, v, key, record)
-	aws := egress.Endpoint{Address: service.Address, Serve: e.Serve, Env: e.Env(), Begin: e.Begin, Close: func() {
+	aws := egress.Endpoint{Address: service.Address, Serve: e.Serve, Env: e.Env(), Begin: e.Begin, Share: e.Share, Close: func() {
 		n.identity.EndSandbox(key.Sandbox) // first: what is under way is refused from here on
 		e.Close()
 	}}

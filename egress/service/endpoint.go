@@ -43,7 +43,10 @@ type Config struct {
 	Direct     map[string]wire.Direct         // by service
 	// May asks the policy, for the function of key, whether it may do what e asks for: who may not call a function is not told
 	// that there is none. nil: nobody may.
-	May   func(key casemate.SandboxKey, e *casemate.Event) bool
+	May func(key casemate.SandboxKey, e *casemate.Event) bool
+	// Spent is what a causal chain has spent and holds. Of several runs at once the dearest chain is charged with what a client does
+	// not name the run of. nil: the oldest's is.
+	Spent func(chain string) casemate.Money
 	Place casemate.Place   // zero: casemate.DefaultPlace
 	Clock func() time.Time // nil: time.Now
 }
@@ -61,8 +64,9 @@ type Endpoint struct {
 	pace   pace // of refusals
 
 	mu       sync.Mutex
-	launch   *casemate.Launch // whose run it is
-	begun    bool             // a run has begun: before that, the function initialises
+	launch   *casemate.Launch   // whose run it is
+	beside   []*casemate.Launch // all runs that go on, the oldest first, where there may be several
+	begun    bool               // a run has begun: before that, the function initialises
 	closed   bool
 	listener *bounded
 	served   sync.WaitGroup
@@ -116,7 +120,7 @@ func (e *Endpoint) Serve(l net.Listener) {
 func (e *Endpoint) Begin(l *casemate.Launch) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.launch, e.begun = l, true
+	e.launch, e.beside, e.begun = l, nil, true
 }
 
 // Close ends what is being worked on and returns when nothing of the endpoint runs any more. Closing twice is no error.
@@ -167,22 +171,35 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.CopyN(io.Discard, r.Body, maxBody) // a client that is still sending reads no answer; what fails here ended
 }
 
-// run's place in the causal chain.
+// lineage is a run's place in the causal chain.
 type lineage struct {
 	parent, chain string
 	depth         int
 	trace         casemate.Trace
-	nobody        bool // no run is going on
-	ahead         bool // it initialises, and no event has asked for that
+	nobody        bool   // no run is going on
+	ahead         bool   // it initialises, and no event has asked for that
+	of            string // request id of the run, where there may be several and it is known
 }
 
-func (e *Endpoint) lineage() lineage {
+func (e *Endpoint) lineage(trace string) lineage {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	l := e.launch
 	if l == nil {
 		return lineage{nobody: e.begun, ahead: !e.begun, depth: 1, trace: casemate.NewTrace()}
 	}
+	if len(e.beside) > 1 {
+		return e.oneOf(trace)
+	}
+	from := after(l)
+	if e.beside != nil {
+		from.of = l.RequestID
+	}
+	return from
+}
+
+// after is the place of what a run asks for.
+func after(l *casemate.Launch) lineage {
 	from := lineage{parent: l.RequestID, chain: l.RequestID, depth: 1, trace: l.Trace.Child()}
 	if ev := l.Event; ev != nil {
 		from.depth = ev.Depth + 1

@@ -37,7 +37,7 @@ func (e *Endpoint) hear(w http.ResponseWriter, r *http.Request) *call {
 		signed.Header[strings.ToLower(name)] = values
 	}
 	signed.Header["host"] = []string{r.Host}
-	c := &call{e: e, id: casemate.NewID(), from: e.lineage(), agent: r.UserAgent(), Call: wire.Hear(signed, wire.Scope(r.Header.Get("Authorization"), ""))}
+	c := &call{e: e, id: casemate.NewID(), from: e.lineage(r.Header.Get("X-Amzn-Trace-Id")), agent: r.UserAgent(), Call: wire.Hear(signed, wire.Scope(r.Header.Get("Authorization"), ""))}
 	err := c.read(r)
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // the answer may take longer than the request did
 	c.asked = c.Operation()

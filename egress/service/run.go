@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"bytes"
 	"context"
 	"io"
@@ -46,7 +47,7 @@ func (c *call) answered(res *casemate.Result) *casemate.Error {
 		if r.Header == nil {
 			r.Header = map[string]string{}
 		}
-		r.Header["X-Amzn-Requestid"] = c.id
+		r.Header["X-Amzn-Requestid"] = cmp.Or(res.Again, c.id)
 		c.reply = r
 		return nil
 	}
@@ -76,7 +77,7 @@ func (c *call) spoken(err *casemate.Error) *casemate.Error {
 // tell adds the effect to the record of the run that asked.
 func (c *call) tell(res *casemate.Result, err *casemate.Error) casemate.Verdict {
 	f := casemate.Effect{At: c.e.cfg.Clock(), Kind: casemate.EffectService, Target: c.Service.Prefix + ":" + c.asked, Verdict: casemate.Allowed,
-		Out: int64(len(c.Body)), In: int64(len(c.reply.Body))}
+		Out: int64(len(c.Body)), In: int64(len(c.reply.Body)), Of: c.from.of}
 	if e := c.event; e != nil {
 		f.Target = strings.TrimSpace(e.Action + " " + e.Resource)
 	}
