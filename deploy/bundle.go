@@ -30,6 +30,7 @@ type bundle struct {
 	files    map[string][]byte            // by path in the manifest
 	layers   map[string]*io.SectionReader // by entry
 	stack    *Stack                       // of a template; nil: a manifest
+	stored   []sam.Stored                 // secrets and parameters that the template declares
 }
 
 // open reads a bundle strictly: exactly the files that its manifest names, each once, stored plainly.

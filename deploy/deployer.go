@@ -118,7 +118,14 @@ func (d *Deployer) Apply(ctx context.Context, data []byte, by string) (*Outcome,
 			return nil, err
 		}
 	}
-	return d.swap(ctx, c.change, by)
+	if err := d.keep(ctx, c.next, c, "make"); err != nil {
+		return nil, err
+	}
+	out, err := d.swap(ctx, c.change, by)
+	if err != nil {
+		return nil, err
+	}
+	return out, d.keep(ctx, c.next, c, "change")
 }
 
 // put stores a blob under the digest that the version names.
@@ -144,6 +151,8 @@ type change struct {
 type prepared struct {
 	change
 	*draft
+	stored []sam.Stored
+	todo   []string // about each of stored
 }
 
 func (d *Deployer) prepare(ctx context.Context, data []byte) (*prepared, error) {
@@ -162,8 +171,11 @@ func (d *Deployer) prepare(ctx context.Context, data []byte) (*prepared, error) 
 	if err != nil {
 		return nil, err
 	}
-	p := &prepared{change{current: current, next: dr.app, revision: revision}, dr}
+	p := &prepared{change: change{current: current, next: dr.app, revision: revision}, draft: dr, stored: b.stored}
 	if err := d.check(ctx, &p.change, dr.docs); err != nil {
+		return nil, err
+	}
+	if p.todo, err = d.keeping(ctx, &p.change, b.stored); err != nil {
 		return nil, err
 	}
 	p.plan.Warnings, p.plan.Template = slices.Concat(b.manifest.Warnings, d.otherRuntimes(b.manifest)), b.stack

@@ -18,6 +18,8 @@ type Guard struct {
 	App func(app string) error
 	// Beyond: the app would reach beyond itself in the ways of what. May the caller let it?
 	Beyond func(app string, what []string) error
+	// Keeper keeps what templates declare; nil: nothing can be kept, and such a template is refused.
+	Keeper Keeper
 }
 
 // Under gives a Deployer that asks g. Who may deploy one app is not thereby an operator: what an app of theirs does to

@@ -43,6 +43,7 @@ type Stack struct {
 type read struct {
 	manifest *manifest.Manifest
 	inline   map[string]sam.File
+	stored   []sam.Stored
 	*Stack
 }
 
@@ -75,7 +76,7 @@ func (q *Template) translate(text []byte, s manifest.Setting, arch string, at fu
 	if err != nil {
 		return nil, err
 	}
-	return &read{m, out.Inline, &Stack{File: q.File, Notes: out.Notes, Outputs: out.Shown(where)}}, nil
+	return &read{m, out.Inline, out.Stored, &Stack{File: q.File, Notes: out.Notes, Outputs: out.Shown(where)}}, nil
 }
 
 // described is what the bundle describes: a manifest, or a template that is made one.
@@ -102,7 +103,7 @@ func (r *reader) described(b *bundle, s manifest.Setting, at func() sam.Address)
 	if err != nil {
 		return err
 	}
-	b.manifest, b.stack = made.manifest, made.Stack
+	b.manifest, b.stack, b.stored = made.manifest, made.Stack, made.stored
 	return nil
 }
 

@@ -30,7 +30,7 @@ func (n *node) deployBuiltins() (map[string]builtin, error) {
 	// under is the deployer that acts for l's caller: on the app the decision was about, or, where that was any, on those
 	// that the policy allows one by one. What reaches beyond the app needs casemate:DeployBeyond on it.
 	under := func(l *casemate.Launch, action string) *deploy.Deployer {
-		return d.For(l.Event.Resource).Under(deploy.Guard{
+		return d.For(l.Event.Resource).Under(deploy.Guard{Keeper: &declaring{n.declared(), l},
 			App: func(app string) error { return n.judge(l, action, "app", app) },
 			Beyond: func(app string, what []string) error {
 				err := n.judge(l, "casemate:DeployBeyond", "app", app)

@@ -255,17 +255,3 @@ func (t *translator) mappingResource(r *template.Resource) {
 		t.note(Honoured, r.Type, r.At, "Resources/"+r.ID, "the messages of a queue come to %s", f.name)
 	}
 }
-
-// secret has no value from a template: who reads the template, or the catalog, would read it.
-func (t *translator) secret(r *template.Resource) {
-	name := t.names.of(r.ID, r.Type)
-	path := "Resources/" + r.ID
-	if v, ok := r.Properties.Get("KmsKeyId"); ok {
-		t.bad(v.At, path+"/Properties/KmsKeyId", "leave it out: secrets are encrypted under the node's own key", "the key cannot be used here")
-	}
-	t.note(NotServed, r.Type, r.At, path, "its value is not taken from a template: casemate secret set %s", name)
-}
-
-func (t *translator) parameter(r *template.Resource) {
-	t.note(NotServed, r.Type, r.At, "Resources/"+r.ID, "its value is not taken from a template: casemate parameter set %s", t.names.of(r.ID, r.Type))
-}

@@ -29,6 +29,7 @@ type Translation struct {
 	Notes    []Note            // in the order of the template
 	Inline   map[string]File   // code that stands in the template, by the name of its function
 	Outputs  []template.Output // with the names that this node gives
+	Stored   []Stored          // secrets and parameters, with their values: not for a log, a record or a file
 	APIs     map[string]string // ids that stand for an API in addresses, with its stage: outputs name the node in their place
 }
 
@@ -76,7 +77,8 @@ type translator struct {
 	resources map[string]*template.Resource // by logical id
 	apis      map[string]*api               // by logical id
 	callers   []string                      // route keys that take keys or signatures of callers
-	plan      string                        // usage plan of the role of callers
+	stored    []Stored
+	plan      string // usage plan of the role of callers
 	inline    map[string]File
 	open      template.Value // Metadata: Casemate: open: of the template
 }
@@ -116,7 +118,7 @@ func Translate(stack *Stack, s Setting) (*Translation, template.Problems) {
 		}
 	}
 	slices.SortStableFunc(t.notes, func(a, b Note) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
-	out := &Translation{Manifest: Document{Marks: map[string]template.Position{}}, Notes: t.notes, Inline: t.inline, Outputs: stack.Outputs, APIs: map[string]string{}}
+	out := &Translation{Manifest: Document{Marks: map[string]template.Position{}}, Notes: t.notes, Inline: t.inline, Stored: t.stored, Outputs: stack.Outputs, APIs: map[string]string{}}
 	for id, a := range t.apis {
 		out.APIs[t.names.api(id)] = a.stage
 	}

@@ -64,6 +64,7 @@ var Rooms = []Room{
 	{Path: "schedule", Tier: 1, Ceiling: 450, Pure: true, Only: []string{""}},
 	{Path: "front/schedule", Tier: 3, Ceiling: 400, Only: []string{"", "schedule", "lambda", "internal/pause"}},
 	{Path: "flow", Tier: 1, Ceiling: 300, Only: []string{"", "store", "internal/keeper"}},
+	{Path: "idempotency", Tier: 1, Ceiling: 250, Only: []string{"", "store"}},
 	{Path: "cache", Tier: 1, Ceiling: 300, Pure: true, Only: []string{""}},
 	{Path: "authn/certificate", Tier: 1, Ceiling: 350, Only: []string{""}},
 	{Path: "service/signin", Tier: 1, Ceiling: 500, Only: []string{"", "authn/operator", "authn/passkey", "authn/device"}, May: []string{"authn/operator", "authn/passkey", "authn/device"}},

@@ -1,0 +1,88 @@
+package deploy
+
+import (
+	"context"
+
+	"casemate"
+	"casemate/catalog"
+	"casemate/sam"
+)
+
+// Keeper keeps the secrets and parameters that a template declares, in the name of whoever deploys.
+type Keeper interface {
+	// Look says what Keep would do: "make", "change", "theirs" (somebody else made it, and it stays), or "" for nothing.
+	Look(ctx context.Context, app string, s *sam.Stored) (string, error)
+	Keep(ctx context.Context, app string, s *sam.Stored) error
+}
+
+// keeping lists what is to be done about what a template declares, in its order, and says so in the plan. Values are nowhere in it.
+func (d *Deployer) keeping(ctx context.Context, c *change, list []sam.Stored) (todo []string, err error) {
+	for i := range list {
+		s := &list[i]
+		subject := map[bool]string{true: "secret ", false: "parameter "}[s.Secret] + s.Name
+		if d.guard.Keeper == nil {
+			return nil, &casemate.Error{Code: casemate.Unavailable, Field: s.Path, Message: "there is no secret store here to keep " + subject}
+		}
+		what, err := d.guard.Keeper.Look(ctx, c.next.Name, s)
+		if err != nil {
+			e := *casemate.AsError(err)
+			e.Field = s.Path
+			return nil, &e
+		}
+		todo = append(todo, what)
+		say := comparer{}
+		switch what {
+		case "make":
+			how := "is made, with the value that the template gives it"
+			if s.Generate != nil {
+				how = "is made, with a value that is drawn for it"
+			}
+			say.say(KindLimit, "add", subject, false, "%s", how)
+		case "change":
+			say.say(KindLimit, "change", subject, false, "gets another value: the template's changed")
+		default:
+			continue
+		}
+		if d.guard.Beyond != nil && !d.named(c.next, service(s), d.storedARN(s)) {
+			if err := d.guard.Beyond(c.next.Name, []string{subject}); err != nil {
+				return nil, err
+			}
+		}
+		c.plan.Changes = append(c.plan.Changes, say.changes...)
+	}
+	return todo, nil
+}
+
+func service(s *sam.Stored) string {
+	if s.Secret {
+		return "secretsmanager"
+	}
+	return "ssm"
+}
+
+func (d *Deployer) storedARN(s *sam.Stored) string {
+	if s.Secret {
+		return "arn:aws:secretsmanager:" + d.cfg.Place.Region + ":" + d.cfg.Place.Account + ":secret:" + s.Name
+	}
+	name := s.Name
+	for len(name) > 0 && name[0] == '/' {
+		name = name[1:]
+	}
+	return "arn:aws:ssm:" + d.cfg.Place.Region + ":" + d.cfg.Place.Account + ":parameter/" + name
+}
+
+// keep does one kind of what keeping found: what is missing is made before the app is in force, what changes changes after that, so that
+// a deploy that fails leaves the old values to the old stack.
+func (d *Deployer) keep(ctx context.Context, next *catalog.App, p *prepared, kind string) error {
+	for i := range p.stored {
+		if p.todo[i] != kind {
+			continue
+		}
+		if err := d.guard.Keeper.Keep(ctx, next.Name, &p.stored[i]); err != nil {
+			e := *casemate.AsError(err)
+			e.Field = p.stored[i].Path
+			return &e
+		}
+	}
+	return nil
+}
