@@ -41,6 +41,7 @@ import (
 	"casemate/front/schedule"
 	page "casemate/front/signin"
 	"casemate/gate"
+	"casemate/idempotency"
 	"casemate/journal"
 	"casemate/meter"
 	"casemate/meter/price"
@@ -81,6 +82,7 @@ type Config struct {
 	Environment  string // the only one that apps may be for; "" is any
 	AllowWeak    bool
 	NodeSDK      string       // folder of the AWS SDK for JavaScript that functions find; "" is none
+	Debug        []Debug      // functions with a debugger's port; for casemate dev alone
 	Front        front.Limits // of connections and requests; those of connections hold for the other fronts as well
 	Wait         casemate.Wait
 	SourceRate   casemate.Rate
@@ -140,8 +142,10 @@ type node struct {
 
 	flows           *flow.Room
 	queues          *queue.Room
+	keys            *idempotency.Room
 	sources         atomic.Pointer[source.Front] // nil until the gate is open
 	schedules       atomic.Pointer[schedule.Front]
+	debugPorts      []Debug
 	asksCertificate atomic.Bool // whether a route takes TLS client certificates
 	browsers        browsers
 }
@@ -156,7 +160,7 @@ func openNode(ctx context.Context, cfg Config) (*node, error) {
 		{"checking the sandbox's walls", n.openWalls}, {"opening the store", n.openStore}, {"opening the audit log", n.openAudit},
 		{"opening identities", n.openIdentity}, {"opening the secrets", n.openSecrets}, {"opening the layers", n.openLayers}, {"opening the certificates", n.openCertificate}, {"opening the access keys", n.openAccess}, {"opening the passkeys", n.openPasskeys}, {"opening the operators", n.openOperators}, {"opening webhooks and authorizers", n.openSenders}, {"opening the flows", n.openFlows}, {"opening the queues", n.openQueues}, {"opening the meter", n.openMeter}, {"opening the purse", n.openPurse}, {"opening telemetry", n.openTelemetry}, {"opening the way out", n.openEgress}, {"opening the sandboxes", n.openSandbox},
 		{"opening the quotas", n.openQuota}, {"opening the catalog", n.openCatalog}, {"opening the gate", n.openGate}, {"opening the event sources", n.openSources}, {"opening the schedules", n.openSchedules}, {"opening the standing charges", n.openStanding},
-		{"opening the admin API", n.openAdmin}, {"opening what browsers are told", n.openBrowsers}, {"opening HTTP", n.openHTTP}, {"opening AWS's services", n.openAWS}, {"opening the redirects", n.openRedirect}, {"starting ACME", n.startACME},
+		{"opening the admin API", n.openAdmin}, {"opening what browsers are told", n.openBrowsers}, {"opening HTTP", n.openHTTP}, {"opening AWS's services", n.openAWS}, {"opening the redirects", n.openRedirect}, {"opening the debuggers", n.openDebuggers}, {"starting ACME", n.startACME},
 	} {
 		if err := step.open(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", step.what, err), n.close())
@@ -289,7 +293,7 @@ func (n *node) openSandbox(ctx context.Context) (err error) {
 	}
 	n.pool, err = sandbox.New(sandbox.Config{Code: n.code.Dir, Layers: n.code.Layers, Dir: n.path("runtime"), Interpreters: n.runtimes, Logs: n.line, Wasm: n.wasm,
 		Doors: n.sandboxDoor,
-		Place: n.cfg.Place, AllowWeak: n.cfg.AllowWeak, NodeSDK: n.cfg.NodeSDK})
+		Place: n.cfg.Place, AllowWeak: n.cfg.AllowWeak, NodeSDK: n.cfg.NodeSDK, Debug: n.debugs()})
 	if err != nil {
 		return errors.Join(err, n.wasm.Close(ctx))
 	}
@@ -318,11 +322,15 @@ func (n *node) openGate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	dir := &directory{version: n.cfg.Version, find: n.catalog.Resolve, place: n.cfg.Place, builtins: map[string]builtin{}, services: n.services.Operations, keeping: n.keeping, stands: n.stillStands,
+	dir := &directory{version: n.cfg.Version, find: n.resolve, place: n.cfg.Place, builtins: map[string]builtin{}, services: n.services.Operations, keeping: n.keeping, stands: n.stillStands,
 		policy: func() (casemate.Decider, string) { s := n.catalog.Snapshot(); return s.Policy, s.Policies }}
 	if dir.builtins, err = n.builtins(work, dead); err != nil {
 		return err
 	}
+	if n.keys, err = idempotency.Open(ctx, idempotency.Config{Store: n.store, Clock: time.Now, Log: n.cfg.Log}); err != nil {
+		return err
+	}
+	n.onClose(n.keys.Close)
 	n.gate, err = gate.New(gate.Config{Identity: sameSite{signedIn{accessed{n.who, n.access}, n.operators}, &n.browsers}, Catalog: dir, Quota: n.quota, Clean: n.school.hear(n.cleaner()), Leave: n.school.see(shield.Leave), Sieve: sieve, Ledger: n.audit, Purse: n.purse.Load(), Keep: n.audit.Renew, Flow: n.flows, Kept: cache.New(cache.Config{}).Kept, Clock: time.Now, Log: n.cfg.Log,
 		Run: func(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
 			if l.Version.Runtime == "builtin" {
@@ -331,7 +339,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 			return n.pool.Run(ctx, l)
 		},
 		Room: n.store.Room, Plan: func(p *casemate.Principal) (*casemate.Plan, error) { return n.catalog.Snapshot().Plan(p) },
-		Queue: asyncQueue{work}, Dead: deadLetters{kv: dead}.put, Onward: n.onward, Wait: n.cfg.Wait, Source: n.cfg.SourceRate, Block: n.cfg.Block,
+		Keys: n.keys, Queue: asyncQueue{work}, Dead: deadLetters{kv: dead}.put, Onward: n.onward, Wait: n.cfg.Wait, Source: n.cfg.SourceRate, Block: n.cfg.Block,
 		Observe: []func(*casemate.Record){n.telemetry.Record}})
 	if err != nil {
 		return err
@@ -367,7 +375,7 @@ func (n *node) retire(s *catalog.Snapshot) {
 			for _, v := range f.Ahead() {
 				live[v.ID] = true
 				if !n.live[v.ID] {
-					n.pool.Prepare(v)
+					n.pool.Prepare(n.debugged(v))
 				}
 			}
 		}
@@ -425,6 +433,7 @@ type Address struct {
 	Admin    string   `json:"admin,omitempty"` // for --url
 	Metrics  string   `json:"metrics,omitempty"`
 	Redirect string   `json:"redirect,omitempty"`
+	Debug    []Debug  `json:"debug,omitempty"`
 	Socket   string   `json:"socket"`
 	CA       string   `json:"ca,omitempty"`
 	Version  string   `json:"version"`
@@ -445,6 +454,7 @@ func (n *node) address() Address {
 	if at := n.telemetry.Addr(); at != nil {
 		ad.Metrics = "http://" + at.String() + "/metrics"
 	}
+	ad.Debug = n.debugPorts
 	if n.redirect != nil {
 		ad.Redirect = "http://" + n.redirect.Addr().String()
 	}
