@@ -169,15 +169,27 @@ func (f *function) all(ids []string) {
 	}
 }
 
-func (m *Maker) arrives(t *testing.T) {
-	f := m.start(t, nil)
-	ids := f.send(40, 4)
+// through sends n of several groups and has all of them arrive, those of a group in their order.
+func (f *function) through(n, groups int) {
+	f.t.Helper()
+	ids := f.send(n, groups)
 	f.until(f.empty)
 	f.all(ids)
-	f.ordered(ids, 4)
+	f.ordered(ids, groups)
+}
+
+// kept checks that nothing was put aside.
+func (f *function) kept() {
+	f.t.Helper()
 	if aside := f.s.Aside(); len(aside) > 0 {
-		t.Errorf("put aside: %v", aside)
+		f.t.Errorf("put aside: %v", aside)
 	}
+}
+
+func (m *Maker) arrives(t *testing.T) {
+	f := m.start(t, nil)
+	f.through(40, 4)
+	f.kept()
 }
 
 func (m *Maker) again(t *testing.T) {
@@ -192,10 +204,7 @@ func (m *Maker) again(t *testing.T) {
 		}
 		return &casemate.Result{}, nil
 	})
-	ids := f.send(10, 2)
-	f.until(f.empty)
-	f.all(ids)
-	f.ordered(ids, 2)
+	f.through(10, 2)
 	twice := 0
 	for id := range failed {
 		n := 0
@@ -240,13 +249,8 @@ func (m *Maker) throttled(t *testing.T) {
 		}
 		return &casemate.Result{}, nil
 	})
-	ids := f.send(10, 2)
-	f.until(f.empty)
-	f.all(ids)
-	f.ordered(ids, 2)
-	if aside := f.s.Aside(); len(aside) > 0 {
-		t.Errorf("a throttle is no reason to put aside: %v", aside)
-	}
+	f.through(10, 2)
+	f.kept() // a throttle is no reason to put aside
 }
 
 func (m *Maker) stops(t *testing.T) {
