@@ -85,7 +85,7 @@ type Outcome struct {
 	OK      bool    `json:"ok"`
 	Code    Code    `json:"code"` // meaningful when not OK
 	Failure Failure `json:"failure,omitempty"`
-	Status  string  `json:"status"` // answered, queued, refused, failed, interrupted, preflight
+	Status  string  `json:"status"` // answered, queued, repeated, refused, failed, interrupted, preflight
 	Detail  string  `json:"detail,omitempty"`
 }
 

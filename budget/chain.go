@@ -93,7 +93,7 @@ func (c *chain) leave(amount, cost casemate.Money, queued, attempt, done bool) {
 	c.held -= amount
 	c.spent = add(c.spent, cost)
 	c.open--
-	if queued {
+	if queued && done {
 		c.pending++
 	}
 	if attempt && done && c.pending > 0 {

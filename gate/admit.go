@@ -23,6 +23,7 @@ type admitted struct {
 	step      func(ctx context.Context, done bool) // of a flow, to be told what came of it; nil: none was taken
 	proven    bool                                 // the principal's Body accepted it
 	ran, ok   bool                                 // it was started; it answered without a failure
+	again     bool                                 // it was accepted before
 	clean     []byte                               // the body, after the shield
 	payload   []byte                               // what the function will receive
 	tenant    string                               // whose event it is, where the function keeps tenants apart
@@ -223,7 +224,7 @@ func (g *Gate) hold(ctx context.Context, a *admitted, s *story) (err error) {
 func (g *Gate) settle(ctx context.Context, a *admitted, s *story) {
 	g.c.Quota.Settle(g.c.Clock(), a.room)
 	if a.held {
-		a.held, a.money.Done = false, a.ok
+		a.held, a.money.Done = false, a.ok && !a.again
 		s.rec.Cost, s.rec.Book = g.c.Purse.Settle(context.WithoutCancel(ctx), g.c.Clock(), a.money, &s.rec, a.ran)
 	}
 	if a.proven && a.principal.Done != nil {

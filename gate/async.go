@@ -66,6 +66,7 @@ type queued struct {
 	Role   string                 `json:"role,omitempty"`
 	Told   *casemate.Destinations `json:"told,omitempty"`
 	Onward *Onward                `json:"onward,omitempty"` // set: there is nothing to run, only this to send
+	Once   *casemate.Once         `json:"once,omitempty"`   // of an event with an idempotency key
 }
 
 // AsyncPayloadLimit is AWS Lambda's for asynchronous events: 1 MB (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
@@ -108,15 +109,26 @@ func (g *Gate) enqueue(ctx context.Context, a *admitted, s *story) (*casemate.Re
 	if q.MaxAge <= 0 || q.MaxAge > maxAge {
 		q.MaxAge = maxAge
 	}
+	var err error
+	if q.Once, err = g.once(a); err != nil {
+		return nil, s.refuse(casemate.PointForm, err)
+	}
 	data, err := json.Marshal(&q)
 	if err != nil {
 		return nil, fmt.Errorf("encoding an accepted event: %w", err)
 	}
-	if err := g.c.Queue.Put(ctx, e.ID, data); err != nil {
+	again, err := g.queue(ctx, &q, func() error { return g.c.Queue.Put(ctx, e.ID, data) })
+	switch casemate.CodeOf(err) {
+	case casemate.Conflict:
+		return nil, s.refuse(casemate.PointForm, err)
+	case casemate.Exhausted:
+		return nil, s.refuse(casemate.PointRoom, err)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("queueing: %w", err)
 	}
-	a.ok = true
-	return &casemate.Result{Accepted: true, Match: a.match, Principal: a.principal}, nil
+	a.ok, a.again = true, again != ""
+	return &casemate.Result{Accepted: true, Again: again, Match: a.match, Principal: a.principal}, nil
 }
 
 // qualified is the ARN that the function was called by, with $LATEST where that has no qualifier.
@@ -179,6 +191,11 @@ func (g *Gate) deliver(ctx context.Context, d *Delivery) error {
 	}
 	if q.Onward != nil {
 		return g.pass(ctx, d, &q)
+	}
+	if mine, err := g.mine(ctx, &q); err != nil {
+		return d.Retry(ctx, g.backoff(d.ID))
+	} else if !mine {
+		return d.Done(ctx) // nobody was told that it was accepted
 	}
 	attempt := d.Attempt - g.throttled(d.ID)
 	if g.c.Clock().Sub(q.Accepted) > q.MaxAge {
@@ -270,6 +287,6 @@ func Again(event json.RawMessage, now time.Time) ([]byte, error) {
 	if err := json.Unmarshal(event, &q); err != nil {
 		return nil, fmt.Errorf("reading a dead letter's event: %w", err)
 	}
-	q.Accepted = now
+	q.Accepted, q.Once = now, nil // it runs once more, whatever its key stands for by now
 	return json.Marshal(&q)
 }

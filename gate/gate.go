@@ -86,6 +86,8 @@ type Config struct {
 	// Onward is the event by which word of another's end gets to its destination. nil: all of it is listed as dead.
 	Onward func(o *Onward) (*casemate.Event, error)
 
+	Keys Keys // nil: events with an idempotency key are refused
+
 	Room    func() error                                  // nil: there is always room; an error refuses new runs, while looks at the node go on
 	Queue   Queue                                         // nil: asynchronous events are refused
 	Dead    func(ctx context.Context, d DeadLetter) error // nil exactly when Queue is nil

@@ -123,6 +123,8 @@ func (s *story) outcome(now time.Time, res *casemate.Result, err error) {
 				o.Detail = e.Err.Error()
 			}
 		}
+	case res.Accepted && res.Again != "":
+		o.OK, o.Status, o.Detail = true, "repeated", "its idempotency key stands for "+res.Again
 	case res.Accepted:
 		o.OK, o.Status = true, "queued"
 	case res.Failure != casemate.FailureNone:

@@ -103,7 +103,7 @@ func delta(r *casemate.Record) Row {
 	case "queued":
 		d.Queued = 1
 		return d
-	case "preflight": // a front's own answer to a browser
+	case "preflight", "repeated": // a front's own answer to a browser; what was accepted before
 		return Row{}
 	}
 	d.Runs = 1

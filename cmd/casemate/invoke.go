@@ -48,6 +48,7 @@ func (a *app) invokeCommand() *cobra.Command {
 	c.Flags().BoolVar(&in.Async, "async", false, "queue it durably and return at once")
 	c.Flags().BoolVar(&in.DryRun, "dry-run", false, "ask every check, run nothing")
 	c.Flags().StringVar(&in.Tenant, "tenant", "", "tenant id, for a function of isolation tenant")
+	c.Flags().StringVar(&in.Key, "idempotency-key", "", "with --async: the same key within an hour queues the event once")
 	c.Flags().BoolVar(&tail, "tail", false, "print the end of the run's log to standard error")
 	return c
 }

@@ -34,7 +34,7 @@ func (a *app) auditList() *cobra.Command {
 			if since > 0 {
 				f.From = time.Now().Add(-since)
 			}
-			if err := oneOf("--status", f.Status, "answered", "queued", "refused", "failed", "interrupted", "preflight"); err != nil {
+			if err := oneOf("--status", f.Status, "answered", "queued", "repeated", "refused", "failed", "interrupted", "preflight"); err != nil {
 				return err
 			}
 			if err := oneOf("--source", string(f.Source), "http", "url", "admin", "async"); err != nil {
@@ -61,7 +61,7 @@ func (a *app) auditList() *cobra.Command {
 	flags.StringVar(&f.Function, "function", "", "only of this function")
 	flags.StringVar(&f.Principal, "principal", "", "only of this caller: key/ck_..., uid/0")
 	flags.StringVar(&f.Route, "route", "", `only of this route: "POST /orders"`)
-	flags.StringVar(&f.Status, "status", "", "answered, queued, refused, failed, interrupted or preflight")
+	flags.StringVar(&f.Status, "status", "", "answered, queued, repeated, refused, failed, interrupted or preflight")
 	flags.StringVar(&f.Chain, "chain", "", "only of this causal chain")
 	flags.StringVar((*string)(&f.Source), "source", "", "http, url, admin or async")
 	flags.DurationVar(&since, "since", 0, "only so far back: 15m, 24h")

@@ -1,8 +1,8 @@
 package service
 
 import (
-	"cmp"
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"net/http"

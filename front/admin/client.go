@@ -217,6 +217,7 @@ type Invocation struct {
 	Async   bool
 	DryRun  bool
 	Tenant  string // tenant id, for functions of isolation tenant
+	Key     string // idempotency key of an asynchronous event; "": it has none
 }
 
 // Invoke invokes a function by name, "name:qualifier" or ARN. A function's own failure is a Result with Failure set. Of its
@@ -231,6 +232,9 @@ func (c *Client) Invoke(ctx context.Context, function string, in Invocation) (*c
 	}
 	if in.Tenant != "" {
 		q.Set("tenant", in.Tenant)
+	}
+	if in.Key != "" {
+		q.Set("idempotency-key", in.Key)
 	}
 	if len(in.Payload) == 0 {
 		in.Payload = []byte("{}")

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -109,14 +110,17 @@ func (c *call) event(op string, local bool) (*casemate.Event, error) {
 	}
 	q := r.URL.Query()
 	for name := range q {
-		if name != "resource" && name != "async" && name != "dry-run" && name != "tenant" {
-			return nil, invalid("query", "there is no such parameter", "resource, async, dry-run and tenant are")
+		if name != "resource" && name != "async" && name != "dry-run" && name != "tenant" && name != "idempotency-key" {
+			return nil, invalid("query", "there is no such parameter", "resource, async, dry-run, tenant and idempotency-key are")
 		}
+	}
+	if q.Has("idempotency-key") && q.Get("async") != "true" {
+		return nil, invalid("idempotency-key", "it is for asynchronous events alone", "casemate invoke --async --idempotency-key KEY")
 	}
 	e := &casemate.Event{
 		ID: c.id, Source: casemate.SourceAdmin, Target: casemate.Target{Builtin: op}, Resource: q.Get("resource"), Credential: cred,
 		UserAgent: r.UserAgent(), Received: c.s.c.Clock(), Attempt: 1, Trace: trace(r.Header),
-		Async: q.Get("async") == "true", DryRun: q.Get("dry-run") == "true",
+		Async: q.Get("async") == "true", DryRun: q.Get("dry-run") == "true", IdempotencyKey: q.Get("idempotency-key"),
 		// A unix socket never leaves the machine: it is as safe from readers as TLS is.
 		Context:     map[string][]string{"aws:securetransport": {"true"}},
 		ContentType: r.Header.Get("Content-Type"), Size: r.ContentLength,
@@ -186,14 +190,14 @@ func (c *call) refuse(err error) {
 
 func (c *call) answer(op string, res *casemate.Result) {
 	h := c.w.Header()
-	if res.Record != "" {
-		h.Set(headerRecord, res.Record)
+	if id := cmp.Or(res.Again, res.Record); id != "" {
+		h.Set(headerRecord, id)
 	}
 	switch {
 	case c.begun:
 		return
 	case res.Accepted:
-		c.write(nethttp.StatusAccepted, typeJSON, []byte(`{"requestId":"`+c.id+`"}`))
+		c.write(nethttp.StatusAccepted, typeJSON, []byte(`{"requestId":"`+cmp.Or(res.Again, c.id)+`"}`))
 		return
 	case op != opInvoke && res.Failure != casemate.FailureNone:
 		c.refuse(&casemate.Error{Code: casemate.FunctionFailed, Message: "the operation failed", Hint: "see the record of this request"})

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -206,7 +207,7 @@ func (c *call) answer(res *casemate.Result) (wire.Reply, error) {
 	if r.Header == nil {
 		r.Header = map[string]string{}
 	}
-	r.Header["X-Amzn-Requestid"] = c.id
+	r.Header["X-Amzn-Requestid"] = cmp.Or(res.Again, c.id)
 	return r, nil
 }
 

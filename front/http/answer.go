@@ -154,7 +154,7 @@ func (x *exchange) answer(res *casemate.Result) {
 	switch {
 	case res.Accepted:
 		x.w.Header().Set("Preference-Applied", "respond-async")
-		x.write(nethttp.StatusAccepted, typeJSON, []byte(`{"requestId":"`+x.id+`"}`))
+		x.write(nethttp.StatusAccepted, typeJSON, []byte(`{"requestId":"`+x.accepted(res)+`"}`))
 		return
 	case res.Failure == casemate.FailureTimeout:
 		x.write(nethttp.StatusGatewayTimeout, typeJSON, []byte(lambda.BodyTimeout))

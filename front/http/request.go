@@ -231,6 +231,9 @@ func (s *Server) event(r *nethttp.Request, x *exchange) (*casemate.Event, error)
 		// "identity" is the absence of an encoding (RFC 9110 section 8.4.1).
 		ContentType: r.Header.Get("Content-Type"), ContentEncoding: encoding(r.Header), Size: r.ContentLength,
 	}
+	if e.Async { // of a call that is answered at once, the key is the function's affair
+		e.IdempotencyKey = strings.Join(r.Header["Idempotency-Key"], ",")
+	}
 	if id := r.Header["X-Amz-Tenant-Id"]; len(id) == 1 {
 		e.Tenant = id[0]
 	}

@@ -32,3 +32,13 @@ func nearby(r *nethttp.Request) bool {
 	}
 	return conn.Address(r.RemoteAddr).IsLoopback()
 }
+
+// accepted is the id of the event that is queued: that of an earlier one with the same idempotency key, where there was one.
+func (x *exchange) accepted(res *casemate.Result) string {
+	if res.Again == "" {
+		return x.id
+	}
+	h, id := x.w.Header(), []string{res.Again}
+	h["X-Amzn-Requestid"], h["X-Request-Id"] = id, id
+	return res.Again
+}

@@ -78,6 +78,9 @@ func Event(place casemate.Place, s *casemate.Signed, body []byte) (*casemate.Eve
 	wrong := in.name()
 	e := &casemate.Event{Action: action, ContentType: "application/json", Payload: body, Async: in.kind == typeAsync && !in.streams, DryRun: in.kind == typeDryRun,
 		Tenant: header(s, "x-amz-tenant-id")}
+	if e.Async {
+		e.IdempotencyKey = strings.Join(s.Header["idempotency-key"], ",")
+	}
 	e.Target.Function, e.Resource = in.named.target(), in.named.arn(place)
 	if wrong == nil {
 		wrong = in.named.elsewhere(place)
@@ -158,6 +161,9 @@ func (in *invocation) check() error {
 	}
 	if header(s, "x-amz-durable-execution-name") != "" {
 		return invalid(codeName, "Durable executions are not provided: remove the DurableExecutionName parameter.")
+	}
+	if len(s.Header["idempotency-key"]) > 0 && in.kind != typeAsync && in.kind != typeDryRun {
+		return invalid(codeName, "Idempotency-Key is for the invocation type Event alone.")
 	}
 	limit, kind := maxSync, typeSync
 	switch {
