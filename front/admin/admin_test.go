@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"casemate/internal/casetest/fronttest"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -404,17 +405,7 @@ func TestTLSTakesKeysAndNoPeer(t *testing.T) {
 		seen = e
 		return &casemate.Result{Payload: []byte(`1`)}, nil
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := s.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-	}()
+	fronttest.Serve(t, s, err)
 	key := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(key, []byte("ck_one\n"), 0o600); err != nil {
 		t.Fatal(err)

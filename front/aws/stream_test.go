@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/internal/casetest/fronttest"
 	"casemate/outflow"
 	"casemate/service/wire"
 )
@@ -48,18 +49,7 @@ func streaming(t *testing.T, make func(w io.Writer) (*casemate.Result, error)) *
 			return []byte("last " + string(r.Failure) + string(r.Payload) + "\n")
 		},
 	}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return fronttest.Serve(t, s, err)
 }
 
 func askFor(t *testing.T, s *Server, path string) *http.Response {

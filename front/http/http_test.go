@@ -2,6 +2,7 @@ package http
 
 import (
 	"bufio"
+	"casemate/internal/casetest/fronttest"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -28,17 +29,7 @@ func start(t *testing.T, c Config) (*Server, string) {
 		c.Listen = []Listener{{Addr: "127.0.0.1:0"}}
 	}
 	s, err := New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	fronttest.Serve(t, s, err)
 	return s, s.Addrs()[0].String()
 }
 

@@ -2,7 +2,6 @@ package redirect
 
 import (
 	"bufio"
-	"context"
 	"io"
 	"net"
 	nethttp "net/http"
@@ -15,6 +14,7 @@ import (
 
 	"casemate"
 	"casemate/front/conn"
+	"casemate/internal/casetest/fronttest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,18 +37,7 @@ func started(t *testing.T, change func(*Config)) *Server {
 		change(&c)
 	}
 	s, err := New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return fronttest.Serve(t, s, err)
 }
 
 // ask sends what a test wrote and reads the one answer; the connection must end with it.
