@@ -1,18 +1,20 @@
 package api
 
 import (
+	"strconv"
 	"time"
 
 	"casemate"
+	"casemate/lambda"
 )
 
 // Invocation is one event on its way through a sandbox's Runtime API.
 type Invocation struct {
 	id, arn, trace, clientContext, cognito, tenant string
-	deadline                              time.Time
-	payload                               []byte
-	limit                                 int64 // answer bytes
-	stream                                casemate.Streamer
+	deadline                                       time.Time
+	payload                                        []byte
+	limit                                          int64 // answer bytes
+	stream                                         casemate.Streamer
 
 	answered chan struct{} // closed when answer is set
 	idle     chan struct{} // closed when the runtime asks for the next event afterwards
@@ -35,6 +37,18 @@ func NewInvocation(l *casemate.Launch, deadline time.Time, limit int64, trace st
 		id: l.RequestID, arn: l.ARN, trace: trace, clientContext: l.ClientContext, cognito: l.Cognito, tenant: l.Tenant,
 		deadline: deadline, payload: l.Payload, limit: limit, stream: l.Stream,
 		answered: make(chan struct{}), idle: make(chan struct{}),
+	}
+}
+
+// field is a header.
+type field struct{ name, value string }
+
+// fields are the headers that hand the event over, in the order of their names. An empty one is left out.
+func (inv *Invocation) fields() [7]field {
+	return [...]field{
+		{lambda.HeaderRequestID, inv.id}, {lambda.HeaderTenant, inv.tenant}, {lambda.HeaderClientContext, inv.clientContext},
+		{lambda.HeaderCognito, inv.cognito}, {lambda.HeaderDeadline, strconv.FormatInt(inv.deadline.UnixMilli(), 10)},
+		{lambda.HeaderARN, inv.arn}, {lambda.HeaderTrace, inv.trace},
 	}
 }
 

@@ -43,6 +43,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 type countedConn struct {
 	net.Conn
 	of     *boundedListener
+	ahead  []byte // read of it before, and not used
 	header atomic.Int64
 	served atomic.Bool // what comes now is a body, which its reader bounds
 	done   atomic.Bool
@@ -50,7 +51,10 @@ type countedConn struct {
 
 // Read implements net.Conn.
 func (c *countedConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
+	n, err := copy(p, c.ahead), error(nil)
+	if c.ahead = c.ahead[n:]; n == 0 {
+		n, err = c.Conn.Read(p)
+	}
 	if n > 0 && !c.served.Load() {
 		c.header.Add(int64(n))
 		if c.of.headers.Add(int64(n)) > maxHeaders {

@@ -22,10 +22,14 @@ func served(t *testing.T) (*Server, *boundedListener, func() net.Conn) {
 		t.Fatal(err)
 	}
 	api := New(func(casemate.Effect) {}, time.Now, Identity{})
-	bound := &boundedListener{Listener: l}
-	srv := api.http
 	done := make(chan struct{})
-	go func() { _ = srv.Serve(bound); close(done) }()
+	go func() { api.Serve(l); close(done) }()
+	var bound *boundedListener
+	for bound == nil { // until it serves
+		api.lanes.mu.Lock()
+		bound, _ = api.lanes.socket.(*boundedListener)
+		api.lanes.mu.Unlock()
+	}
 	t.Cleanup(func() { api.Close(); <-done })
 	return api, bound, func() net.Conn {
 		c, err := net.Dial("tcp", l.Addr().String())

@@ -42,8 +42,10 @@ type Server struct {
 	cur      *Invocation
 	reading  bool          // an answer to cur is being read
 	failing  bool          // an initialisation error is being read
+	known    bool          // agent is set
 	agent    string        // User-Agent of the first client
 	wake     chan struct{} // closed and replaced when cur is set
+	parked   []*lane       // wait for cur as well
 	asked    bool          // the runtime has asked for its first event
 	up       bool          // ready is closed
 	done     *Invocation   // answered, and an extension still works on it
@@ -53,6 +55,7 @@ type Server struct {
 	initErr  []byte        // what it said
 	closed   chan struct{}
 	http     *http.Server
+	lanes    lanes
 }
 
 // New makes the Runtime API of one sandbox. record takes what is worth a record: signals of clients that are no runtime.
@@ -62,6 +65,7 @@ func New(record func(casemate.Effect), now func() time.Time, id Identity) *Serve
 		wake: make(chan struct{}), ready: make(chan struct{}), initFail: make(chan struct{}), closed: make(chan struct{}),
 	}
 	a.http = newServer(a)
+	a.lanes.open, a.lanes.passed, a.lanes.done = map[*lane]struct{}{}, make(chan net.Conn), a.closed
 	a.ext.settled = a.settle
 	a.ext.began = func(e *extension) {
 		a.Tell("platform.extension", func() any { return map[string]any{"name": e.name, "state": "Ready", "events": e.wants} })
@@ -84,7 +88,15 @@ func (a *Server) Offer(inv *Invocation) {
 	a.cur, a.reading = inv, false
 	close(a.wake)
 	a.wake = make(chan struct{})
+	parked := a.parked
+	a.parked = nil
+	for range parked {
+		a.hand()
+	}
 	a.mu.Unlock()
+	for _, l := range parked {
+		l.deliver(inv)
+	}
 }
 
 // settle notes that an extension has asked for its next event.
@@ -107,14 +119,12 @@ func (a *Server) together() {
 	}
 }
 
-// Serve serves connections of l, up to a bound, until Close.
-func (a *Server) Serve(l net.Listener) { _ = a.http.Serve(&boundedListener{Listener: l}) }
-
 // Close releases every parked request and closes every connection. It is called once, when the sandbox ends.
 func (a *Server) Close() {
 	close(a.closed)
 	a.tele.stop()
 	a.tele.work.Wait()
+	_ = a.lanes.Close()
 	_ = a.http.Close() // closes connections; nothing is left to fail
 }
 
@@ -178,7 +188,7 @@ func (a *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Lambda; that is how code in the sandbox would read along, so it is recorded.
 func (a *Server) next(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
-	a.sawClient(r)
+	a.sawClient([]byte(r.UserAgent()))
 	if a.state == stateInitFail {
 		a.mu.Unlock()
 		refuseTransition(w, stateInitFail, string(stateReady))
@@ -202,13 +212,18 @@ func (a *Server) next(w http.ResponseWriter, r *http.Request) {
 		}
 		a.mu.Lock()
 	}
-	inv := a.cur
+	inv := a.hand()
+	a.mu.Unlock()
+	writeEvent(w, inv)
+}
+
+// hand is the event for whoever asked for it. The caller holds the lock.
+func (a *Server) hand() *Invocation {
 	if a.state == stateRunning {
 		a.signal("next", "the event was asked for again before it was answered")
 	}
 	a.state = stateRunning
-	a.mu.Unlock()
-	writeEvent(w, inv)
+	return a.cur
 }
 
 // toReady moves to Ready unless an event is being worked on. The caller holds the lock.
@@ -226,12 +241,11 @@ func (a *Server) toReady() {
 }
 
 // sawClient raises a signal when another kind of client than the runtime's own speaks. The caller holds the lock.
-func (a *Server) sawClient(r *http.Request) {
-	agent := "client " + r.UserAgent()
-	if a.agent == "" {
-		a.agent = agent
+func (a *Server) sawClient(agent []byte) {
+	if !a.known {
+		a.known, a.agent = true, string(agent)
 	}
-	if agent != a.agent {
+	if string(agent) != a.agent {
 		a.signal("client", "a second client speaks to the Runtime API")
 	}
 }
@@ -242,19 +256,13 @@ func (a *Server) signal(target, reason string) {
 
 func writeEvent(w http.ResponseWriter, inv *Invocation) {
 	h := w.Header()
-	set := func(k, v string) {
-		if v != "" {
-			h[k] = []string{v}
+	h["Content-Type"] = []string{"application/json"}
+	for _, f := range inv.fields() {
+		if f.value != "" {
+			h[f.name] = []string{f.value}
 		}
 	}
-	set("Content-Type", "application/json")
-	set(lambda.HeaderRequestID, inv.id)
-	set(lambda.HeaderDeadline, strconv.FormatInt(inv.deadline.UnixMilli(), 10))
-	set(lambda.HeaderARN, inv.arn)
-	set(lambda.HeaderTrace, inv.trace)
-	set(lambda.HeaderClientContext, inv.clientContext)
-	set(lambda.HeaderTenant, inv.tenant)
-	set("Content-Length", strconv.Itoa(len(inv.payload)))
+	h["Content-Length"] = []string{strconv.Itoa(len(inv.payload))}
 	w.Write(inv.payload) // a broken connection shows when the runtime asks again, or at the deadline
 }
 
@@ -266,7 +274,7 @@ func (a *Server) begin(w http.ResponseWriter, r *http.Request, id, verb string) 
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.sawClient(r)
+	a.sawClient([]byte(r.UserAgent()))
 	if a.several != nil {
 		return a.beginSeveral(w, id, verb, target)
 	}
@@ -336,25 +344,27 @@ func (a *Server) post(w http.ResponseWriter, r *http.Request, id, verb string) {
 		return
 	}
 	if over {
-		a.finish(inv, answer{payload: lambda.TooLarge(inv.limit).JSON(), failure: casemate.FailureResponse,
-			detail: "the answer passed " + strconv.FormatInt(inv.limit, 10) + " bytes"})
-		writeError(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
-			"Exceeded maximum allowed payload size ("+strconv.FormatInt(inv.limit, 10)+" bytes).")
+		writeJSONText(w, http.StatusRequestEntityTooLarge, a.tooLarge(inv))
 		return
 	}
-	a.finish(inv, readAnswer(r, verb, body))
+	a.finish(inv, readAnswer(verb, r.Header.Get("Content-Type"), r.Header.Get(lambda.HeaderErrorType), r.Trailer, body))
 	accepted(w)
 }
 
+// tooLarge ends an event whose answer was too long, and gives what the runtime is told.
+func (a *Server) tooLarge(inv *Invocation) string {
+	limit := strconv.FormatInt(inv.limit, 10)
+	a.finish(inv, answer{payload: lambda.TooLarge(inv.limit).JSON(), failure: casemate.FailureResponse, detail: "the answer passed " + limit + " bytes"})
+	return errorText("RequestEntityTooLarge", "Exceeded maximum allowed payload size ("+limit+" bytes).")
+}
+
 // readAnswer tells success from failure. The content type is never asked: real runtimes send JSON as octets.
-func readAnswer(r *http.Request, verb string, body []byte) answer {
-	contentType := r.Header.Get("Content-Type")
+func readAnswer(verb, contentType, errorType string, trailer http.Header, body []byte) answer {
 	if verb == "error" {
-		typ := r.Header.Get(lambda.HeaderErrorType)
-		return answer{payload: lambda.ErrorDocument(typ, contentType, body), contentType: "application/json",
+		return answer{payload: lambda.ErrorDocument(errorType, contentType, body), contentType: "application/json",
 			failure: casemate.FailureHandled, detail: "the function reported an error"}
 	}
-	if doc, ok := lambda.TrailerError(r.Trailer.Get(lambda.HeaderErrorType), r.Trailer.Get(lambda.HeaderErrorBody)); ok {
+	if doc, ok := lambda.TrailerError(trailer.Get(lambda.HeaderErrorType), trailer.Get(lambda.HeaderErrorBody)); ok {
 		return answer{payload: doc, contentType: "application/json",
 			failure: casemate.FailureHandled, detail: "the function failed while it was writing its answer"}
 	}
@@ -391,7 +401,7 @@ func (a *Server) postInitError(w http.ResponseWriter, r *http.Request) {
 func (a *Server) beginInitError(w http.ResponseWriter, r *http.Request) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.sawClient(r)
+	a.sawClient([]byte(r.UserAgent()))
 	if a.state != stateStarted || a.failing {
 		a.lateInitError(w)
 		return false
@@ -433,10 +443,15 @@ func readBody(r io.Reader, declared, limit int64) (body []byte, over bool, err e
 	}
 }
 
-func accepted(w http.ResponseWriter) {
+// acceptedText is what a runtime is told whose answer was taken.
+const acceptedText = `{"status":"OK"}`
+
+func accepted(w http.ResponseWriter) { writeJSONText(w, http.StatusAccepted, acceptedText) }
+
+func writeJSONText(w http.ResponseWriter, status int, text string) {
 	w.Header()["Content-Type"] = []string{"application/json"}
-	w.WriteHeader(http.StatusAccepted)
-	io.WriteString(w, `{"status":"OK"}`)
+	w.WriteHeader(status)
+	io.WriteString(w, text) // a broken connection ends with the sandbox
 }
 
 func refuseTransition(w http.ResponseWriter, from runtimeState, to string) {
@@ -446,12 +461,18 @@ func refuseTransition(w http.ResponseWriter, from runtimeState, to string) {
 
 // writeError writes the Runtime API's own error shape; its keys come in the other order than those of a function error.
 func writeError(w http.ResponseWriter, status int, typ, msg string) {
-	w.Header()["Content-Type"] = []string{"application/json"}
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(struct {
+	writeJSONText(w, status, errorText(typ, msg))
+}
+
+func errorText(typ, msg string) string {
+	b, err := json.Marshal(struct {
 		Message string `json:"errorMessage"`
 		Type    string `json:"errorType"`
-	}{msg, typ}) // strings only; a broken connection ends with the sandbox
+	}{msg, typ})
+	if err != nil {
+		return "" // texts always encode
+	}
+	return string(b) + "\n"
 }
 
 // newServer makes the HTTP server of one sandbox. There are no read or idle timeouts: a parked /next waits for hours,

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -22,8 +21,18 @@ type fakeRuntime struct {
 	t   *testing.T
 	api *Server
 	fx  *recorder
-	srv *httptest.Server
+	srv *endpoint
 }
+
+// endpoint is where a Server is served as in a sandbox.
+type endpoint struct {
+	URL      string
+	Listener net.Listener
+	Config   *http.Server
+	client   http.Client
+}
+
+func (e *endpoint) Client() *http.Client { return &e.client }
 
 // recorder keeps the signals that a Server raised.
 type recorder struct {
@@ -48,10 +57,22 @@ func newFakeRuntime(t *testing.T) *fakeRuntime {
 	fx := &recorder{}
 	id := Identity{FunctionName: "f", FunctionVersion: "1", Handler: "h", AccountID: "1234"}
 	api := New(fx.add, func() time.Time { return time.Unix(0, 0) }, id)
-	srv := httptest.NewUnstartedServer(api)
-	srv.Config = api.http
-	srv.Start()
-	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &endpoint{URL: "http://" + l.Addr().String(), Listener: l, Config: api.http, client: http.Client{Transport: &http.Transport{}}}
+	done := make(chan struct{})
+	go func() { api.Serve(l); close(done) }()
+	t.Cleanup(func() {
+		select {
+		case <-api.closed: // the test did it
+		default:
+			api.Close()
+		}
+		<-done
+		srv.client.CloseIdleConnections()
+	})
 	return &fakeRuntime{t, api, fx, srv}
 }
 

@@ -33,7 +33,7 @@ func (a *Server) relay(w http.ResponseWriter, r *http.Request, inv *Invocation, 
 		switch err {
 		case nil:
 		case io.EOF:
-			a.finish(inv, readAnswer(r, "response", nil))
+			a.finish(inv, readAnswer("response", r.Header.Get("Content-Type"), "", r.Trailer, nil))
 			accepted(w)
 			return
 		default: // what was sent of it cannot be taken back, so there is no other answer to this event
