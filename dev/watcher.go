@@ -49,9 +49,6 @@ func Watch(root string, note func(string), skip ...string) (*Watcher, error) {
 
 func (w *Watcher) Close() error { return w.from.Close() }
 
-// Seen is the folder as the watcher knows it.
-func (w *Watcher) Seen() *Tree { return w.seen }
-
 // Settle takes what stands in the folder now as known: what a build has just written is no change. It lists what it took.
 func (w *Watcher) Settle() ([]string, error) {
 	now, err := Scan(w.root, w.skip...)

@@ -3,7 +3,6 @@ package lambda
 import (
 	"fmt"
 	"math"
-	"strconv"
 	"time"
 )
 
@@ -58,12 +57,4 @@ func TraceHeader(traceID, spanID string, sampled bool) string {
 		s = "1"
 	}
 	return "Root=1-" + traceID[:8] + "-" + traceID[8:] + ";Parent=" + spanID + ";Sampled=" + s
-}
-
-// VersionName is how Lambda writes a version number: "$LATEST" for 0.
-func VersionName(n int) string {
-	if n <= 0 {
-		return "$LATEST"
-	}
-	return strconv.Itoa(n)
 }

@@ -28,14 +28,9 @@ func ParseResource(doc []byte, origin string) ([]casemate.Statement, error) {
 	return parse(doc, origin, resourceKind)
 }
 
-// Check reports what is wrong with a statement of an identity policy, as an *casemate.Error whose Field is relative to it.
-func Check(s casemate.Statement) error { return check(&s, identityKind) }
-
-// CheckResource is Check for a statement of a resource policy.
-func CheckResource(s casemate.Statement) error { return check(&s, resourceKind) }
-
-func check(s *casemate.Statement, k kind) error {
-	if _, f := compile(s, k, ""); f != nil {
+// check reports what is wrong with a statement of an identity policy, as an *casemate.Error whose Field is relative to it.
+func check(s *casemate.Statement) error {
+	if _, f := compile(s, identityKind, ""); f != nil {
 		return invalid(f.Field, "%s", f.Text)
 	}
 	return nil

@@ -44,7 +44,7 @@ func Grant(place casemate.Place, app, text, origin string) (casemate.Statement, 
 	if err := g.fill(&s, verb, object); err != nil {
 		return casemate.Statement{}, grantError(text, "%v", err)
 	}
-	if err := check(&s, identityKind); err != nil {
+	if err := check(&s); err != nil {
 		return casemate.Statement{}, grantError(text, "%v", err)
 	}
 	return s, nil

@@ -17,11 +17,6 @@ type Cleaner struct {
 	Judge Judge // nil: as the zero Cleaner
 }
 
-// Clean is the zero Cleaner's.
-func Clean(m *casemate.Match, e *casemate.Event, raw []byte) (casemate.Cleaned, error) {
-	return Cleaner{}.Clean(m, e, raw)
-}
-
 // Clean turns the bytes of a request into the body that may go on: decoded within the bound of its route and function,
 // well-formed within the default bounds where it is JSON, true to the contract of the match, when it has one, and free of
 // attacks. What invokes a function by name must be JSON, as Lambda wants it. The result is the body that the function

@@ -309,7 +309,7 @@ func TestClean(t *testing.T) {
 		"nothing resolved":      {nil, casemate.Event{}, nil, casemate.Fault, false},
 		"missing contract body": {&casemate.Match{Version: v, Contract: c}, casemate.Event{ContentType: "application/json"}, nil, casemate.Invalid, false},
 	} {
-		got, err := Clean(x.m, &x.e, x.raw)
+		got, err := Cleaner{}.Clean(x.m, &x.e, x.raw)
 		if x.ok != (err == nil) || err != nil && (casemate.CodeOf(err) != x.code || got.Body != nil) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}

@@ -24,7 +24,7 @@ func TestEverySourceIsLookedAt(t *testing.T) {
 		"key":       {Fields: []casemate.Field{{In: "key", Value: []byte("a/../../b")}}},
 		"attribute": {Fields: []casemate.Field{{In: "attribute", Name: "url", Value: []byte("http://169.254.169.254/latest")}}},
 	} {
-		_, err := Clean(function, e, e.Payload)
+		_, err := Cleaner{}.Clean(function, e, e.Payload)
 		if casemate.AsError(err) == nil || casemate.AsError(err).Code != casemate.Invalid || !strings.HasPrefix(casemate.AsError(err).Rule, "casemate/") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -38,7 +38,7 @@ func TestEverySourceIsLookedAt(t *testing.T) {
 
 func TestCredentialsAreNotLookedAt(t *testing.T) {
 	e := &casemate.Event{Headers: lines(map[string]string{"Authorization": "Basic ${jndi:x}"})}
-	if _, err := Clean(&casemate.Match{Version: &casemate.Version{Runtime: "wasm"}}, e, nil); err != nil {
+	if _, err := (Cleaner{}).Clean(&casemate.Match{Version: &casemate.Version{Runtime: "wasm"}}, e, nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -46,7 +46,7 @@ func TestCredentialsAreNotLookedAt(t *testing.T) {
 func TestTooMuchIsRefused(t *testing.T) {
 	body := "[" + strings.Repeat(`"a",`, 120_000) + `"a"]`
 	e := &casemate.Event{}
-	_, err := Clean(&casemate.Match{Version: &casemate.Version{Runtime: "wasm"}}, e, []byte(body))
+	_, err := Cleaner{}.Clean(&casemate.Match{Version: &casemate.Version{Runtime: "wasm"}}, e, []byte(body))
 	if c := casemate.AsError(err); c == nil || c.Code != casemate.TooLarge || !strings.HasPrefix(c.Rule, "casemate/bounds") {
 		t.Error(err)
 	}
@@ -57,7 +57,7 @@ func BenchmarkPlainEvent(b *testing.B) {
 	m := &casemate.Match{Version: &casemate.Version{Runtime: "wasm"}, Route: &casemate.Route{Path: "/hello"}}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Clean(m, e, nil); err != nil {
+		if _, err := (Cleaner{}).Clean(m, e, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
