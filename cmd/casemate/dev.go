@@ -26,6 +26,9 @@ import (
 // maxChecked bounds the scripts that one change has parsed before it is deployed.
 const maxChecked = 20
 
+// devGrace is what runs get to end at Ctrl-C: one that stands at a breakpoint never would.
+const devGrace = 2 * time.Second
+
 // loop is one session of casemate dev.
 type loop struct {
 	a         *app
@@ -36,6 +39,7 @@ type loop struct {
 	watch     *dev.Watcher
 	address   node.Address
 	showKey   bool
+	inspect   []string          // functions with a debugger's port
 	built     map[string]string // command that a function was built with
 	pending   []string          // changed since the last deploy that went well
 	key       sessionKey
@@ -55,7 +59,7 @@ allow it. Ctrl-C ends all of it.
 The node has the walls of casemate up, listens on loopback alone, and keeps its state in the folder dev below --dir's default
 (.casemate/dev), or in --dir. Other verbs reach it by --dir. The key it makes for the session is in its folder
 (session.key, mode 0600), opens the routes of this app alone, and is revoked at the end.`,
-		Example: "  casemate dev hello\n  casemate dev template.yaml --http 127.0.0.1:3000\n  casemate --dir .casemate/dev invoke hello",
+		Example: "  casemate dev hello\n  casemate dev hello --inspect :9229\n  casemate dev template.yaml --http 127.0.0.1:3000\n  casemate --dir .casemate/dev invoke hello",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if l.at = "."; len(args) > 0 {
 				l.at = args[0]
@@ -75,8 +79,9 @@ The node has the walls of casemate up, listens on loopback alone, and keeps its 
 	fl.BoolVar(&f.weak, "allow-weak-sandbox", false, "run functions although walls are missing (casemate doctor lists them); every record says so")
 	fl.StringVar(&f.nodeSDK, "node-sdk", "", "folder with the AWS SDK for JavaScript that functions of Node find, as of casemate up")
 	fl.StringVar(&f.logLevel, "log-level", "warn", "of the node's own log: debug, info, warn or error")
+	fl.StringArrayVar(&l.inspect, "inspect", nil, "FUNCTION[:PORT]: a port for a debugger of Node (9229) or Python (5678), loopback only; :PORT alone where one function has such a runtime; may be repeated")
 	fl.BoolVar(&l.showKey, "show-key", false, "print the session's key in the curl lines, instead of where it is")
-	f.https = ""
+	f.https, f.grace = "", devGrace
 	return c
 }
 
@@ -109,6 +114,9 @@ func (l *loop) run(ctx context.Context, f *upFlags) error {
 	}
 	cfg, err := l.a.nodeConfig(f)
 	if err != nil {
+		return err
+	}
+	if cfg.Debug, err = l.debuggers(); err != nil {
 		return err
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // the node outlives Ctrl-C by the end of the session
@@ -146,6 +154,9 @@ func (l *loop) session(ctx context.Context) (err error) {
 	defer l.watch.Close()
 	defer func() { err = errors.Join(err, l.key.end(l.a)) }()
 	l.feed.Say("ready", map[string]any{"address": l.address, "dir": l.a.dir}, "casemate dev: "+strings.Join(l.address.HTTP, " ")+", state in "+l.a.dir+", watching "+l.dir)
+	if err := l.sayDebuggers(); err != nil {
+		return err
+	}
 	tails, err := l.tail(ctx)
 	if err != nil {
 		return err
