@@ -393,13 +393,18 @@ func (l *Ledger) count(now time.Time, d *casemate.Demand, place func() error) (l
 	}
 	c.take(all)
 	if subjects[0].Kind == ofCaller {
-		p := d.Plan
-		if p.Day > 0 {
-			left[1] = casemate.Allowance{Name: p.Name + "-day", Quota: p.Day, Left: p.Day - all[0].count.Day.Used, Window: 86400, Next: int(NextDay(now).Sub(now) / time.Second)}
-		}
-		if p.Month > 0 {
-			left[2] = casemate.Allowance{Name: p.Name + "-month", Quota: p.Month, Left: p.Month - all[0].count.Month.Used, Window: 30 * 86400, Next: int(NextMonth(now).Sub(now) / time.Second)}
-		}
+		left[1], left[2] = allowances(now, d.Plan, all[0].count)
 	}
 	return left, nil
+}
+
+// allowances tell a caller what its plan still gives it; the zero Allowance: the plan has no such quota.
+func allowances(now time.Time, p *casemate.Plan, used *Count) (day, month casemate.Allowance) {
+	if p.Day > 0 {
+		day = casemate.Allowance{Name: p.Name + "-day", Quota: p.Day, Left: p.Day - used.Day.Used, Window: 86400, Next: int(NextDay(now).Sub(now) / time.Second)}
+	}
+	if p.Month > 0 {
+		month = casemate.Allowance{Name: p.Name + "-month", Quota: p.Month, Left: p.Month - used.Month.Used, Window: 30 * 86400, Next: int(NextMonth(now).Sub(now) / time.Second)}
+	}
+	return day, month
 }

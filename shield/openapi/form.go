@@ -264,26 +264,11 @@ func encoded(header string) bool {
 
 // part takes one part in. A file gives its name and its bytes.
 func (f *form) part(p *multipart.Part) ([]casemate.Field, error) {
-	disposition := p.Header.Get("Content-Disposition")
-	kind, params, err := mime.ParseMediaType(disposition)
+	params, err := f.disposition(p)
+	if err != nil {
+		return nil, err
+	}
 	name := params["name"]
-	if err == nil && encoded(disposition) { // RFC 7578 section 4.2: not here. Readers that know name* and those that do not see two forms
-		return nil, f.bad("", "Content-Disposition", "send name and filename as they are, not name* or filename*")
-	}
-	if err != nil || kind != "form-data" || name == "" || !utf8.ValidString(name) {
-		return nil, f.bad("", "Content-Disposition", "give each part form-data with a name")
-	}
-	for h, lines := range p.Header {
-		switch {
-		case h == "Content-Disposition" || h == "Content-Type":
-			if len(lines) > 1 {
-				return nil, f.bad(name, h+" once", "send it once")
-			}
-		case h == "Content-Length":
-		default: // a transfer encoding would hide what is inside (RFC 7578 section 4.7)
-			return nil, f.bad(name, "headers of a part", "send Content-Disposition and Content-Type alone")
-		}
-	}
 	data, err := io.ReadAll(p)
 	if err != nil {
 		return nil, f.bad(name, "multipart", "send well-formed parts (RFC 7578)")
@@ -326,6 +311,31 @@ func (f *form) part(p *multipart.Part) ([]casemate.Field, error) {
 		out = append(out, casemate.Field{In: f.place.In, Name: at + "/filename", Value: []byte(file)})
 	}
 	return out, nil
+}
+
+// disposition is what a part says of itself: its name, and that of a file. Its headers are held to what readers agree about.
+func (f *form) disposition(p *multipart.Part) (map[string]string, error) {
+	disposition := p.Header.Get("Content-Disposition")
+	kind, params, err := mime.ParseMediaType(disposition)
+	name := params["name"]
+	if err == nil && encoded(disposition) { // RFC 7578 section 4.2: not here. Readers that know name* and those that do not see two forms
+		return nil, f.bad("", "Content-Disposition", "send name and filename as they are, not name* or filename*")
+	}
+	if err != nil || kind != "form-data" || name == "" || !utf8.ValidString(name) {
+		return nil, f.bad("", "Content-Disposition", "give each part form-data with a name")
+	}
+	for h, lines := range p.Header {
+		switch {
+		case h == "Content-Disposition" || h == "Content-Type":
+			if len(lines) > 1 {
+				return nil, f.bad(name, h+" once", "send it once")
+			}
+		case h == "Content-Length":
+		default: // a transfer encoding would hide what is inside (RFC 7578 section 4.7)
+			return nil, f.bad(name, "headers of a part", "send Content-Disposition and Content-Type alone")
+		}
+	}
+	return params, nil
 }
 
 // typed reports whether a content type is one of those asked for; without one, text/plain is meant (RFC 7578 section 4.4).
