@@ -35,7 +35,22 @@ func (n *node) queueOperations() []casemate.Operation {
 			return nil
 		}
 		return &casemate.Error{Code: casemate.Conflict, AWS: "UnsupportedOperation", Message: "The queue is declared by the app " + d.App + ": change it there and deploy."}
-	}})
+	}, May: n.mayQueue})
+}
+
+// mayQueue asks the policy in force, with the queue's own.
+func (n *node) mayQueue(l *casemate.Launch, action, arn string) error {
+	s := n.catalog.Snapshot()
+	if s.Policy == nil {
+		return casemate.Errorf(casemate.Forbidden, "deploy again", "no policy is loaded")
+	}
+	d := n.keeping(s.Policy, arn).Decide(&casemate.AccessRequest{Principal: l.Principal, Action: action, Resource: arn, Account: n.cfg.Place.Account,
+		Now: time.Now(), Context: l.Event.Context})
+	if d.Verdict == casemate.Allowed {
+		return nil
+	}
+	return &casemate.Error{Code: casemate.Forbidden, AWS: "AccessDenied", Rule: d.Statement, Hint: d.Hint,
+		Message: "User: " + l.Principal.ARN + " is not authorized to perform: " + action + " on resource: " + arn}
 }
 
 // keeping gives the policy in force with that of the queue that a request is about, where it has one of its own.

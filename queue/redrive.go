@@ -77,6 +77,12 @@ func (q *Queue) Bury(ctx context.Context, handle, reason string) error {
 // Redrive moves up to most visible messages of a dead-letter queue back to where they came from, or to a queue that is named,
 // and says how many it moved. Those that were sent here by themselves stay where no queue is named.
 func (r *Room) Redrive(ctx context.Context, from, to string, most int) (moved int, err error) {
+	return r.redrive(ctx, from, to, most, nil, nil)
+}
+
+// redrive tells next, if there is one, before each message how many it moved, and ends where next says no. Where no queue is
+// named, messages go back to those of back alone; nil: to any.
+func (r *Room) redrive(ctx context.Context, from, to string, most int, back []string, next func(moved int) bool) (moved int, err error) {
 	q, err := r.Queue(from)
 	if err != nil {
 		return 0, err
@@ -92,13 +98,21 @@ func (r *Room) Redrive(ctx context.Context, from, to string, most int) (moved in
 	}
 	q.j.Unlock()
 	for _, it := range first(list, most) {
+		if next != nil && !next(moved) {
+			break
+		}
+		if !q.stands(it) { // somebody received it meanwhile
+			continue
+		}
 		dest := to
 		if to == "" {
 			m, err := q.message(ctx, it)
 			if err != nil || m.Source == "" {
 				continue
 			}
-			dest = m.Source[strings.LastIndexByte(m.Source, ':')+1:]
+			if dest = m.Source[strings.LastIndexByte(m.Source, ':')+1:]; back != nil && !slices.Contains(back, dest) {
+				continue
+			}
 		}
 		t, err := r.Queue(dest)
 		if err != nil {
@@ -113,6 +127,13 @@ func (r *Room) Redrive(ctx context.Context, from, to string, most int) (moved in
 		moved++
 	}
 	return moved, nil
+}
+
+// stands reports whether a message is still there, and in nobody's hands.
+func (q *Queue) stands(it *item) bool {
+	q.j.Lock()
+	defer q.j.Unlock()
+	return !it.gone && !it.held && !it.moving
 }
 
 // ended is the lineage of a message that is put aside: where its loop was cut it begins to count anew, or nothing could handle the

@@ -60,6 +60,7 @@ type Room struct {
 	waiting atomic.Int32
 	closing chan struct{}
 	keeper  *keeper.Keeper
+	moves   moves
 
 	write  sync.Mutex // held while definitions change
 	mu     sync.RWMutex
@@ -118,6 +119,7 @@ func fill[T int | int64](to *T, value T) {
 func (r *Room) Close() error {
 	close(r.closing)
 	r.keeper.Stop()
+	r.moves.end()
 	return nil
 }
 
@@ -360,6 +362,7 @@ func (r *Room) Delete(ctx context.Context, name string) error {
 	delete(r.queues, name)
 	r.mu.Unlock()
 	q.ended.Store(true)
+	r.moves.forget(name)
 	return q.empty(ctx) // what a crash leaves of it, the next queue of the slot clears
 }
 

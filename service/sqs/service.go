@@ -24,6 +24,8 @@ type Config struct {
 	Clock func() time.Time
 	// Reserved refuses a change of a queue that an app's manifest declares. nil: nobody is refused.
 	Reserved func(d *queue.Definition) error
+	// May asks the policy whether the caller may do something to a queue beside the one that its request is about.
+	May func(l *casemate.Launch, action, arn string) error
 }
 
 type service struct{ Config }
@@ -52,6 +54,9 @@ func Operations(cfg Config) []casemate.Operation {
 		operation(s, "DeleteMessageBatch", "DeleteMessage", s.deleteBatch),
 		operation(s, "ChangeMessageVisibility", "ChangeMessageVisibility", s.change),
 		operation(s, "ChangeMessageVisibilityBatch", "ChangeMessageVisibility", s.changeBatch),
+		operation(s, "StartMessageMoveTask", "StartMessageMoveTask", s.startMove),
+		operation(s, "ListMessageMoveTasks", "ListMessageMoveTasks", s.listMoves),
+		operation(s, "CancelMessageMoveTask", "CancelMessageMoveTask", s.cancelMove),
 	}
 }
 

@@ -32,7 +32,7 @@ var flats = []flattened{
 }
 
 // counted are the members that are numbers in JSON.
-var counted = []string{"DelaySeconds", "MaxNumberOfMessages", "VisibilityTimeout", "WaitTimeSeconds", "MaxResults"}
+var counted = []string{"DelaySeconds", "MaxNumberOfMessages", "MaxNumberOfMessagesPerSecond", "VisibilityTimeout", "WaitTimeSeconds", "MaxResults"}
 
 const (
 	flatDepth = 6
