@@ -65,3 +65,15 @@ func TestProvisionedAlias(t *testing.T) {
 		t.Errorf("%+v, %v", f, err)
 	}
 }
+
+// A permission keeps each of its conditions, and one that is misspelt stops the deploy: without it more callers would be let in.
+func TestPermissionKeepsItsConditions(t *testing.T) {
+	const p = "P: {Type: AWS::Lambda::Permission, Properties: {FunctionName: !Ref F, Action: lambda:InvokeFunction, Principal: '111122223333', %}}"
+	m, _ := manifestOf(t, app("", strings.Replace(p, "%", "InvokedViaFunctionUrl: true, SourceAccount: '111122223333'", 1)))
+	if s := at(m, "resources|function/shop-F"); !strings.Contains(s, `"lambda:InvokedViaFunctionUrl":"true"`) || !strings.Contains(s, `"aws:SourceAccount"`) {
+		t.Error(s)
+	}
+	if said := refusal(t, app("", strings.Replace(p, "%", "SourceAcount: '111122223333'", 1))); !strings.Contains(said, "no such property") || !strings.Contains(said, "SourceAccount") {
+		t.Error(said)
+	}
+}

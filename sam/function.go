@@ -332,7 +332,8 @@ func logging(t *translator, f *function, v template.Value, path string) {
 
 // invokeConfig: https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionEventInvokeConfig.html
 func invokeConfig(t *translator, f *function, v template.Value, path string) {
-	async := mapping(v.At)
+	now := asyncOf(f, v.At)
+	async := &now
 	for _, m := range v.Members {
 		switch m.Key {
 		case "MaximumRetryAttempts":
@@ -344,7 +345,7 @@ func invokeConfig(t *translator, f *function, v template.Value, path string) {
 				set(async, "max_age", text(m.Value.At, unit(n, "s")))
 			}
 		case "DestinationConfig":
-			t.note(NotServed, f.Type, m.KeyAt, path+"/"+m.Key, "nothing is sent to destinations; what failed stays for casemate async")
+			t.destinationConfig(f, async, m.Value, path+"/"+m.Key)
 		case "FunctionName", "Qualifier":
 		default:
 			t.bad(m.KeyAt, path+"/"+m.Key, "", "there is no such property")
@@ -353,13 +354,4 @@ func invokeConfig(t *translator, f *function, v template.Value, path string) {
 	if len(async.Members) > 0 {
 		set(f.doc, "async", *async)
 	}
-}
-
-func deadLetters(t *translator, f *function, v template.Value, path string) {
-	_, typed := v.Get("Type")
-	if _, ok := v.Get("TargetArn"); !ok || !typed && strings.HasSuffix(path, "/DeadLetterQueue") {
-		t.bad(v.At, path, "{Type: SQS, TargetArn: !GetAtt Dead.Arn}", "Type and TargetArn are wanted here")
-		return
-	}
-	t.note(NotServed, f.Type, v.At, path, "no dead letter is sent; what failed stays for casemate async")
 }

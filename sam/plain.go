@@ -1,6 +1,7 @@
 package sam
 
 import (
+	"slices"
 	"strings"
 
 	"casemate/sam/template"
@@ -169,8 +170,15 @@ func (t *translator) permission(r *template.Resource) {
 		t.bad(r.At, path+"/FunctionName", "declare the function in the template", "there is no such function in the template")
 		return
 	}
+	known := []string{"FunctionName", "Action", "Principal", "SourceArn", "SourceAccount", "FunctionUrlAuthType", "InvokedViaFunctionUrl", "EventSourceToken", "PrincipalOrgID"}
+	for _, m := range r.Properties.Members {
+		if !slices.Contains(known, m.Key) {
+			t.bad(m.KeyAt, path+"/"+m.Key, template.Nearest(m.Key, known), "%s has no such property: it would hold for more callers", r.Type)
+		}
+	}
 	who, _ := r.Properties.Get("Principal")
 	urlAuth, _ := r.Properties.Get("FunctionUrlAuthType")
+	via, _ := r.Properties.Get("InvokedViaFunctionUrl")
 	_, token := r.Properties.Get("EventSourceToken")
 	_, org := r.Properties.Get("PrincipalOrgID")
 	switch {
@@ -183,7 +191,7 @@ func (t *translator) permission(r *template.Resource) {
 		default:
 			t.note(NotServed, r.Type, r.At, "Resources/"+r.ID, "%s calls nothing here", who.Text)
 		}
-	case who.Text == "*" && urlAuth.Text == "NONE":
+	case who.Text == "*" && (urlAuth.Text == "NONE" || via.Text == "true"):
 		t.note(Honoured, r.Type, r.At, "Resources/"+r.ID, "who may call the URL of %s is said where it is declared", f.name)
 	case who.Text == "*":
 		t.bad(who.At, path+"/Principal", "name the account", "everybody may call %s", f.ID)
@@ -212,6 +220,18 @@ func (t *translator) allow(f *function, r *template.Resource, who template.Value
 			set(x, "aws:"+key, text(v.At, v.Text))
 			set(condition, operator, *x)
 		}
+	}
+	if v, ok := r.Properties.Get("FunctionUrlAuthType"); ok && t.wants(v, path+"/FunctionUrlAuthType", template.String) {
+		x, _ := condition.Get("StringEquals")
+		x.Members = append([]template.Member{}, x.Members...)
+		x.Kind = template.Map
+		set(&x, "lambda:FunctionUrlAuthType", text(v.At, v.Text))
+		set(condition, "StringEquals", x)
+	}
+	if v, ok := r.Properties.Get("InvokedViaFunctionUrl"); ok && v.Text != "false" {
+		x := mapping(v.At)
+		set(x, "lambda:InvokedViaFunctionUrl", text(v.At, "true"))
+		set(condition, "Bool", *x)
 	}
 	if len(condition.Members) > 0 {
 		set(s, "Condition", *condition)

@@ -427,7 +427,7 @@ func TestNothingIsDroppedInSilence(t *testing.T) {
 	_, got := manifestOf(t, app(`
 VpcConfig: {SubnetIds: [a]}
 Tracing: Active
-DeadLetterQueue: {Type: SQS, TargetArn: x}
+DeadLetterQueue: {Type: SNS, TargetArn: "arn:aws:sns:us-east-1:000000000000:x"}
 AutoPublishAlias: live
 Environment: {Variables: {A: !GetAtt X.Foo}}
 Policies: [{Statement: {Effect: Allow, Action: "x:Y", Resource: [!GetAtt X.Foo, "arn:aws:s3:::b"]}}]

@@ -19,12 +19,17 @@ var rules string
 
 // Outcome is what a template comes to.
 type Outcome struct {
-	Functions []string            `json:"functions"`
-	Routes    map[string]string   `json:"routes"` // route key to function and credentials
-	Polled    []string            `json:"polled"`
-	URLs      map[string]string   `json:"urls"`
-	May       map[string][]string `json:"may"`
-	Async     map[string]int      `json:"async"`
+	Functions []string                     `json:"functions"`
+	Routes    map[string]string            `json:"routes"` // route key to function and credentials
+	Polled    []string                     `json:"polled"` // function, queue, batch, window, enabled, response types, concurrency, patterns
+	URLs      map[string]string            `json:"urls"`
+	May       map[string][]string          `json:"may"` // statements of the function's role, and managed policies by name
+	Async     map[string]int               `json:"async"`
+	Settings  map[string]map[string]string `json:"settings"`  // by function and property
+	Scheduled []string                     `json:"scheduled"` // function, expression, state, input
+	Callers   map[string][]string          `json:"callers"`   // principals of permissions, by function
+	Aliases   map[string]string            `json:"aliases"`   // by function
+	Roles     map[string]string            `json:"roles"`     // by function: a role of the template, "" is one that was made for it
 }
 
 // Answer is what the transform says to one template: what it made, or whom it refuses.
