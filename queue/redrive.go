@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -23,7 +24,7 @@ func first(list []*item, most int) []*item {
 }
 
 // bury moves a message to the dead-letter queue: durable there before it leaves here, so that a crash between the two leaves
-// it in both, never in none.
+// it in both, never in none. The next start ends the move: see finish.
 func (q *Queue) bury(ctx context.Context, it *item, reason string) error {
 	r := q.def.Load().Spec.Redrive
 	if r == nil {
@@ -48,10 +49,13 @@ func (q *Queue) move(ctx context.Context, it *item, to *Queue, source, reason st
 	if err != nil {
 		return err
 	}
-	o := Outgoing{Body: body, Attributes: m.Attributes, Trace: m.Trace, Group: m.Group, Dedup: m.Dedup, Sender: m.Sender}
-	if source != "" { // who moves it back by hand begins anew
-		o.Lineage = ended(m.Lineage)
+	q.j.Lock()
+	copied := it.copied == to
+	q.j.Unlock()
+	if copied { // somebody may have deleted it there by now
+		return q.drop(ctx, casemate.Durable, []*item{it})
 	}
+	o := Outgoing{Body: body, Attributes: m.Attributes, Trace: m.Trace, Group: m.Group, Dedup: m.Dedup, Sender: m.Sender}
 	_, pending, err := to.begin(ctx, &to.def.Load().Spec, &o, &origin{it, source, reason})
 	if err == nil {
 		err = pending.Wait(ctx)
@@ -59,7 +63,57 @@ func (q *Queue) move(ctx context.Context, it *item, to *Queue, source, reason st
 	if err != nil {
 		return err
 	}
+	q.j.Lock()
+	it.copied = to
+	q.j.Unlock()
 	return q.drop(ctx, casemate.Durable, []*item{it})
+}
+
+// finish ends the moves that a crash cut off between a queue and its dead-letter queue, in either direction: a message that
+// stands in both stays where it was put last. Otherwise one that was deleted there would come back from here.
+func (r *Room) finish(ctx context.Context) error {
+	for _, q := range r.List("") {
+		x := q.Definition().Spec.Redrive
+		if x == nil {
+			continue
+		}
+		dead, err := r.ByARN(x.Target)
+		if err != nil {
+			continue // it was deleted
+		}
+		left, right := twice(q, dead)
+		for from, list := range map[*Queue][]*item{q: left, dead: right} {
+			if len(list) == 0 {
+				continue
+			}
+			if err := from.drop(ctx, casemate.Durable, list); err != nil {
+				return fmt.Errorf("ending moves from the queue %s: %w", from.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// twice gives the messages that stand in both of two queues: those to take out of the first, and those to take out of the second.
+func twice(a, b *Queue) (left, right []*item) {
+	there := map[[16]byte]*item{}
+	b.j.Lock()
+	for _, it := range b.s.items {
+		there[it.id] = it
+	}
+	b.j.Unlock()
+	a.j.Lock()
+	defer a.j.Unlock()
+	for _, it := range a.s.items {
+		switch other := there[it.id]; {
+		case other == nil:
+		case it.put < other.put:
+			left = append(left, it)
+		case it.put > other.put:
+			right = append(right, other)
+		}
+	}
+	return left, right
 }
 
 // Bury moves a message that was received to the dead-letter queue of its queue before its time, and says why. NotFound when

@@ -105,6 +105,9 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 			return nil, fmt.Errorf("opening the queue %s: %w", d.Name, err)
 		}
 	}
+	if err := r.finish(ctx); err != nil {
+		return nil, err
+	}
 	r.keeper = keeper.Every(ctx, time.Minute, r.sweep)
 	return r, nil
 }

@@ -13,6 +13,7 @@ import (
 type item struct {
 	num, at    uint64 // at: the record that holds it now
 	sent       int64
+	put        int64 // when its record was made, here: later than sent when it was moved here
 	due        int64 // not handed out before: a delay, or the end of its visibility timeout
 	first      int64
 	receives   int
@@ -21,8 +22,9 @@ type item struct {
 	durable    bool
 	gone       bool
 	delayed    bool
-	shown      bool // in the heap of those that are ready
-	moving     bool // on its way out: a receive came upon it
+	shown      bool   // in the heap of those that are ready
+	moving     bool   // on its way out: a receive came upon it
+	copied     *Queue // where it stands already: it could not be taken away here yet
 	id, secret [16]byte
 	group      *group // FIFO queues alone
 	data       []byte // the record's payload; nil when it is not in memory
@@ -209,7 +211,7 @@ func (s *state) enter(r store.Record) error {
 	if err != nil || s.items[p.num] != nil {
 		return err
 	}
-	it := &item{num: p.num, at: r.Seq, sent: p.sent, due: p.due, first: p.first, receives: p.receives, size: len(p.rest), id: p.id, secret: p.secret}
+	it := &item{num: p.num, at: r.Seq, sent: p.sent, put: r.At, due: p.due, first: p.first, receives: p.receives, size: len(p.rest), id: p.id, secret: p.secret}
 	s.items[p.num] = it
 	s.bytes += int64(it.size) + itemCost
 	if !s.fifo {
