@@ -61,6 +61,7 @@ const (
 	EffectSecret  = "secret"  // opened a version of a secret or parameter: Target is its ARN, "#" and the version
 	EffectExec    = "exec"    // started a program
 	EffectOpen    = "open"    // opened a file outside of its package
+	EffectBeside  = "beside"  // shared its sandbox with other events that were in flight
 	EffectCall    = "call"    // made a system call that is worth a record
 )
 

@@ -71,6 +71,9 @@ type Limits struct {
 	Month    int64 `json:"month,omitempty"`    // likewise in a calendar month
 }
 
+// MaxAtOnce is the most events that one sandbox takes at once.
+const MaxAtOnce = 16
+
 // DefaultLimits are in force where a manifest says nothing. Payload bounds are AWS Lambda's.
 func DefaultLimits() Limits {
 	return Limits{

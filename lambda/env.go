@@ -25,6 +25,7 @@ type Sandbox struct {
 	Customer  map[string]string
 	LogFormat string // "JSON", or "": the function's own variables may say it
 	LogLevel  string // of JSON; "" is INFO
+	AtOnce    int    // events of one sandbox at once; below 2 nothing is said
 }
 
 // Environment gives the block, sorted, as NAME=value. A function's own variables may replace the unreserved ones (PATH,
@@ -80,6 +81,9 @@ func reserved(s Sandbox) map[string]string {
 		"AWS_LAMBDA_LOG_GROUP_NAME":       LogGroup(s.Function), "AWS_LAMBDA_LOG_STREAM_NAME": s.LogStream,
 		"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
 		"_AWS_XRAY_DAEMON_ADDRESS":       "169.254.79.129", "_AWS_XRAY_DAEMON_PORT": "2000",
+	}
+	if s.AtOnce > 1 {
+		m["AWS_LAMBDA_MAX_CONCURRENCY"] = strconv.Itoa(s.AtOnce)
 	}
 	if s.LogFormat != "" {
 		m["AWS_LAMBDA_LOG_FORMAT"] = s.LogFormat

@@ -117,6 +117,10 @@ func (p *Pool) own(i *instance, n *need) {
 		p.cfg.Logs(casemate.LogLine{At: p.cfg.Clock(), App: v.App, Function: v.Function, Version: v.Number,
 			Request: request, Stream: stream, Level: level, Text: text})
 	}, limits(v).Output)
+	if most := atOnce(v); most > 1 {
+		i.shift = &shift{most: most}
+		i.api.Several(most)
+	}
 	i.api.Identify(api.Identity{FunctionName: v.Function, FunctionVersion: v.Name(), Handler: v.Handler,
 		AccountID: p.cfg.Place.Account})
 	if n.program.note != "" {
@@ -128,7 +132,7 @@ func (p *Pool) own(i *instance, n *need) {
 func (p *Pool) disown(i *instance) {
 	uid := i.uid
 	p.mu.Lock()
-	i.version, i.door = nil, nil
+	i.version, i.door, i.shift = nil, nil, nil
 	p.mu.Unlock()
 	i.release = func() { p.uids.give(uid) }
 	i.logs.adopt(func(string, string, string, string) {}, 0)

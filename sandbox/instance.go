@@ -39,6 +39,7 @@ type instance struct {
 	over   chan struct{}   // closed when every process of the sandbox has ended
 	lost   func(*instance) // called when its runtime has ended
 
+	shift  *shift  // nil: it has one event at a time
 	beside *beside // nil: it has no extensions of its own
 	debug  bool    // a debugger may steer it
 	entry  string  // what its runtime is started with

@@ -36,6 +36,7 @@ type runLog struct {
 	bytes   int
 	dropped bool
 	pipes   []*logPipe
+	of      map[string]*lines         // by request id, where several events are in flight
 	tap     func(stream, text string) // hears every line besides; nil: nobody does
 }
 
@@ -98,6 +99,12 @@ func (l *runLog) last() []byte {
 
 // write hands a line out; level is "" where its writer did not say one. The caller holds the lock.
 func (l *runLog) write(stream, level, text string) {
+	if len(l.of) > 0 && stream != "platform" {
+		if request := l.whose(text); request != "" {
+			l.writeOf(request, stream, level, text)
+			return
+		}
+	}
 	if stream != "platform" {
 		l.bytes += cost(text)
 		if l.bytes > l.most && walls.Up {
@@ -109,10 +116,7 @@ func (l *runLog) write(stream, level, text string) {
 		}
 	}
 	text = strings.ToValidUTF8(text, "\uFFFD")
-	l.tail = append(append(l.tail, text...), '\n')
-	if over := len(l.tail) - tailSize; over > 0 {
-		l.tail = append(l.tail[:0], l.tail[over:]...)
-	}
+	l.tail = tailed(l.tail, text)
 	l.emit(stream, level, l.request, text)
 	if l.tap != nil {
 		l.tap(stream, text)
@@ -200,7 +204,7 @@ func (p *logPipe) once(fd int) (slow bool, err error) {
 		b = p.frames.Read(b, p.entry)
 	}
 	p.split(b)
-	return p.log.dropped, nil
+	return p.log.slow(), nil
 }
 
 // entry writes what came as one frame.
@@ -251,6 +255,9 @@ func (l *runLog) settle() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(l.of) > 1 {
+		return // half a line may be another event's, who goes on with it
+	}
 	for _, p := range l.pipes {
 		p.flush()
 	}

@@ -34,6 +34,7 @@ type Pool struct {
 	closed  bool
 	running map[string]int         // runs by version id
 	idle    map[string][]*instance // by key, the one used last at the end
+	shared  map[string][]*instance // by key, those with several events at once that have some
 	live    map[*instance]struct{}
 	back    chan struct{} // closed and replaced when a sandbox becomes idle
 
@@ -63,7 +64,7 @@ func New(cfg Config) (*Pool, error) {
 	}
 	p := &Pool{
 		cfg: cfg, bootstraps: filepath.Join(dir, "bootstrap"), userland: readUserland(), uids: uids{used: map[int]bool{}},
-		slots: make(chan struct{}, cfg.MaxSandboxes), running: map[string]int{}, idle: map[string][]*instance{},
+		slots: make(chan struct{}, cfg.MaxSandboxes), running: map[string]int{}, idle: map[string][]*instance{}, shared: map[string][]*instance{},
 		live: map[*instance]struct{}{}, back: make(chan struct{}), assigns: jail.CanAssign(), shelves: map[string]*shelf{},
 		inForce: map[string]*standing{}, standing: map[string]*standing{}, pins: map[string]int{}, starting: map[string]bool{},
 	}
@@ -122,6 +123,9 @@ func keyOf(l *casemate.Launch) (string, error) {
 
 // take hands out a sandbox that is kept for a key, or nil.
 func (p *Pool) take(key string) *instance {
+	if i := p.join(key); i != nil {
+		return i
+	}
 	for {
 		p.mu.Lock()
 		list := p.idle[key]

@@ -54,14 +54,15 @@ func (p *Pool) Run(ctx context.Context, l *casemate.Launch) (*casemate.Result, e
 
 // run is one event in the making.
 type run struct {
-	pool   *Pool
-	launch *casemate.Launch
-	limits casemate.Limits
-	began  time.Time
-	key    string // of the sandboxes that it may share; "": none
-	inst   *instance
-	cold   bool
-	again  time.Time // when its second initialisation began, which is part of the run; zero: there was none
+	pool    *Pool
+	launch  *casemate.Launch
+	limits  casemate.Limits
+	began   time.Time
+	key     string // of the sandboxes that it may share; "": none
+	inst    *instance
+	cold    bool
+	portion portion   // of what its sandbox used and did, where there are several at once
+	again   time.Time // when its second initialisation began, which is part of the run; zero: there was none
 }
 
 // left is the time to the launch's deadline.
@@ -87,6 +88,9 @@ func (r *run) do(ctx context.Context) (*casemate.Result, error) {
 		}
 	}
 	r.pool.dedicate(r.inst, r.key)
+	if r.inst.shift != nil {
+		return r.together(ctx)
+	}
 	res, inv, err := r.event(ctx)
 	switch {
 	case r.key == "" || inv == nil || v.Isolation == casemate.IsolationTenant && res.Failure != "":
@@ -223,30 +227,8 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *api.Invoc
 	i.logs.begin(l.RequestID, r.cold)
 	i.logs.platform(r.lines().Start(start, l.RequestID, l.Version.Name()))
 	r.tellBegin()
-	deadline := r.since(start).Add(r.limits.Timeout)
-	if !l.Deadline.IsZero() && l.Deadline.Before(deadline) {
-		deadline = l.Deadline
-	}
-	inv := api.NewInvocation(l, deadline, min(r.limits.Response, lambda.MaxResponse),
-		lambda.TraceHeader(l.Trace.TraceID, l.Trace.SpanID, l.Trace.Sampled))
-	i.api.Offer(inv)
-	timer := time.NewTimer(deadline.Sub(start))
-	defer timer.Stop()
-	var fail *failure
-	select {
-	case <-inv.Answered():
-	case <-i.exited:
-		fail = i.died(l.RequestID, casemate.FailureExit)
-	case <-i.broken():
-		fail = i.crash(l.RequestID, casemate.FailureExit)
-	case <-timer.C:
-		fail = &failure{casemate.FailureTimeout, r.timeout(), "killed at its deadline"}
-	case <-ctx.Done():
-		fail = &failure{casemate.FailureTimeout, r.timeout(), "killed at its deadline"}
-		if errors.Is(ctx.Err(), context.Canceled) {
-			fail.detail, err = "killed because the caller went away", cancelled(ctx.Err())
-		}
-	}
+	inv := r.offer(start)
+	fail, err := r.result(ctx, inv, start)
 	end := r.pool.cfg.Clock()
 	if inv.Settled() { // an answer that came together with the end counts
 		res, err = inv.Result(), nil
@@ -275,6 +257,42 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *api.Invoc
 	r.account(res, start)
 	r.report(res, end.Sub(r.since(start)))
 	return res, reuse, err
+}
+
+// offer hands the event to the runtime.
+func (r *run) offer(start time.Time) *api.Invocation {
+	i, l := r.inst, r.launch
+	deadline := r.since(start).Add(r.limits.Timeout)
+	if !l.Deadline.IsZero() && l.Deadline.Before(deadline) {
+		deadline = l.Deadline
+	}
+	inv := api.NewInvocation(l, deadline, min(r.limits.Response, lambda.MaxResponse),
+		lambda.TraceHeader(l.Trace.TraceID, l.Trace.SpanID, l.Trace.Sampled))
+	i.api.Offer(inv)
+	return inv
+}
+
+// result waits for what comes first: the answer, the end of the process, the deadline. The failure is what to say where there is no
+// answer.
+func (r *run) result(ctx context.Context, inv *api.Invocation, start time.Time) (fail *failure, err error) {
+	i, l := r.inst, r.launch
+	timer := time.NewTimer(inv.Deadline().Sub(start))
+	defer timer.Stop()
+	select {
+	case <-inv.Answered():
+	case <-i.exited:
+		fail = i.died(l.RequestID, casemate.FailureExit)
+	case <-i.broken():
+		fail = i.crash(l.RequestID, casemate.FailureExit)
+	case <-timer.C:
+		fail = &failure{casemate.FailureTimeout, r.timeout(), "killed at its deadline"}
+	case <-ctx.Done():
+		fail = &failure{casemate.FailureTimeout, r.timeout(), "killed at its deadline"}
+		if errors.Is(ctx.Err(), context.Canceled) {
+			fail.detail, err = "killed because the caller went away", cancelled(ctx.Err())
+		}
+	}
+	return fail, err
 }
 
 func cancelled(err error) error {

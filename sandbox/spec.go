@@ -258,7 +258,7 @@ func (p *Pool) environment(v *casemate.Version) lambda.Sandbox {
 		MemoryMB: limits(v).MemoryMB, Region: p.cfg.Place.Region, API: apiAddress,
 		LogStream: lambda.LogStream(p.cfg.Clock(), version, hex.EncodeToString(random[:])),
 		KeyID:     "ASIA" + rand.Text()[:16], Secret: token(30), Token: token(96), Customer: v.Env,
-		LogFormat: logging.Format, LogLevel: logging.Level,
+		LogFormat: logging.Format, LogLevel: logging.Level, AtOnce: atOnce(v),
 	}
 }
 
