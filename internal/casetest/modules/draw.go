@@ -261,7 +261,7 @@ func (d *drawer) within(l label, draw func() []instr) []instr {
 }
 
 func (d *drawer) branches() []instr {
-	condition := d.expression(I32)
+	condition := d.condition()
 	return join(condition, d.within(label{loop: -1}, func() []instr {
 		in := d.op(0x04)
 		in.body = append(d.statements(), d.away()...)
@@ -317,7 +317,7 @@ func (d *drawer) jump() []instr {
 		// What stands behind it never runs.
 		return join(d.op(0x0c, int64(depth)), d.statements())
 	default:
-		return join(d.expression(I32), d.op(0x0d, int64(depth)))
+		return join(d.condition(), d.op(0x0d, int64(depth)))
 	}
 }
 
@@ -336,7 +336,7 @@ func (d *drawer) back() []instr {
 		return nil
 	}
 	in := d.op(0x04)
-	condition := d.expression(I32)
+	condition := d.condition()
 	d.within(label{loop: -1}, func() []instr {
 		for _, r := range d.leaves {
 			in.body = append(in.body, d.expression(r)...)

@@ -55,6 +55,9 @@ func (d *drawer) leaf(typ byte) []instr {
 			return []instr{{op: 0x3f, typ: -1}}
 		}
 	}
+	if d.one(6) {
+		return []instr{constant(typ, 0)}
+	}
 	return []instr{constant(typ, int64(d.n(1<<16))-100)}
 }
 
@@ -70,6 +73,23 @@ func (d *drawer) arithmetic(typ byte) []instr {
 		b = join(b, constant(typ, 1), d.op(or))
 	}
 	return join(a, b, d.op(op+kind))
+}
+
+// condition draws what a branch goes by: often a comparison that nothing else uses, which engines compile with its operands.
+func (d *drawer) condition() []instr {
+	if !d.one(3) {
+		return d.expression(I32)
+	}
+	typ := d.typ()
+	and, eq := byte(0x71), byte(0x46)
+	if typ == I64 {
+		and, eq = 0x83, 0x51
+	}
+	a, b := d.leaf(typ), join(d.expression(typ), d.expression(typ), d.op(and))
+	if d.one(3) {
+		a, b = b, a
+	}
+	return join(a, b, d.op(eq+byte(d.n(10))))
 }
 
 // oneOperand counts bits, compares, or converts.

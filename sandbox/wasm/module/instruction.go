@@ -27,10 +27,15 @@ const (
 	opI64Const     = 0x42
 	opF32Const     = 0x43
 	opF64Const     = 0x44
+	opI32Eqz       = 0x45
 	opI32Ne        = 0x47
+	opI32LtS       = 0x48
+	opI64LtS       = 0x53
 	opI64GeS       = 0x59
+	opI32And       = 0x71
 	opI64Sub       = 0x7d
 	opI64Mul       = 0x7e
+	opI64And       = 0x83
 	opI64Shl       = 0x86
 	opI64ShrU      = 0x88
 	opI64ExtendU   = 0xad
@@ -81,8 +86,9 @@ type instruction struct {
 	op      byte
 	sub     byte     // the second byte after opMisc
 	labels  []uint32 // where it may branch to; valid until the next one is read
-	index   uint32   // the function of opCall and opRefFunc
-	operand int      // offset of index
+	index   uint32   // the function of opCall and opRefFunc; the local of opLocalGet, opLocalSet and opLocalTee
+	operand int      // offset of a function's index
+	zero    bool     // opI32Const and opI64Const: of 0
 }
 
 // code reads the instructions of one function. It takes those of WebAssembly 2.0
@@ -119,7 +125,7 @@ func (c *code) next() error {
 	case op == 0x1c: // select of a type
 		c.require(c.byte() == 1 && isValueType(c.byte()))
 	case op >= opLocalGet && op <= opLocalTee:
-		c.below(c.spaces.locals)
+		in.index = c.below(c.spaces.locals)
 	case op == opGlobalGet || op == opGlobalSet:
 		c.below(c.spaces.globals)
 	case op == 0x25 || op == opTableSet:
@@ -130,7 +136,7 @@ func (c *code) next() error {
 	case op == 0x3f || op == opMemoryGrow:
 		c.zero()
 	case op >= opI32Const && op <= opF64Const:
-		c.constant(op)
+		in.zero = c.constant(op)
 	case op == opRefNull:
 		c.require(isReference(c.byte()))
 	case op == opMisc:
@@ -159,17 +165,19 @@ func (c *cursor) below(bound uint32) uint32 {
 
 func (c *cursor) zero() { c.require(c.byte() == 0) }
 
-func (c *cursor) constant(op byte) {
+// constant reads the operand of a constant, and says whether it is the integer 0.
+func (c *cursor) constant(op byte) bool {
 	switch op {
 	case opI32Const:
-		c.s32()
+		return c.s32() == 0
 	case opI64Const:
-		c.s64()
+		return c.s64() == 0
 	case opF32Const:
 		c.take(4)
 	case opF64Const:
 		c.take(8)
 	}
+	return false
 }
 
 // blockType reads nothing, one value type or the index of a type: a signed LEB128 of 33 bits, of which the negative ones

@@ -37,13 +37,15 @@ const (
 	editRange                  // before an instruction: the length on the stack, shifted right by value
 	editLength                 // before memory.grow and table.grow: remember the length
 	editGrown                  // behind them: charge the length, shifted left by value, if they did
+	editOrder                  // value is an order of integers, of left and right
 )
 
 // edit is one change to a function: at an offset, a number of its bytes replaced.
 type edit struct {
-	at, cut int
-	kind    editKind
-	value   uint64
+	at, cut     int
+	kind        editKind
+	value       uint64
+	left, right origin
 }
 
 // frame is a block that is open.
@@ -64,6 +66,7 @@ type meter struct {
 	body   []byte // the last one, for its room
 	frames []frame
 	edits  []edit
+	orders orders
 	line   int // the edit that charges for the straight line being read; -1 where nothing can run
 	calls  bool
 	ranges bool
@@ -118,6 +121,7 @@ func (m *meter) read(body []byte) error {
 	m.frames = append(m.frames[:0], frame{op: opBlock, live: true})
 	m.edits = append(m.edits[:0], edit{})
 	m.line, m.calls, m.ranges = 0, false, false
+	m.orders.begin(m.spaces.locals)
 	c := code{cursor: cursor{b: body}, size: len(body), spaces: m.spaces}
 	for len(m.frames) > 0 {
 		start := c.at()
@@ -149,6 +153,10 @@ func (m *meter) instruction(in *instruction, start, end int) error {
 	if m.line >= 0 && in.op != opBlock && in.op != opLoop && in.op != opElse && in.op != opEnd {
 		m.edits[m.line].value++
 	}
+	if isOrder(in.op) {
+		m.edits = append(m.edits, edit{at: start, cut: 1, kind: editOrder, value: uint64(in.op), left: m.orders.before, right: m.orders.last})
+	}
+	m.orders.follow(in)
 	for _, l := range in.labels {
 		if int64(l) >= int64(len(m.frames)) {
 			return fmt.Errorf("a branch out of %d blocks", l)
@@ -276,9 +284,19 @@ func (m *meter) emit(out, body []byte) []byte {
 			out = m.chargeRange(out, e.value)
 		case editGrown:
 			out = m.chargeGrown(out, e.value)
+		case editOrder:
+			out = m.order(out, byte(e.value), e.left, e.right)
 		}
 	}
 	return append(out, body[from:]...)
+}
+
+// order appends a comparison, so that it is compiled rightly.
+func (m *meter) order(out []byte, op byte, left, right origin) []byte {
+	if m.orders.suspect(op, left, right) {
+		return append(out, inverse(op), opI32Eqz)
+	}
+	return append(out, op)
 }
 
 func (m *meter) charge(out []byte, cost uint64, look bool) []byte {
