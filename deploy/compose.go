@@ -37,6 +37,9 @@ func (d *Deployer) compose(b *bundle, current *catalog.App) (*draft, error) {
 	out := &draft{docs: map[string][]byte{}, code: map[string]*io.SectionReader{}, fresh: map[string]bool{},
 		app: &catalog.App{Name: m.App, Functions: map[string]*catalog.Function{}, Roles: map[string]catalog.Role{}, Note: b.options.Note}}
 	found := &manifest.Problems{File: File}
+	if b.stack != nil {
+		found.File = b.stack.File
+	}
 	for _, name := range slices.Sorted(maps.Keys(m.Functions)) {
 		f, ptr := m.Functions[name], "/functions/"+manifest.Escape(name)
 		if !d.cfg.Installed(casemate.Runtime(f.Runtime)) {
@@ -71,6 +74,7 @@ func (d *Deployer) compose(b *bundle, current *catalog.App) (*draft, error) {
 		return nil, err
 	}
 	d.queues(out.app, current, m, found)
+	d.told(out.app, m, found)
 	d.schedules(out.app, m)
 	d.issuers(out.app, b, found)
 	d.budgets(out.app, m, found)

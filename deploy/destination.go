@@ -7,6 +7,7 @@ import (
 
 	"casemate"
 	"casemate/catalog"
+	"casemate/deploy/manifest"
 	"casemate/policy"
 )
 
@@ -64,7 +65,7 @@ func (d *Deployer) maySend(a *catalog.App, function, arn string, queue bool) err
 			"asynchronous events of "+function+" cannot be told of to "+arn)
 	}
 	role := catalog.ExecutionRole(function)
-	set, err := policy.Compile(casemate.Policies{Identity: map[string][]casemate.Statement{role: a.Roles[role].Statements}})
+	set, err := policy.Compile(casemate.Policies{Identity: map[string][]casemate.Statement{role: d.statements(a, function)}})
 	if err != nil {
 		return err
 	}
@@ -73,6 +74,37 @@ func (d *Deployer) maySend(a *catalog.App, function, arn string, queue bool) err
 		return refuse("grant it to the function's role: "+grantFor(action, arn), "the function "+function+" may not "+action+" on "+arn+", where its asynchronous events are to be told of")
 	}
 	return nil
+}
+
+// statements are what the role of a function lets it do: its own, or those of the role that Lambda's API was told it has.
+func (d *Deployer) statements(a *catalog.App, function string) []casemate.Statement {
+	role := catalog.ExecutionRole(function)
+	if f := a.Functions[function]; f != nil && f.Manages().Role != "" {
+		role = f.Manages().Role
+	}
+	if r, ok := a.Roles[role]; ok {
+		return r.Statements
+	}
+	return d.cfg.Catalog.Snapshot().Statements(role)
+}
+
+// told finds the destinations of a manifest that cannot be, with their places.
+func (d *Deployer) told(a *catalog.App, m *manifest.Manifest, found *manifest.Problems) {
+	for _, name := range slices.Sorted(maps.Keys(a.Functions)) {
+		f := m.Functions[name]
+		if f == nil || f.Async == nil {
+			continue
+		}
+		for _, x := range []struct{ key, said string }{{"on_success", f.Async.OnSuccess}, {"on_failure", f.Async.OnFailure}, {"dead_letter", f.Async.DeadLetter}} {
+			if x.said == "" {
+				continue
+			}
+			if err := d.maySend(a, name, destination(d.cfg.Place, x.said), x.key == "dead_letter"); err != nil {
+				e, ptr := casemate.AsError(err), "/functions/"+manifest.Escape(name)+"/async/"+x.key
+				found.Add(m.At(ptr), ptr, e.Hint, "%s", e.Message)
+			}
+		}
+	}
 }
 
 func grantFor(action, arn string) string {

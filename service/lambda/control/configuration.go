@@ -24,6 +24,7 @@ type configuration struct {
 	LastModified              string
 	CodeSha256                string
 	Version                   string
+	DeadLetterConfig          *deadLetter  `json:",omitempty"`
 	Environment               *environment `json:",omitempty"`
 	TracingConfig             mode
 	RevisionId                string
@@ -43,6 +44,7 @@ type configuration struct {
 }
 
 type environment struct{ Variables map[string]string }
+type deadLetter struct{ TargetArn string }
 type mode struct{ Mode string }
 type size struct{ Size int }
 type snapStart struct{ ApplyOn, OptimizationStatus string }
@@ -79,6 +81,9 @@ func (d *desk) describe(f *catalog.Function, v *casemate.Version, qualifier stri
 	}
 	if v.Managed != nil && v.Managed.Tracing != "" {
 		c.TracingConfig.Mode = v.Managed.Tracing
+	}
+	if arn := v.Told().DeadLetter; arn != "" {
+		c.DeadLetterConfig = &deadLetter{arn}
 	}
 	if v.Isolation == casemate.IsolationTenant {
 		c.TenancyConfig = &tenancy{"PER_TENANT"}

@@ -32,12 +32,12 @@ type settingsIn struct {
 	TracingConfig    struct{ Mode string }
 	TenancyConfig    struct{ TenantIsolationMode string }
 	Layers           *[]string
+	DeadLetterConfig *deadLetter
 
 	// What is refused when it is more than nothing.
 	KMSKeyArn         string
 	VpcConfig         struct{ SubnetIds, SecurityGroupIds []string }
 	FileSystemConfigs []json.RawMessage
-	DeadLetterConfig  struct{ TargetArn string }
 	SnapStart         struct{ ApplyOn string }
 	ImageConfig       map[string]json.RawMessage
 }
@@ -59,8 +59,6 @@ func (in *settingsIn) refused() error {
 		return parameter("KMSKeyArn is not supported: what is stored is encrypted with the node's keys")
 	case len(in.FileSystemConfigs) > 0:
 		return parameter("FileSystemConfigs is not supported")
-	case in.DeadLetterConfig.TargetArn != "":
-		return parameter("DeadLetterConfig is not supported: events that fail are kept for casemate async")
 	case in.SnapStart.ApplyOn == "PublishedVersions":
 		return parameter("SnapStart is not supported")
 	case len(in.ImageConfig) > 0:
@@ -99,6 +97,13 @@ func (in *settingsIn) apply(v *casemate.Version) error {
 	}
 	if in.TracingConfig.Mode != "" {
 		v.Managed.Tracing = in.TracingConfig.Mode
+	}
+	if x := in.DeadLetterConfig; x != nil { // whether the function may send there is asked when the app is checked
+		told := v.Told()
+		told.DeadLetter = x.TargetArn
+		if v.Managed.Told = &told; told == (casemate.Destinations{}) {
+			v.Managed.Told = nil
+		}
 	}
 	if l := in.LoggingConfig; l != nil {
 		if err := in.logging(v); err != nil {
