@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bufio"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -97,5 +98,47 @@ func TestNoFunctionOpensADebugger(t *testing.T) {
 		if i.beside != nil {
 			t.Error("a process leads into the sandbox")
 		}
+	}
+}
+
+// TestPythonStopsAtBreakpoints: breakpoint() waits for whoever connects, shows the function's variables, and goes on when told
+// to or left alone.
+func TestPythonStopsAtBreakpoints(t *testing.T) {
+	b := newBench(t, withDebugger)
+	v := warm(b.python("import sys\ndef handler(event, context):\n    secret = event['n'] * 2\n    breakpoint()\n    return [secret, 'debugger' in sys.modules, sys.argv[1:]]\n"))
+	v.Spare = 1
+	b.pool.Prepare(v)
+	b.full()
+	for _, say := range []string{"p secret + 1\nsecret = 7\nc\n", ""} {
+		c, web, err := b.pool.Debug(t.Context(), v.Function)
+		if err != nil || web {
+			t.Fatal(web, err)
+		}
+		answer := make(chan string, 1)
+		go func() { answer <- string(b.run(v, `{"n": 20}`).Payload) }()
+		from := bufio.NewReader(c)
+		if line, err := from.ReadString('\n'); err != nil || !strings.Contains(line, "app.py(5)handler()") {
+			t.Fatalf("%q, %v", line, err)
+		}
+		if _, err := from.ReadString('\n'); err != nil { // the line itself
+			t.Fatal(err)
+		}
+		want := `[40, false, []]`
+		if say != "" {
+			want = `[7, false, []]`
+		}
+		if _, err := io.WriteString(c, say); err != nil {
+			t.Fatal(err)
+		}
+		if said := make([]byte, len("(Pdb) 41\n")); say != "" {
+			if _, err := io.ReadFull(from, said); err != nil || string(said) != "(Pdb) 41\n" {
+				t.Errorf("pdb said %q, %v", said, err)
+			}
+		}
+		_ = c.(*net.TCPConn).CloseWrite()
+		if got := <-answer; got != want {
+			t.Errorf("answer %s, want %s", got, want)
+		}
+		c.Close()
 	}
 }

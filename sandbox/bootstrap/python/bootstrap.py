@@ -410,6 +410,17 @@ def wait():
     os.chdir(os.environ["LAMBDA_TASK_ROOT"])
 
 
+def debug():
+    """Starts the debugger, which stands beside this file and nowhere on the function's path."""
+    sys.argv.remove("--debug")
+    sys.path.insert(0, os.path.dirname(__file__))
+    import debugger
+
+    sys.path.pop(0)
+    sys.modules.pop("debugger")  # the function may have a module of that name
+    debugger.start()
+
+
 def main():
     client = Client(os.environ["AWS_LAMBDA_RUNTIME_API"])
     if "_CASEMATE_WAITS" in os.environ:  # started ahead of any function
@@ -418,6 +429,8 @@ def main():
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     more = [p for p in os.environ.get("PYTHONPATH", "").split(":") if p]
     sys.path[:0] = [task, f"/opt/python/lib/{version}/site-packages", "/opt/python"] + [p for p in more if p != task]
+    if "--debug" in sys.argv:
+        debug()
     Log.open()
     sys.meta_path.insert(0, LoggingHook())
     try:
