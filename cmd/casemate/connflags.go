@@ -37,27 +37,24 @@ func (f *connFlags) add(fl *pflag.FlagSet) {
 
 // read checks the flags; none has a silent fallback.
 func (f *connFlags) read(cfg *node.Config) (err error) {
-	bad := func(flag, message, hint string) error {
-		return &casemate.Error{Code: casemate.Invalid, Field: "--" + flag, Message: message, Hint: hint}
-	}
 	for _, n := range []struct {
 		flag string
 		v    int
 		hint string
 	}{{"connections", f.all, "4096"}, {"source-connections", f.source, "1024"}, {"streams", f.streams, "64"}, {"source-streams", f.sourceStreams, "2048"}, {"slowest", f.slowest, "32768"}} {
 		if n.v < 1 {
-			return bad(n.flag, "must be at least 1", n.hint)
+			return badFlag(n.flag, "must be at least 1", n.hint)
 		}
 	}
 	if f.network < 0 {
-		return bad("network-connections", "must not be negative", "0 is half of --connections")
+		return badFlag("network-connections", "must not be negative", "0 is half of --connections")
 	}
 	for _, d := range []struct {
 		flag string
 		v    time.Duration
 	}{{"header-time", f.headerTime}, {"body-time", f.bodyTime}, {"answer-time", f.answerTime}, {"idle-time", f.unused}} {
 		if d.v <= 0 {
-			return bad(d.flag, "must be more than 0", "20s")
+			return badFlag(d.flag, "must be more than 0", "20s")
 		}
 	}
 	l := front.Limits{HeaderTime: f.headerTime, BodyTime: f.bodyTime, WriteTime: f.answerTime, IdleTime: f.unused, Slowest: f.slowest, ConcurrentHTTP: f.streams}
@@ -68,7 +65,7 @@ func (f *connFlags) read(cfg *node.Config) (err error) {
 		to         *casemate.Rate
 	}{{"connection-rate", f.opened, &l.Conn.Rate}, {"stream-resets", f.resets, &l.Conn.Resets}, {"idle-frames", f.idle, &l.Conn.Idle}} {
 		if *r.to, err = quota.ParseRate(r.text); err != nil {
-			return bad(r.flag, err.Error(), `"500/s burst 2000"`)
+			return badFlag(r.flag, err.Error(), `"500/s burst 2000"`)
 		}
 	}
 	cfg.Front = l

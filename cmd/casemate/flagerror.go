@@ -54,3 +54,8 @@ func nearFlag(verb *cobra.Command, name string) string {
 	}
 	return ""
 }
+
+// badFlag refuses the value of a flag.
+func badFlag(flag, message, hint string) error {
+	return &casemate.Error{Code: casemate.Invalid, Field: "--" + flag, Message: message, Hint: hint}
+}

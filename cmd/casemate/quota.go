@@ -28,9 +28,6 @@ func (f *limitFlags) add(fl *pflag.FlagSet) {
 
 // read checks the flags; none has a silent fallback.
 func (f *limitFlags) read(cfg *node.Config) (err error) {
-	bad := func(flag, message, hint string) error {
-		return &casemate.Error{Code: casemate.Invalid, Field: "--" + flag, Message: message, Hint: hint}
-	}
 	for _, r := range []struct {
 		flag, text string
 		to         *casemate.Rate
@@ -39,20 +36,20 @@ func (f *limitFlags) read(cfg *node.Config) (err error) {
 			continue
 		}
 		if *r.to, err = quota.ParseRate(r.text); err != nil {
-			return bad(r.flag, err.Error(), `"1000/s burst 2000"`)
+			return badFlag(r.flag, err.Error(), `"1000/s burst 2000"`)
 		}
 	}
 	switch {
 	case f.block4 < 8 || f.block4 > 32:
-		return bad("block-ipv4", "not from 8 to 32", "24")
+		return badFlag("block-ipv4", "not from 8 to 32", "24")
 	case f.block6 < 16 || f.block6 > 64:
-		return bad("block-ipv6", "not from 16 to 64", "48")
+		return badFlag("block-ipv6", "not from 16 to 64", "48")
 	case f.accountConcurrency < 0:
-		return bad("account-concurrency", "must not be negative", "0 is the node's")
+		return badFlag("account-concurrency", "must not be negative", "0 is the node's")
 	case f.accountDay < 0:
-		return bad("account-day", "must not be negative", "0 is no quota")
+		return badFlag("account-day", "must not be negative", "0 is no quota")
 	case f.accountMonth < 0:
-		return bad("account-month", "must not be negative", "0 is no quota")
+		return badFlag("account-month", "must not be negative", "0 is no quota")
 	}
 	cfg.Block = gate.Bits{IPv4: f.block4, IPv6: f.block6}
 	cfg.Account.Concurrency, cfg.Account.Day, cfg.Account.Month = f.accountConcurrency, f.accountDay, f.accountMonth

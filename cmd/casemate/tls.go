@@ -39,41 +39,38 @@ func (f *tlsFlags) add(fl *pflag.FlagSet) {
 
 // read checks the flags; none has a silent fallback.
 func (f *tlsFlags) read(cfg *node.Config) (err error) {
-	bad := func(flag, message, hint string) error {
-		return &casemate.Error{Code: casemate.Invalid, Field: "--" + flag, Message: message, Hint: hint}
-	}
 	switch f.least {
 	case "1.2":
 		cfg.MinTLS = tls.VersionTLS12
 	case "1.3":
 		cfg.MinTLS = tls.VersionTLS13
 	default:
-		return bad("tls-min", "neither 1.2 nor 1.3", "older versions are broken (RFC 8996)")
+		return badFlag("tls-min", "neither 1.2 nor 1.3", "older versions are broken (RFC 8996)")
 	}
 	if (cfg.Cert == "") != (cfg.Key == "") {
-		return bad("cert", "a certificate needs its key, and a key its certificate", "--cert FILE --key FILE")
+		return badFlag("cert", "a certificate needs its key, and a key its certificate", "--cert FILE --key FILE")
 	}
 	cfg.Redirect = f.redirect
 	if f.redirect != "" {
 		if cfg.HTTPS == "" {
-			return bad("redirect", "there is no HTTPS to send anybody to", "give --https an address")
+			return badFlag("redirect", "there is no HTTPS to send anybody to", "give --https an address")
 		}
 		if _, _, err := net.SplitHostPort(f.redirect); err != nil {
-			return bad("redirect", f.redirect+" is no address", ":80")
+			return badFlag("redirect", f.redirect+" is no address", ":80")
 		}
 	}
 	if f.redirectPort < 0 || f.redirectPort > 65535 {
-		return bad("redirect-port", "no port", "443")
+		return badFlag("redirect-port", "no port", "443")
 	}
 	cfg.RedirectPort = f.redirectPort
 	if len(f.domains) == 0 {
 		if f.email != "" || f.caRoot != "" || f.eab != "" || f.agree || f.ca != acme.DefaultDirectory {
-			return bad("acme-domain", "ACME without a name to ask for", "--acme-domain shop.example.com")
+			return badFlag("acme-domain", "ACME without a name to ask for", "--acme-domain shop.example.com")
 		}
 		return nil
 	}
 	if cfg.Cert != "" {
-		return bad("acme-domain", "a certificate from files and one by ACME", "leave --cert and --key away, or --acme-domain")
+		return badFlag("acme-domain", "a certificate from files and one by ACME", "leave --cert and --key away, or --acme-domain")
 	}
 	cfg.ACME, err = f.acme(cfg)
 	return err

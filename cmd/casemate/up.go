@@ -99,7 +99,7 @@ func (f *upFlags) add(fl *pflag.FlagSet) {
 // nodeConfig checks every flag; none has a silent fallback.
 func (a *app) nodeConfig(f *upFlags) (node.Config, error) {
 	bad := func(flag, message, hint string) (node.Config, error) {
-		return node.Config{}, &casemate.Error{Code: casemate.Invalid, Field: "--" + flag, Message: message, Hint: hint}
+		return node.Config{}, badFlag(flag, message, hint)
 	}
 	dir, err := filepath.Abs(a.dir)
 	if err != nil {
@@ -113,25 +113,8 @@ func (a *app) nodeConfig(f *upFlags) (node.Config, error) {
 	if err := checkOrigins(&cfg); err != nil {
 		return node.Config{}, err
 	}
-	if f.grace < 0 {
-		return bad("stop-grace", "must not be negative", "20s; 0 ends running functions at once")
-	}
-	if f.idle < time.Minute || f.idle > 12*time.Hour {
-		return bad("session-idle", "must be from a minute to twelve hours", "30m")
-	}
-	if f.http == "" && f.https == "" {
-		return bad("https", "nothing to listen on", "give --http or --https an address")
-	}
-	for _, addr := range []string{f.https, f.admin, f.aws, f.tls.redirect} {
-		if !walls.Up && addr != "" && !node.Loopback(addr) {
-			return bad("https", "a build without walls listens on loopback alone", "127.0.0.1:8443")
-		}
-	}
-	if f.concurrency < 1 {
-		return bad("concurrency", "must be at least 1", "")
-	}
-	if !digits(f.account, 12) {
-		return bad("account", "not twelve digits", "AWS accounts have twelve; 000000000000 is nobody's")
+	if err := f.check(); err != nil {
+		return node.Config{}, err
 	}
 	switch f.wait {
 	case "written":
@@ -166,6 +149,30 @@ func (a *app) nodeConfig(f *upFlags) (node.Config, error) {
 	}
 	cfg.Telemetry = telemetry.Config{Endpoint: f.otlp, Metrics: f.metrics, Version: version, FunctionLogs: f.functionLogs, Log: cfg.Log}
 	return cfg, nil
+}
+
+// check holds the flags that stand alone to their bounds.
+func (f *upFlags) check() error {
+	switch {
+	case f.grace < 0:
+		return badFlag("stop-grace", "must not be negative", "20s; 0 ends running functions at once")
+	case f.idle < time.Minute || f.idle > 12*time.Hour:
+		return badFlag("session-idle", "must be from a minute to twelve hours", "30m")
+	case f.http == "" && f.https == "":
+		return badFlag("https", "nothing to listen on", "give --http or --https an address")
+	}
+	for _, addr := range []string{f.https, f.admin, f.aws, f.tls.redirect} {
+		if !walls.Up && addr != "" && !node.Loopback(addr) {
+			return badFlag("https", "a build without walls listens on loopback alone", "127.0.0.1:8443")
+		}
+	}
+	switch {
+	case f.concurrency < 1:
+		return badFlag("concurrency", "must be at least 1", "")
+	case !digits(f.account, 12):
+		return badFlag("account", "not twelve digits", "AWS accounts have twelve; 000000000000 is nobody's")
+	}
+	return nil
 }
 
 func digits(s string, n int) bool {
