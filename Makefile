@@ -31,6 +31,9 @@ examples: ## the functions of the example apps
 demo: build examples ## real requests through the corridor, as a table
 	@go run ./examples/orders/demo -casemate $(BIN) $(if $(KEEP),-keep)
 
+# The program is linked once, for every package of tests that starts it.
+test full: export CASEMATE_BINARY := $(CURDIR)/$(BIN)
+
 .PHONY: test
 test: cc tools build examples lint ## build, vet, lint, unit and end-to-end tests
 	@./scripts/gotest -timeout 30m ./test/e2e ./test/... ./... # the longest first: two at a time, it would run alone at the end

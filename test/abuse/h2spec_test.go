@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"casemate/internal/casetest/product"
 )
 
 // report is what h2spec writes with -j.
@@ -107,8 +109,8 @@ func node(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "casemate")
-	if out, err := exec.Command("go", "build", "-o", bin, "../../cmd/casemate").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	if err := product.Casemate(bin); err != nil {
+		t.Fatal(err)
 	}
 	c := exec.Command(bin, "--dir", filepath.Join(dir, "node"), "up", "--http", "", "--https", "127.0.0.1:0", "--aws", "", "--allow-weak-sandbox")
 	c.Stderr = os.Stderr

@@ -17,6 +17,7 @@ import (
 	"casemate"
 	"casemate/deploy"
 	"casemate/deploy/manifest"
+	"casemate/internal/casetest/product"
 )
 
 // Names of what build makes.
@@ -28,13 +29,15 @@ const (
 
 // build makes both binaries and the guest, outside of the cell, where modules can be fetched.
 func build(dir string) error {
+	if err := product.Casemate(filepath.Join(dir, withWalls)); err != nil {
+		return err
+	}
 	module := []string{"GOOS=wasip1", "GOARCH=wasm"}
 	for _, b := range []struct {
 		name string
 		env  []string
 		args []string
 	}{
-		{withWalls, nil, []string{"../../cmd/casemate"}},
 		{withoutWalls, nil, []string{"-tags", "nowalls", "../../cmd/casemate"}},
 		{guestName, nil, []string{"./guest"}},
 		{"rewound.wasm", module, []string{"-buildmode=c-shared", "./rewound"}},

@@ -19,6 +19,7 @@ import (
 	"casemate/deploy"
 	"casemate/deploy/manifest"
 	"casemate/internal/casetest/guests"
+	"casemate/internal/casetest/product"
 )
 
 // stage is what all tests share.
@@ -58,12 +59,13 @@ func (s *stage) build(dir string) error {
 	}
 	s.binary = filepath.Join(dir, "casemate")
 	guest := filepath.Join(dir, "bootstrap")
-	for out, pkg := range map[string]string{s.binary: "../../cmd/casemate", guest: "./guest"} {
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, pkg)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if text, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("building %s: %w\n%s", pkg, err, text)
-		}
+	if err := product.Casemate(s.binary); err != nil {
+		return err
+	}
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", guest, "./guest")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the guest: %w\n%s", err, text)
 	}
 	if err := s.zip(guest); err != nil {
 		return err

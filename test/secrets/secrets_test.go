@@ -19,6 +19,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"casemate/internal/casetest/product"
 )
 
 // stage is what all tests share: it is built once.
@@ -52,12 +54,13 @@ func (s *stage) build(dir string) error {
 	if err := os.CopyFS(s.app, os.DirFS("guest/app")); err != nil {
 		return err
 	}
-	for out, pkg := range map[string]string{s.binary: "../../cmd/casemate", filepath.Join(s.app, "go", "bootstrap"): "./guest"} {
-		cmd := exec.Command("go", "build", "-trimpath", "-o", out, pkg)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if text, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("building %s: %w\n%s", pkg, err, text)
-		}
+	if err := product.Casemate(s.binary); err != nil {
+		return err
+	}
+	cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(s.app, "go", "bootstrap"), "./guest")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the guest: %w\n%s", err, text)
 	}
 	out, err := exec.Command(s.binary, "doctor", "--json").Output()
 	var d struct {

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"casemate/front/admin"
+	"casemate/internal/casetest/product"
 )
 
 // stage is what both nodes share.
@@ -40,12 +41,11 @@ func newStage(t *testing.T) *stage {
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &stage{dir: dir, casemate: filepath.Join(dir, "casemate"), guest: filepath.Join(dir, "bootstrap"), issuers: issuers(t)}
-	for out, pkg := range map[string]string{s.casemate: "../../../cmd/casemate", s.guest: "./guest"} {
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, pkg)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if text, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("building %s: %v\n%s", pkg, err, text)
-		}
+	must(t, product.Casemate(s.casemate))
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", s.guest, "./guest")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building the guest: %v\n%s", err, text)
 	}
 	must(t, zipped(s.guest))
 	out, err := exec.Command(s.casemate, "doctor", "--json").Output()
