@@ -202,6 +202,9 @@ func version(m *manifest.Manifest, name string, place casemate.Place) *casemate.
 	}
 	fill(&l.Lifetime, time.Duration(f.Lifetime))
 	fill(&l.Events, f.MaxEvents)
+	if f.AtOnce > 1 {
+		l.AtOnce = f.AtOnce
+	}
 	fill(&l.Output, int64(f.Output))
 	fill(&l.Connections, f.Connections)
 	fill(&l.Traffic, int64(f.Traffic))

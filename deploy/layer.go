@@ -99,6 +99,9 @@ func (d *Deployer) layers(out *draft, b *bundle, name string, found *manifest.Pr
 		own, err := code.InspectLayer(b.code[name], b.code[name].Size(), code.Bounds{})
 		if err == nil {
 			err = CheckLayers(list, own.Bytes)
+			if at := b.manifest.Functions[name].AtOnce; err == nil && at > 1 && slices.ContainsFunc(list, func(l casemate.Layer) bool { return len(l.Extensions) > 0 }) {
+				err = casemate.Errorf(casemate.Invalid, "leave sandbox_concurrency out, or the extensions", "an extension is told of one event at a time, and a sandbox has several at once")
+			}
 		}
 		if err != nil {
 			bad(0, err)

@@ -473,6 +473,7 @@ func (c *comparer) limits(subject string, was, is casemate.Limits) {
 	say("cpu in thousandths of a core", is.CPU == 0 || was.CPU > 0 && is.CPU > was.CPU, was.CPU, is.CPU)
 	say("tmp in MB", is.TmpMB > was.TmpMB, was.TmpMB, is.TmpMB)
 	say("concurrency", is.Concurrency > was.Concurrency, was.Concurrency, is.Concurrency)
+	say("sandbox_concurrency", is.AtOnce > was.AtOnce, max(was.AtOnce, 1), max(is.AtOnce, 1))
 	say("max_body", is.Request > was.Request, manifest.Size(was.Request), manifest.Size(is.Request))
 	say("lifetime", is.Lifetime > was.Lifetime, was.Lifetime, is.Lifetime)
 	say("max_events", is.Events > was.Events, was.Events, is.Events)

@@ -42,6 +42,9 @@ func (p *Pool) gather(ctx context.Context, v *casemate.Version, request string) 
 	if err = p.layers(ctx, n); err == nil {
 		n.program, err = p.program(n)
 	}
+	if err == nil && len(n.extensions) > 0 && atOnce(v) > 1 {
+		err = casemate.Errorf(casemate.Invalid, "leave out its extensions, or sandbox_concurrency", "an extension is told of one event at a time, and a sandbox of the function has several")
+	}
 	if err == nil && p.cfg.Doors != nil {
 		if n.door, err = p.cfg.Doors(v, n.fx.add); err != nil {
 			err = fmt.Errorf("making the door: %w", err)

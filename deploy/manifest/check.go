@@ -171,6 +171,7 @@ func (c *checker) sandbox(ptr string, f *Function, family string) {
 			}
 		}
 	}
+	c.atOnce(ptr, f, family)
 	if f.Isolation == string(casemate.IsolationTenant) && f.Provisioned > 0 {
 		c.bad(ptr+"/provisioned", "isolation: request or warm", "whose tenant a sandbox will be is not known before its event")
 	}

@@ -63,6 +63,7 @@ type Function struct {
 	Provisioned int               `key:"provisioned" min:"1" max:"64" doc:"Sandboxes kept initialised, whatever the load (default none)."`
 	Lifetime    Duration          `key:"lifetime" min:"1s" max:"24h" doc:"How long one sandbox is reused at most, however busy (default 2h)."`
 	MaxEvents   int               `key:"max_events" min:"1" max:"1000000" doc:"Events of one sandbox that is reused (default 10000)."`
+	AtOnce      int               `key:"sandbox_concurrency" min:"1" max:"16" doc:"Events that one sandbox takes at once, with isolation: warm and a runtime of its own (provided) that asks for several, as under AWS_LAMBDA_MAX_CONCURRENCY (default 1)."`
 	Output      Size              `key:"output" min:"1KB" max:"64MB" doc:"Bytes one run may write to its log; the rest is counted and dropped (default 1MB)."`
 	Connections int               `key:"connections" min:"1" max:"1024" doc:"Connections to the outside at once, of one sandbox (default 64)."`
 	Traffic     Size              `key:"traffic" min:"1KB" max:"1024GB" doc:"Bytes to and from the outside, of one run (default 1GB)."`
