@@ -32,6 +32,7 @@ type App struct {
 	Mappings   map[string]*casemate.Mapping    `json:"mappings,omitempty"`  // event sources of its functions, by id
 	Schedules  map[string]*casemate.Schedule   `json:"schedules,omitempty"` // of its functions, by name
 	LeftOut    []string                        `json:"left_out,omitempty"`  // functions whose runtime is missing here
+	Template   *Template                       `json:"template,omitempty"`  // that it was deployed from; nil: a manifest
 
 	Environment string    `json:"environment,omitempty"` // that it belongs to; empty: none
 	At          time.Time `json:"at"`
@@ -39,6 +40,14 @@ type App struct {
 	Note        string    `json:"note,omitempty"`
 
 	gone bool // the app is taken away: it holds nothing but its name (Remove)
+}
+
+// Template is what an app keeps of the SAM or CloudFormation template that it was deployed from.
+type Template struct {
+	Parameters map[string]string `json:"parameters,omitempty"` // values that were given, by name; secrets are not here
+	Sealed     map[string]string `json:"sealed,omitempty"`     // of a NoEcho parameter, under which name the vault has its value
+	Exports    map[string]string `json:"exports,omitempty"`    // what other stacks may import
+	Imports    []string          `json:"imports,omitempty"`    // what it imports, by name
 }
 
 // Function is a function's versions, oldest first, and the number of the one in force.

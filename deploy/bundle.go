@@ -30,11 +30,12 @@ type bundle struct {
 	files    map[string][]byte            // by path in the manifest
 	layers   map[string]*io.SectionReader // by entry
 	stack    *Stack                       // of a template; nil: a manifest
+	kept     *memory                      // what the app remembers of the template; nil: a manifest
 	stored   []sam.Stored                 // secrets and parameters that the template declares
 }
 
 // open reads a bundle strictly: exactly the files that its manifest names, each once, stored plainly.
-func open(data []byte, s manifest.Setting, at func() sam.Address) (*bundle, error) {
+func open(data []byte, s manifest.Setting, at *around) (*bundle, error) {
 	if len(data) > maxBundle {
 		return nil, &casemate.Error{Code: casemate.TooLarge, Rule: fmt.Sprintf("bundle <= %d bytes", maxBundle), Message: "the bundle is too large",
 			Hint: "leave out what the functions do not need, with .casemateignore"}
@@ -60,7 +61,7 @@ func open(data []byte, s manifest.Setting, at func() sam.Address) (*bundle, erro
 
 type reader struct{ entries map[string]*io.SectionReader }
 
-func (r *reader) bundle(s manifest.Setting, at func() sam.Address) (*bundle, error) {
+func (r *reader) bundle(s manifest.Setting, at *around) (*bundle, error) {
 	b := &bundle{code: map[string]*io.SectionReader{}, files: map[string][]byte{}}
 	err := r.request(b)
 	if err != nil {

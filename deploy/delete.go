@@ -34,6 +34,9 @@ func (d *Deployer) Delete(ctx context.Context, r DeleteRequest) (*Outcome, error
 		return nil, casemate.Errorf(casemate.Conflict, "look at the plan again", "app %s is not at generation %d any more", r.App, r.Expect)
 	}
 	next := &catalog.App{Name: r.App}
+	if err := d.importers(current, next); err != nil {
+		return nil, err
+	}
 	out := &Outcome{Plan: compare(current, next), Generation: current.Generation, Versions: map[string]int{}}
 	if what := d.beyond(current, next); len(what) > 0 && d.guard.Beyond != nil {
 		if err := d.guard.Beyond(r.App, what); err != nil {
@@ -47,6 +50,7 @@ func (d *Deployer) Delete(ctx context.Context, r DeleteRequest) (*Outcome, error
 	if err := d.cfg.Catalog.Remove(ctx, r.App, revision, now); err != nil {
 		return nil, fmt.Errorf("deleting app %s: %w", r.App, err)
 	}
+	d.unseal(ctx, current, next)
 	out.Changed = true
 	return out, nil
 }

@@ -45,6 +45,8 @@ type Config struct {
 	Runs func(casemate.Runtime) string
 	// Address says where the node is, for the outputs of templates; nil: they name AWS's addresses.
 	Address func() sam.Address
+	// Vault keeps the values of NoEcho parameters for the next deploy; nil: they have to be given every time.
+	Vault Vault
 	// Issuers refuses issuers that cannot be trusted together, those of all apps; may be nil.
 	Issuers func([]casemate.Issuer) error
 }
@@ -121,10 +123,14 @@ func (d *Deployer) Apply(ctx context.Context, data []byte, by string) (*Outcome,
 	if err := d.keep(ctx, c.next, c, "make"); err != nil {
 		return nil, err
 	}
+	if err := d.seal(ctx, c.kept); err != nil {
+		return nil, err
+	}
 	out, err := d.swap(ctx, c.change, by)
 	if err != nil {
 		return nil, err
 	}
+	d.unseal(ctx, c.current, c.next)
 	return out, d.keep(ctx, c.next, c, "change")
 }
 
@@ -153,10 +159,11 @@ type prepared struct {
 	*draft
 	stored []sam.Stored
 	todo   []string // about each of stored
+	kept   *memory
 }
 
 func (d *Deployer) prepare(ctx context.Context, data []byte) (*prepared, error) {
-	b, err := open(data, manifest.Setting{Place: d.cfg.Place, Now: d.cfg.Clock()}, d.cfg.Address)
+	b, err := open(data, manifest.Setting{Place: d.cfg.Place, Now: d.cfg.Clock()}, d.around(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +178,10 @@ func (d *Deployer) prepare(ctx context.Context, data []byte) (*prepared, error) 
 	if err != nil {
 		return nil, err
 	}
-	p := &prepared{change: change{current: current, next: dr.app, revision: revision}, draft: dr, stored: b.stored}
+	if err := d.remembers(ctx, dr.app, current, b.kept); err != nil {
+		return nil, err
+	}
+	p := &prepared{change: change{current: current, next: dr.app, revision: revision}, draft: dr, stored: b.stored, kept: b.kept}
 	if err := d.check(ctx, &p.change, dr.docs); err != nil {
 		return nil, err
 	}
@@ -204,6 +214,9 @@ func (d *Deployer) check(ctx context.Context, c *change, docs map[string][]byte)
 		}
 	}
 	if err := d.trusted(c.next); err != nil {
+		return err
+	}
+	if err := d.importers(c.current, c.next); err != nil {
 		return err
 	}
 	if err := d.destinations(c.next); err != nil {

@@ -30,6 +30,8 @@ type Template struct {
 	Stack      string              `json:"stack"` // name of the app
 	Parameters map[string]string   `json:"parameters,omitempty"`
 	Open       *casemate.Exception `json:"open,omitempty"` // for routes and URLs that the template leaves open
+
+	Recalled *Recalled `json:"-"` // what the node knows; nil: it was not asked
 }
 
 // Stack is what a deploy says about its template.
@@ -44,16 +46,14 @@ type read struct {
 	manifest *manifest.Manifest
 	inline   map[string]sam.File
 	stored   []sam.Stored
+	kept     *memory
 	*Stack
 }
 
 // translate makes a manifest of a template. at tells where this node is, so that outputs name it; may be nil. The error names the
 // places of the template, whether the translation found what is wrong or the manifest's own checks did.
-func (q *Template) translate(text []byte, s manifest.Setting, arch string, at func() sam.Address) (*read, error) {
-	where := sam.Address{}
-	if at != nil {
-		where = at()
-	}
+func (q *Template) translate(text []byte, s manifest.Setting, arch string, around *around) (*read, error) {
+	where := around.address()
 	set := sam.Setting{App: q.Stack, Place: s.Place, Arch: arch, Open: q.Open, URL: func(function string) string {
 		return where.URL(catalog.URLID(s.Place.FunctionARN(function)))
 	}}
@@ -61,7 +61,11 @@ func (q *Template) translate(text []byte, s manifest.Setting, arch string, at fu
 	if err := found.Err(); err != nil {
 		return nil, err
 	}
-	stack, found := sam.Resolve(parsed, template.Inputs{Parameters: q.Parameters}, set)
+	inputs, err := q.inputs(parsed, around)
+	if err != nil {
+		return nil, err
+	}
+	stack, found := sam.Resolve(parsed, inputs, set)
 	if err := found.Err(); err != nil {
 		return nil, err
 	}
@@ -76,11 +80,11 @@ func (q *Template) translate(text []byte, s manifest.Setting, arch string, at fu
 	if err != nil {
 		return nil, err
 	}
-	return &read{m, out.Inline, out.Stored, &Stack{File: q.File, Notes: out.Notes, Outputs: out.Shown(where)}}, nil
+	return &read{m, out.Inline, out.Stored, remember(parsed, inputs, out), &Stack{File: q.File, Notes: out.Notes, Outputs: out.Shown(where)}}, nil
 }
 
 // described is what the bundle describes: a manifest, or a template that is made one.
-func (r *reader) described(b *bundle, s manifest.Setting, at func() sam.Address) error {
+func (r *reader) described(b *bundle, s manifest.Setting, at *around) error {
 	name := File
 	if r.entries[templateFile] != nil {
 		name = templateFile
@@ -103,7 +107,7 @@ func (r *reader) described(b *bundle, s manifest.Setting, at func() sam.Address)
 	if err != nil {
 		return err
 	}
-	b.manifest, b.stack, b.stored = made.manifest, made.Stack, made.stored
+	b.manifest, b.stack, b.stored, b.kept = made.manifest, made.Stack, made.stored, made.kept
 	return nil
 }
 
@@ -153,7 +157,7 @@ func readTemplate(root *os.Root, file string, s manifest.Setting, q *Template) (
 	if err != nil {
 		return nil, nil, &casemate.Error{Code: casemate.NotFound, Field: file, Message: "the template cannot be read", Hint: "name a SAM or CloudFormation template", Err: err}
 	}
-	made, err := q.translate(text, s, "", nil)
+	made, err := q.translate(text, s, "", q.around())
 	return made, text, err
 }
 

@@ -22,7 +22,7 @@ import (
 // deployBuiltins are the acts that change what runs.
 func (n *node) deployBuiltins() (map[string]builtin, error) {
 	d, err := deploy.New(deploy.Config{Catalog: n.catalog, Blobs: n.store.Blobs(), Place: n.cfg.Place, Clock: time.Now, Certificate: certificate.Check, Budget: n.purse.Load().Fits,
-		Inspect: func(module []byte) error { _, err := wasm.Inspect(module); return err }, Installed: n.installed, Program: programDigest, Environment: n.cfg.Environment, Issuers: n.identity.CheckIssuers, Reserve: n.reserve, Address: n.outputAddress, Runs: n.runs, Layer: n.layers.Find})
+		Inspect: func(module []byte) error { _, err := wasm.Inspect(module); return err }, Installed: n.installed, Program: programDigest, Environment: n.cfg.Environment, Issuers: n.identity.CheckIssuers, Reserve: n.reserve, Address: n.outputAddress, Vault: n.secrets.Vault(n.cfg.Place.Account), Runs: n.runs, Layer: n.layers.Find})
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +63,9 @@ func (n *node) deployBuiltins() (map[string]builtin, error) {
 		})),
 		"deploy.delete": named(question("casemate:DeleteApp", "app", func(ctx context.Context, l *casemate.Launch, q deploy.DeleteRequest) (any, error) {
 			return under(l, "casemate:DeleteApp").Delete(ctx, q)
+		})),
+		"deploy.recall": named(question("casemate:PlanDeploy", "app", func(ctx context.Context, l *casemate.Launch, q deploy.HistoryRequest) (any, error) {
+			return under(l, "casemate:PlanDeploy").Recall(ctx, q)
 		})),
 		"deploy.history": named(question("casemate:ReadHistory", "app", func(ctx context.Context, l *casemate.Launch, q deploy.HistoryRequest) (any, error) {
 			return under(l, "casemate:ReadHistory").History(ctx, q)

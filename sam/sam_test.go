@@ -452,7 +452,7 @@ T: {Type: AWS::Serverless::SimpleTable}
 	}
 	const f = "Resources/F/Properties/"
 	for path, want := range map[string]Class{f + "VpcConfig": Ignored, f + "Tracing": Ignored, f + "DeadLetterQueue": NotServed, f + "AutoPublishAlias": Honoured,
-		f + "Environment/Variables/A": NotServed, f + "Policies/0/Statement": NotServed, f + "Events/P": NotServed, f + "Events/T": NotServed, "Resources/B": NotServed, "Resources/B/DeletionPolicy": NotServed, "Outputs/O/Export": NotServed,
+		f + "Environment/Variables/A": NotServed, f + "Policies/0/Statement": NotServed, f + "Events/P": NotServed, f + "Events/T": NotServed, "Resources/B": NotServed, "Resources/B/DeletionPolicy": NotServed, "Outputs/O/Export": Honoured,
 		"Resources/X": NotServed, "Resources/V": Ignored, "Resources/A": Ignored, "Resources/L": Ignored, "Resources/S": Honoured, "Resources/S/Properties/SecretString": Weak, "Resources/T": NotServed, "Resources/F": Weak} {
 		if said[path] != want {
 			t.Errorf("%s: %q, not %q", path, said[path], want)

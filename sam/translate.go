@@ -30,6 +30,8 @@ type Translation struct {
 	Inline   map[string]File   // code that stands in the template, by the name of its function
 	Outputs  []template.Output // with the names that this node gives
 	Stored   []Stored          // secrets and parameters, with their values: not for a log, a record or a file
+	Exports  map[string]string // what other stacks may import, by name
+	Imports  []string          // what this one imports, by name
 	APIs     map[string]string // ids that stand for an API in addresses, with its stage: outputs name the node in their place
 }
 
@@ -112,13 +114,13 @@ func Translate(stack *Stack, s Setting) (*Translation, template.Problems) {
 	}
 	t.routes()
 	t.metadata()
+	out := &Translation{Manifest: Document{Marks: map[string]template.Position{}}, Outputs: stack.Outputs, Exports: map[string]string{}, Imports: stack.Imports, APIs: map[string]string{}}
 	for _, o := range stack.Outputs {
-		if o.Export != "" {
-			t.note(NotServed, "", o.At, "Outputs/"+o.Name+"/Export", "no other stack can import it: give the value as a parameter")
-		}
+		t.export(out, o)
 	}
+	out.Inline, out.Stored = t.inline, t.stored
 	slices.SortStableFunc(t.notes, func(a, b Note) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
-	out := &Translation{Manifest: Document{Marks: map[string]template.Position{}}, Notes: t.notes, Inline: t.inline, Stored: t.stored, Outputs: stack.Outputs, APIs: map[string]string{}}
+	out.Notes = t.notes
 	for id, a := range t.apis {
 		out.APIs[t.names.api(id)] = a.stage
 	}
@@ -208,4 +210,22 @@ func (t *translator) finish(f *function) {
 	set(&all, f.name, *f.doc)
 	all.Members[len(all.Members)-1].KeyAt = f.At
 	set(t.doc, "functions", all)
+}
+
+// export lets other stacks import an output.
+func (t *translator) export(out *Translation, o template.Output) {
+	path := "Outputs/" + o.Name + "/Export"
+	_, twice := out.Exports[o.Export]
+	switch {
+	case o.Export == "":
+	case twice:
+		t.bad(o.At, path, "give it another name", "%q is exported twice", o.Export)
+	case o.Value.Secret:
+		t.bad(o.At, path, "keep it as an AWS::SecretsManager::Secret, and export its name", "a NoEcho parameter goes into what %q exports", o.Export)
+	case o.Value.Unknown != "":
+		t.note(NotServed, "", o.At, path, "%s is not known: nothing can import it", o.Value.Unknown)
+	default:
+		out.Exports[o.Export] = o.Value.Text
+		t.note(Honoured, "", o.At, path, "other stacks of this node import it as %s", o.Export)
+	}
 }

@@ -152,6 +152,7 @@ func (a *app) packTemplate(ctx context.Context, p *project, dir, file string, w 
 		return "", err
 	}
 	p.options.Template = q
+	a.recall(ctx, q)
 	if !p.noBuild {
 		m, _, err := deploy.ReadTemplate(dir, file, settingNow(), q)
 		if err != nil {

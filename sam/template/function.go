@@ -400,6 +400,7 @@ func (r *resolver) imported(arg Value) Value {
 	if !ok {
 		return r.fail(arg.At, "deploy what exports it first", "nothing exports %s", name.Quoted())
 	}
+	r.imports[name.Text] = true
 	return made(arg.At, text, name)
 }
 

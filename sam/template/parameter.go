@@ -77,6 +77,9 @@ func (r *resolver) declaration(m Member) {
 // given gives the value of a parameter: what the inputs say, or its default.
 func (r *resolver) given(p *Parameter, v Value) Value {
 	text, ok := r.in.Parameters[p.Name]
+	if !ok && slices.Contains(r.in.Kept, p.Name) {
+		return Value{Kind: String, Text: "${" + p.Name + "}", Unknown: "the parameter " + p.Name, Secret: true}
+	}
 	if p.Default = !ok; ok {
 		p.Value = Value{Text: text}
 	} else if !p.Value.Scalar() {

@@ -31,6 +31,8 @@ type resolver struct {
 	deciding bool            // in a condition or a rule, where resources and exports are out of reach
 	ruling   bool            // in a rule
 
+	imports map[string]bool // names that were asked for
+
 	steps, bytes int
 	spent        bool
 }
@@ -48,7 +50,7 @@ type declared struct {
 // once.
 func (t *Template) Resolve(in Inputs) (*Stack, Problems) {
 	s := &Stack{Description: t.Description, Transform: t.Transform, Metadata: t.Metadata, in: in}
-	r := &resolver{t: t, in: in}
+	r := &resolver{t: t, in: in, imports: map[string]bool{}}
 	s.Parameters = r.prepare()
 	if len(r.found) == 0 {
 		resources := r.all()
@@ -62,7 +64,7 @@ func (t *Template) Resolve(in Inputs) (*Stack, Problems) {
 		return nil, r.found
 	}
 	r.warnings.sort()
-	s.Warnings = r.warnings
+	s.Warnings, s.Imports = r.warnings, sortedKeys(r.imports)
 	return s, nil
 }
 

@@ -6,6 +6,7 @@ type Inputs struct {
 	Parameters                            map[string]string // by name, as a person types them: lists separated by commas
 	Region, Account, StackName, Partition string
 	Exports                               map[string]string // what Fn::ImportValue finds
+	Kept                                  []string          // parameters that have a value, which is not known here
 	// Ref gives what Ref answers for a resource, and Attribute what Fn::GetAtt does. They are also asked for what SAM
 	// generates, by its logical id (ServerlessRestApi, OrdersRole) or its SAM name (Orders.Version): typ is then that of
 	// the resource it belongs to, or "".
@@ -24,6 +25,7 @@ type Stack struct {
 	Parameters  []Parameter
 	Metadata    Value // as it is written: CloudFormation resolves nothing here
 	Warnings    Problems
+	Imports     []string // names that Fn::ImportValue asked for, sorted
 
 	in Inputs
 }
