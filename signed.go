@@ -1,6 +1,9 @@
 package casemate
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // MaxDepth bounds a chain of functions that call functions: the number at which AWS Lambda ends a recursive loop
 // (https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html).
@@ -15,6 +18,16 @@ type Signed struct {
 	Query   string              // as sent, still encoded, without "?"
 	Header  map[string][]string // by lower-case name, "host" among them
 	Payload string              // lower-case hex SHA-256 of the body; empty: nobody read it, and nobody will
+}
+
+// NewSigned is a request as it was heard: path and query as they were sent, header as net/http gives it, without host.
+func NewSigned(method, path, query, host string, header map[string][]string) *Signed {
+	s := &Signed{Method: method, Path: path, Query: query, Header: make(map[string][]string, len(header)+1)}
+	for name, values := range header {
+		s.Header[strings.ToLower(name)] = values
+	}
+	s.Header["host"] = []string{host}
+	return s
 }
 
 // SandboxKey is the AWS credential of one sandbox: it opens that sandbox's own door, until Expires or until the sandbox

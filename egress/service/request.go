@@ -32,11 +32,8 @@ type call struct {
 // hear reads a request: what it asks for, and all that its signature is over.
 func (e *Endpoint) hear(w http.ResponseWriter, r *http.Request) *call {
 	path, rawQuery, _ := strings.Cut(r.RequestURI, "?")
-	signed := &casemate.Signed{Sandbox: e.key.Sandbox, Method: r.Method, Path: path, Query: rawQuery, Header: make(map[string][]string, len(r.Header)+1)}
-	for name, values := range r.Header {
-		signed.Header[strings.ToLower(name)] = values
-	}
-	signed.Header["host"] = []string{r.Host}
+	signed := casemate.NewSigned(r.Method, path, rawQuery, r.Host, r.Header)
+	signed.Sandbox = e.key.Sandbox
 	c := &call{e: e, id: casemate.NewID(), from: e.lineage(r.Header.Get("X-Amzn-Trace-Id")), agent: r.UserAgent(), Call: wire.Hear(signed, wire.Scope(r.Header.Get("Authorization"), ""))}
 	err := c.read(r)
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // the answer may take longer than the request did
@@ -63,8 +60,8 @@ func (c *call) read(r *http.Request) error {
 	switch {
 	case direct:
 		limit = maxBody + slack
-	case r.ContentLength > limit && c.e.cfg.largest(c.Service.Name) > limit:
-		limit = c.e.cfg.largest(c.Service.Name)
+	case r.ContentLength > limit && wire.Largest(c.e.cfg.Operations, c.Service.Name, maxBody) > limit:
+		limit = wire.Largest(c.e.cfg.Operations, c.Service.Name, maxBody)
 	case c.e.cfg.provides(c.Service.Name), strings.HasPrefix(r.Header.Get("Content-Type"), wire.Form):
 	case r.Header.Get("X-Amz-Content-Sha256") != "":
 		return nil
@@ -103,16 +100,6 @@ func (c *Config) provides(service string) bool {
 	}
 	_, direct := c.Direct[service]
 	return direct
-}
-
-// largest is the most that an operation of a service takes, within what any body may have.
-func (c *Config) largest(service string) (limit int64) {
-	for _, o := range c.Operations {
-		if o.Service == service {
-			limit = max(limit, min(o.Body, maxBody))
-		}
-	}
-	return limit
 }
 
 // plan makes the event: of an operation that is there, of one that is an event itself, or of one that nobody has, which

@@ -39,11 +39,6 @@ const (
 // hear reads a request: what it asks for, and all that its signature is over.
 func (s *Server) hear(r *nethttp.Request) *call {
 	path, query, _ := strings.Cut(r.RequestURI, "?")
-	signed := &casemate.Signed{Method: r.Method, Path: path, Query: query, Header: make(map[string][]string, len(r.Header)+1)}
-	for name, values := range r.Header {
-		signed.Header[strings.ToLower(name)] = values
-	}
-	signed.Header["host"] = []string{r.Host}
 	c := &call{s: s, id: casemate.NewID()}
 	service := wire.Scope(r.Header.Get("Authorization"), query)
 	if c.open = r.Header.Get("Authorization") == "" && !strings.Contains(query, "X-Amz-Algorithm="); c.open {
@@ -51,7 +46,7 @@ func (s *Server) hear(r *nethttp.Request) *call {
 			service = "sts" // the one that takes such calls
 		}
 	}
-	c.Call = wire.Hear(signed, service)
+	c.Call = wire.Hear(casemate.NewSigned(r.Method, path, query, r.Host, r.Header), service)
 	err := c.read(r)
 	c.asked = c.Operation()
 	if err == nil {
@@ -70,7 +65,7 @@ func (c *call) read(r *nethttp.Request) error {
 		limit = maxBody + slack
 	}
 	if r.ContentLength > limit {
-		limit = max(limit, c.s.c.largest(c.Service.Name))
+		limit = max(limit, wire.Largest(c.s.c.Operations, c.Service.Name, maxBody))
 	}
 	if c.open {
 		limit = tokenBody
@@ -101,16 +96,6 @@ func (c *call) read(r *nethttp.Request) error {
 	sum := sha256.Sum256(body)
 	c.Body, c.Signed.Payload = body, hex.EncodeToString(sum[:])
 	return nil
-}
-
-// largest is the most that an operation of a service takes, within what any body may have.
-func (c *Config) largest(service string) (limit int64) {
-	for _, o := range c.Operations {
-		if o.Service == service {
-			limit = max(limit, min(o.Body, maxBody))
-		}
-	}
-	return limit
 }
 
 // streamed reports whether the body is signed in chunks.

@@ -20,12 +20,7 @@ func signed(r *nethttp.Request, t target) *casemate.Signed {
 	if (len(auth) == 0 || !strings.HasPrefix(auth[0], sigHeader)) && !strings.Contains(t.query, sigQuery) {
 		return nil
 	}
-	s := &casemate.Signed{Method: r.Method, Path: t.path, Query: t.query, Header: make(map[string][]string, len(r.Header)+1)}
-	for name, values := range r.Header {
-		s.Header[strings.ToLower(name)] = values
-	}
-	s.Header["host"] = []string{r.Host}
-	return s
+	return casemate.NewSigned(r.Method, t.path, t.query, r.Host, r.Header)
 }
 
 // proof is what the caller proves itself with.

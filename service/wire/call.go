@@ -34,6 +34,16 @@ type Direct struct {
 	Last    func(s *casemate.Signed, res *casemate.Result) []byte
 }
 
+// Largest is the most bytes that the body of an operation of a service may have, within most; 0: it has none.
+func Largest(operations map[string]*casemate.Operation, service string, most int64) (limit int64) {
+	for _, o := range operations {
+		if o.Service == service {
+			limit = max(limit, min(o.Body, most))
+		}
+	}
+	return limit
+}
+
 // Hear finds out what a request speaks, from the scope of its signature.
 func Hear(s *casemate.Signed, service string) Call {
 	k := Lookup(service)
