@@ -69,6 +69,10 @@ type timer struct {
 
 	mu     sync.Mutex
 	status Status
+
+	keeping sync.Mutex
+	reached Mark // how far the schedule is
+	going   bool // a run goes on in here: the mark is kept when it ends
 }
 
 // Status is how a schedule stands.
@@ -251,7 +255,7 @@ func (t *timer) missed(ctx context.Context, m Mark, now time.Time) (Mark, error)
 	case t.s.Missed == casemate.ScheduleSkip:
 		t.f.c.Log.Warn("moments of a schedule were missed and are left out", "schedule", t.s.ID(), "moments", len(due))
 		m.Done = due[len(due)-1]
-		return m, t.f.c.Marks.Keep(ctx, t.s.ID(), m)
+		return m, t.keep(ctx, m)
 	case t.s.Missed != casemate.ScheduleAll:
 		due = due[len(due)-1:]
 	}
@@ -260,11 +264,51 @@ func (t *timer) missed(ctx context.Context, m Mark, now time.Time) (Mark, error)
 			return m, err
 		}
 		m.Done = at
-		if err := t.f.c.Marks.Keep(ctx, t.s.ID(), m); err != nil {
-			return m, fmt.Errorf("keeping the mark: %w", err)
+		if err := t.keep(ctx, m); err != nil {
+			return m, err
 		}
 	}
 	return m, nil
+}
+
+// keep notes how far the schedule is, durably; while a run goes on in here, what it began with stays, so that a node that is
+// killed meanwhile finds its moment missed.
+func (t *timer) keep(ctx context.Context, m Mark) error {
+	t.keeping.Lock()
+	defer t.keeping.Unlock()
+	t.reached = m
+	if t.going {
+		return nil
+	}
+	return t.write(ctx)
+}
+
+// write keeps the mark. The caller holds keeping.
+func (t *timer) write(ctx context.Context) error {
+	if err := t.f.c.Marks.Keep(ctx, t.s.ID(), t.reached); err != nil {
+		return fmt.Errorf("keeping the mark: %w", err)
+	}
+	return nil
+}
+
+// goes says that a run in here begins.
+func (t *timer) goes() {
+	t.keeping.Lock()
+	defer t.keeping.Unlock()
+	t.going = true
+}
+
+// ended keeps how far the schedule came while the run of a moment went on.
+func (t *timer) ended(ctx context.Context, at time.Time) {
+	t.keeping.Lock()
+	defer t.keeping.Unlock()
+	t.going = false
+	if t.reached.Done.Before(at) {
+		return // keep comes after this
+	}
+	if err := t.write(ctx); err != nil {
+		t.f.c.Log.Error("ending a run of a schedule", "schedule", t.s.ID(), "err", err)
+	}
 }
 
 // next is the first moment after a time, between the schedule's start and end.
@@ -310,8 +354,8 @@ func (t *timer) moments(ctx context.Context, m Mark) error {
 			return err
 		}
 		m.Done = at
-		if err := t.f.c.Marks.Keep(ctx, t.s.ID(), m); err != nil {
-			return fmt.Errorf("keeping the mark: %w", err)
+		if err := t.keep(ctx, m); err != nil {
+			return err
 		}
 	}
 }
@@ -329,9 +373,12 @@ func (t *timer) give(ctx context.Context, at time.Time) error {
 		t.say(func(s *Status) { s.Result = "left out: the run before goes on" })
 		return nil
 	}
+	t.goes()
 	t.runs.Go(func() {
+		ctx := context.WithoutCancel(ctx) // begun is finished: it may have had effects
 		defer func() { <-t.busy }()
-		res, err := t.f.c.Handler(context.WithoutCancel(ctx), t.event(at, false)) // begun is finished: it may have had effects
+		defer t.ended(ctx, at)
+		res, err := t.f.c.Handler(ctx, t.event(at, false))
 		if err == nil && res.Failure != casemate.FailureNone {
 			t.say(func(s *Status) { s.Result = "PROBLEM: the function failed: " + string(res.Failure) })
 			return

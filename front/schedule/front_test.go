@@ -169,6 +169,46 @@ func TestAKilledNodeQueuesAgain(t *testing.T) {
 	})
 }
 
+// TestAKilledNodeMakesUpForARunInPlace: until such a run ends, its moment is not done. Those that were left out meanwhile are.
+func TestAKilledNodeMakesUpForARunInPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &marks{all: map[string]Mark{}}
+		r := start(t, m)
+		begin := time.Now()
+		done := func() time.Duration {
+			kept, err := m.Get(t.Context(), "shop/tick")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kept.Done.Sub(begin)
+		}
+		r.run = func(*casemate.Event) (*casemate.Result, error) {
+			<-time.After(7 * time.Minute)
+			return &casemate.Result{}, nil
+		}
+		s := every("rate(5 minutes)")
+		s.Overlap = casemate.ScheduleAlone
+		r.Set([]*casemate.Schedule{s})
+		after(11 * time.Minute)
+		if got := done(); got >= 5*time.Minute {
+			t.Fatalf("done until %v while the run of minute 5 goes on", got)
+		}
+		killed := &marks{all: map[string]Mark{"shop/tick": m.all["shop/tick"]}}
+		after(2 * time.Minute)
+		if got := done(); got != 10*time.Minute {
+			t.Errorf("done until %v after it", got)
+		}
+		r.Stop()
+		again := start(t, killed)
+		again.Set([]*casemate.Schedule{s})
+		after(time.Second)
+		if len(again.all()) != 1 {
+			t.Errorf("the moments came %d times again", len(again.all()))
+		}
+		again.Stop()
+	})
+}
+
 func TestMissedMoments(t *testing.T) {
 	for missed, want := range map[string]int{"": 1, casemate.ScheduleAll: 6, casemate.ScheduleSkip: 0} {
 		synctest.Test(t, func(t *testing.T) {
