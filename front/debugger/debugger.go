@@ -17,14 +17,16 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/internal/pause"
 )
 
 // Bounds of one port.
 const (
-	maxConns = 16
-	dialTime = 5 * time.Second
-	headTime = 10 * time.Second // for the first request of a client that must send one
-	maxHead  = 8 << 10          // of it
+	maxConns  = 16
+	dialTime  = 10 * time.Second
+	dialPause = 30 * time.Millisecond
+	headTime  = 10 * time.Second // for the first request of a client that must send one
+	maxHead   = 8 << 10          // of it
 )
 
 // Config is what a Port needs.
@@ -100,7 +102,7 @@ func (p *Port) accept() {
 func (p *Port) lead(client net.Conn) error {
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(p.ctx, dialTime)
-	inside, web, err := p.c.Dial(ctx)
+	inside, web, err := p.dial(ctx)
 	cancel()
 	if err != nil {
 		return fmt.Errorf("connecting to the debugger: %w", err)
@@ -139,6 +141,15 @@ func (p *Port) lead(client net.Conn) error {
 		_ = inside.Close()
 	}
 	return nil
+}
+
+// dial waits for a sandbox that is just being started: of a version that was saved a moment ago.
+func (p *Port) dial(ctx context.Context) (c net.Conn, web bool, err error) {
+	for {
+		if c, web, err = p.c.Dial(ctx); err == nil || !pause.For(ctx, dialPause) {
+			return c, web, err
+		}
+	}
 }
 
 // first reads what a client begins with. A page in a browser on this machine can reach loopback as well: by a name of its own
