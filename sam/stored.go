@@ -91,7 +91,7 @@ func (t *translator) parameter(r *template.Resource) {
 			}
 		case "Value":
 			given = true
-			if !t.valued(&s, r, m.Value, at, "casemate parameter set "+s.Name) {
+			if !t.valued(&s, r, m.Value, at, "casemate secret set "+s.Name+" --parameter") {
 				return
 			}
 		case "AllowedPattern", "DataType", "Policies":
