@@ -29,7 +29,9 @@ func mirror(t *testing.T) casemate.Handler {
 			t.Error(err)
 		}
 		said, err := json.Marshal(string(event))
-		e.Decode = func(*casemate.Result) (*casemate.Answer, error) { return &casemate.Answer{Status: 200, Body: event}, err }
+		e.Decode = func(*casemate.Result) (*casemate.Answer, error) {
+			return &casemate.Answer{Status: 200, Body: event}, err
+		}
 		return &casemate.Result{Payload: said}, err
 	})
 }

@@ -21,7 +21,9 @@ func desk(t *testing.T) *Desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = room.Close() })
-	judge := func(*casemate.Launch, string, string) casemate.Decision { return casemate.Decision{Verdict: casemate.Allowed} }
+	judge := func(*casemate.Launch, string, string) casemate.Decision {
+		return casemate.Decision{Verdict: casemate.Allowed}
+	}
 	return &Desk{Room: room, Place: casemate.DefaultPlace, Operations: append(
 		secrets.Operations(secrets.Config{Room: room, Place: casemate.DefaultPlace, Clock: time.Now, Judge: judge}),
 		ssm.Operations(ssm.Config{Room: room, Place: casemate.DefaultPlace, Clock: time.Now, Judge: judge})...)}
