@@ -89,6 +89,8 @@ func handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) (any, error) 
 	case "context": // what the caller of an Invoke says beside its event
 		lc, _ := lambdacontext.FromContext(ctx)
 		return map[string]any{"custom": lc.ClientContext.Custom, "tenant": lc.TenantID, "arn": lc.InvokedFunctionArn}, nil
+	case "meet": // another event of the same process
+		return meet(ctx)
 	case "talk": // more than a tail of a log holds
 		fmt.Println(strings.Repeat("x", 5000) + "end")
 		return nil, nil
