@@ -13,9 +13,26 @@ import (
 
 // Queue keeps accepted events until they are done. Put is durable when it returns.
 type Queue interface {
-	Put(ctx context.Context, id string, data []byte) error
+	// Put takes an event under an id. function is what it counts for while it waits; "": for none.
+	Put(ctx context.Context, id, function string, data []byte) error
 	Next(ctx context.Context) (*Delivery, error)
 }
+
+// Watch is told what asynchronous events come to.
+type Watch interface {
+	Received(function string)                // it was queued
+	Aged(function string, age time.Duration) // an attempt begins
+	Dropped(function, why string)            // it will not be tried again
+	Undelivered(function string)             // its destination did not take word of its end
+}
+
+// unwatched is a Watch that looks away.
+type unwatched struct{}
+
+func (unwatched) Received(string)            {}
+func (unwatched) Aged(string, time.Duration) {}
+func (unwatched) Dropped(string, string)     {}
+func (unwatched) Undelivered(string)         {}
 
 // Delivery is one accepted event in the hands of one worker.
 type Delivery struct {
@@ -117,7 +134,7 @@ func (g *Gate) enqueue(ctx context.Context, a *admitted, s *story) (*casemate.Re
 	if err != nil {
 		return nil, fmt.Errorf("encoding an accepted event: %w", err)
 	}
-	again, err := g.queue(ctx, &q, func() error { return g.c.Queue.Put(ctx, e.ID, data) })
+	again, err := g.queue(ctx, &q, func() error { return g.c.Queue.Put(ctx, e.ID, v.Function, data) })
 	switch casemate.CodeOf(err) {
 	case casemate.Conflict:
 		return nil, s.refuse(casemate.PointForm, err)
@@ -127,7 +144,9 @@ func (g *Gate) enqueue(ctx context.Context, a *admitted, s *story) (*casemate.Re
 	if err != nil {
 		return nil, fmt.Errorf("queueing: %w", err)
 	}
-	a.ok, a.again = true, again != ""
+	if a.ok, a.again = true, again != ""; !a.again {
+		g.c.Watch.Received(v.Function)
+	}
 	return &casemate.Result{Accepted: true, Again: again, Match: a.match, Principal: a.principal}, nil
 }
 
@@ -201,6 +220,7 @@ func (g *Gate) deliver(ctx context.Context, d *Delivery) error {
 	if g.c.Clock().Sub(q.Accepted) > q.MaxAge {
 		return g.over(ctx, d, &q, end{condition: endAge, runs: attempt - 1})
 	}
+	g.c.Watch.Aged(q.Function, g.c.Clock().Sub(q.Accepted))
 	res, err := g.Handle(ctx, q.event(attempt))
 	if err != nil {
 		return g.refused(ctx, d, &q, casemate.CodeOf(err))
@@ -224,6 +244,7 @@ func (g *Gate) refused(ctx context.Context, d *Delivery, q *queued, code casemat
 		}
 		return d.Retry(ctx, g.backoff(d.ID))
 	}
+	g.c.Watch.Dropped(q.Function, endRefused)
 	return g.buried(ctx, d, q, DeadLetter{Condition: endRefused, Attempts: d.Attempt - g.throttled(d.ID), Code: code})
 }
 

@@ -18,7 +18,7 @@ type memQueue struct {
 	done  int
 }
 
-func (q *memQueue) Put(_ context.Context, id string, data []byte) error {
+func (q *memQueue) Put(_ context.Context, id, _ string, data []byte) error {
 	if q.full != nil {
 		return q.full
 	}
@@ -154,7 +154,7 @@ func TestAsyncRefusedLaterDies(t *testing.T) {
 func TestAsyncDamagedItemDies(t *testing.T) {
 	r, q := newRig(), &memQueue{}
 	g := r.gate(t, q)
-	if err := q.Put(t.Context(), "x", []byte("{broken")); err != nil {
+	if err := q.Put(t.Context(), "x", "", []byte("{broken")); err != nil {
 		t.Fatal(err)
 	}
 	q.drain(t, g, 5)
@@ -224,7 +224,7 @@ func TestDeadLetterLivesAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := q.Put(t.Context(), "e1~x", again); err != nil {
+	if err := q.Put(t.Context(), "e1~x", "", again); err != nil {
 		t.Fatal(err)
 	}
 	q.drain(t, g, 5)

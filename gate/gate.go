@@ -86,7 +86,8 @@ type Config struct {
 	// Onward is the event by which word of another's end gets to its destination. nil: all of it is listed as dead.
 	Onward func(o *Onward) (*casemate.Event, error)
 
-	Keys Keys // nil: events with an idempotency key are refused
+	Watch Watch // nil: nobody counts asynchronous events
+	Keys  Keys  // nil: events with an idempotency key are refused
 
 	Room    func() error                                  // nil: there is always room; an error refuses new runs, while looks at the node go on
 	Queue   Queue                                         // nil: asynchronous events are refused
@@ -122,6 +123,9 @@ func New(c Config) (*Gate, error) {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Watch == nil {
+		c.Watch = unwatched{}
 	}
 	if c.Workers <= 0 {
 		c.Workers = 8

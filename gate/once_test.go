@@ -24,7 +24,9 @@ func (k keyring) Accept(_ context.Context, o casemate.Once, put func() error) (s
 	return o.ID, put()
 }
 
-func (k keyring) Claim(_ context.Context, o casemate.Once) (bool, error) { return k[o.Key].ID == o.ID, nil }
+func (k keyring) Claim(_ context.Context, o casemate.Once) (bool, error) {
+	return k[o.Key].ID == o.ID, nil
+}
 
 // asks sends an asynchronous event with a key, and gives the id that it was answered with.
 func asks(t *testing.T, g *Gate, change func(*casemate.Event)) (string, error) {

@@ -152,6 +152,9 @@ func (g *Gate) over(ctx context.Context, d *Delivery, q *queued, x end) error {
 		to = map[string]string{"failure": q.Told.OnFailure, "letter": q.Told.DeadLetter}
 	}
 	told := x.condition == endSuccess
+	if !told {
+		g.c.Watch.Dropped(q.Function, x.condition)
+	}
 	for kind, arn := range to {
 		if arn == "" {
 			continue
@@ -184,7 +187,7 @@ func (g *Gate) tell(ctx context.Context, d *Delivery, q *queued, x *end, kind, a
 	if err != nil {
 		return err
 	}
-	return g.c.Queue.Put(ctx, d.ID+"~"+kind, data)
+	return g.c.Queue.Put(ctx, d.ID+"~"+kind, "", data)
 }
 
 // pass sends word of an event's end to where it belongs, as an event of the function's own role that passes every check. What
@@ -214,5 +217,6 @@ func (g *Gate) pass(ctx context.Context, d *Delivery, q *queued) error {
 		}
 	}
 	x.Reason = casemate.AsError(err).Error()
+	g.c.Watch.Undelivered(q.Function)
 	return g.buried(ctx, d, q, x)
 }

@@ -139,7 +139,7 @@ func TestRefusedDestinationLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.decision = casemate.Decision{Verdict: casemate.Allowed}
-	if err := q.Put(t.Context(), "again", again); err != nil {
+	if err := q.Put(t.Context(), "again", "", again); err != nil {
 		t.Fatal(err)
 	}
 	q.drain(t, g, 20)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"casemate"
@@ -15,13 +17,22 @@ import (
 // asyncQueue is the store's queue as the gate wants it.
 type asyncQueue struct{ store.Queue }
 
+// Put implements gate.Queue. What an event counts for is the label of its item.
+func (q asyncQueue) Put(ctx context.Context, id, function string, data []byte) error {
+	if function != "" {
+		id += store.LabelMark + function
+	}
+	return q.Queue.Put(ctx, id, data)
+}
+
 // Next implements gate.Queue.
 func (q asyncQueue) Next(ctx context.Context) (*gate.Delivery, error) {
 	d, err := q.Queue.Next(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &gate.Delivery{ID: d.ID, Data: d.Data, Attempt: d.Attempt, Done: d.Done, Retry: d.Retry}, nil
+	id, _, _ := strings.Cut(d.ID, store.LabelMark)
+	return &gate.Delivery{ID: id, Data: d.Data, Attempt: d.Attempt, Done: d.Done, Retry: d.Retry}, nil
 }
 
 // deadLetters lists events that will not be tried again. A second death of the same event replaces the first.
@@ -81,7 +92,11 @@ func (d deadLetters) replay(ctx context.Context, q store.Queue, id string) error
 		return err
 	}
 	// A name of its own: the queue drops a name that it has seen lately.
-	if err := q.Put(ctx, id+"~"+strconv.FormatInt(time.Now().UnixNano(), 36), event); err != nil {
+	function := l.Function
+	if l.Destination != "" { // word of an end: nothing runs
+		function = ""
+	}
+	if err := (asyncQueue{q}).Put(ctx, id+"~"+strconv.FormatInt(time.Now().UnixNano(), 36), function, event); err != nil {
 		return err
 	}
 	return d.kv.Delete(ctx, id, e.Revision)
@@ -96,21 +111,65 @@ func missing(err error, id string) error {
 
 // AsyncState is what `casemate async` shows.
 type AsyncState struct {
-	Queued uint64            `json:"queued"`
-	Oldest time.Time         `json:"oldest,omitzero"`
-	Dead   []gate.DeadLetter `json:"dead"`
+	Queued    uint64            `json:"queued"`
+	Oldest    time.Time         `json:"oldest,omitzero"`
+	Functions []AsyncFunction   `json:"functions"` // those whose events wait; Queued counts what waits for destinations as well
+	Dead      []gate.DeadLetter `json:"dead"`
 }
 
-func asyncBuiltins(q store.Queue, kv store.KV, resend func(context.Context, json.RawMessage) (bool, error)) map[string]builtin {
+// AsyncFunction is how much waits for a function, what runs right now included.
+type AsyncFunction struct {
+	Function string    `json:"function"`
+	Queued   uint64    `json:"queued"`
+	Oldest   time.Time `json:"oldest,omitzero"`
+	Dead     int       `json:"dead"`
+
+	*casemate.Destinations // of its events
+}
+
+// waiting is what the store knows of each function's queue.
+func waiting(ctx context.Context, q store.Queue) ([]AsyncFunction, error) {
+	all, err := q.Depths(ctx)
+	out := make([]AsyncFunction, 0, len(all))
+	for _, d := range all {
+		if d.Label != "" {
+			out = append(out, AsyncFunction{Function: d.Label, Queued: d.Items, Oldest: d.Oldest})
+		}
+	}
+	return out, err
+}
+
+// asyncState gathers what waits, what is dead, and who is told of either.
+func asyncState(ctx context.Context, q store.Queue, dead deadLetters, told func(function string) *casemate.Destinations) (s AsyncState, err error) {
+	if s.Queued, s.Oldest, err = q.Depth(ctx); err != nil {
+		return s, err
+	}
+	if s.Functions, err = waiting(ctx, q); err != nil {
+		return s, err
+	}
+	if s.Dead, err = dead.list(ctx); err != nil {
+		return s, err
+	}
+	for i := range s.Dead {
+		name := s.Dead[i].Function
+		at := slices.IndexFunc(s.Functions, func(f AsyncFunction) bool { return f.Function == name })
+		if at < 0 {
+			at = len(s.Functions)
+			s.Functions = append(s.Functions, AsyncFunction{Function: name})
+		}
+		s.Functions[at].Dead++
+	}
+	for i := range s.Functions {
+		s.Functions[i].Destinations = told(s.Functions[i].Function)
+	}
+	return s, nil
+}
+
+func asyncBuiltins(q store.Queue, kv store.KV, resend func(context.Context, json.RawMessage) (bool, error), told func(string) *casemate.Destinations) map[string]builtin {
 	dead := deadLetters{kv, resend}
 	return map[string]builtin{
 		"async.list": question("casemate:ListQueue", "queue", func(ctx context.Context, _ *casemate.Launch, _ struct{}) (any, error) {
-			s, err := AsyncState{}, error(nil)
-			if s.Queued, s.Oldest, err = q.Depth(ctx); err != nil {
-				return nil, err
-			}
-			s.Dead, err = dead.list(ctx)
-			return s, err
+			return asyncState(ctx, q, dead, told)
 		}),
 		"async.replay": question("casemate:ReplayEvent", "queue", func(ctx context.Context, _ *casemate.Launch, in IDQuestion) (any, error) {
 			return in, dead.replay(ctx, q, in.ID)

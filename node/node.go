@@ -339,11 +339,12 @@ func (n *node) openGate(ctx context.Context) (err error) {
 			return n.pool.Run(ctx, l)
 		},
 		Room: n.store.Room, Plan: func(p *casemate.Principal) (*casemate.Plan, error) { return n.catalog.Snapshot().Plan(p) },
-		Keys: n.keys, Queue: asyncQueue{work}, Dead: deadLetters{kv: dead}.put, Onward: n.onward, Wait: n.cfg.Wait, Source: n.cfg.SourceRate, Block: n.cfg.Block,
+		Watch: n.telemetry, Keys: n.keys, Queue: asyncQueue{work}, Dead: deadLetters{kv: dead}.put, Onward: n.onward, Wait: n.cfg.Wait, Source: n.cfg.SourceRate, Block: n.cfg.Block,
 		Observe: []func(*casemate.Record){n.telemetry.Record}})
 	if err != nil {
 		return err
 	}
+	n.telemetry.Ask(func() []telemetry.Waiting { return n.waits(work) })
 	n.gate.Start(ctx)
 	n.onClose(func() error { n.gate.Stop(); return nil })
 	return nil
@@ -359,7 +360,7 @@ func (n *node) builtins(work store.Queue, dead store.KV) (map[string]builtin, er
 	for _, m := range []map[string]builtin{auditBuiltins(n.audit), logBuiltins(n.journal, n.judge), n.stateBuiltins(), n.secretBuiltins(), n.accessBuiltins(), n.operatorBuiltins(), n.signinBuiltins(), n.inspectBuiltins(), n.topBuiltins(), n.planBuiltins(), n.tlsBuiltins(), deploys,
 		keyBuiltins(n.identity, n.cfg.Place, func(r string) bool { return r == authn.RoleOperator || n.catalog.Snapshot().HasRole(r) },
 			func(p string) bool { return n.catalog.Snapshot().HasPlan(p) }, n.judge),
-		usageBuiltins(n.meter.Load()), n.budgetBuiltins(), n.billBuiltins(), n.sizeBuiltins(), n.contractBuiltins(), asyncBuiltins(work, dead, n.resend), n.queueBuiltins(), n.scheduleBuiltins()} {
+		usageBuiltins(n.meter.Load()), n.budgetBuiltins(), n.billBuiltins(), n.sizeBuiltins(), n.contractBuiltins(), asyncBuiltins(work, dead, n.resend, n.told), n.queueBuiltins(), n.scheduleBuiltins()} {
 		maps.Copy(all, m)
 	}
 	return all, nil

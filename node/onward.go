@@ -1,11 +1,43 @@
 package node
 
 import (
+	"context"
 	"encoding/json"
 
 	"casemate"
 	"casemate/gate"
+	"casemate/store"
+	"casemate/telemetry"
 )
+
+// told is who is told of a function's asynchronous events that name no version; nil: nobody.
+func (n *node) told(function string) *casemate.Destinations {
+	m, err := n.catalog.Resolve(&casemate.Event{Source: casemate.SourceAdmin, Target: casemate.Target{Function: function}})
+	if err != nil || m.Version == nil {
+		return nil
+	}
+	if m.Told != nil {
+		return m.Told
+	}
+	d := m.Version.Told()
+	if d == (casemate.Destinations{}) {
+		return nil
+	}
+	return &d
+}
+
+// waits is what metrics tell of the queue.
+func (n *node) waits(q store.Queue) []telemetry.Waiting {
+	all, err := waiting(context.Background(), q)
+	if err != nil {
+		n.cfg.Log.Warn("counting asynchronous events", "err", err)
+	}
+	out := make([]telemetry.Waiting, len(all))
+	for i, f := range all {
+		out[i] = telemetry.Waiting{Function: f.Function, Events: f.Queued, Oldest: f.Oldest}
+	}
+	return out
+}
 
 // sendQuestion is SendMessage of Amazon SQS, as an SDK would ask for it.
 type sendQuestion struct {

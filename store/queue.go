@@ -29,6 +29,7 @@ type nodeQueue struct {
 	j      *commit.Journal
 	items  map[uint64]*queueItem
 	order  []uint64                // numbers as put; those of finished items at the front are dropped
+	labels map[string]*labelled    // by what follows the last LabelMark of an id
 	ready  commit.Heap[*queueItem] // by number
 	hidden commit.Heap[*queueItem] // by due: delayed and leased
 	seen   map[string]uint64
@@ -59,7 +60,7 @@ const cacheBytes = 8 << 20
 
 func newNodeQueue(name string, clock func() time.Time, lease time.Duration) *nodeQueue {
 	return &nodeQueue{
-		name: name, clock: clock, lease: lease, items: map[uint64]*queueItem{}, seen: map[string]uint64{},
+		name: name, clock: clock, lease: lease, items: map[uint64]*queueItem{}, labels: map[string]*labelled{}, seen: map[string]uint64{},
 	}
 }
 
@@ -270,7 +271,8 @@ func (q *nodeQueue) enter(r commit.Record) error {
 	q.items[p.num] = &queueItem{
 		num: p.num, at: r.Seq, id: p.id, enqueued: p.enqueued, due: p.due, attempt: p.attempt, size: len(p.data),
 	}
-	q.order = append(q.order, p.num)
+	q.count(q.items[p.num])
+	q.order = q.alive(append(q.order, p.num), len(q.items))
 	q.bytes += queueCost(p)
 	if expires := p.enqueued + int64(DedupWindow); expires > q.clock().UnixNano() {
 		q.seen[p.id] = p.num
@@ -307,6 +309,7 @@ func (q *nodeQueue) Settle(r commit.Record) error {
 
 func (q *nodeQueue) remove(it *queueItem) {
 	delete(q.items, it.num)
+	q.uncount(it)
 	q.bytes -= queueCost(put{id: it.id, data: it.data}) + int64(it.size-len(it.data))
 	q.cached -= len(it.data)
 	it.data = nil

@@ -75,6 +75,7 @@ type Queue interface {
 	Put(ctx context.Context, id string, data []byte) error
 	Next(ctx context.Context) (*Delivery, error) // blocks
 	Depth(ctx context.Context) (items uint64, oldest time.Time, err error)
+	Depths(ctx context.Context) ([]Depth, error) // by label: what follows the last "@" of an id
 }
 
 // Blobs holds immutable content by its lower-case hex SHA-256.

@@ -15,6 +15,7 @@ type kind uint8
 const (
 	counter kind = iota
 	histogram
+	gauge
 )
 
 // family is one metric with its labels. Its name is OpenTelemetry's; prom is the same in Prometheus' spelling.
@@ -40,6 +41,12 @@ const (
 	famRefusals
 	famHTTP
 	famDropped
+	famAsyncReceived
+	famAsyncAge
+	famAsyncDropped
+	famAsyncUndelivered
+	famAsyncDepth
+	famAsyncOldest
 	famCount
 )
 
@@ -47,6 +54,7 @@ var (
 	secondBounds = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900}
 	byteBounds   = []float64{1 << 10, 1 << 14, 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26, 1 << 27, 1 << 28, 1 << 29, 1 << 30, 1 << 32}
 	byFunction   = []string{"faas.name", "faas.trigger"}
+	oneFunction  = []string{"faas.name"}
 )
 
 // families is the table of what is measured.
@@ -64,7 +72,15 @@ var families = [famCount]family{
 	famRefusals:    {"casemate.refusals", "casemate_refusals_total", "{event}", "Events refused, by verdict point and code.", counter, []string{"point", "code"}, nil},
 	famHTTP: {"http.server.request.duration", "http_server_request_duration_seconds", "s", "HTTP exchanges.", histogram,
 		[]string{"casemate.source", "http.request.method", "http.response.status_code"}, secondBounds},
-	famDropped: {"casemate.telemetry.dropped", "casemate_telemetry_dropped_total", "{item}", "Telemetry that was given up.", counter, []string{"kind"}, nil},
+	famDropped:       {"casemate.telemetry.dropped", "casemate_telemetry_dropped_total", "{item}", "Telemetry that was given up.", counter, []string{"kind"}, nil},
+	famAsyncReceived: {"casemate.async.events.received", "casemate_async_events_received_total", "{event}", "Asynchronous events that were queued.", counter, oneFunction, nil},
+	famAsyncAge: {"casemate.async.event.age", "casemate_async_event_age_seconds", "s", "Age of asynchronous events when an attempt began.", histogram, oneFunction,
+		[]float64{0.01, 0.1, 1, 10, 60, 300, 900, 3600, 21600}},
+	famAsyncDropped: {"casemate.async.events.dropped", "casemate_async_events_dropped_total", "{event}", "Asynchronous events that will not be tried again, by why.", counter,
+		[]string{"faas.name", "reason"}, nil},
+	famAsyncUndelivered: {"casemate.async.destination.failures", "casemate_async_destination_failures_total", "{event}", "Ends of events that their destination did not take.", counter, oneFunction, nil},
+	famAsyncDepth:       {"casemate.async.queue.depth", "casemate_async_queue_depth", "{event}", "Asynchronous events that wait or run.", gauge, oneFunction, nil},
+	famAsyncOldest:      {"casemate.async.queue.oldest_age", "casemate_async_queue_oldest_age_seconds", "s", "Age of the oldest of them.", gauge, oneFunction, nil},
 }
 
 const (
@@ -85,8 +101,9 @@ type series struct {
 type registry struct {
 	start time.Time
 
-	mu  sync.Mutex
-	all [famCount]map[string]*series
+	mu      sync.Mutex
+	waiting func() []Waiting // nil: nothing can wait
+	all     [famCount]map[string]*series
 }
 
 func newRegistry(start time.Time) *registry {
@@ -198,7 +215,7 @@ func (r *registry) text() string {
 		if len(r.all[i]) == 0 {
 			continue
 		}
-		b.WriteString("# HELP " + f.prom + " " + f.help + "\n# TYPE " + f.prom + " " + [...]string{"counter", "histogram"}[f.kind] + "\n")
+		b.WriteString("# HELP " + f.prom + " " + f.help + "\n# TYPE " + f.prom + " " + [...]string{"counter", "histogram", "gauge"}[f.kind] + "\n")
 		for _, s := range r.sorted(i) {
 			f.text(&b, s)
 		}
@@ -223,7 +240,7 @@ func (f *family) text(b *strings.Builder, s *series) {
 		labels[i] = strings.ReplaceAll(f.labels[i], ".", "_") + `="` + v + `"`
 	}
 	inner := strings.Join(labels, ",")
-	if f.kind == counter {
+	if f.kind != histogram {
 		b.WriteString(f.prom + "{" + inner + "} " + number(s.sum) + "\n")
 		return
 	}

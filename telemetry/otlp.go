@@ -62,6 +62,7 @@ type (
 		Unit      string     `json:"unit"`
 		Sum       *sum       `json:"sum,omitempty"`
 		Histogram *histoData `json:"histogram,omitempty"`
+		Gauge     *gaugeData `json:"gauge,omitempty"`
 	}
 	sum struct {
 		Points      []number64 `json:"dataPoints"`
@@ -71,6 +72,9 @@ type (
 	histoData struct {
 		Points      []histoPoint `json:"dataPoints"`
 		Temporality int          `json:"aggregationTemporality"`
+	}
+	gaugeData struct {
+		Points []number64 `json:"dataPoints"`
 	}
 	number64 struct {
 		Attributes []attr  `json:"attributes"`
@@ -205,15 +209,22 @@ func (r *registry) otlp(now time.Time) []metric {
 			continue
 		}
 		m := metric{Name: f.name, Unit: f.unit}
-		if f.kind == counter {
+		switch f.kind {
+		case counter:
 			m.Sum = &sum{Temporality: cumulative, Monotonic: true}
-		} else {
+		case gauge:
+			m.Gauge = &gaugeData{}
+		default:
 			m.Histogram = &histoData{Temporality: cumulative}
 		}
 		for _, s := range all {
 			as := make([]attr, len(s.labels))
 			for j, v := range s.labels {
 				as[j] = text(f.labels[j], v)
+			}
+			if f.kind == gauge {
+				m.Gauge.Points = append(m.Gauge.Points, number64{as, start, at, s.sum})
+				continue
 			}
 			if f.kind == counter {
 				m.Sum.Points = append(m.Sum.Points, number64{as, start, at, s.sum})

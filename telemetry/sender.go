@@ -145,6 +145,7 @@ func (e *sender) flush() {
 
 // flushMetrics sends the state of all metrics. They are cumulative: a lost export is made good by the next.
 func (e *sender) flushMetrics() {
+	e.metrics.fill(e.c.Clock())
 	if ms := e.metrics.otlp(e.c.Clock()); len(ms) > 0 {
 		e.deliver("/v1/metrics", "metric", len(ms), map[string]any{"resourceMetrics": []any{e.wrap("scopeMetrics", "metrics", ms)}})
 	}

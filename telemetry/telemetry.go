@@ -215,6 +215,7 @@ func (t *Exporter) page(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	t.metrics.fill(t.c.Clock())
 	if _, err := io.WriteString(w, t.metrics.text()); err != nil {
 		t.c.Log.Debug("metrics reader left", slog.Any("error", err))
 	}

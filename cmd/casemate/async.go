@@ -3,9 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"casemate"
 	"casemate/node"
 )
 
@@ -38,13 +40,39 @@ func asyncPage(w io.Writer, s *node.AsyncState) {
 		fmt.Fprintf(w, ", oldest since %s", when(s.Oldest))
 	}
 	fmt.Fprintf(w, "\ndead: %d\n", len(s.Dead))
+	if len(s.Functions) > 0 {
+		t := newTable("FUNCTION", "QUEUED", "OLDEST", "DEAD", "TELLS")
+		for i := range s.Functions {
+			f := &s.Functions[i]
+			oldest := "-"
+			if f.Queued > 0 {
+				oldest = when(f.Oldest)
+			}
+			t.add(f.Function, fmt.Sprint(f.Queued), oldest, fmt.Sprint(f.Dead), told(f.Destinations))
+		}
+		t.print(w)
+	}
 	if len(s.Dead) == 0 {
 		return
 	}
-	t := newTable("DIED", "FUNCTION", "WHY", "ATTEMPTS", "CODE", "ID")
+	t := newTable("DIED", "FUNCTION", "WHY", "ATTEMPTS", "CODE", "ID", "DESTINATION")
 	for i := range s.Dead {
 		d := &s.Dead[i]
-		t.add(when(d.Died), d.Function, d.Condition, fmt.Sprint(d.Attempts), or(string(d.Failure), d.Code.String()), d.ID)
+		t.add(when(d.Died), d.Function, d.Condition, fmt.Sprint(d.Attempts), or(string(d.Failure), d.Code.String()), d.ID, d.Destination)
 	}
 	t.print(w)
+}
+
+// told is who is told how a function's events ended.
+func told(d *casemate.Destinations) string {
+	if d == nil {
+		return "-"
+	}
+	var all []string
+	for _, x := range []struct{ when, arn string }{{"success", d.OnSuccess}, {"failure", d.OnFailure}, {"dead letter", d.DeadLetter}} {
+		if x.arn != "" {
+			all = append(all, x.when+" "+x.arn)
+		}
+	}
+	return strings.Join(all, ", ")
 }

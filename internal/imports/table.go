@@ -19,7 +19,7 @@ type Room struct {
 
 // Rooms is the table. A package that is not in it is a violation.
 var Rooms = []Room{
-	{Path: "cmd/casemate", Tier: 5, Ceiling: 6200},
+	{Path: "cmd/casemate", Tier: 5, Ceiling: 6300},
 	{Path: "dev", Tier: 4, Ceiling: 550, Only: []string{""}},
 	{Path: "node", Tier: 4, Ceiling: 5000},
 	{Path: "front/http", Tier: 3, Ceiling: 1850, Only: []string{"", "lambda", "front/conn", "front/certificate", "browser"}},
@@ -33,7 +33,7 @@ var Rooms = []Room{
 	{Path: "front/conn", Tier: 2, Ceiling: 1000, Only: []string{""}},
 	{Path: "gate", Tier: 2, Ceiling: 1800, Only: []string{"", "outflow", "internal/pause"}},
 	{Path: "outflow", Tier: 1, Ceiling: 300, Pure: true, Only: []string{""}},
-	{Path: "deploy", Tier: 2, Ceiling: 3700, May: []string{"deploy/manifest"}, Never: []string{"audit", "sandbox", "authn"}},
+	{Path: "deploy", Tier: 2, Ceiling: 3800, May: []string{"deploy/manifest"}, Never: []string{"audit", "sandbox", "authn"}},
 	{Path: "deploy/manifest", Tier: 2, Ceiling: 2300, Only: []string{"", "pattern", "schedule", "policy", "quota", "shield", "catalog/route", "browser", "internal/spelling"}},
 	{Path: "policy", Tier: 1, Ceiling: 2000, Pure: true},
 	{Path: "policy/analysis", Tier: 1, Ceiling: 900, Pure: true, Only: []string{"", "policy"}, May: []string{"policy"}},

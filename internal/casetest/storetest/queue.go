@@ -14,6 +14,7 @@ import (
 
 func runQueue(t *testing.T, m Maker) {
 	t.Run("life of an item", func(t *testing.T) { queueLife(t, m) })
+	t.Run("labels", func(t *testing.T) { queueLabels(t, m) })
 	t.Run("dedup", func(t *testing.T) { queueDedup(t, m) })
 	t.Run("lease", func(t *testing.T) { queueLease(t, m) })
 	t.Run("retry", func(t *testing.T) { queueRetry(t, m) })
@@ -105,6 +106,31 @@ func queueLife(t *testing.T, m Maker) {
 	nothing(t, q)
 	wantCode(t, "put over the bound", q.Put(context.Background(), "big", make([]byte, store.MaxRecord+1)), casemate.TooLarge)
 	wantCode(t, "put without an id", q.Put(context.Background(), "", nil), casemate.Invalid)
+}
+
+// queueLabels: items are counted by what follows the last "@" of their ids, and survive with it.
+func queueLabels(t *testing.T, m Maker) {
+	clock := NewClock()
+	q := queue(t, m.Open(t, clock.Now))
+	start := clock.Now()
+	for i := range 300 {
+		enqueue(t, q, fmt.Sprint("id", i, "@", []string{"a", "b"}[i%2]), "x")
+		clock.Advance(time.Second)
+	}
+	enqueue(t, q, "none", "x")
+	for range 298 { // more than half is gone: a of 298 and b of 299 stay
+		done(t, next(t, q))
+	}
+	want := fmt.Sprint([]store.Depth{{Label: "", Items: 1, Oldest: start.Add(300 * time.Second)}, {Label: "a", Items: 1, Oldest: start.Add(298 * time.Second)}, {Label: "b", Items: 1, Oldest: start.Add(299 * time.Second)}})
+	if got, err := q.Depths(context.Background()); fmt.Sprint(got) != want || err != nil {
+		t.Fatalf("%v, want %s: %v", got, want, err)
+	}
+	for range 3 {
+		done(t, next(t, q))
+	}
+	if got, err := q.Depths(context.Background()); len(got) != 0 || err != nil {
+		t.Fatalf("%v: %v", got, err)
+	}
 }
 
 func queueDedup(t *testing.T, m Maker) {
