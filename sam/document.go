@@ -124,7 +124,12 @@ func (d *Document) encode(v template.Value, ptr string) error {
 			}
 		}
 		d.Data = append(d.Data, ']')
-	case template.Number, template.Bool:
+	case template.Bool: // the manifest has no booleans, and its words "on" and "off" need no quotes there
+		if w := v.Written; w != "" && !strings.EqualFold(w, v.Text) {
+			return d.scalar(w)
+		}
+		d.Data = append(d.Data, v.Text...)
+	case template.Number:
 		if !json.Valid([]byte(v.Text)) {
 			return d.scalar(v.Text)
 		}

@@ -33,7 +33,7 @@ var nameKeys = map[string]string{
 
 // separators stand between a stack's name and a logical id where it is not "_".
 var separators = map[string]string{"AWS::Serverless::Function": "-", "AWS::Lambda::Function": "-", "AWS::IAM::Role": "-", "AWS::S3::Bucket": ".",
-	"AWS::SecretsManager::Secret": "/", "AWS::SSM::Parameter": "/"}
+	"AWS::SecretsManager::Secret": "/"}
 
 // learn takes the name of a resource, where the template gives one.
 func (n *names) learn(r *template.Resource) {
@@ -62,9 +62,6 @@ func (n *names) of(id, typ string) string {
 	if sep == "-" && len(name) > 64 { // the longest name of a function and of a role
 		sum := sha256.Sum256([]byte(name))
 		name = name[:55] + "-" + hex.EncodeToString(sum[:4])
-	}
-	if typ == "AWS::SSM::Parameter" {
-		name = "/" + name
 	}
 	return name
 }

@@ -91,6 +91,9 @@ func (t *translator) resource(r *template.Resource) {
 		}
 		t.connectors(r)
 		return
+	case socket(r) || t.ofSocket(r):
+		t.note(NotServed, r.Type, r.At, path, "there are no WebSockets: nothing calls the functions behind them")
+		return
 	case isAPI(r.ID, r.Type) && !strings.HasPrefix(r.Type, "AWS::Serverless::"):
 		if _, ok := r.Properties.Get("Body"); ok {
 			return // translated with the other APIs
@@ -118,6 +121,26 @@ func (t *translator) resource(r *template.Resource) {
 	}
 	t.note(NotServed, r.Type, r.At, path, "%s is not made; what functions may do with it stays granted", r.Type)
 	t.connectors(r)
+}
+
+// socket reports an API of WebSockets.
+func socket(r *template.Resource) bool {
+	kind, _ := r.Properties.Get("ProtocolType")
+	return r.Type == "AWS::ApiGatewayV2::Api" && kind.Text == "WEBSOCKET"
+}
+
+// ofSocket reports a part of an API of WebSockets of the template.
+func (t *translator) ofSocket(r *template.Resource) bool {
+	id, ok := r.Properties.Get("ApiId")
+	if !ok || id.Unknown != "" || !strings.HasPrefix(r.Type, "AWS::ApiGatewayV2::") {
+		return false
+	}
+	for _, o := range t.resources {
+		if socket(o) && id.Text == t.names.api(o.ID) {
+			return true
+		}
+	}
+	return false
 }
 
 // connectors grant what they connect; a policy says the same in words that are read.

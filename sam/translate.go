@@ -151,7 +151,7 @@ func (t *translator) index() {
 		r := &t.stack.Resources[i]
 		t.resources[r.ID] = r
 		t.names.learn(r)
-		if isAPI(r.ID, r.Type) {
+		if isAPI(r.ID, r.Type) && !socket(r) {
 			t.api(r.ID, r)
 		}
 	}

@@ -40,6 +40,7 @@ type Value struct {
 	List    []Value  // in order
 	Members []Member // in order, each key once
 	At      Position
+	Written string // of a boolean of YAML: how it is written, "off"
 
 	// Unknown says, when it is not empty, what this value waits for: an attribute that only deployment gives
 	// ("Table.Arn"), a dynamic reference. Text then holds that name in place of the value.

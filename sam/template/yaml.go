@@ -217,9 +217,9 @@ func (r *yamlReader) scalar(n *yaml.Node, v *Value) {
 	case "", "~", "null", "Null", "NULL":
 		v.Kind, v.Text = Null, ""
 	case "true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON":
-		v.Kind, v.Text = Bool, "true"
+		v.Kind, v.Text, v.Written = Bool, "true", n.Value
 	case "false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF":
-		v.Kind, v.Text = Bool, "false"
+		v.Kind, v.Text, v.Written = Bool, "false", n.Value
 	default:
 		if len(n.Value) <= 64 && decimal.MatchString(n.Value) {
 			v.Kind = Number
