@@ -90,13 +90,13 @@ func startError(err error, request, program string) error {
 // notExecutable is what execve(2) says of a file that is no program here: a wrong architecture, no interpreter.
 var notExecutable = []syscall.Errno{syscall.ENOENT, syscall.ENOEXEC, syscall.EACCES}
 
-// usage is what the sandbox used since the last call.
+// usage is what the sandbox used since the last call; how it ended says whether memory ran out.
 func (i *instance) usage() jail.Usage {
-	now, err := i.child.Usage()
+	now, err := i.child.Spent()
 	if err != nil {
 		now = i.used
 	}
-	d := jail.Usage{CPU: now.CPU - i.used.CPU, PeakBytes: now.PeakBytes, OOM: now.OOM && !i.used.OOM}
+	d := jail.Usage{CPU: now.CPU - i.used.CPU, PeakBytes: now.PeakBytes}
 	i.used = now
 	return d
 }

@@ -140,11 +140,16 @@ func (c *Child) Thaw() error {
 }
 
 // Usage is what the jail has used so far, or in all when it has ended.
-func (c *Child) Usage() (Usage, error) {
+func (c *Child) Usage() (Usage, error) { return c.usage(c.group.Usage) }
+
+// Spent is Usage, and does not look whether memory ran out.
+func (c *Child) Spent() (Usage, error) { return c.usage(c.group.Spent) }
+
+func (c *Child) usage(read func() Usage) (Usage, error) {
 	if last := c.last.Load(); last != nil {
 		return *last, nil
 	}
-	u := c.group.Usage()
+	u := read()
 	if u.CPU == 0 || u.PeakBytes == 0 {
 		return cgroup.ProcUsage(c.process.Pid, u)
 	}

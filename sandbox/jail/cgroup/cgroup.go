@@ -3,6 +3,7 @@
 package cgroup
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -445,6 +446,22 @@ func (g *Group) setFrozen(frozen bool) error {
 
 // Usage reads the counters; those that are not there stay zero.
 func (g *Group) Usage() Usage {
+	u := g.Spent()
+	if g == nil {
+		return u
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if b, ok := g.dirs["memory"]; ok && b.v2 {
+		u.OOM = g.number(b, "memory.events", "oom_kill") > 0
+	} else if ok {
+		u.OOM = g.number(b, "memory.oom_control", "oom_kill") > 0
+	}
+	return u
+}
+
+// Spent is Usage without OOM, for every event.
+func (g *Group) Spent() Usage {
 	var u Usage
 	if g == nil {
 		return u
@@ -457,9 +474,9 @@ func (g *Group) Usage() Usage {
 		u.CPU = time.Duration(g.number(b, "cpu.stat", "usage_usec")) * time.Microsecond
 	}
 	if b, ok := g.dirs["memory"]; ok && b.v2 {
-		u.PeakBytes, u.OOM = g.number(b, "memory.peak", ""), g.number(b, "memory.events", "oom_kill") > 0
+		u.PeakBytes = g.number(b, "memory.peak", "")
 	} else if ok {
-		u.PeakBytes, u.OOM = g.number(b, "memory.max_usage_in_bytes", ""), g.number(b, "memory.oom_control", "oom_kill") > 0
+		u.PeakBytes = g.number(b, "memory.max_usage_in_bytes", "")
 	}
 	return u
 }
@@ -497,22 +514,33 @@ func (g *Group) number(b base, file, key string) int64 {
 	if err != nil {
 		return 0
 	}
-	return parseNumber(string(data[:n]), key)
+	return parseNumber(data[:n], key)
 }
 
 // parseNumber takes the only number of a text, or the one after key at the start of a line; 0 when there is none.
-func parseNumber(text, key string) int64 {
-	for line := range strings.Lines(text) {
-		f := strings.Fields(line)
-		if len(f) > 1 && f[0] == key {
-			f = f[1:]
-		} else if key != "" || len(f) == 0 {
+func parseNumber(text []byte, key string) int64 {
+	for len(text) > 0 {
+		line, rest, _ := bytes.Cut(text, []byte("\n"))
+		text = rest
+		word, line := cutWord(line)
+		if next, _ := cutWord(line); len(next) > 0 && string(word) == key {
+			word = next
+		} else if key != "" || len(word) == 0 {
 			continue
 		}
-		n, _ := strconv.ParseInt(f[0], 10, 64)
+		n, _ := strconv.ParseInt(string(word), 10, 64)
 		return n
 	}
 	return 0
+}
+
+// cutWord is the first word of a line, and what follows it.
+func cutWord(line []byte) (word, rest []byte) {
+	line = bytes.TrimLeft(line, " \t")
+	if k := bytes.IndexAny(line, " \t"); k >= 0 {
+		return line[:k], line[k:]
+	}
+	return line, nil
 }
 
 // ProcUsage reads what a process without a cgroup has used, its reaped children included (proc_pid_stat(5)).
@@ -534,7 +562,7 @@ func ProcUsage(pid int, u Usage) (Usage, error) {
 		if err != nil {
 			return u, fmt.Errorf("reading usage: %w", err)
 		}
-		u.PeakBytes = parseNumber(string(status), "VmHWM:") << 10
+		u.PeakBytes = parseNumber(status, "VmHWM:") << 10
 	}
 	return u, nil
 }

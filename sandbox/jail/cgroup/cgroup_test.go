@@ -217,3 +217,18 @@ func FuzzHierarchies(f *testing.F) {
 		}
 	})
 }
+
+func TestNumbersOfCounters(t *testing.T) {
+	for _, c := range []struct {
+		text, key string
+		want      int64
+	}{
+		{"123\n", "", 123}, {"123", "", 123}, {"", "", 0}, {"\n\n 7 8\n", "", 7}, {"max\n", "", 0}, {"-1\n", "", -1},
+		{"a 1\nb 2\n", "b", 2}, {"a 1\nb 2", "b", 2}, {"b\nb 3\n", "b", 3}, {"ab 1\n", "b", 0}, {"a b 1\n", "b", 0},
+		{"Name:\tx\nVmHWM:\t    1024 kB\n", "VmHWM:", 1024}, {"99999999999999999999999\n", "", 9223372036854775807}, {"9223372036854775807\n", "", 9223372036854775807},
+	} {
+		if got := parseNumber([]byte(c.text), c.key); got != c.want {
+			t.Errorf("%q of %q: %d, want %d", c.key, c.text, got, c.want)
+		}
+	}
+}
