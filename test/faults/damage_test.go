@@ -51,6 +51,9 @@ var ruins = []ruin{
 	{"cut short", func(rnd *rand.Rand, file string, content, _ []byte) error {
 		return os.WriteFile(file, content[:rnd.IntN(len(content))], 0o600)
 	}},
+	{"torn", func(rnd *rand.Rand, file string, content, _ []byte) error { // a write that came to its end in part
+		return os.WriteFile(file, slices.Concat(content, content[:rnd.IntN(len(content))]), 0o600)
+	}},
 	{"deleted", func(_ *rand.Rand, file string, _, _ []byte) error { return os.Remove(file) }},
 	{"an older copy", func(_ *rand.Rand, file string, _, older []byte) error {
 		if older == nil {
@@ -67,6 +70,8 @@ type estate struct {
 	revoked    string
 	generation string
 	records    []string // ids, in order
+	desk       *desk
+	left       []string // bodies of the messages that are in the queue
 }
 
 // settle makes an estate: a life, a copy of the folder, and a second life in which everything changes once more.
@@ -81,6 +86,9 @@ func settle(t *testing.T) estate {
 	if err := n.call("secretsmanager.CreateSecret", map[string]string{"Name": "db", "SecretString": "canary"}, nil); err != nil {
 		t.Fatal(err)
 	}
+	s.desk = newDesk(t)
+	s.desk.furnish(t, n, 0)
+	s.post(t, n, "one", "two")
 	var made struct {
 		Secret string
 		Key    struct{ ID string }
@@ -102,12 +110,62 @@ func settle(t *testing.T) estate {
 		t.Fatal(err)
 	}
 	s.use(t, n)
+	s.post(t, n, "three")
+	s.takes(t, n)
 	settles(t, n)
 	for _, r := range export(t, n) {
 		s.records = append(s.records, r.ID)
 	}
 	n.stop()
 	return s
+}
+
+// post sends messages that nobody takes.
+func (s *estate) post(t *testing.T, n *node, bodies ...string) {
+	t.Helper()
+	for _, body := range bodies {
+		if err := s.desk.ask(n, "sqs.SendMessage", map[string]any{"QueueUrl": "jobs", "MessageBody": body}, nil); err != nil {
+			t.Fatal(err)
+		}
+		s.left = append(s.left, body)
+	}
+}
+
+// takes deletes the first message.
+func (s *estate) takes(t *testing.T, n *node) {
+	t.Helper()
+	l := s.desk.open(t, n, "", 0)
+	list, _, err := s.desk.receive(l, "jobs", 0)
+	if err != nil || len(list) != len(s.left) {
+		t.Fatal(list, err)
+	}
+	if err := s.desk.delete(l, "jobs", list[0]); err != nil {
+		t.Fatal(err)
+	}
+	s.left = slices.DeleteFunc(s.left, func(body string) bool { return body == list[0].Body })
+	for _, m := range list[1:] {
+		if err := s.desk.ask(n, "sqs.ChangeMessageVisibility", map[string]any{"QueueUrl": "jobs", "ReceiptHandle": m.ReceiptHandle, "VisibilityTimeout": 0}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// mail holds what is in the queue against what has to be: it is that, or an error.
+func (s *estate) mail(t *testing.T, path string, n *node) {
+	t.Helper()
+	list, _, err := s.desk.receive(s.desk.open(t, n, "", 0), "jobs", 0)
+	if err != nil {
+		t.Logf("%s: receiving: %v", path, err)
+		return
+	}
+	var got []string
+	for _, m := range list {
+		got = append(got, m.Body)
+	}
+	slices.Sort(got)
+	if want := slices.Sorted(slices.Values(s.left)); !slices.Equal(got, want) {
+		t.Errorf("%s: the queue holds %v, it has to hold %v", path, got, want)
+	}
 }
 
 // copyTree copies a stopped node's folder, permissions included: a node is particular about them.
@@ -172,6 +230,9 @@ func TestDamagedFiles(t *testing.T) {
 	for _, k := range kinds {
 		for _, r := range ruins {
 			some := files[k.name]
+			if r.name == "torn" && !shared.full { // make full: the others stand for it
+				continue
+			}
 			if !shared.full && len(some) > 0 {
 				some = some[rnd.IntN(len(some)):][:1]
 			}
@@ -245,6 +306,7 @@ func (s *estate) right(t *testing.T, path string, n *node) {
 	case a.status != 200:
 		t.Logf("%s: the function answers %d %s", path, a.status, a.body)
 	}
+	s.mail(t, path, n)
 	var secret struct{ Name string }
 	if err := n.call("secretsmanager.DescribeSecret", map[string]string{"SecretId": "db"}, &secret); casemate.CodeOf(err) == casemate.NotFound || err == nil && secret.Name != "db" {
 		t.Errorf("%s: the secret is not there: %+v, %v", path, secret, err)

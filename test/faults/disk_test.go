@@ -38,19 +38,21 @@ func ballast(t *testing.T, disk string, free uint64) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	var st syscall.Statfs_t
-	if err := syscall.Fstatfs(int(f.Fd()), &st); err != nil {
-		t.Fatal(err)
+	for err = syscall.ENOSPC; err == syscall.ENOSPC; { // the node writes too
+		var st syscall.Statfs_t
+		if err = syscall.Fstatfs(int(f.Fd()), &st); err != nil {
+			break
+		}
+		left := st.Bavail * uint64(st.Bsize)
+		if left <= free {
+			return
+		}
+		var info os.FileInfo
+		if info, err = f.Stat(); err == nil {
+			err = syscall.Fallocate(int(f.Fd()), 0, info.Size(), int64(left-free))
+		}
 	}
-	left := st.Bavail * uint64(st.Bsize)
-	if left <= free {
-		return
-	}
-	info, err := f.Stat()
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Fallocate(int(f.Fd()), 0, info.Size(), int64(left-free)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -63,10 +65,14 @@ func TestFullDisk(t *testing.T) {
 	p := newPromise()
 	n := mustStart(t, filepath.Join(disk, "n"))
 	caller, reader := furnish(t, n)
+	d := newDesk(t)
+	d.furnish(t, n, 0)
+	d.work(t, n)
 	work(t, n, p, caller, true)
 	for _, free := range []uint64{40 << 20, 0} {
 		ballast(t, disk, free)
 		refusesWork(t, n, p, caller)
+		d.refused(t, n)
 		if free > 0 {
 			readsOn(t, n)
 		}
@@ -75,6 +81,7 @@ func TestFullDisk(t *testing.T) {
 		}
 		await(t, "the node to take work again", func() bool { return work(t, n, p, caller, false) })
 		work(t, n, p, caller, true)
+		d.work(t, n)
 		verifies(t, n)
 	}
 	settles(t, n)
@@ -93,6 +100,7 @@ func TestFullDisk(t *testing.T) {
 	n = mustStart(t, filepath.Join(disk, "n"))
 	verifies(t, n)
 	p.kept(t, n)
+	d.drain(t, n)
 	n.stop()
 }
 

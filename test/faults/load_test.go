@@ -55,12 +55,18 @@ type load struct {
 	seed  uint64
 }
 
-// begin starts the workers. Enough acknowledgements are awaited with reach.
-func (p *promise) begin(t *testing.T, n *node, key string, seed uint64) *load {
+// open makes a load without workers.
+func (p *promise) open(t *testing.T, n *node, key string, seed uint64) *load {
 	l := &load{t: t, n: n, p: p, key: key, count: make(chan struct{}, 1<<16), seed: seed}
 	var stop context.CancelFunc
 	l.ctx, stop = context.WithCancel(t.Context())
 	go func() { <-n.ended; stop() }()
+	return l
+}
+
+// begin starts the workers. Enough acknowledgements are awaited with reach.
+func (p *promise) begin(t *testing.T, n *node, key string, seed uint64) *load {
+	l := p.open(t, n, key, seed)
 	l.worker(0, func(*rand.Rand) bool { return l.sync("POST", "/echo", "echo", 200) })
 	l.worker(1, func(*rand.Rand) bool { return l.sync("POST", "/echo", "echo", 200) })
 	l.worker(2, func(*rand.Rand) bool { return l.sync("POST", "/warm", "warm", 200) })
