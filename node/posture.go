@@ -82,8 +82,8 @@ func appPosture(app *catalog.App, now time.Time) (fs []Finding) {
 		if r.Contract != "" && r.Answers != "" {
 			fs = append(fs, Finding{"low", "weak", name, "answers that its contract does not promise are let go (answers: " + r.Answers + ")", "contract: {..., answers: block}"})
 		}
-		if r.Rate.PerSecond == 0 {
-			fs = append(fs, Finding{"low", "unlimited", name, "no rate of its own; the default of 1000/s for each caller holds", "rate: 10/s burst 20"})
+		if t := r.Total; r.Rate.PerSecond == 0 && t.Rate.PerSecond == 0 && t.Day == 0 && t.Month == 0 {
+			fs = append(fs, Finding{"low", "unlimited", name, "no rate of its own; the default of 1000/s for each caller holds", "rate: 10/s burst 20, or total: {rate: ...} over all callers"})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(app.Functions)) {

@@ -188,6 +188,18 @@ func TestRefusalsInTheServicesOwnWords(t *testing.T) {
 	}
 }
 
+// A path that is no operation's is not said to be one.
+func TestPathsOfNoOperation(t *testing.T) {
+	for _, method := range []string{"GET", "HEAD", "OPTIONS", "PATCH"} {
+		d := newDesk(t)
+		d.err = &casemate.Error{Code: casemate.Forbidden, Message: "there is no such operation"}
+		w := d.ask(method, "/2015-03-31/nosuch", "", "Authorization", authorization("lambda"))
+		if w.Code != 403 || !strings.Contains(w.Body.String(), `{"Message":"Unable to determine service/operation name to be authorized"}`) {
+			t.Errorf("%s: %d %s", method, w.Code, w.Body)
+		}
+	}
+}
+
 func TestWhatNeverBecomesAnEvent(t *testing.T) {
 	d := newDesk(t)
 	for name, w := range map[string]*httptest.ResponseRecorder{

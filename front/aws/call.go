@@ -203,6 +203,8 @@ func (c *call) spoken(err *casemate.Error) *casemate.Error {
 	case c.event == nil || err.AWS != "":
 	case err.Code == casemate.NotFound && c.direct.Event != nil:
 		said.Message = wire.Missing(c.event.Resource)
+	case err.Code == casemate.Forbidden && c.event.Resource == "" && strings.HasSuffix(c.event.Action, ":"+c.Signed.Method): // the path is no operation's
+		said.Message = "Unable to determine service/operation name to be authorized"
 	case err.Code == casemate.Forbidden:
 		said.Message = "User: " + c.who(err.Message) + " is not authorized to perform: " + c.event.Action
 		if c.event.Resource != "" {
