@@ -39,6 +39,8 @@ type Config struct {
 	Issuer      func(casemate.Issuer) error       // refuses an issuer that cannot be trusted as written; may be nil
 	Certificate func(*casemate.Certificate) error // refuses a rule about client certificates, with the field below it; may be nil
 	Budget      func(casemate.Budget) error       // refuses a budget in another currency than the prices; may be nil
+	// Queues refuses declared queues that could not be made; may be nil.
+	Queues func(app string, queues map[string]*casemate.Queue) error
 	// Environment is what the node is for; empty: any. Apps of another one are refused.
 	Environment string
 	// Runs says which version of a runtime is used, when it is another than the one that is named, else ""; may be nil.
@@ -221,6 +223,11 @@ func (d *Deployer) check(ctx context.Context, c *change, docs map[string][]byte)
 	}
 	if err := d.destinations(c.next); err != nil {
 		return err
+	}
+	if d.cfg.Queues != nil && len(c.next.Queues) > 0 {
+		if err := d.cfg.Queues(c.next.Name, c.next.Queues); err != nil {
+			return err
+		}
 	}
 	if err := d.cfg.Catalog.Check(ctx, c.next, docs); err != nil {
 		return err

@@ -22,7 +22,7 @@ import (
 // deployBuiltins are the acts that change what runs.
 func (n *node) deployBuiltins() (map[string]builtin, error) {
 	d, err := deploy.New(deploy.Config{Catalog: n.catalog, Blobs: n.store.Blobs(), Place: n.cfg.Place, Clock: time.Now, Certificate: certificate.Check, Budget: n.purse.Load().Fits,
-		Inspect: func(module []byte) error { _, err := wasm.Inspect(module); return err }, Installed: n.installed, Program: programDigest, Environment: n.cfg.Environment, Issuers: n.identity.CheckIssuers, Reserve: n.reserve, Address: n.outputAddress, Vault: n.secrets.Vault(n.cfg.Place.Account), Runs: n.runs, Layer: n.layers.Find})
+		Inspect: func(module []byte) error { _, err := wasm.Inspect(module); return err }, Installed: n.installed, Program: programDigest, Environment: n.cfg.Environment, Issuers: n.identity.CheckIssuers, Reserve: n.reserve, Address: n.outputAddress, Vault: n.secrets.Vault(n.cfg.Place.Account), Runs: n.runs, Layer: n.layers.Find, Queues: n.declarable})
 	if err != nil {
 		return nil, err
 	}
@@ -55,11 +55,13 @@ func (n *node) deployBuiltins() (map[string]builtin, error) {
 			out, err := under(l, "casemate:Deploy").Apply(ctx, l.Payload, l.Principal.Name())
 			if err == nil {
 				n.prepare(ctx)
+				return n.made(out.Plan.App, out, nil)
 			}
 			return out, err
 		}),
 		"deploy.rollback": named(question("casemate:Rollback", "app", func(ctx context.Context, l *casemate.Launch, q deploy.RollbackRequest) (any, error) {
-			return under(l, "casemate:Rollback").Rollback(ctx, q, l.Principal.Name())
+			out, err := under(l, "casemate:Rollback").Rollback(ctx, q, l.Principal.Name())
+			return n.made(q.App, out, err)
 		})),
 		"deploy.delete": named(question("casemate:DeleteApp", "app", func(ctx context.Context, l *casemate.Launch, q deploy.DeleteRequest) (any, error) {
 			return under(l, "casemate:DeleteApp").Delete(ctx, q)

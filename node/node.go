@@ -143,6 +143,7 @@ type node struct {
 	flows           *flow.Room
 	queues          *queue.Room
 	keys            *idempotency.Room
+	undeclared      undeclared
 	sources         atomic.Pointer[source.Front] // nil until the gate is open
 	schedules       atomic.Pointer[schedule.Front]
 	debugPorts      []Debug

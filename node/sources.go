@@ -15,7 +15,7 @@ import (
 )
 
 // openSources begins to give messages of queues to functions.
-func (n *node) openSources(context.Context) error {
+func (n *node) openSources(ctx context.Context) error {
 	dead, err := n.store.KV("dead")
 	if err != nil {
 		return err
@@ -30,6 +30,7 @@ func (n *node) openSources(context.Context) error {
 	n.sources.Store(f)
 	n.onClose(func() error { f.Stop(); return nil })
 	n.mapped(n.catalog.Snapshot())
+	n.keepDeclaring(ctx)
 	return nil
 }
 
@@ -55,16 +56,6 @@ func (n *node) mapped(s *catalog.Snapshot) {
 		}
 	}
 	f.Set(s.Mappings())
-}
-
-func (n *node) declare(app string, queues map[string]*casemate.Queue) {
-	specs := map[string]queue.Spec{}
-	for name, q := range queues {
-		specs[name] = specOf(n.cfg.Place, name, q)
-	}
-	if err := n.queues.Declare(context.Background(), app, specs); err != nil {
-		n.cfg.Log.Error("making the queues of an app", "app", app, "err", err)
-	}
 }
 
 // specOf is a declared queue with SQS's defaults filled in.

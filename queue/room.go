@@ -444,11 +444,8 @@ func (r *Room) declare(ctx context.Context, app, name string, spec Spec) error {
 		return nil
 	}
 	return r.Change(ctx, name, func(d *Definition) error {
-		switch {
-		case d.App != "" && d.App != app:
-			return casemate.Errorf(casemate.Conflict, "choose another name", "the queue %s belongs to app %s", name, d.App)
-		case d.Spec.FIFO != spec.FIFO:
-			return casemate.Errorf(casemate.Conflict, "choose another name, or delete the queue", "the queue %s is there and of the other kind", name)
+		if err := mayTake(d, app, &spec); err != nil {
+			return err
 		}
 		d.App, d.Spec = app, spec
 		return nil
