@@ -22,7 +22,8 @@ type judge struct {
 
 var errRefused = &casemate.Error{Code: casemate.Invalid, Message: "refused"}
 
-// judges are the detectors alone, the rule set alone, and what the product makes of them together.
+// judges are the detectors alone, the rule set alone, and what the product makes of them together. The first two are columns
+// of a table that nothing is held to: without -v, which shows it, they are left out but of make full.
 func judges(t testing.TB) []judge {
 	t.Helper()
 	engine, err := screen.New(screen.Config{Attacks: true})
@@ -46,7 +47,11 @@ func judges(t testing.TB) []judge {
 		return nil, nil
 	}
 	product := shield.Screening{Engine: func() (*screen.Engine, error) { return engine, nil }, Now: time.Now}
-	return []judge{{"detectors", own}, {"rule set", rules}, {"product", product.Judge}}
+	together := judge{"product", product.Judge}
+	if !testing.Verbose() && os.Getenv("CASEMATE_FULL") == "" {
+		return []judge{together}
+	}
+	return []judge{{"detectors", own}, {"rule set", rules}, together}
 }
 
 func refused(j shield.Judge, s *Source, value string) (bool, bool) {
@@ -68,17 +73,17 @@ func half(c *Case) int {
 	return 0
 }
 
-func table(t *testing.T, title string, names []string, rows map[string]map[string]*tally, order []string) {
+func table(t *testing.T, title string, js []judge, rows map[string]map[string]*tally, order []string) {
 	t.Helper()
 	line := fmt.Sprintf("%-17s", title)
-	for _, n := range names {
-		line += fmt.Sprintf(" | %-22s", n)
+	for _, j := range js {
+		line += fmt.Sprintf(" | %-22s", j.name)
 	}
 	t.Log(line)
 	for _, class := range order {
 		line := fmt.Sprintf("%-17s", class)
-		for _, n := range names {
-			c := rows[class][n]
+		for _, j := range js {
+			c := rows[class][j.name]
 			line += fmt.Sprintf(" | %5d/%-5d %5d/%-5d", c.hit[0], c.all[0], c.hit[1], c.all[1])
 		}
 		t.Log(line)
@@ -153,7 +158,8 @@ func attacks(t *testing.T, cases []Case, least []float64) {
 		return nil, nil
 	}}
 	shown := 0
-	rows, order := count(t, cases, Nestings(), append(js, weak), func(c *Case, nesting, source, judge string, refused bool) {
+	js = append(js, weak)
+	rows, order := count(t, cases, Nestings(), js, func(c *Case, nesting, source, judge string, refused bool) {
 		if judge == "product" && !refused && !c.HeldOut() && shown < 200 {
 			shown++
 			t.Logf("missed: %s in %s, %s: %.80q", c.ID, nesting, source, c.Value)
@@ -162,7 +168,7 @@ func attacks(t *testing.T, cases []Case, least []float64) {
 			t.Errorf("%s in %s, %s is refused by form alone", c.ID, nesting, source)
 		}
 	})
-	table(t, "refused/sent", []string{"weakened", "detectors", "rule set", "product"}, rows, order)
+	table(t, "refused/sent", js, rows, order)
 	for h, least := range least {
 		if c := rows["all"]["product"]; float64(c.hit[h]) < least*float64(c.all[h]) {
 			t.Errorf("half %d: %d of %d refused; want %.0f %%", h, c.hit[h], c.all[h], 100*least)
@@ -184,12 +190,13 @@ func benign(t *testing.T, cases []Case, most []float64) {
 	nestings := slices.DeleteFunc(Nestings(), func(n Nesting) bool {
 		return n.Name != "plain" && n.Name != "json" && n.Name != "base64" && n.Name != "url"
 	})
-	rows, order := count(t, cases, nestings, judges(t), func(c *Case, nesting, source, judge string, refused bool) {
+	js := judges(t)
+	rows, order := count(t, cases, nestings, js, func(c *Case, nesting, source, judge string, refused bool) {
 		if judge == "product" && refused && !c.HeldOut() {
 			t.Logf("false alarm: %s in %s, %s: %.80q", c.ID, nesting, source, c.Value)
 		}
 	})
-	table(t, "false/sent", []string{"detectors", "rule set", "product"}, rows, order)
+	table(t, "false/sent", js, rows, order)
 	for h, most := range most {
 		if c := rows["all"]["product"]; float64(c.hit[h]) > most*float64(c.all[h]) {
 			t.Errorf("half %d: %d of %d false alarms; want at most %.1f %%", h, c.hit[h], c.all[h], 100*most)
