@@ -291,6 +291,9 @@ func (c *comparer) routes(current, next *catalog.App) {
 		was, had := old[k]
 		is, has := fresh[k]
 		if !has {
+			if was.Managed != nil { // nobody who reads the manifest knows of it: it stands with what is looked at first
+				c.say(KindPermission, "remove", k, false, "it was made through Lambda's API and the manifest has none: its callers are turned away")
+			}
 			c.say(KindRoute, "remove", k, false, "leads to %s no more", was.Function)
 			continue
 		}
@@ -341,7 +344,7 @@ func (c *comparer) contract(k, was, is string) {
 func (c *comparer) auth(k string, was, is casemate.Auth) {
 	for _, kind := range is.Kinds {
 		if !slices.Contains(was.Kinds, kind) {
-			c.say(KindPermission, "add", k, len(was.Kinds) > 0, "takes a %s", credentialText(kind))
+			c.say(KindPermission, "add", k, len(was.Kinds) > 0, "takes %s", withArticle(credentialText(kind)))
 		}
 	}
 	for _, kind := range was.Kinds {
@@ -357,9 +360,20 @@ func (c *comparer) auth(k string, was, is casemate.Auth) {
 	}
 }
 
+// withArticle is a noun with a or an, by its first letter.
+func withArticle(noun string) string {
+	if noun != "" && strings.Contains("aeiou", noun[:1]) {
+		return "an " + noun
+	}
+	return "a " + noun
+}
+
 func credentialText(k casemate.CredentialKind) string {
 	if k == casemate.CredentialBearer {
 		return "token"
+	}
+	if k == casemate.CredentialAccess {
+		return "signature of AWS (sigv4)"
 	}
 	return string(k)
 }
