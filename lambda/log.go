@@ -1,8 +1,8 @@
 package lambda
 
 import (
-	"fmt"
 	"math"
+	"strconv"
 	"time"
 )
 
@@ -24,12 +24,17 @@ type Report struct {
 
 // Line writes the REPORT line. Billed time is rounded up to a millisecond and includes a cold start, as AWS bills it.
 func (r Report) Line(id string) string {
-	s := fmt.Sprintf("REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB\t",
-		id, ms(r.Duration), r.billed(), r.MemoryMB, r.used())
+	b := append(make([]byte, 0, 192), "REPORT RequestId: "...)
+	b = strconv.AppendFloat(append(append(b, id...), "\tDuration: "...), ms(r.Duration), 'f', 2, 64)
+	b = strconv.AppendInt(append(b, " ms\tBilled Duration: "...), r.billed(), 10)
+	b = strconv.AppendInt(append(b, " ms\tMemory Size: "...), int64(r.MemoryMB), 10)
+	b = strconv.AppendInt(append(b, " MB\tMax Memory Used: "...), r.used(), 10)
+	b = append(b, " MB\t"...)
 	if r.Init > 0 {
-		s += fmt.Sprintf("Init Duration: %.2f ms\t", ms(r.Init))
+		b = strconv.AppendFloat(append(b, "Init Duration: "...), ms(r.Init), 'f', 2, 64)
+		b = append(b, " ms\t"...)
 	}
-	return s
+	return string(b)
 }
 
 func (r Report) billed() int64 { return int64(math.Ceil(ms(r.Duration + r.Init))) }
