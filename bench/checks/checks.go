@@ -129,7 +129,7 @@ func (p *Path) check(ctx context.Context, c *gate.Config, m *casemate.Match) (ke
 	if key, _, err = who.CreateKey(ctx, authn.KeyRequest{Name: "bench", Role: "role7", Plan: plan.Name}); err != nil {
 		return "", nil, err
 	}
-	c.Identity, c.Quota, c.Ledger, c.Clean = who, room, log, shield.Clean
+	c.Identity, c.Quota, c.Ledger, c.Clean = who, room, log, shield.Cleaner{}.Clean
 	if p.Screened {
 		rules, err := screen.New(screen.Config{Attacks: true})
 		if err != nil {
