@@ -94,6 +94,9 @@ func (d *Deployer) fresh(ctx context.Context, current, next *catalog.App) error 
 			} else if !has {
 				return casemate.Errorf(casemate.NotFound, "send it again", "the code of %s is gone", name)
 			}
+			if err := d.fits(ctx, v); err != nil {
+				return err
+			}
 		}
 		trim(f)
 	}

@@ -2,6 +2,8 @@ package deploy
 
 import (
 	"archive/zip"
+	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -187,3 +189,36 @@ func extensionsOf(list []casemate.Layer) []string {
 
 // inLayers reports whether a program lies in what layers bring: its content is fixed by their digests.
 func inLayers(path string) bool { return strings.HasPrefix(path, "/opt/") }
+
+// fits holds a version that an edit made to the bounds of its layers together with its code, as a deploy does.
+func (d *Deployer) fits(ctx context.Context, v *casemate.Version) error {
+	if len(v.Layers) == 0 || v.Runtime.Family() == "wasm" {
+		return nil
+	}
+	r, err := d.cfg.Blobs.Open(ctx, v.Code)
+	if err != nil {
+		return fmt.Errorf("opening the code of %s: %w", v.Function, err)
+	}
+	defer r.Close()
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return fmt.Errorf("reading the code of %s: %w", v.Function, err)
+	}
+	own, err := code.InspectLayer(bytes.NewReader(data), int64(len(data)), code.Bounds{})
+	if err != nil {
+		return err
+	}
+	if err = CheckLayers(v.Layers, own.Bytes); err == nil {
+		return nil
+	}
+	e := *casemate.AsError(err)
+	e.AWS = "InvalidParameterValueException"
+	total := own.Bytes
+	for _, l := range v.Layers {
+		total += l.Unpacked
+	}
+	if most := code.DefaultBounds().Total; total > most { // in Lambda's words
+		e.Message = fmt.Sprintf("Function code combined with layers exceeds the maximum allowed size of %d bytes. The actual size is %d bytes.", most, total)
+	}
+	return &e
+}
