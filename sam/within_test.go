@@ -29,3 +29,23 @@ Api:
 		}
 	}
 }
+
+// Words of the manifest need no quotes under Metadata, although CloudFormation takes them for booleans.
+func TestWordsThatLookLikeBooleans(t *testing.T) {
+	m, _ := manifestOf(t, app(`
+Events:
+  A: {Type: Api, Properties: {Path: /a, Method: get, Auth: {ApiKeyRequired: true}}}
+Environment: {Variables: {FLAG: off}}
+`, `
+ServerlessRestApi:
+  Type: AWS::Serverless::Api
+  Metadata: {Casemate: {leaks: {traces: off}}}
+  Properties: {StageName: v1}
+`))
+	for path, want := range map[string]string{"functions|shop-F|env": `{"FLAG":"false"}`, "routes|GET /a|leaks": `{"traces":"off"}`} {
+		if s := at(m, path); s != want {
+			t.Errorf("%s: %s", path, s)
+		}
+	}
+
+}

@@ -102,6 +102,9 @@ func (o *Operation) find(status int) *answer {
 	return nil
 }
 
+// Promises reports whether the document says anything about answers.
+func (o *Operation) Promises() bool { return len(o.answers) > 0 }
+
 // Answer implements casemate.Contract. A document that describes no responses promises nothing, and refuses nothing.
 func (o *Operation) Answer(a *casemate.Answer) error {
 	if len(o.answers) == 0 {
