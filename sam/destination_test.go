@@ -15,7 +15,7 @@ Dead: {Type: AWS::SQS::Queue, Properties: {QueueName: dead}}
 Line: {Type: AWS::SQS::Queue, Properties: {QueueName: line.fifo, FifoQueue: true}}
 G: {Type: AWS::Serverless::Function, Properties: {FunctionName: audit, CodeUri: src, Runtime: python3.12, Handler: app.handler}}
 `
-	m, got := manifestOf(t, app(`
+	m, _ := manifestOf(t, app(`
 FunctionName: orders
 DeadLetterQueue: {Type: SQS, TargetArn: !GetAtt Dead.Arn}
 EventInvokeConfig:
@@ -30,7 +30,7 @@ EventInvokeConfig:
 	if s := at(m, "functions|orders|statements"); strings.Count(s, "sqs:SendMessage") != 2 || !strings.Contains(s, ":dead") || !strings.Contains(s, "lambda:InvokeFunction") || !strings.Contains(s, "function:audit") {
 		t.Errorf("granted %s", s)
 	}
-	m, got = manifestOf(t, app("FunctionName: orders\nEventInvokeConfig: {DestinationConfig: {OnFailure: {Type: SNS}}}", queues+`
+	m, got := manifestOf(t, app("FunctionName: orders\nEventInvokeConfig: {DestinationConfig: {OnFailure: {Type: SNS}}}", queues+`
 C: {Type: AWS::Lambda::EventInvokeConfig, Properties: {FunctionName: !Ref F, Qualifier: $LATEST, MaximumEventAgeInSeconds: 60, DestinationConfig: {OnSuccess: {Destination: !GetAtt Done.Arn}}}}
 `))
 	if s := at(m, "functions|orders|async"); s != `{"max_age":"60s","on_success":"queue/done"}` {

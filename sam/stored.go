@@ -28,12 +28,6 @@ type Generate struct {
 	Key      string          // its name there
 }
 
-// stored are the two types, and the properties that each has besides.
-const (
-	secretType    = "AWS::SecretsManager::Secret"
-	parameterType = "AWS::SSM::Parameter"
-)
-
 // secret translates AWS::SecretsManager::Secret
 // (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-secretsmanager-secret.html).
 func (t *translator) secret(r *template.Resource) {
