@@ -188,8 +188,6 @@ var conversations = map[string][]string{
 }
 
 // TestLanesAnswerAsNetHTTP compares every byte of the answers, what becomes of events, and what is recorded.
-//
-// Lambda checklist: 1, 3, 4, 5, 6, 7, 11
 func TestLanesAnswerAsNetHTTP(t *testing.T) {
 	for name, pieces := range conversations {
 		t.Run(name, func(t *testing.T) {
@@ -200,7 +198,7 @@ func TestLanesAnswerAsNetHTTP(t *testing.T) {
 	}
 }
 
-// TestWhoeverBringsAnEventIsNotKept by a runtime that does not read: 40 MB of answers lie ahead of the event.
+// TestWhoeverBringsAnEventIsNotKept by a runtime that does not read: Offer returns although no socket holds six megabytes.
 func TestWhoeverBringsAnEventIsNotKept(t *testing.T) {
 	for _, size := range []int{1, inlineEvent, inlineEvent + 1, 6 << 20} {
 		api, _, c := twin(t, true)
@@ -240,8 +238,6 @@ func TestWhoeverBringsAnEventIsNotKept(t *testing.T) {
 }
 
 // TestAClientThatGoesTakesNoEvent: whoever asks next is the first to get it, without a signal.
-//
-// Lambda checklist: 7
 func TestAClientThatGoesTakesNoEvent(t *testing.T) {
 	f := newFakeRuntime(t)
 	parked := func() int {

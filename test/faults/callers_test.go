@@ -119,8 +119,6 @@ func (c *crowd) run() string {
 
 // TestManyCallersAtOnce: more callers than there are places, on connections of their own, get their answers or 429, and nothing
 // else; afterwards every place is free. In full it is 512 of them for a minute, for each kind of function.
-//
-// Lambda checklist: 38
 func TestManyCallersAtOnce(t *testing.T) {
 	n := mustStart(t, folder(t))
 	if err := n.deploy(pack(t, map[string][]byte{manifest.File: []byte(crowded), "echo.wasm": guests.Echo(), "native.zip": shared.native, "contract.json": []byte(crowdedContract)})); err != nil {
