@@ -43,6 +43,7 @@ type loop struct {
 	built     map[string]string // command that a function was built with
 	pending   []string          // changed since the last deploy that went well
 	key       sessionKey
+	noted     string // what was last noted about the app beside its changes
 	said      string // how things are called, as it was last printed
 }
 
@@ -201,7 +202,7 @@ func (l *loop) round(ctx context.Context, changed []string, first time.Time) {
 	switch {
 	case out.Changed:
 		l.feed.Say("deployed", map[string]any{"app": app, "generation": out.Generation, "versions": out.Versions, "took_ms": took.Milliseconds()},
-			out.Plan.String()+fmt.Sprintf("generation %d is in force, %s after the %s", out.Generation, took.Round(time.Millisecond), what))
+			l.news(out.Plan)+fmt.Sprintf("generation %d is in force, %s after the %s", out.Generation, took.Round(time.Millisecond), what))
 	case changed != nil:
 		text := fmt.Sprintf("generation %d is in force already: nothing to change", out.Generation)
 		l.feed.Say("unchanged", map[string]any{"app": app, "generation": out.Generation, "took_ms": took.Milliseconds()}, text)
@@ -209,6 +210,17 @@ func (l *loop) round(ctx context.Context, changed []string, first time.Time) {
 	if err := l.calls(ctx, app); err != nil && ctx.Err() == nil {
 		l.feed.Fail(err)
 	}
+}
+
+// news is a plan as a person reads it, without the notes that were told with the one before.
+func (l *loop) news(p *deploy.Plan) string {
+	notes := *p
+	notes.Changes, notes.Generation = nil, 1
+	shown, told := *p, l.noted
+	if l.noted = notes.String(); told == l.noted {
+		shown.Template, shown.Warnings = nil, nil
+	}
+	return shown.String()
 }
 
 func (l *loop) deploy(ctx context.Context) (out deploy.Outcome, app string, err error) {
