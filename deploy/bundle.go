@@ -36,6 +36,15 @@ type bundle struct {
 
 // open reads a bundle strictly: exactly the files that its manifest names, each once, stored plainly.
 func open(data []byte, s manifest.Setting, at *around) (*bundle, error) {
+	r, err := entries(data)
+	if err != nil {
+		return nil, err
+	}
+	return r.bundle(s, at)
+}
+
+// entries are the parts of a bundle.
+func entries(data []byte) (*reader, error) {
 	if len(data) > maxBundle {
 		return nil, &casemate.Error{Code: casemate.TooLarge, Rule: fmt.Sprintf("bundle <= %d bytes", maxBundle), Message: "the bundle is too large",
 			Hint: "leave out what the functions do not need, with .casemateignore"}
@@ -56,7 +65,7 @@ func open(data []byte, s manifest.Setting, at *around) (*bundle, error) {
 		}
 		entries[f.Name] = io.NewSectionReader(raw, at, int64(f.CompressedSize64))
 	}
-	return (&reader{entries}).bundle(s, at)
+	return &reader{entries}, nil
 }
 
 type reader struct{ entries map[string]*io.SectionReader }

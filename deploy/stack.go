@@ -228,6 +228,17 @@ func (d *Deployer) otherRuntimes(m *manifest.Manifest) (all []manifest.Problem) 
 
 // Packed names the app of a bundle that Pack or PackTemplate wrote.
 func Packed(data []byte, s manifest.Setting) (string, error) {
+	r, err := entries(data)
+	if err != nil {
+		return "", err
+	}
+	var of bundle
+	if err := r.request(&of); err != nil {
+		return "", err
+	}
+	if t := of.options.Template; t != nil && r.entries[templateFile] != nil { // the node may know parameters that this machine does not
+		return t.Stack, nil
+	}
 	b, err := open(data, s, nil)
 	if err != nil {
 		return "", err
