@@ -24,6 +24,8 @@ func properties() map[string]property {
 		"PackageType": packageType, "LoggingConfig": logging, "AutoPublishAlias": autoAlias,
 		"Layers":                  layers,
 		"FileSystemConfigs":       later("there is no shared file system: nothing is mounted"),
+		"CapacityProviderConfig":  later("there are no capacity providers, the function runs on the node; several events of one sandbox at once: sandbox_concurrency under Metadata: Casemate"),
+		"FunctionScalingConfig":   later("there are no capacity providers to scale on"),
 		"DeploymentPreference":    preference,
 		"DurableConfig":           later("there are no durable executions"),
 		"Tracing":                 ignored("traces go where the node sends them: casemate up --otlp"),

@@ -257,6 +257,7 @@ func TestRefusedFunctions(t *testing.T) {
 		{"CreateFunction", with(`"Code"`, `"KMSKeyArn":"arn:aws:kms:r:a:key/1","Code"`), "*KMSKeyArn is not supported*"},
 		{"CreateFunction", with(`"Code"`, `"VpcConfig":{"SubnetIds":["s"],"SecurityGroupIds":[]},"Code"`), "*VpcConfig is not supported*"},
 		{"CreateFunction", with(`"Code"`, `"PackageType":"Image","Code"`), "*container images are not served*"},
+		{"CreateFunction", with(`"Code"`, `"CapacityProviderConfig":{"LambdaManagedInstancesCapacityProviderConfig":{"CapacityProviderArn":"arn:aws:lambda:us-east-1:000000000000:capacity-provider:p","PerExecutionEnvironmentMaxConcurrency":8}},"Code"`), "*CapacityProviderConfig is not supported*"},
 		{"CreateFunction", with(`"Code"`, `"Architectures":["arm64"],"Code"`), "*runs code for x86_64*"},
 		{"CreateFunction", with(`"Code"`, `"DeadLetterConfig":{"TargetArn":"arn:aws:sqs:us-east-1:000000000000:q"},"Code"`), "*" + codeParameter + ": the function made may not sqs:SendMessage on arn:aws:sqs:us-east-1:000000000000:q, where*"},
 		{"CreateFunction", with(`"Code"`, `"DeadLetterConfig":{"TargetArn":"arn:aws:sns:us-east-1:000000000000:t"},"Code"`), "*asynchronous events of made cannot be told of to arn:aws:sns:us-east-1:000000000000:t*"},

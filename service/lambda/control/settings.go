@@ -40,6 +40,8 @@ type settingsIn struct {
 	FileSystemConfigs []json.RawMessage
 	SnapStart         struct{ ApplyOn string }
 	ImageConfig       map[string]json.RawMessage
+
+	CapacityProviderConfig *struct{}
 }
 
 // updateIn is a request of UpdateFunctionConfiguration.
@@ -63,6 +65,8 @@ func (in *settingsIn) refused() error {
 		return parameter("SnapStart is not supported")
 	case len(in.ImageConfig) > 0:
 		return parameter("ImageConfig is not supported: container images are not served here")
+	case in.CapacityProviderConfig != nil:
+		return parameter("CapacityProviderConfig is not supported: there are no capacity providers here; PerExecutionEnvironmentMaxConcurrency is sandbox_concurrency of a function's manifest")
 	case in.LoggingConfig != nil && in.LoggingConfig.LogGroup != "":
 		return parameter("LoggingConfig.LogGroup is not supported: a function's log is its own")
 	}
