@@ -45,6 +45,7 @@ import (
 	"casemate/journal"
 	"casemate/meter"
 	"casemate/meter/price"
+	"casemate/outflow"
 	"casemate/policy"
 	"casemate/queue"
 	"casemate/quota/share"
@@ -71,6 +72,8 @@ type Config struct {
 	Admin        string   // TLS address of the admin API; "" is off
 	AdminOrigins []string // by which browsers reach it; none: what Admin comes to
 	AWS          string   // Address of AWS's services for clients outside; "" is off
+	AnswerRate   int64    // bytes a second of a streamed answer, after AnswerBurst bytes; 0: Lambda's 2 MiB
+	AnswerBurst  int64    // 0: Lambda's 6 MiB
 	AWSDefault   bool     // nobody asked for that address: where it is taken, the node goes without
 	Cert, Key    string
 	ACME         *acme.Config // nil: off; what the node has, it fills in
@@ -332,7 +335,7 @@ func (n *node) openGate(ctx context.Context) (err error) {
 		return err
 	}
 	n.onClose(n.keys.Close)
-	n.gate, err = gate.New(gate.Config{Identity: sameSite{signedIn{accessed{n.who, n.access}, n.operators}, &n.browsers}, Catalog: dir, Quota: n.quota, Clean: n.school.hear(n.cleaner()), Leave: n.school.see(shield.Leave), Sieve: sieve, Ledger: n.audit, Purse: n.purse.Load(), Keep: n.audit.Renew, Flow: n.flows, Kept: cache.New(cache.Config{}).Kept, Clock: time.Now, Log: n.cfg.Log,
+	n.gate, err = gate.New(gate.Config{Identity: sameSite{signedIn{accessed{n.who, n.access}, n.operators}, &n.browsers}, Catalog: dir, Quota: n.quota, Clean: n.school.hear(n.cleaner()), Leave: n.school.see(shield.Leave), Sieve: sieve, Stream: outflow.Bounds{PerSecond: n.cfg.AnswerRate, Burst: n.cfg.AnswerBurst}, Ledger: n.audit, Purse: n.purse.Load(), Keep: n.audit.Renew, Flow: n.flows, Kept: cache.New(cache.Config{}).Kept, Clock: time.Now, Log: n.cfg.Log,
 		Run: func(ctx context.Context, l *casemate.Launch) (*casemate.Result, error) {
 			if l.Version.Runtime == "builtin" {
 				return dir.run(ctx, l)

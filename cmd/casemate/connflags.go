@@ -17,6 +17,7 @@ type connFlags struct {
 	opened, resets, idle                     string
 	headerTime, bodyTime, answerTime, unused time.Duration
 	slowest, streams, sourceStreams          int
+	answerRate, answerBurst                  int64
 }
 
 func (f *connFlags) add(fl *pflag.FlagSet) {
@@ -33,6 +34,8 @@ func (f *connFlags) add(fl *pflag.FlagSet) {
 	fl.DurationVar(&f.answerTime, "answer-time", 20*time.Second, "time for taking an answer, besides what --slowest gives it")
 	fl.DurationVar(&f.unused, "idle-time", time.Minute, "time between the requests of a connection")
 	fl.IntVar(&f.slowest, "slowest", 32<<10, "bytes a second that who sends a body or takes an answer must keep up with")
+	fl.Int64Var(&f.answerRate, "answer-rate", 2<<20, "bytes a second at which a streamed answer leaves, once --answer-burst has")
+	fl.Int64Var(&f.answerBurst, "answer-burst", 6<<20, "bytes of a streamed answer that leave at once")
 }
 
 // read checks the flags; none has a silent fallback.
@@ -44,6 +47,11 @@ func (f *connFlags) read(cfg *node.Config) (err error) {
 	}{{"connections", f.all, "4096"}, {"source-connections", f.source, "1024"}, {"streams", f.streams, "64"}, {"source-streams", f.sourceStreams, "2048"}, {"slowest", f.slowest, "32768"}} {
 		if n.v < 1 {
 			return badFlag(n.flag, "must be at least 1", n.hint)
+		}
+	}
+	for flag, v := range map[string]int64{"answer-rate": f.answerRate, "answer-burst": f.answerBurst} {
+		if v < 1 {
+			return badFlag(flag, "must be at least 1", "2097152")
 		}
 	}
 	if f.network < 0 {
@@ -68,6 +76,6 @@ func (f *connFlags) read(cfg *node.Config) (err error) {
 			return badFlag(r.flag, err.Error(), `"500/s burst 2000"`)
 		}
 	}
-	cfg.Front = l
+	cfg.Front, cfg.AnswerRate, cfg.AnswerBurst = l, f.answerRate, f.answerBurst
 	return nil
 }

@@ -27,7 +27,7 @@ func TestConnectionFlags(t *testing.T) {
 		t.Errorf("%+v, %v", l, err)
 	}
 	for flag, bad := range map[string]string{"connections": "0", "source-connections": "-1", "network-connections": "-1", "streams": "0", "slowest": "0", "connection-rate": "many",
-		"stream-resets": "0/s", "idle-frames": "", "header-time": "0s", "body-time": "-1s", "answer-time": "0s", "idle-time": "0s"} {
+		"stream-resets": "0/s", "idle-frames": "", "header-time": "0s", "body-time": "-1s", "answer-time": "0s", "idle-time": "0s", "answer-rate": "0", "answer-burst": "-1"} {
 		if _, err := read("--"+flag, bad); casemate.CodeOf(err) != casemate.Invalid || casemate.AsError(err).Field != "--"+flag {
 			t.Errorf("--%s %s: %v", flag, bad, err)
 		}
