@@ -117,7 +117,9 @@ func (s *shift) divide(runs []*run, used jail.Usage, took time.Duration, fx []ca
 			}
 		}
 		for _, id := range s.late {
-			p.meet(&p.late, id)
+			if id != r.launch.RequestID {
+				p.meet(&p.late, id)
+			}
 		}
 	}
 	for _, x := range fx {

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,5 +93,36 @@ func TestWhoHasSeveralAtOnce(t *testing.T) {
 		if got := atOnce(&casemate.Version{Isolation: c.isolation, Runtime: c.runtime, Limits: casemate.Limits{AtOnce: c.asked}}); got != c.want {
 			t.Errorf("%+v: %d", c, got)
 		}
+	}
+}
+
+// A line is the event's that it names, of those in flight; what an event that is over is said to write is nobody's.
+func TestWhoseLinesAre(t *testing.T) {
+	var got []string
+	l := &runLog{most: 1 << 10, emit: func(_, _, request, text string) { got = append(got, request+"<"+text) }}
+	l.join("a", false)
+	l.join("b", false)
+	for _, text := range []string{`{"requestId":"a","message":"b"}`, `{"AWSRequestId":"b"}`, "2026\tb\tINFO\tx", "a line of a", `{"requestId":"c"}`, `{"requestId":`} {
+		l.write("stdout", "", text)
+	}
+	want := []string{`a<{"requestId":"a","message":"b"}`, `b<{"AWSRequestId":"b"}`, "b<2026\tb\tINFO\tx", "<a line of a", `<{"requestId":"c"}`, `<{"requestId":`}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if tail := string(l.part("b")); tail != "{\"AWSRequestId\":\"b\"}\n2026\tb\tINFO\tx\n" {
+		t.Errorf("tail %q", tail)
+	}
+	got = nil
+	l.write("stdout", "", `{"requestId":"b"}`)
+	for range 20 { // one that floods is cut off, and the other is not
+		l.write("stdout", "", `{"requestId":"a"}`)
+	}
+	if got[0] != `<{"requestId":"b"}` || len(got) > 12 || !strings.Contains(got[len(got)-1], "a<LOGS dropped") {
+		t.Errorf("%q", got)
+	}
+	l.join("d", false)
+	l.write("stdout", "", `{"requestId":"d"}`)
+	if last := got[len(got)-1]; last != `d<{"requestId":"d"}` {
+		t.Errorf("%q", last)
 	}
 }
