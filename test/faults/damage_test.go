@@ -237,7 +237,11 @@ func TestDamagedFiles(t *testing.T) {
 				some = some[rnd.IntN(len(some)):][:1]
 			}
 			for _, path := range some {
-				t.Run(k.name+", "+r.name, func(t *testing.T) { s.survives(t, rnd, path, r) })
+				seed := rnd.Uint64()
+				t.Run(k.name+", "+r.name, func(t *testing.T) {
+					t.Parallel() // each on a copy of the folder
+					s.survives(t, rand.New(rand.NewPCG(seed, 0)), path, r)
+				})
 			}
 		}
 	}
