@@ -143,19 +143,14 @@ func (r *Room) Accept(ctx context.Context, o casemate.Once, put func() error) (i
 		}
 		return "", err
 	}
-	if err = r.write(ctx, o, revision); err == nil {
-		return o.ID, nil
-	}
-	if revision == store.NewKey {
-		r.give(o.Caller)
-	}
-	if casemate.CodeOf(err) != casemate.Conflict {
+	// Also for a caller that is gone: who asks next must find what was written.
+	if err = r.write(context.WithoutCancel(ctx), o, revision); err != nil {
+		if revision == store.NewKey {
+			r.give(o.Caller)
+		}
 		return "", err
 	}
-	if was, _, err = r.known(ctx, o.Key); err != nil { // a worker claimed it meanwhile
-		return "", err
-	}
-	return same(was, o)
+	return o.ID, nil
 }
 
 func same(was, o casemate.Once) (string, error) {
@@ -173,6 +168,11 @@ func (r *Room) Claim(ctx context.Context, o casemate.Once) (bool, error) {
 	if r.cfg.Clock().Sub(o.At) >= Window { // its key has stood for it long enough
 		return true, nil
 	}
+	leave, err := r.enter(ctx, o.Key) // its caller may be about to write the key
+	if err != nil {
+		return false, err
+	}
+	defer leave()
 	was, revision, err := r.known(ctx, o.Key)
 	switch {
 	case err != nil:
@@ -188,17 +188,13 @@ func (r *Room) Claim(ctx context.Context, o casemate.Once) (bool, error) {
 		r.callers[o.Caller]++
 		r.mu.Unlock()
 	}
-	if err = r.write(ctx, o, revision); err == nil {
-		return true, nil
-	}
-	if revision == store.NewKey {
-		r.give(o.Caller)
-	}
-	if casemate.CodeOf(err) != casemate.Conflict {
+	if err = r.write(ctx, o, revision); err != nil {
+		if revision == store.NewKey {
+			r.give(o.Caller)
+		}
 		return false, err
 	}
-	was, _, err = r.known(ctx, o.Key)
-	return was.ID == o.ID, err
+	return true, nil
 }
 
 func (r *Room) write(ctx context.Context, o casemate.Once, revision uint64) error {
@@ -206,13 +202,13 @@ func (r *Room) write(ctx context.Context, o casemate.Once, revision uint64) erro
 	if err != nil {
 		return fmt.Errorf("encoding an idempotency key: %w", err)
 	}
-	if _, err = r.kv.Put(ctx, o.Key, data, revision); err != nil && casemate.CodeOf(err) != casemate.Conflict {
-		return fmt.Errorf("writing an idempotency key: %w", err)
+	if _, err = r.kv.Put(ctx, o.Key, data, revision); err != nil {
+		return &casemate.Error{Code: casemate.Unavailable, Message: "the idempotency key cannot be written", Hint: "send it again with the same key", Retry: 1, Err: err}
 	}
-	return err
+	return nil
 }
 
-// enter waits until no other event with the key is being accepted.
+// enter waits until nothing else is at work on the key: all that is decided about one is decided one after the other.
 func (r *Room) enter(ctx context.Context, key string) (leave func(), err error) {
 	for {
 		r.mu.Lock()
@@ -291,7 +287,13 @@ func (r *Room) forget(ctx context.Context, now time.Time) error {
 		if err != nil || now.Sub(o.At) < Window {
 			continue
 		}
-		switch err := r.kv.Delete(ctx, e.Key, e.Revision); {
+		leave, err := r.enter(ctx, e.Key)
+		if err != nil {
+			return err
+		}
+		err = r.kv.Delete(ctx, e.Key, e.Revision)
+		leave()
+		switch {
 		case err == nil:
 			r.give(o.Caller)
 		case casemate.CodeOf(err) == casemate.Conflict || casemate.CodeOf(err) == casemate.NotFound: // it was used again

@@ -164,3 +164,34 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("%d puts, %d ids, %d busy", puts.Load(), n, len(r.busy))
 	}
 }
+
+// TestTheWorkerIsFaster: an event is taken from the queue before its key is written, on a store where what is written shows once it is
+// durable. It runs, and its caller hears of it.
+func TestTheWorkerIsFaster(t *testing.T) {
+	clock := storetest.NewClock()
+	st, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), Clock: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	r := openRoom(t, st, clock, 0, 0)
+	for i := range 20 {
+		o := once(clock, fmt.Sprint("k", i), fmt.Sprint("e", i))
+		var worker sync.WaitGroup
+		id, err := r.Accept(t.Context(), o, func() error {
+			worker.Go(func() {
+				if mine, err := r.Claim(context.Background(), o); !mine || err != nil {
+					t.Errorf("%s is not run: %v", o.ID, err)
+				}
+			})
+			return nil
+		})
+		if id != o.ID || err != nil {
+			t.Errorf("%s: %s, %v", o.ID, id, err)
+		}
+		worker.Wait()
+	}
+	if r.total != 20 {
+		t.Errorf("%d remembered", r.total)
+	}
+}
