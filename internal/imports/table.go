@@ -118,7 +118,7 @@ var Rooms = []Room{
 	{Path: "sandbox/jail/program", Tier: -1, Ceiling: 400, Only: []string{}},
 	{Path: "sandbox/jail/calls", Tier: -1, Ceiling: 450, Only: []string{"internal/walls"}},
 	{Path: "sandbox/jail/stage", Tier: -1, Ceiling: 1600, Only: []string{"internal/walls"}},
-	{Path: "sandbox/jail/cgroup", Tier: -1, Ceiling: 500, Only: []string{"internal/walls"}},
+	{Path: "sandbox/jail/cgroup", Tier: -1, Ceiling: 530, Only: []string{"internal/walls"}},
 	{Path: "internal/keeper", Tier: -2, Ceiling: 60, Only: []string{}},
 	{Path: "internal/pause", Tier: -2, Ceiling: 20, Only: []string{}},
 	{Path: "internal/spelling", Tier: -2, Ceiling: 50, Pure: true, Only: []string{}},
