@@ -7,7 +7,6 @@ import (
 	"testing"
 )
 
-// Lambda checklist: 74
 func TestAliasesOfATemplate(t *testing.T) {
 	m, got := manifestOf(t, app(`
 FunctionName: orders
