@@ -55,7 +55,7 @@ func (q *Queue) move(ctx context.Context, it *item, to *Queue, source, reason st
 	if copied { // somebody may have deleted it there by now
 		return q.drop(ctx, casemate.Durable, []*item{it})
 	}
-	o := Outgoing{Body: body, Attributes: m.Attributes, Trace: m.Trace, Group: m.Group, Dedup: m.Dedup, Sender: m.Sender}
+	o := Outgoing{Body: body, Attributes: m.Attributes, Trace: m.Trace, Group: m.Group, Dedup: m.Dedup, Sender: m.Sender, Lineage: m.Lineage}
 	_, pending, err := to.begin(ctx, &to.def.Load().Spec, &o, &origin{it, source, reason})
 	if err == nil {
 		err = pending.Wait(ctx)
@@ -188,15 +188,4 @@ func (q *Queue) stands(it *item) bool {
 	q.j.Lock()
 	defer q.j.Unlock()
 	return !it.gone && !it.held && !it.moving
-}
-
-// ended is the lineage of a message that is put aside: where its loop was cut it begins to count anew, or nothing could handle the
-// dead letter. Its chain stays, so that the chain's budget bounds a loop which leads through here.
-func ended(l *casemate.Lineage) *casemate.Lineage {
-	if l == nil || l.Depth < casemate.MaxDepth {
-		return l
-	}
-	anew := *l
-	anew.Depth = 0
-	return &anew
 }
