@@ -78,7 +78,7 @@ var Rooms = []Room{
 	{Path: "catalog", Tier: 1, Ceiling: 1800, Only: []string{"", "store", "catalog/route", "browser"}},
 	{Path: "catalog/route", Tier: 0, Ceiling: 500, Pure: true, Only: []string{""}},
 	{Path: "catalog/code", Tier: 1, Ceiling: 620, Only: []string{"", "internal/walls"}},
-	{Path: "sandbox", Tier: 1, Ceiling: 3650, May: []string{"lambda", "sandbox/api", "sandbox/wasm"}, Never: forSandbox},
+	{Path: "sandbox", Tier: 1, Ceiling: 3700, May: []string{"lambda", "sandbox/api", "sandbox/wasm"}, Never: forSandbox},
 	{Path: "sandbox/api", Tier: 1, Ceiling: 2150, Only: []string{"", "lambda", "internal/walls"}, May: []string{"lambda"}},
 	{Path: "sandbox/first", Tier: 0, Ceiling: 220, Only: []string{}},
 	{Path: "sandbox/wasm", Tier: 1, Ceiling: 1900, May: []string{"lambda"}, Never: forSandbox},
