@@ -262,6 +262,8 @@ func environment(t *translator, f *function, v template.Value, path string) {
 		switch {
 		case strings.Contains(m.Value.Unknown, "resolve:secretsmanager") || strings.Contains(m.Value.Unknown, "resolve:ssm-secure"):
 			t.bad(m.Value.At, at, "read it when the function runs, with a policy for secretsmanager:GetSecretValue", "a secret in the environment would be kept in clear in every version")
+		case strings.Contains(m.Value.Unknown, "resolve:ssm:"):
+			t.note(NotServed, f.Type, m.KeyAt, at, "%s is not read at a deploy: the variable is left out; read it when the function runs, with SSMParameterReadPolicy", m.Value.Unknown)
 		case m.Value.Unknown != "":
 			t.note(NotServed, f.Type, m.KeyAt, at, "%s is not known: the variable is left out", m.Value.Unknown)
 		case !m.Value.Scalar():
