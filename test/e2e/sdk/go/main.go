@@ -58,6 +58,9 @@ func main() {
 		return
 	}
 	work := func() error { return outside(os.Args[1]) }
+	if len(os.Args) == 2 && os.Args[1] == "queues" {
+		work = func() error { return queues(context.Background()) }
+	}
 	if len(os.Args) == 4 && os.Args[1] == "manage" {
 		work = func() error { return manage(context.Background(), os.Args[2], os.Args[3]) }
 	}
