@@ -85,7 +85,7 @@ var Rooms = []Room{
 	{Path: "sandbox/wasm/worker", Tier: 0, Ceiling: 1200, Only: []string{"sandbox/wasm/memory", "sandbox/wasm/module", "sandbox/wasm/wire"}, May: []string{"sandbox/wasm/memory", "sandbox/wasm/module", "sandbox/wasm/wire"}},
 	{Path: "sandbox/wasm/memory", Tier: 0, Ceiling: 450, Only: []string{}},
 	{Path: "sandbox/wasm/wire", Tier: 0, Ceiling: 400, Pure: true, Only: []string{}},
-	{Path: "sandbox/wasm/module", Tier: 0, Ceiling: 1400, Pure: true, Only: []string{""}},
+	{Path: "sandbox/wasm/module", Tier: 0, Ceiling: 1450, Pure: true, Only: []string{""}},
 	{Path: "egress/service", Tier: 1, Ceiling: 900, Only: []string{"", "service/wire"}},
 	{Path: "service/eventstream", Tier: 0, Ceiling: 60, Pure: true, Only: []string{}},
 	{Path: "service/wire", Tier: 0, Ceiling: 950, Pure: true, Only: []string{""}},
