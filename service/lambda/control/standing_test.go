@@ -462,3 +462,16 @@ func TestLayers(t *testing.T) {
 		}
 	}
 }
+
+// TestPermissionsGiveNothingButLambda: who may write a function's policy does not thereby answer for a URL that is open to everybody.
+func TestPermissionsGiveNothingButLambda(t *testing.T) {
+	o := newOffice(t)
+	o.ask("AddPermission", `{"FunctionName":"price","StatementId":"all","Action":"*","Principal":"arn:aws:iam::000000000000:user/till"}`)
+	for action, want := range map[string]bool{OpenAction: false, "casemate:Deploy": false, "lambda:InvokeFunction": true} {
+		d := o.catalog.Snapshot().Policy.Decide(&casemate.AccessRequest{Principal: &casemate.Principal{Kind: casemate.KindAccess, ID: "user/till", Account: casemate.DefaultPlace.Account, ARN: "arn:aws:iam::000000000000:user/till"},
+			Action: action, Resource: casemate.DefaultPlace.FunctionARN("price"), Account: casemate.DefaultPlace.Account, Now: noon})
+		if (d.Verdict == casemate.Allowed) != want {
+			t.Errorf("%s: %+v", action, d)
+		}
+	}
+}
