@@ -130,6 +130,9 @@ func (b *bench) several(n int) *casemate.Version {
 	return v
 }
 
+// awake keeps a sandbox running: one that is stopped after its first event may have workers that never asked.
+func awake(c *Config) { c.FreezeAfter = time.Hour }
+
 // sent is an event under way.
 type sent struct {
 	id  string
@@ -158,7 +161,7 @@ func (b *bench) send(v *casemate.Version, payloads ...string) []sent {
 
 // Lambda checklist: 100
 func TestItem100SeveralEventsInOneSandbox(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, awake)
 	v := b.several(4)
 	b.run(v, `{}`)
 	b.ready(v, 4)
@@ -227,7 +230,7 @@ func (b *bench) inFlight(v *casemate.Version) {
 
 // A runtime that ends fails every event that it had, and a new one takes the next.
 func TestSeveralFailTogether(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, awake)
 	v := b.several(3)
 	b.run(v, `{}`)
 	b.ready(v, 3)
@@ -243,7 +246,7 @@ func TestSeveralFailTogether(t *testing.T) {
 
 // An event that passes its deadline fails alone: the others have their own time, the sandbox takes no more, and ends with them.
 func TestSeveralOutliveOnesDeadline(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, awake)
 	v := b.several(3)
 	b.run(v, `{}`)
 	b.ready(v, 3)
@@ -286,7 +289,7 @@ func TestSeveralOutliveOnesDeadline(t *testing.T) {
 
 // The function itself may take an answer for another of its events, and nothing else: not for one that is over.
 func TestSeveralStaleWorker(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, awake)
 	v := b.several(2)
 	over := b.send(v, `{}`)[0]
 	var out struct{ Status int }
