@@ -49,6 +49,9 @@ func (s *service) create(ctx context.Context, l *casemate.Launch, in *createIn) 
 		}
 		return urlOut{s.urlOf(l, q.Name)}, nil
 	}
+	if err := s.mayBury(l, nil, spec.Redrive); err != nil {
+		return nil, err
+	}
 	q, err := s.Room.Create(ctx, in.QueueName, spec, in.Tags, "")
 	if err != nil {
 		return nil, err
@@ -140,11 +143,26 @@ type setIn struct {
 	Attributes map[string]string
 }
 
-func (s *service) setAttributes(ctx context.Context, _ *casemate.Launch, in *setIn) (any, error) {
+func (s *service) setAttributes(ctx context.Context, l *casemate.Launch, in *setIn) (any, error) {
 	if len(in.Attributes) == 0 {
 		return nil, missing("Attribute.Name")
 	}
-	return nil, s.changeQueue(ctx, &in.home, func(d *queue.Definition) error { return d.Spec.Set(in.Attributes) })
+	return nil, s.changeQueue(ctx, &in.home, func(d *queue.Definition) error {
+		was := d.Spec.Redrive
+		if err := d.Spec.Set(in.Attributes); err != nil {
+			return err
+		}
+		return s.mayBury(l, was, d.Spec.Redrive)
+	})
+}
+
+// mayBury asks whether the caller may send to a dead-letter queue that it names: whoever fills a queue and takes from it sends, by
+// its redrive policy, whatever it likes to that one. SQS leaves this to a RedriveAllowPolicy, which nobody has by default.
+func (s *service) mayBury(l *casemate.Launch, was, is *queue.Redrive) error {
+	if is == nil || was != nil && was.Target == is.Target {
+		return nil
+	}
+	return s.May(l, "sqs:SendMessage", is.Target)
 }
 
 type listIn struct {

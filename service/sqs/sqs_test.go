@@ -4,6 +4,9 @@ import (
 	"testing"
 
 	"casemate"
+	"casemate/internal/casetest/storetest"
+	"casemate/queue"
+	"casemate/store"
 )
 
 // What the policy decides on is what the operation touches, however a client writes the queue's URL.
@@ -74,5 +77,53 @@ func TestWantedAttributes(t *testing.T) {
 		if got := wanted(c.name, []string{c.ask}); got != c.want {
 			t.Errorf("%s of %s: %v", c.name, c.ask, got)
 		}
+	}
+}
+
+// TestDeadLettersAreSent: whoever may not send to a queue has no other queue's dead letters go there, when it makes that one or later.
+func TestDeadLettersAreSent(t *testing.T) {
+	clock := storetest.NewClock()
+	st, err := store.Open(t.Context(), store.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	room, err := queue.Open(t.Context(), queue.Config{Store: st, Place: casemate.DefaultPlace, Clock: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = room.Close(); _ = st.Close() })
+	for _, name := range []string{"theirs", "mine"} {
+		if _, err := room.Create(t.Context(), name, queue.Defaults(), nil, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := map[string]casemate.Operation{}
+	for _, o := range Operations(Config{Room: room, Place: casemate.DefaultPlace, Clock: clock.Now, May: func(_ *casemate.Launch, action, arn string) error {
+		if action == "sqs:SendMessage" && arn == queue.ARN(casemate.DefaultPlace, "mine") {
+			return nil
+		}
+		return casemate.Errorf(casemate.Forbidden, "", "no")
+	}}) {
+		all[o.Name] = o
+	}
+	attributes := func(to string) string {
+		return `"Attributes":{"RedrivePolicy":"{\"deadLetterTargetArn\":\"` + queue.ARN(casemate.DefaultPlace, to) + `\",\"maxReceiveCount\":1}"}}`
+	}
+	for _, c := range []struct {
+		operation, question string
+		code                casemate.Code
+	}{
+		{"CreateQueue", `{"QueueName":"a",` + attributes("theirs"), casemate.Forbidden},
+		{"CreateQueue", `{"QueueName":"b",` + attributes("mine"), 0},
+		{"SetQueueAttributes", `{"QueueUrl":"b",` + attributes("theirs"), casemate.Forbidden},
+		{"SetQueueAttributes", `{"QueueUrl":"b",` + attributes("mine"), 0},
+	} {
+		_, err := all[c.operation].Run(t.Context(), &casemate.Launch{Payload: []byte(c.question), Event: &casemate.Event{}})
+		if (err != nil) != (c.code != 0) || err != nil && casemate.CodeOf(err) != c.code {
+			t.Errorf("%s %s: %v", c.operation, c.question, err)
+		}
+	}
+	if sources := room.Sources("theirs"); len(sources) != 0 {
+		t.Errorf("dead letters of %v go there", sources)
 	}
 }
