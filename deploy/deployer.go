@@ -41,6 +41,8 @@ type Config struct {
 	Budget      func(casemate.Budget) error       // refuses a budget in another currency than the prices; may be nil
 	// Queues refuses declared queues that could not be made; may be nil.
 	Queues func(app string, queues map[string]*casemate.Queue) error
+	// Found reports a queue that is there and that no app declares, this one as little as another before; may be nil.
+	Found func(app, queue string) bool
 	// Environment is what the node is for; empty: any. Apps of another one are refused.
 	Environment string
 	// Runs says which version of a runtime is used, when it is another than the one that is named, else ""; may be nil.

@@ -29,7 +29,8 @@ func (d *Deployer) Under(g Guard) *Deployer { return &Deployer{cfg: d.cfg, only:
 // beyond lists how next reaches beyond its own app and current did not: roles of callers that may more than call its
 // own routes and functions, functions that may more than call those, reach named hosts and use what is named after the
 // app (its secrets, parameters, tables), guardrails (they hold on the whole node, so that losing one counts as well), routes that
-// take requests which another app's routes match, too, and issuers that another app trusts under the same name.
+// take requests which another app's routes match, too, queues that are there and no app's, and issuers that another app trusts
+// under the same name.
 func (d *Deployer) beyond(current, next *catalog.App) []string {
 	if current == nil {
 		current = &catalog.App{}
@@ -58,6 +59,7 @@ func (d *Deployer) beyond(current, next *catalog.App) []string {
 		what = append(what, "guardrails")
 	}
 	what = append(what, d.resources(current, next)...)
+	what = append(what, d.found(current, next)...)
 	if current.Environment != next.Environment {
 		what = append(what, "environment "+cmp.Or(next.Environment, "none"))
 	}
@@ -68,6 +70,17 @@ func (d *Deployer) beyond(current, next *catalog.App) []string {
 		}
 		other, _ := snap.App(name)
 		what = append(what, meets(current, next, other)...)
+	}
+	return what
+}
+
+// found lists the queues that next takes over from nobody: not those that are named after the app. Who declares a queue says
+// where its dead letters go, and so who reads what others sent.
+func (d *Deployer) found(current, next *catalog.App) (what []string) {
+	for _, name := range slices.Sorted(maps.Keys(next.Queues)) {
+		if current.Queues[name] == nil && d.cfg.Found != nil && !d.named(next, "sqs", d.cfg.Place.QueueARN(name)) && d.cfg.Found(next.Name, name) {
+			what = append(what, "queue "+name+", which is there")
+		}
 	}
 	return what
 }

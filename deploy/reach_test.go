@@ -75,12 +75,15 @@ func TestDeployIsNoWayToOtherApps(t *testing.T) {
 		"own object":            {head + "roles: {r: {grants: [\"call GET /m/${jwt:sub}\"]}}\nroutes: {\"GET /m/{id}\": {function: m, auth: [key], resource: \"object/mal/${path:id}\"}}\n", ""},
 		"other object":          {head + "roles: {pwn: {grants: [\"read object/other/${jwt:sub}/*\"]}}\n", "role pwn"},
 		"environment":           {head + "environment: prod\n", "environment prod"},
+		"queues":                {head + "queues: {mal: {}, mal_jobs: {}, fresh: {dead_letter: {queue: mal_jobs, max_receives: 1}}}\n", ""},
+		"queue of nobody":       {head + "queues: {inbox: {dead_letter: {queue: mal_jobs, max_receives: 1}}, mal_jobs: {}}\n", "queue inbox"},
 		"shadow":                {head + `routes: {"GET /g/free": {function: m, host: shop.example, auth: [key]}}` + "\n", "route GET /g/free"},
 		"same issuer": {head + "roles: {r: {grants: [\"call *\"]}}\n" +
 			`auth: {jwt: [{issuer: "https://id.example", audience: [mal], keys: {url: "https://evil.example/keys"}, algorithms: [ES256], role: r}]}` + "\n", "issuer https://id.example"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, _ := deployer(t)
+			d.cfg.Found = func(app, name string) bool { return app == "mal" && (name == "inbox" || name == "mal_jobs") } // made by CreateQueue
 			if _, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, other}, entry{"code/g.wasm", "\x00asm\x01"}), "me"); err != nil {
 				t.Fatal(err)
 			}

@@ -41,3 +41,21 @@ func TestQueuesThatCannotBeMadeAreRefused(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 }
+
+// TestFoundQueues: what an app declared once it may declare again; what CreateQueue made, and what another app left, was there before.
+func TestFoundQueues(t *testing.T) {
+	n, _ := queueNode(t)
+	for _, app := range []string{"shop", "other"} {
+		name := app + "s"
+		for _, specs := range []map[string]queue.Spec{{name: queue.Defaults()}, nil} {
+			if err := n.queues.Declare(t.Context(), app, specs); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, want := range map[string]bool{"jobs": true, "others": true, "shops": false, "nowhere": false} {
+		if got := n.queues.Found("shop", name); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -22,7 +22,7 @@ import (
 // deployBuiltins are the acts that change what runs.
 func (n *node) deployBuiltins() (map[string]builtin, error) {
 	d, err := deploy.New(deploy.Config{Catalog: n.catalog, Blobs: n.store.Blobs(), Place: n.cfg.Place, Clock: time.Now, Certificate: certificate.Check, Budget: n.purse.Load().Fits,
-		Inspect: func(module []byte) error { _, err := wasm.Inspect(module); return err }, Installed: n.installed, Program: programDigest, Environment: n.cfg.Environment, Issuers: n.identity.CheckIssuers, Reserve: n.reserve, Address: n.outputAddress, Vault: n.secrets.Vault(n.cfg.Place.Account), Runs: n.runs, Layer: n.layers.Find, Queues: n.declarable})
+		Inspect: func(module []byte) error { _, err := wasm.Inspect(module); return err }, Installed: n.installed, Program: programDigest, Environment: n.cfg.Environment, Issuers: n.identity.CheckIssuers, Reserve: n.reserve, Address: n.outputAddress, Vault: n.secrets.Vault(n.cfg.Place.Account), Runs: n.runs, Layer: n.layers.Find, Queues: n.declarable, Found: func(app, name string) bool { return n.queues.Found(app, name) }})
 	if err != nil {
 		return nil, err
 	}

@@ -41,3 +41,13 @@ func mayTake(d *Definition, app string, spec *Spec) error {
 	}
 	return nil
 }
+
+// Found reports whether a queue is there that no app declares, and that app was not the last to: messages of others may be in it.
+func (r *Room) Found(app, name string) bool {
+	q, err := r.Queue(name)
+	if err != nil {
+		return false
+	}
+	d := q.Definition()
+	return d.App == "" && d.Was != app
+}

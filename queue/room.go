@@ -45,7 +45,8 @@ type Definition struct {
 	Slot     int               `json:"slot"` // of the journal that it keeps its messages in
 	Spec     Spec              `json:"spec"`
 	Tags     map[string]string `json:"tags,omitempty"`
-	App      string            `json:"app,omitempty"` // whose manifest declares it; "": made by CreateQueue
+	App      string            `json:"app,omitempty"` // whose manifest declares it; "": made by CreateQueue, or declared no more
+	Was      string            `json:"was,omitempty"` // whose manifest declared it last, where none does
 	Created  time.Time         `json:"created"`
 	Modified time.Time         `json:"modified"`
 
@@ -421,7 +422,7 @@ func (r *Room) Declare(ctx context.Context, app string, specs map[string]Spec) e
 	}
 	for _, q := range r.List("") {
 		if _, still := specs[q.Name]; !still && q.Definition().App == app {
-			errs = append(errs, r.Change(ctx, q.Name, func(d *Definition) error { d.App = ""; return nil }))
+			errs = append(errs, r.Change(ctx, q.Name, func(d *Definition) error { d.App, d.Was = "", app; return nil }))
 		}
 	}
 	return errors.Join(errs...)
@@ -447,7 +448,7 @@ func (r *Room) declare(ctx context.Context, app, name string, spec Spec) error {
 		if err := mayTake(d, app, &spec); err != nil {
 			return err
 		}
-		d.App, d.Spec = app, spec
+		d.App, d.Was, d.Spec = app, "", spec
 		return nil
 	})
 }
