@@ -175,13 +175,14 @@ func TestAKilledNodeMakesUpForARunInPlace(t *testing.T) {
 		m := &marks{all: map[string]Mark{}}
 		r := start(t, m)
 		begin := time.Now()
-		done := func() time.Duration {
-			kept, err := m.Get(t.Context(), "shop/tick")
+		kept := func() Mark {
+			mark, err := m.Get(t.Context(), "shop/tick")
 			if err != nil {
 				t.Fatal(err)
 			}
-			return kept.Done.Sub(begin)
+			return mark
 		}
+		done := func() time.Duration { return kept().Done.Sub(begin) }
 		r.run = func(*casemate.Event) (*casemate.Result, error) {
 			<-time.After(7 * time.Minute)
 			return &casemate.Result{}, nil
@@ -193,7 +194,7 @@ func TestAKilledNodeMakesUpForARunInPlace(t *testing.T) {
 		if got := done(); got >= 5*time.Minute {
 			t.Fatalf("done until %v while the run of minute 5 goes on", got)
 		}
-		killed := &marks{all: map[string]Mark{"shop/tick": m.all["shop/tick"]}}
+		killed := &marks{all: map[string]Mark{"shop/tick": kept()}}
 		after(2 * time.Minute)
 		if got := done(); got != 10*time.Minute {
 			t.Errorf("done until %v after it", got)
