@@ -128,7 +128,13 @@ func sendToQueue(ctx context.Context, l *casemate.Launch, q *queue.Queue, in Que
 	return QueueDone{Name: q.Name, ID: sent[0].ID, Done: 1}, errs[0]
 }
 
-func (n *node) redriveQueue(ctx context.Context, _ *casemate.Launch, q *queue.Queue, in QueueQuestion) (any, error) {
+// redriveQueue moves messages back to where they came from, or to a queue that the caller may send to.
+func (n *node) redriveQueue(ctx context.Context, l *casemate.Launch, q *queue.Queue, in QueueQuestion) (any, error) {
+	if in.To != "" {
+		if err := n.judge(l, "casemate:SendToQueue", "queue", in.To); err != nil {
+			return nil, err
+		}
+	}
 	if in.Most <= 0 {
 		in.Most = 100_000
 	}
