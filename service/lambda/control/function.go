@@ -63,7 +63,7 @@ func (d *desk) createFunction(ctx context.Context, l *casemate.Launch, in *creat
 	if err := in.apply(v); err != nil {
 		return nil, err
 	}
-	if err := d.putLayers(in.Layers, v); err != nil {
+	if err := d.putLayers(l, in.Layers, v); err != nil {
 		return nil, err
 	}
 	if err := d.runs(v); err != nil {

@@ -241,14 +241,25 @@ func (d *desk) listLayerVersions(ctx context.Context, _ *casemate.Launch, in *la
 	}{p.next, p.items}, nil
 }
 
+// mayGet asks whether the caller may read a layer that it adds: a function reads all of it.
+func (d *desk) mayGet(l *casemate.Launch, arn string) error {
+	verdict := d.Judge(l, "lambda:GetLayerVersion", arn)
+	if verdict.Verdict == casemate.Allowed {
+		return nil
+	}
+	return &casemate.Error{Code: casemate.Forbidden, AWS: codeDenied, Rule: verdict.Statement, Hint: verdict.Hint,
+		Message: "User: " + who(l) + " is not authorized to perform: lambda:GetLayerVersion on resource: " + clip(arn)}
+}
+
 // putLayers gives a version the layers that a request names; nil leaves those that it has.
-func (d *desk) putLayers(arns *[]string, v *casemate.Version) error {
+func (d *desk) putLayers(l *casemate.Launch, arns *[]string, v *casemate.Version) error {
 	if arns == nil {
 		return nil
 	}
 	if len(*arns) > casemate.MaxLayers {
 		return parameter("Cannot reference more than %d layers.", casemate.MaxLayers)
 	}
+	had := v.Layers
 	v.Layers = nil
 	var unpacked int64
 	brought := map[string]bool{}
@@ -256,6 +267,11 @@ func (d *desk) putLayers(arns *[]string, v *casemate.Version) error {
 		name, number, ok := published.Parse(d.Place, arn)
 		if !ok || number == 0 {
 			return parameter("Layer version %s does not exist.", clip(arn))
+		}
+		if !slices.ContainsFunc(had, func(y casemate.Layer) bool { return y.ARN == arn }) {
+			if err := d.mayGet(l, d.Place.LayerARN(name, number)); err != nil {
+				return err
+			}
 		}
 		x, err := d.Layer(arn)
 		if casemate.CodeOf(err) == casemate.NotFound {

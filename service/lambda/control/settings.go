@@ -174,7 +174,7 @@ func (d *desk) updateConfiguration(ctx context.Context, l *casemate.Launch, in *
 			if err := in.apply(v); err != nil {
 				return err
 			}
-			if err := d.putLayers(in.Layers, v); err != nil {
+			if err := d.putLayers(l, in.Layers, v); err != nil {
 				return err
 			}
 			if in.Description != nil {

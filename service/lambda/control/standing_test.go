@@ -455,6 +455,11 @@ func TestLayers(t *testing.T) {
 		{"GetLayerVersion", `{"LayerName":"tools","VersionNumber":1}`, "ResourceNotFoundException: The resource you requested does not exist."},
 		{"GetFunctionConfiguration", `{"FunctionName":"price"}`, `*"Layers":[{"Arn":"` + arn + `:1","CodeSize":*`},
 	})
+	o.deny = "lambda:GetLayerVersion"
+	o.steps([][3]string{
+		{"UpdateFunctionConfiguration", `{"FunctionName":"price","Layers":["` + arn + `:2"]}`, "*lambda:GetLayerVersion on resource: " + arn + ":2*"},
+		{"UpdateFunctionConfiguration", `{"FunctionName":"price","Timeout":4,"Layers":["` + arn + `:9"]}`, "*is not authorized to perform: lambda:GetLayerVersion*"}, // nor whether there is one
+	})
 	for name, want := range map[string]string{"PublishLayerVersion": arn, "GetLayerVersion": arn + ":1", "GetLayerVersionByArn": arn + ":1", "DeleteLayerVersion": arn + ":1", "ListLayers": "*"} {
 		got, err := o.all[name].Resource(casemate.DefaultPlace, []byte(`{"LayerName":"tools","VersionNumber":1,"Arn":"`+arn+`:1","Content":{"ZipFile":"eA=="}}`))
 		if err != nil || got != want {
