@@ -121,22 +121,27 @@ func keyOf(l *casemate.Launch) (string, error) {
 	return "", nil
 }
 
-// take hands out a sandbox that is kept for a key, or nil.
+// take hands out a sandbox that is kept for a key, or a place in one that has events of the key, or nil. One that takes several
+// events at once is up and can be joined before anybody else looks, so that a burst fills it and starts no others.
 func (p *Pool) take(key string) *instance {
-	if i := p.join(key); i != nil {
-		return i
-	}
+	usable := func(i *instance) bool { return i.thaw() == nil && !i.dead() && p.young(i) }
 	for {
 		p.mu.Lock()
+		i := p.join(key)
 		list := p.idle[key]
-		if len(list) == 0 {
+		if i != nil || len(list) == 0 {
 			p.mu.Unlock()
-			return nil
+			return i
 		}
-		i := list[len(list)-1]
+		i = list[len(list)-1]
 		p.setIdle(key, list[:len(list)-1])
+		several := i.shift != nil
+		ok := several && usable(i)
+		if ok {
+			p.seat(i)
+		}
 		p.mu.Unlock()
-		if i.thaw() == nil && !i.dead() && p.young(i) {
+		if ok || !several && usable(i) {
 			return i
 		}
 		p.retire(i)

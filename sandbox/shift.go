@@ -190,10 +190,9 @@ func (p *portion) effects(now time.Time) []casemate.Effect {
 	return list
 }
 
-// join takes a place in a sandbox that has events of a key in flight and takes more: the fullest, so that others can end.
+// join takes a place in a sandbox that has events of a key in flight and takes more: the fullest, so that others can end. The
+// caller holds the lock.
 func (p *Pool) join(key string) *instance {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	var best *instance
 	for _, i := range p.shared[key] {
 		s := i.shift
@@ -210,10 +209,9 @@ func (p *Pool) join(key string) *instance {
 	return best
 }
 
-// seat lets others join a sandbox that one run has for itself; of one that was joined nothing is left to do.
+// seat lets others join a sandbox that one run has for itself; of one that was joined nothing is left to do. The caller holds the
+// lock.
 func (p *Pool) seat(i *instance) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if slices.Contains(p.shared[i.key], i) {
 		return
 	}

@@ -15,7 +15,9 @@ import (
 // others have what is left of their own time, and then it ends.
 func (r *run) together(ctx context.Context) (*casemate.Result, error) {
 	i, p := r.inst, r.pool
+	p.mu.Lock()
 	p.seat(i)
+	p.mu.Unlock()
 	res, inv, back, err := r.among(ctx)
 	switch last, draining := p.unseat(i); {
 	case !last:
