@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"regexp"
 	"syscall"
 
@@ -16,7 +15,6 @@ import (
 
 	"casemate"
 	"casemate/front/admin"
-	"casemate/node"
 )
 
 func main() {
@@ -128,7 +126,7 @@ Start here:
 // client speaks to the node: over its socket, or over TLS with a key or as who signed in when --url says so.
 func (a *app) client() (*admin.Client, error) {
 	if a.url == "" {
-		c, err := admin.Dial(filepath.Join(a.dir, node.Socket))
+		c, err := dialLocal(a.dir)
 		if err != nil || a.keyFile == "" {
 			return c, err
 		}
