@@ -149,6 +149,26 @@ func TestKernelTellsOfSaves(t *testing.T) {
 	}
 }
 
+// TestWhatTheLoopSaysIsNoChange: its output goes to a log or another file of the folder, and is never a reason for more of it.
+func TestWhatTheLoopSaysIsNoChange(t *testing.T) {
+	root := t.TempDir()
+	put(t, root, "a.py", "1")
+	said := filepath.Join(root, "said.txt")
+	before, err := Scan(root, said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, root, "said.txt", "refused")
+	put(t, root, "dev.log", "refused")
+	now, err := Scan(root, said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changed := now.Since(before); len(changed) != 0 {
+		t.Error(changed)
+	}
+}
+
 func TestScanIsBounded(t *testing.T) {
 	root := t.TempDir()
 	for i := range MaxFolders + 1 {

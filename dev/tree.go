@@ -35,8 +35,8 @@ type Tree struct {
 	folders []string
 }
 
-// Scan looks at the folder root. It leaves out .git, .casemate, the folders in skip (absolute), Python's caches, editors'
-// temporary files, and of node_modules everything but the list that npm writes at the end of each installation.
+// Scan looks at the folder root. It leaves out .git, .casemate, the folders and files in skip (absolute), Python's caches, editors'
+// temporary files, logs, and of node_modules everything but the list that npm writes at the end of each installation.
 func Scan(root string, skip ...string) (*Tree, error) {
 	t := &Tree{root: root, files: map[string]stamp{}}
 	err := filepath.WalkDir(root, func(at string, e fs.DirEntry, err error) error {
@@ -60,7 +60,7 @@ func Scan(root string, skip ...string) (*Tree, error) {
 			}
 			return nil
 		}
-		if !temporary(name) {
+		if !temporary(name) && !slices.Contains(skip, at) {
 			t.add(at)
 		}
 		if len(t.files) > MaxFiles {
@@ -119,9 +119,10 @@ func ignoredFolder(name string) bool {
 	return slices.Contains([]string{".git", ".hg", ".svn", ".casemate", ".aws-sam", "__pycache__", ".idea", ".vscode", ".venv", ".mypy_cache", ".pytest_cache"}, name)
 }
 
-// temporary are the files that editors keep beside the ones that are edited: vim, Emacs, JetBrains, GNOME, and sed -i.
+// temporary are the files that editors keep beside the ones that are edited: vim, Emacs, JetBrains, GNOME, and sed -i. And logs: one
+// that takes down what the loop says would have it go round for ever.
 func temporary(name string) bool {
-	for _, end := range []string{"~", ".swp", ".swo", ".swx", ".tmp", "___jb_tmp___", "___jb_old___", ".pyc"} {
+	for _, end := range []string{"~", ".swp", ".swo", ".swx", ".tmp", "___jb_tmp___", "___jb_old___", ".pyc", ".log"} {
 		if strings.HasSuffix(name, end) {
 			return true
 		}

@@ -148,7 +148,7 @@ func (l *loop) session(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("finding the node's folder: %w", err)
 	}
-	l.watch, err = dev.Watch(root, func(text string) { l.feed.Say("note", map[string]any{"note": text}, text) }, state)
+	l.watch, err = dev.Watch(root, func(text string) { l.feed.Say("note", map[string]any{"note": text}, text) }, state, writtenTo(os.Stdout), writtenTo(os.Stderr))
 	if err != nil {
 		return err
 	}
@@ -175,6 +175,15 @@ func (l *loop) session(ctx context.Context) (err error) {
 		}
 		l.round(ctx, changed, first)
 	}
+}
+
+// writtenTo is the file that an output was sent to, if any: what the loop says of a change is no change.
+func writtenTo(f *os.File) string {
+	at, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	if err != nil {
+		return ""
+	}
+	return at
 }
 
 // colourful says whether w is a person's terminal, who has not asked for plain text (no-color.org).
