@@ -104,7 +104,7 @@ func (d deadLetters) replay(ctx context.Context, q store.Queue, id string) error
 
 func missing(err error, id string) error {
 	if casemate.CodeOf(err) == casemate.NotFound {
-		return casemate.Errorf(casemate.NotFound, "casemate async dead lists them", "no dead letter %s", id)
+		return casemate.Errorf(casemate.NotFound, "casemate async list shows them", "no dead letter %s", id)
 	}
 	return err
 }
