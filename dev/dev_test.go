@@ -112,7 +112,7 @@ func TestWatchesRunOut(t *testing.T) {
 	var said string
 	w.note = func(s string) { said = s }
 	w.follow()
-	if !f.closed || !strings.Contains(said, "no more watches") {
+	if !f.closed || !strings.Contains(said, "no more watches") || !strings.Contains(said, "max_user_watches raises") {
 		t.Fatalf("closed %v, %q", f.closed, said)
 	}
 	put(t, root, "a.py", "22")

@@ -105,7 +105,8 @@ func (w *Watcher) follow() {
 }
 
 func (w *Watcher) slower(err error) {
-	w.note(fmt.Sprintf("no more watches (%v): looking at the folder every %s instead", err, poll))
+	w.note(fmt.Sprintf("no more watches (%v): looking at the folder every %s instead; sysctl fs.inotify.max_user_watches raises their number, "+
+		"max_user_instances that of watchers", err, poll))
 	w.from = newTicker()
 }
 
