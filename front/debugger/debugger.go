@@ -189,10 +189,16 @@ func allowed(head string) error {
 		return casemate.Errorf(casemate.Forbidden, "connect to 127.0.0.1 or localhost", "the request is for %.80q, which is not a name of this machine", r.Host)
 	}
 	origin := r.Header.Get("Origin")
-	if u, err := url.Parse(origin); origin == "" || err == nil && u.Scheme == "devtools" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && local(u.Host) {
+	if u, err := url.Parse(origin); origin == "" || err == nil && u.Scheme == "devtools" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && here(u.Hostname()) {
 		return nil
 	}
 	return casemate.Errorf(casemate.Forbidden, "open chrome://inspect", "a page of %.80q asks for the debugger", origin)
+}
+
+// here says whether a page is served on this machine: an address of another one is as foreign as its name.
+func here(host string) bool {
+	at, err := netip.ParseAddr(host)
+	return err == nil && at.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
 // local says whether a host, with or without a port, is an address or localhost: what no other machine's name can become.
