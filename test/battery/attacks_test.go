@@ -271,7 +271,7 @@ func linked(t *testing.T, n *node, order map[string]string) func(reply) (bool, s
 }
 
 func nodeURL(_ *testing.T, n *node, order map[string]string) func(reply) (bool, string) {
-	order["url"] = n.url
+	order["url"] = n.At.HTTP[0]
 	return nil
 }
 

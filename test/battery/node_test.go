@@ -13,50 +13,25 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"casemate"
-	"casemate/front/admin"
+	"casemate/internal/casetest/nodetest"
 )
 
 // patience bounds every wait for something that must come: it ends a test that would hang, and asserts no speed.
-const patience = 2 * time.Minute
+const patience = nodetest.Patience
 
 // node is a running `casemate up`.
 type node struct {
+	*nodetest.Node
 	t      *testing.T
 	dir    string
 	uid    int
-	cmd    *exec.Cmd
-	errs   *said
-	url    string
 	key    string
 	tenant string // sent with each call when it is set
-	admin  *admin.Client
-	calls  *http.Client
-	ended  chan struct{} // closed when the process is gone; err is set then
-	err    error
-}
-
-// said keeps what a process writes; it may be read while the process runs.
-type said struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *said) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *said) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
 }
 
 // start starts a node of a build and waits until it is up.
@@ -77,58 +52,22 @@ func startAs(t *testing.T, binary string, uid int) *node {
 	if shared.weak || binary == withoutWalls || uid != 0 {
 		args = append(args, "--allow-weak-sandbox")
 	}
-	n := &node{t: t, uid: uid, dir: filepath.Join(dir, "n"), errs: &said{}, ended: make(chan struct{})}
-	n.cmd = exec.Command(filepath.Join(shared.dir, binary), args...)
-	n.cmd.Env = append(os.Environ(), "CASEMATE_DIR="+n.dir, "BATTERY_CANARY="+shared.world.token)
-	n.cmd.Stderr = n.errs
-	n.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
-	out, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
+	n := &node{t: t, uid: uid, dir: filepath.Join(dir, "n")}
+	cmd := nodetest.Verb(filepath.Join(shared.dir, binary), n.dir, args...)
+	cmd.Env = append(cmd.Env, "BATTERY_CANARY="+shared.world.token)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
+	n.Node = nodetest.Launch(t, cmd)
+	t.Cleanup(n.stop)
+	if err := n.Up(); err != nil {
+		t.Fatalf("%s: %v", binary, err)
 	}
-	n.cmd.Stdout = w
-	if err := n.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	go func() {
-		n.err = n.cmd.Wait()
-		close(n.ended)
-	}()
-	t.Cleanup(func() { n.stop(); out.Close() })
-	var at struct {
-		HTTP   []string
-		Socket string
-	}
-	if err := json.NewDecoder(out).Decode(&at); err != nil {
-		<-n.ended
-		t.Fatalf("%s did not come up: %v, %v\n%s", binary, err, n.err, n.errs)
-	}
-	n.url = at.HTTP[0]
-	if n.admin, err = admin.Dial(at.Socket); err != nil {
-		t.Fatal(err)
-	}
-	n.calls = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	return n
 }
 
 // stop ends the node as an operator does.
 func (n *node) stop() {
-	_ = n.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
-	select {
-	case <-n.ended:
-	case <-time.After(patience):
-		_ = n.cmd.Process.Kill()
-		<-n.ended
-		n.t.Error("told to stop, the node did not end")
-	}
-	if n.calls != nil {
-		n.calls.CloseIdleConnections()
-		n.admin.Close()
-	}
-	if n.t.Failed() {
-		said := n.errs.String()
-		n.t.Logf("the node said:\n%s", said[max(0, len(said)-6000):])
+	if err := n.End(syscall.SIGTERM); err != nil {
+		n.t.Error("told to stop: ", err)
 	}
 }
 
@@ -137,7 +76,7 @@ func (n *node) run(args ...string) string {
 	n.t.Helper()
 	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, n.cmd.Path, args...)
+	cmd := exec.CommandContext(ctx, n.Cmd.Path, args...)
 	cmd.Env = append(os.Environ(), "CASEMATE_DIR="+n.dir)
 	out, err := cmd.Output()
 	var exit *exec.ExitError
@@ -150,19 +89,11 @@ func (n *node) run(args ...string) string {
 	return string(out)
 }
 
-// call asks a built-in operation.
 func (n *node) call(operation string, in, out any) error {
-	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
-	defer cancel()
-	return n.admin.Call(ctx, operation, in, out)
+	return n.Call(n.t.Context(), operation, in, out)
 }
 
-// deploy applies a bundle; a refusal is given back.
-func (n *node) deploy(bundle []byte) error {
-	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
-	defer cancel()
-	return n.admin.Upload(ctx, "deploy.apply", bytes.NewReader(bundle), nil)
-}
+func (n *node) deploy(bundle []byte) error { return n.Deploy(n.t.Context(), bundle) }
 
 // newKey makes a key with a role; the calls that follow are made with it.
 func (n *node) newKey(role string) {
@@ -193,7 +124,7 @@ func (n *node) send(ctx context.Context, function string, order map[string]strin
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience+time.Minute)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, "POST", n.url+"/"+function, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, "POST", n.At.HTTP[0]+"/"+function, bytes.NewReader(body))
 	if err != nil {
 		return reply{}, err
 	}
@@ -201,7 +132,7 @@ func (n *node) send(ctx context.Context, function string, order map[string]strin
 	if n.tenant != "" {
 		r.Header.Set("x-org", n.tenant)
 	}
-	resp, err := n.calls.Do(r)
+	resp, err := n.Calls.Do(r)
 	if err != nil {
 		return reply{}, err
 	}
@@ -234,7 +165,7 @@ func (n *node) record(t *testing.T, id string) casemate.Record {
 // resident is the node's own memory in bytes.
 func (n *node) resident(t *testing.T) int64 {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.cmd.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.Cmd.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}

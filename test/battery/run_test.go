@@ -110,7 +110,7 @@ func try(t *testing.T, n *node, a *attack) tried {
 }
 
 // walled says whether the node has walls; a rootless one has all but those of control groups.
-func (n *node) walled() bool { return strings.HasSuffix(n.cmd.Path, "/"+withWalls) }
+func (n *node) walled() bool { return strings.HasSuffix(n.Cmd.Path, "/"+withWalls) }
 
 // recorded is what a record says that a run tried or how it ended, in a few words.
 func recorded(r *casemate.Record) string {

@@ -36,7 +36,7 @@ func TestSecretsNowhere(t *testing.T) {
 	}
 	n.newKey("caller")
 	secret, said := "secret-"+rand.Text(), "said-"+rand.Text()
-	set := exec.CommandContext(t.Context(), n.cmd.Path, "secret", "set", "canary")
+	set := exec.CommandContext(t.Context(), n.Cmd.Path, "secret", "set", "canary")
 	set.Env, set.Stdin = append(os.Environ(), "CASEMATE_DIR="+n.dir), strings.NewReader(secret)
 	if out, err := set.CombinedOutput(); err != nil || bytes.Contains(out, []byte(secret)) {
 		t.Fatalf("secret set: %v: %s", err, out)
@@ -94,7 +94,7 @@ func written(t *testing.T, n *node, text string) (where []string) {
 			look(file)
 		}
 	}
-	if strings.Contains(n.errs.String(), text) {
+	if strings.Contains(n.Said.String(), text) {
 		where = append(where, "standard error")
 	}
 	return where

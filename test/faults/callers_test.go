@@ -131,7 +131,7 @@ func TestManyCallersAtOnce(t *testing.T) {
 	c.client = &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: c.many, MaxConnsPerHost: c.many}}
 	defer c.client.CloseIdleConnections()
 	for _, path := range []string{"/echo", "/warm"} {
-		c.url, c.took, c.faults = n.url+path, nil, nil
+		c.url, c.took, c.faults = n.At.HTTP[0]+path, nil, nil
 		t.Logf("%s: %s", path, c.run())
 		for _, f := range c.faults {
 			t.Errorf("%s: %s", path, f)
@@ -146,8 +146,8 @@ func TestManyCallersAtOnce(t *testing.T) {
 		}
 	}
 	select {
-	case <-n.ended:
-		t.Fatalf("the node ended: %v\n%s", n.err, n.errs)
+	case <-n.Ended:
+		t.Fatalf("the node ended: %v\n%s", n.Err, n.Said)
 	default:
 	}
 	n.stop()

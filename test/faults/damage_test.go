@@ -269,7 +269,7 @@ func (s *estate) survives(t *testing.T, rnd *rand.Rand, path string, r ruin) {
 	}
 	n, up := start(t, dir)
 	if !up {
-		explains(t, path, n.errs.String())
+		explains(t, path, n.Said.String())
 		return
 	}
 	s.right(t, path, n)

@@ -37,7 +37,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	for round := range rounds {
 		l := p.begin(t, n, caller, rnd.Uint64())
 		l.reach(50 + rnd.IntN(200))
-		pid := n.cmd.Process.Pid
+		pid := n.Cmd.Process.Pid
 		n.kill()
 		l.end()
 		frozen := noneLeft(t, pid)
@@ -53,7 +53,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	settles(t, n)
 	p.kept(t, n)
 	usageHolds(t, n)
-	pid := n.cmd.Process.Pid
+	pid := n.Cmd.Process.Pid
 	n.stop()
 	mourn(t, noneLeft(t, pid))
 	noGroups(t, pid)

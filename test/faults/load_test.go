@@ -60,7 +60,7 @@ func (p *promise) open(t *testing.T, n *node, key string, seed uint64) *load {
 	l := &load{t: t, n: n, p: p, key: key, count: make(chan struct{}, 1<<16), seed: seed}
 	var stop context.CancelFunc
 	l.ctx, stop = context.WithCancel(t.Context())
-	go func() { <-n.ended; stop() }()
+	go func() { <-n.Ended; stop() }()
 	return l
 }
 
@@ -97,8 +97,8 @@ func (l *load) reach(acks int) {
 	for range acks {
 		select {
 		case <-l.count:
-		case <-l.n.ended:
-			l.t.Fatalf("the node ended by itself: %v\n%s", l.n.err, l.n.errs)
+		case <-l.n.Ended:
+			l.t.Fatalf("the node ended by itself: %v\n%s", l.n.Err, l.n.Said)
 		}
 	}
 }

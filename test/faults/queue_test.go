@@ -129,7 +129,7 @@ func (d *desk) begin(t *testing.T, n *node, key string, seed uint64) *load {
 func (d *desk) ask(n *node, operation string, in, out any) error {
 	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
 	defer cancel()
-	c, err := n.admin.WithKey(d.key)
+	c, err := n.Admin.WithKey(d.key)
 	if err != nil {
 		return err
 	}

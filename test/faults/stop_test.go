@@ -92,7 +92,7 @@ func TestStopEndsWhatNeverEnds(t *testing.T) {
 		}
 		return slices.ContainsFunc(s.Sandboxes, func(x struct{ State string }) bool { return x.State == "busy" })
 	})
-	pid := n.cmd.Process.Pid
+	pid := n.Cmd.Process.Pid
 	n.stop()
 	mourn(t, noneLeft(t, pid))
 	n = mustStart(t, dir)
@@ -112,7 +112,7 @@ func TestStopEndsStreams(t *testing.T) {
 	follows := make(chan string, 1<<10)
 	for operation, question := range map[string]any{"audit.follow": nil, "logs.read": map[string]any{"follow": true}} {
 		wg.Go(func() {
-			err := n.admin.Stream(t.Context(), operation, question, func([]byte) error {
+			err := n.Admin.Stream(t.Context(), operation, question, func([]byte) error {
 				follows <- operation
 				return nil
 			})
@@ -177,8 +177,8 @@ func TestStaleSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused, up := start(t, dir)
-	if up || !strings.Contains(refused.errs.String(), "it is no socket") {
-		t.Errorf("started over a file that is no socket: %s", refused.errs)
+	if up || !strings.Contains(refused.Said.String(), "it is no socket") {
+		t.Errorf("started over a file that is no socket: %s", refused.Said)
 	}
 	if text, err := os.ReadFile(socket); err != nil || string(text) != "mine" {
 		t.Errorf("the file in the way is now %q, %v", text, err)

@@ -2,9 +2,9 @@ package secrets
 
 import (
 	"bytes"
+	"casemate/internal/casetest/nodetest"
 	"compress/gzip"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,37 +17,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
 )
 
-// patience bounds every wait for something that must come: it ends a test that would hang, and asserts no speed.
-const patience = 2 * time.Minute
-
-// heap keeps bytes from several goroutines.
-type heap struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (h *heap) Write(p []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.text.Write(p)
-}
-
-func (h *heap) bytes() []byte {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return bytes.Clone(h.text.Bytes())
-}
-
 // sink is an OpenTelemetry collector that keeps every byte, unpacked.
-func sink(t *testing.T) (*httptest.Server, *heap) {
+func sink(t *testing.T) (*httptest.Server, *nodetest.Words) {
 	t.Helper()
-	h := &heap{}
+	h := &nodetest.Words{}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var from io.Reader = r.Body
 		if r.Header.Get("Content-Encoding") == "gzip" {
@@ -69,20 +46,17 @@ func sink(t *testing.T) (*httptest.Server, *heap) {
 
 // node is a running `casemate up`.
 type node struct {
-	t       *testing.T
-	dir     string
-	cmd     *exec.Cmd
-	said    *heap // standard output and error
-	metrics string
-	ended   chan struct{}
-	told    *heap // what the command line printed, but for --reveal
-	uid     uint32
+	*nodetest.Node
+	t    *testing.T
+	dir  string
+	told nodetest.Words // what the command line printed, but for --reveal
+	uid  uint32
 }
 
 // command is the binary on a node's folder, as a user.
 func command(dir string, uid uint32, args ...string) *exec.Cmd {
-	cmd := exec.Command(shared.binary, args...)
-	cmd.Env, cmd.Dir = append(os.Environ(), "CASEMATE_DIR="+dir), filepath.Dir(dir)
+	cmd := nodetest.Verb(shared.binary, dir, args...)
+	cmd.Dir = filepath.Dir(dir)
 	if int(uid) != os.Geteuid() {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	}
@@ -96,54 +70,17 @@ func start(t *testing.T, dir string, uid uint32, env []string, flags ...string) 
 	if shared.weak || uid != 0 { // who is not root has cgroups only where they were delegated
 		args = append(args, "--allow-weak-sandbox")
 	}
-	n := &node{t: t, dir: dir, uid: uid, said: &heap{}, told: &heap{}, ended: make(chan struct{}), cmd: command(dir, uid, args...)}
-	n.cmd.Env = append(n.cmd.Env, env...)
-	n.cmd.Stderr = n.said
-	out, err := n.cmd.StdoutPipe()
-	if err != nil {
+	cmd := command(dir, uid, args...)
+	cmd.Env = append(cmd.Env, env...)
+	n := &node{t: t, dir: dir, uid: uid, Node: nodetest.Launch(t, cmd)}
+	if err := n.Up(); err != nil {
 		t.Fatal(err)
-	}
-	if err := n.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var at struct{ Metrics string }
-	first := json.NewDecoder(io.TeeReader(out, n.said))
-	err = first.Decode(&at)
-	n.metrics = at.Metrics
-	go func() {
-		_, _ = io.Copy(n.said, out) // ends with the process
-		_ = n.cmd.Wait()
-		close(n.ended)
-	}()
-	t.Cleanup(func() {
-		n.end(syscall.SIGKILL)
-		if t.Failed() {
-			text := n.said.bytes()
-			t.Logf("the node said:\n%s", text[max(0, len(text)-6000):])
-		}
-	})
-	if err != nil {
-		<-n.ended
-		t.Fatalf("the node did not come up: %v\n%s", err, n.said.bytes())
 	}
 	return n
 }
 
 // end ends the node with a signal and waits for it.
-func (n *node) end(sig syscall.Signal) {
-	select {
-	case <-n.ended:
-		return
-	default:
-	}
-	_ = n.cmd.Process.Signal(sig) // it may have ended by itself
-	select {
-	case <-n.ended:
-	case <-time.After(patience):
-		_ = n.cmd.Process.Kill()
-		<-n.ended
-	}
-}
+func (n *node) end(sig syscall.Signal) { _ = n.End(sig) } // one that does not hear is killed
 
 // run runs a verb of the command line and keeps what it prints.
 func (n *node) run(stdin string, args ...string) (string, error) {
@@ -153,7 +90,7 @@ func (n *node) run(stdin string, args ...string) (string, error) {
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
-	_, _ = n.told.Write(errs.Bytes()) // a heap takes everything
+	_, _ = n.told.Write(errs.Bytes()) // it takes everything
 	if !slices.Contains(args, "--reveal") {
 		_, _ = n.told.Write(out.Bytes())
 	}
@@ -196,7 +133,7 @@ func (n *node) processes() map[string][]byte {
 	out := map[string][]byte{}
 	for pid := range parent {
 		for up := pid; up > 1; up = parent[up] {
-			if up != n.cmd.Process.Pid {
+			if up != n.Cmd.Process.Pid {
 				continue
 			}
 			for _, file := range []string{"cmdline", "environ"} {

@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"testing"
 
+	"casemate/internal/casetest/nodetest"
 	"casemate/internal/casetest/product"
 )
 
@@ -121,7 +122,7 @@ type world struct {
 	*node
 	values   map[string]string // what was stored, by name
 	all      []needle
-	exported *heap
+	exported *nodetest.Words
 	vault    string // key file of a role that may read one secret
 }
 
@@ -248,7 +249,7 @@ func (w *world) malformed() {
 		if err != nil || resp.StatusCode < 400 {
 			w.t.Errorf("%s took a bad request: %d %v", ask.operation, resp.StatusCode, err)
 		}
-		_, _ = w.told.Write(text) // a heap takes everything
+		_, _ = w.told.Write(text) // it takes everything
 	}
 }
 
@@ -259,8 +260,8 @@ func (w *world) nowhere() {
 	if len(everything) < 2 {
 		w.t.Errorf("the node has %d files of processes", len(everything))
 	}
-	everything["the node's own log"], everything["what was exported"], everything["what the command line printed"] = w.said.bytes(), w.exported.bytes(), w.told.bytes()
-	if resp, err := http.Get(w.metrics); err == nil {
+	everything["the node's own log"], everything["what was exported"], everything["what the command line printed"] = w.Said.Bytes(), w.exported.Bytes(), w.told.Bytes()
+	if resp, err := http.Get(w.At.Metrics); err == nil {
 		everything["metrics"], _ = io.ReadAll(resp.Body) // as far as it goes
 		resp.Body.Close()
 	}
@@ -303,14 +304,14 @@ func canariesAreNowhere(t *testing.T, uid uint32, languages []string) {
 		w.must("", verb...)
 	}
 	w.nowhere()
-	if limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", w.cmd.Process.Pid)); err != nil || !regexp.MustCompile(`Max core file size +[01] +[01] `).Match(limits) {
+	if limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", w.Cmd.Process.Pid)); err != nil || !regexp.MustCompile(`Max core file size +[01] +[01] `).Match(limits) {
 		t.Errorf("the node may leave a core file: %s %v", limits, err)
 	}
 	w.end(syscall.SIGQUIT) // the runtime prints every stack, arguments included
-	if !strings.Contains(string(w.said.bytes()), "goroutine ") {
+	if !strings.Contains(string(w.Said.Bytes()), "goroutine ") {
 		t.Error("the node died without its stacks: the dump was not searched")
 	}
-	for where, text := range map[string][]byte{"the crash dump": w.said.bytes(), "what was exported": w.exported.bytes()} {
+	for where, text := range map[string][]byte{"the crash dump": w.Said.Bytes(), "what was exported": w.exported.Bytes()} {
 		if f := search(text, w.all); f != nil {
 			t.Errorf("%s holds %v", where, f)
 		}
@@ -335,7 +336,7 @@ func TestAFunctionsOwnWordsAreFound(t *testing.T) {
 	if len(found) == 0 {
 		t.Error("the line is not in the journal: the search does not find")
 	}
-	if search(w.exported.bytes(), w.all) == nil {
+	if search(w.exported.Bytes(), w.all) == nil {
 		t.Error("the line was not exported: the sink is not searched")
 	}
 	for path, f := range searchFiles(t, w.dir, w.all) {
