@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"strings"
 
 	"casemate"
 	"casemate/catalog"
@@ -43,7 +44,8 @@ func (d *Deployer) keeping(ctx context.Context, c *change, list []sam.Stored) (t
 		default:
 			continue
 		}
-		if d.guard.Beyond != nil && !d.named(c.next, service(s), d.storedARN(s)) {
+		service, arn := d.storedARN(s)
+		if d.guard.Beyond != nil && !d.named(c.next, service, arn) {
 			if err := d.guard.Beyond(c.next.Name, []string{subject}); err != nil {
 				return nil, err
 			}
@@ -53,22 +55,13 @@ func (d *Deployer) keeping(ctx context.Context, c *change, list []sam.Stored) (t
 	return todo, nil
 }
 
-func service(s *sam.Stored) string {
+// storedARN is the service that keeps a value, and the value's ARN there.
+func (d *Deployer) storedARN(s *sam.Stored) (service, arn string) {
+	here := ":" + d.cfg.Place.Region + ":" + d.cfg.Place.Account + ":"
 	if s.Secret {
-		return "secretsmanager"
+		return "secretsmanager", "arn:aws:secretsmanager" + here + "secret:" + s.Name
 	}
-	return "ssm"
-}
-
-func (d *Deployer) storedARN(s *sam.Stored) string {
-	if s.Secret {
-		return "arn:aws:secretsmanager:" + d.cfg.Place.Region + ":" + d.cfg.Place.Account + ":secret:" + s.Name
-	}
-	name := s.Name
-	for len(name) > 0 && name[0] == '/' {
-		name = name[1:]
-	}
-	return "arn:aws:ssm:" + d.cfg.Place.Region + ":" + d.cfg.Place.Account + ":parameter/" + name
+	return "ssm", "arn:aws:ssm" + here + "parameter/" + strings.TrimLeft(s.Name, "/")
 }
 
 // keep does one kind of what keeping found: what is missing is made before the app is in force, what changes changes after that, so that
