@@ -280,16 +280,26 @@ func (a *Server) begin(w http.ResponseWriter, r *http.Request, id, verb string) 
 	}
 	switch {
 	case a.cur == nil || walls.Up && a.cur.id != id || a.state != stateRunning && a.state != stateSent:
-		a.signal(verb, "an answer came for an event that is not being worked on")
-		writeError(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
+		a.stray(w, verb)
 		return nil
 	case a.state == stateSent || a.reading:
-		a.signal(verb, "a second answer came for the same event")
-		refuseTransition(w, stateSent, target)
+		a.second(w, verb, target)
 		return nil
 	}
 	a.reading = true
 	return a.cur
+}
+
+// stray refuses an answer to nothing that is being worked on. The caller holds the lock.
+func (a *Server) stray(w http.ResponseWriter, verb string) {
+	a.signal(verb, "an answer came for an event that is not being worked on")
+	writeError(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
+}
+
+// second refuses another answer to an event that has one. The caller holds the lock.
+func (a *Server) second(w http.ResponseWriter, verb, target string) {
+	a.signal(verb, "a second answer came for the same event")
+	refuseTransition(w, stateSent, target)
 }
 
 // finish stores the answer, once.

@@ -131,12 +131,10 @@ func (a *Server) beginSeveral(w http.ResponseWriter, id, verb, target string) *I
 	x := a.several.taken[id]
 	switch {
 	case x == nil:
-		a.signal(verb, "an answer came for an event that is not being worked on")
-		writeError(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
+		a.stray(w, verb)
 		return nil
 	case x.done || x.reading:
-		a.signal(verb, "a second answer came for the same event")
-		refuseTransition(w, stateSent, target)
+		a.second(w, verb, target)
 		return nil
 	}
 	x.reading = true
