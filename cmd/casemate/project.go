@@ -202,7 +202,7 @@ func (p *project) exception() (*casemate.Exception, error) {
 		return nil, nil
 	}
 	if len(strings.TrimSpace(p.open)) < 3 {
-		return nil, &casemate.Error{Code: casemate.Invalid, Field: "--allow-open", Message: "an open route needs a reason", Hint: "--allow-open \"a public demonstration\" --open-until 2027-01-31"}
+		return nil, &casemate.Error{Code: casemate.Invalid, Field: "--allow-open", Message: "an open route needs a reason, of three letters at least", Hint: "--allow-open \"a public demonstration\" --open-until 2027-01-31"}
 	}
 	y, m, _ := time.Now().UTC().Date()
 	x := &casemate.Exception{Reason: p.open, Expires: time.Date(y, m+2, 1, 0, 0, 0, 0, time.UTC)}
