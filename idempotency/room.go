@@ -182,7 +182,7 @@ func (r *Room) Claim(ctx context.Context, o casemate.Once) (bool, error) {
 	case revision != store.NewKey && o.At.Sub(was.At).Abs() < Window:
 		return false, nil
 	}
-	if revision == store.NewKey {
+	if revision == store.NewKey { // whether there is room or not: it was accepted; the queue bounds how many these can be
 		r.mu.Lock()
 		r.total++
 		r.callers[o.Caller]++
