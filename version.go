@@ -62,8 +62,6 @@ type Limits struct {
 	Connections int           `json:"connections,omitempty"` // to the outside, of one sandbox at once
 	Traffic     int64         `json:"traffic,omitempty"`     // bytes to and from the outside, of one run
 
-	AtOnce int `json:"at_once,omitempty"` // events of one sandbox at once, under isolation warm alone; 0: one
-
 	Streamed int64 `json:"streamed,omitempty"` // bytes of a streamed answer; 0: MaxStreamed
 
 	Reserved *int  `json:"reserved,omitempty"` // runs at once set aside for it, and the most it gets; 0: it does not run; nil: none
@@ -126,9 +124,11 @@ type Version struct {
 	Managed *Managed `json:"managed,omitempty"` // set where Lambda's API made it, or somebody is told of its asynchronous events
 }
 
-// Managed is what few versions have: those that Lambda's API made, and those with destinations. A node holds many versions.
+// Managed is what few versions have: those that Lambda's API made, those with destinations, and those whose sandboxes take several
+// events at once. A node holds many versions.
 type Managed struct {
-	Told *Destinations `json:"told,omitempty"` // who is told how asynchronous events ended; nil: nobody
+	Told   *Destinations `json:"told,omitempty"`    // who is told how asynchronous events ended; nil: nobody
+	AtOnce int           `json:"at_once,omitempty"` // events of one sandbox at once, under isolation warm alone; 0: one
 
 	Draft       bool   `json:"draft,omitempty"` // not published: it runs as $LATEST alone, and the next change replaces it
 	Description string `json:"description,omitempty"`
@@ -137,6 +137,14 @@ type Managed struct {
 
 // Draft reports whether the version is not published.
 func (v *Version) Draft() bool { return v.Managed != nil && v.Managed.Draft }
+
+// AtOnce is how many events one sandbox of the version is asked to take at once, 1 where nothing is said.
+func (v *Version) AtOnce() int {
+	if v.Managed == nil {
+		return 1
+	}
+	return max(v.Managed.AtOnce, 1)
+}
 
 // Description is what Lambda's API was told about the version.
 func (v *Version) Description() string {

@@ -202,9 +202,6 @@ func version(m *manifest.Manifest, name string, place casemate.Place) *casemate.
 	}
 	fill(&l.Lifetime, time.Duration(f.Lifetime))
 	fill(&l.Events, f.MaxEvents)
-	if f.AtOnce > 1 {
-		l.AtOnce = f.AtOnce
-	}
 	fill(&l.Output, int64(f.Output))
 	fill(&l.Connections, f.Connections)
 	fill(&l.Traffic, int64(f.Traffic))
@@ -220,6 +217,7 @@ func version(m *manifest.Manifest, name string, place casemate.Place) *casemate.
 		v.Leaks = &l
 	}
 	v.Logging = loggingOf(f.Log)
+	few := casemate.Managed{AtOnce: f.AtOnce}
 	fill(&v.Isolation, casemate.Isolation(f.Isolation))
 	if a := f.Async; a != nil {
 		fill(&v.Async.MaxAge, time.Duration(a.MaxAge))
@@ -227,8 +225,11 @@ func version(m *manifest.Manifest, name string, place casemate.Place) *casemate.
 			v.Async.Retries = *a.Retries
 		}
 		if t := (casemate.Destinations{OnSuccess: destination(place, a.OnSuccess), OnFailure: destination(place, a.OnFailure), DeadLetter: destination(place, a.DeadLetter)}); t != (casemate.Destinations{}) {
-			v.Managed = &casemate.Managed{Told: &t}
+			few.Told = &t
 		}
+	}
+	if few != (casemate.Managed{}) {
+		v.Managed = &few
 	}
 	return v
 }

@@ -445,6 +445,10 @@ func (c *comparer) function(name string, was, is *catalog.Function) {
 	if o.Isolation != n.Isolation {
 		parts = append(parts, fmt.Sprintf("isolation %s instead of %s", n.Isolation, o.Isolation))
 	}
+	if was, is := o.AtOnce(), n.AtOnce(); was != is {
+		c.say(KindLimit, "change", subject, is > was, "sandbox_concurrency %d instead of %d", is, was)
+		parts = append(parts, "several events in a sandbox")
+	}
 	if o.Limits != n.Limits {
 		c.limits(subject, o.Limits, n.Limits)
 		parts = append(parts, "limits")
@@ -487,7 +491,6 @@ func (c *comparer) limits(subject string, was, is casemate.Limits) {
 	say("cpu in thousandths of a core", is.CPU == 0 || was.CPU > 0 && is.CPU > was.CPU, was.CPU, is.CPU)
 	say("tmp in MB", is.TmpMB > was.TmpMB, was.TmpMB, is.TmpMB)
 	say("concurrency", is.Concurrency > was.Concurrency, was.Concurrency, is.Concurrency)
-	say("sandbox_concurrency", is.AtOnce > was.AtOnce, max(was.AtOnce, 1), max(is.AtOnce, 1))
 	say("max_body", is.Request > was.Request, manifest.Size(was.Request), manifest.Size(is.Request))
 	say("lifetime", is.Lifetime > was.Lifetime, was.Lifetime, is.Lifetime)
 	say("max_events", is.Events > was.Events, was.Events, is.Events)

@@ -17,7 +17,7 @@ func atOnce(v *casemate.Version) int {
 	if v.Isolation != casemate.IsolationWarm || v.Runtime.Family() != "provided" {
 		return 1
 	}
-	return min(max(v.Limits.AtOnce, 1), casemate.MaxAtOnce)
+	return min(v.AtOnce(), casemate.MaxAtOnce)
 }
 
 // shift is the events that a sandbox has in flight at once. Time is cut wherever one begins or ends: what the sandbox used and did

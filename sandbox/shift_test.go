@@ -90,7 +90,7 @@ func TestWhoHasSeveralAtOnce(t *testing.T) {
 		{casemate.IsolationWarm, "provided.al2023", 0, 1}, {casemate.IsolationWarm, "provided.al2023", 4, 4}, {casemate.IsolationWarm, "provided.al2023", 400, casemate.MaxAtOnce},
 		{casemate.IsolationTenant, "provided.al2023", 4, 1}, {casemate.IsolationRequest, "provided.al2023", 4, 1}, {"", "provided.al2023", 4, 1}, {casemate.IsolationWarm, "nodejs22.x", 4, 1},
 	} {
-		if got := atOnce(&casemate.Version{Isolation: c.isolation, Runtime: c.runtime, Limits: casemate.Limits{AtOnce: c.asked}}); got != c.want {
+		if got := atOnce(&casemate.Version{Isolation: c.isolation, Runtime: c.runtime, Managed: &casemate.Managed{AtOnce: c.asked}}); got != c.want {
 			t.Errorf("%+v: %d", c, got)
 		}
 	}

@@ -126,7 +126,7 @@ func main() {
 // several is a function whose sandbox takes n events at once.
 func (b *bench) several(n int) *casemate.Version {
 	v := warm(b.goFunction(severalWorkers))
-	v.Limits.AtOnce = n
+	v.Managed = &casemate.Managed{AtOnce: n}
 	return v
 }
 

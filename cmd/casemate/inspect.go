@@ -40,8 +40,8 @@ func inspectionPage(w io.Writer, x *node.Inspection) {
 	if v.Isolation != casemate.IsolationRequest {
 		line("", "for %s or %d events at most", l.Lifetime, l.Events)
 	}
-	if l.AtOnce > 1 {
-		line("", "up to %d events at once in one sandbox", l.AtOnce)
+	if n := v.AtOnce(); n > 1 {
+		line("", "up to %d events at once in one sandbox", n)
 	}
 	if v.Spare > 0 {
 		line("provisioned", "%d kept initialised", v.Spare)
