@@ -182,6 +182,7 @@ func (r *Room) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, err
 type Status struct {
 	Name     string    `json:"name"`
 	Issuer   string    `json:"issuer,omitempty"`
+	Serial   string    `json:"serial,omitempty"` // of the certificate, in hex
 	Since    time.Time `json:"since,omitzero"`
 	Until    time.Time `json:"until,omitzero"` // zero: there is no certificate
 	Renew    time.Time `json:"renew,omitzero"` // when a new one is asked for
@@ -198,7 +199,8 @@ func (r *Room) Status() []Status {
 		e := s.entry.Load()
 		st := Status{Name: name, Failures: e.Failures, Error: e.Error, Next: e.Next}
 		if c := s.serving.Load(); c != nil {
-			st.Issuer, st.Since, st.Until, st.Renew = c.Leaf.Issuer.CommonName, c.Leaf.NotBefore, c.Leaf.NotAfter, e.renew(c.Leaf)
+			st.Issuer, st.Serial = c.Leaf.Issuer.CommonName, c.Leaf.SerialNumber.Text(16)
+			st.Since, st.Until, st.Renew = c.Leaf.NotBefore, c.Leaf.NotAfter, e.renew(c.Leaf)
 		}
 		out = append(out, st)
 	}

@@ -129,7 +129,8 @@ func (n *node) certificates() Certificates {
 	for _, ip := range c.Leaf.IPAddresses {
 		names = append(names, ip.String())
 	}
-	out.All = append(out.All, acme.Status{Name: strings.Join(names, " "), Issuer: c.Leaf.Issuer.CommonName, Since: c.Leaf.NotBefore, Until: c.Leaf.NotAfter})
+	out.All = append(out.All, acme.Status{Name: strings.Join(names, " "), Issuer: c.Leaf.Issuer.CommonName,
+		Serial: c.Leaf.SerialNumber.Text(16), Since: c.Leaf.NotBefore, Until: c.Leaf.NotAfter})
 	return out
 }
 
