@@ -36,7 +36,7 @@ test full: export CASEMATE_BINARY := $(CURDIR)/$(BIN)
 
 .PHONY: test
 test: cc tools build examples lint ## build, vet, lint, unit and end-to-end tests
-	@./scripts/gotest -p 3 -timeout 30m ./test/e2e ./test/... ./... # the longest first; three at a time, since many wait for nodes and clocks
+	@./scripts/gotest -timeout 30m ./test/e2e ./test/... ./... # the longest first
 
 .PHONY: full
 full: export CASEMATE_FULL := 1
