@@ -12,11 +12,11 @@ import (
 	"casemate"
 )
 
-// smallDisk mounts a disk of its own, of 160 MiB. Without root there is none; CI must have it.
+// smallDisk mounts a disk of its own, of 400 MiB: what is refused is recorded, and all of it has to fit beside the reserve. Without root there is none; CI must have it.
 func smallDisk(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Dir(folder(t))
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=160m,mode=755"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=400m,mode=755"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatalf("mounting a small disk: %v", err)
 		}
