@@ -184,8 +184,7 @@ func (r *Room) Claim(ctx context.Context, o casemate.Once) (bool, error) {
 	}
 	if revision == store.NewKey { // whether there is room or not: it was accepted; the queue bounds how many these can be
 		r.mu.Lock()
-		r.total++
-		r.callers[o.Caller]++
+		r.hold(o.Caller)
 		r.mu.Unlock()
 	}
 	if err = r.write(ctx, o, revision); err != nil {
@@ -246,9 +245,14 @@ func (r *Room) room(o *casemate.Once) error {
 		e.Message = fmt.Sprintf("%d idempotency keys are remembered: there is no room for more", r.cfg.Most)
 		return e
 	}
-	r.total++
-	r.callers[o.Caller]++
+	r.hold(o.Caller)
 	return nil
+}
+
+// hold counts a key in. The caller holds the lock.
+func (r *Room) hold(caller string) {
+	r.total++
+	r.callers[caller]++
 }
 
 func (r *Room) give(caller string) {
