@@ -1,8 +1,8 @@
 package module
 
-// wazero (1.12 and before) compiles a comparison that only a branch uses together with its operands. When one of them is the
+// wazero (1.12) compiles a comparison that only a branch uses together with its operands. When one of them is the
 // constant 0 and the other an i32.and or i64.and, it takes the flags of the and alone, whichever side the 0 stands on: on amd64
-// 0 < (x & y) becomes (x & y) < 0, for all eight orders. On arm64 the carry of an and is wrong besides, for the unsigned orders
+// 0 < (x & y) becomes (x & y) < 0, for all eight orders. By its source, the carry of an and is wrong besides on arm64, for the unsigned orders
 // of (x & y) and 0. A local that was set to one of the two is the same to it. eq, ne and what is kept as a value come out right.
 //
 // So an order that may be one of these is written as the eqz of its inverse, which means the same and is compiled by itself.
