@@ -54,6 +54,7 @@ type Server struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	serve  sync.WaitGroup
+	heard  conn.Requests
 	failed chan error
 
 	streams    context.Context // ends with the first word of Shutdown: who follows something would follow for ever
@@ -111,7 +112,7 @@ func (s *Server) bound() (err error) {
 }
 
 func (s *Server) server(h nethttp.HandlerFunc) *nethttp.Server {
-	return &nethttp.Server{Handler: h, DisableGeneralOptionsHandler: true, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: 16 << 10,
+	return &nethttp.Server{Handler: s.heard.Handler(h), DisableGeneralOptionsHandler: true, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(s.c.Log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return s.ctx }}
 }
 
@@ -162,7 +163,7 @@ func (s *Server) Addr() net.Addr {
 }
 
 // Shutdown stops listening, ends streams, lets other operations finish until ctx ends, then cancels them. The socket is
-// removed.
+// removed. It returns after the last handler has.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.endStreams()
 	var errs []error
@@ -178,6 +179,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.cancel()
 	s.serve.Wait()
+	s.heard.End()
 	return errors.Join(errs...)
 }
 

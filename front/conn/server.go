@@ -32,6 +32,7 @@ type Server struct {
 	ctx    context.Context // of every request
 	cancel context.CancelFunc
 	work   sync.WaitGroup
+	heard  Requests
 	failed chan error
 
 	mu   sync.Mutex
@@ -47,6 +48,7 @@ func NewServer(c Setup) (*Server, error) {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	h := c.HTTP
+	h.Handler = s.heard.Handler(h.Handler)
 	h.DisableGeneralOptionsHandler, h.ConnState = true, s.guard.State
 	h.ErrorLog, h.BaseContext = slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug), func(net.Listener) context.Context { return s.ctx }
 	if s.secure {
@@ -92,7 +94,8 @@ func (s *Server) Addr() net.Addr {
 // Open says how many connections are open.
 func (s *Server) Open() int { return s.guard.Open() }
 
-// Shutdown stops listening, lets requests finish until ctx ends, then cancels them and cuts what is left.
+// Shutdown stops listening, lets requests finish until ctx ends, then cancels them and cuts what is left. It returns after the
+// last handler has.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.c.HTTP.Shutdown(ctx)
 	s.cancel()
@@ -101,5 +104,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = fmt.Errorf("shutting down %s: %w", s.c.Name, err)
 	}
 	s.work.Wait()
+	s.heard.End()
 	return err
 }

@@ -26,6 +26,7 @@ type Server struct {
 	ctx    context.Context // of every request; ends when Shutdown gives up waiting
 	cancel context.CancelFunc
 	serve  sync.WaitGroup
+	heard  conn.Requests
 	failed chan error
 	plain  *browser.Rules // of what has no route
 
@@ -92,7 +93,7 @@ func (p *port) state(c net.Conn, state nethttp.ConnState) {
 func (s *Server) server(p *port) *nethttp.Server {
 	c := s.c
 	return &nethttp.Server{
-		Handler:                      nethttp.HandlerFunc(p.hear),
+		Handler:                      s.heard.Handler(nethttp.HandlerFunc(p.hear)),
 		ConnState:                    p.state,
 		DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout:            c.Limits.HeaderTime,
@@ -171,7 +172,7 @@ func (s *Server) URLs() []string {
 }
 
 // Shutdown stops listening, lets the running exchanges finish until ctx ends, then cancels them and closes their
-// connections. It returns nil when none had to be cancelled.
+// connections. It returns after the last handler has, and nil when none had to be cancelled.
 func (s *Server) Shutdown(ctx context.Context) error {
 	errs := make([]error, len(s.ports))
 	var all sync.WaitGroup
@@ -188,6 +189,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = fmt.Errorf("shutting down the HTTP front: %w", err)
 	}
 	s.serve.Wait()
+	s.heard.End()
 	return err
 }
 

@@ -30,7 +30,7 @@ var Rooms = []Room{
 	{Path: "front/debugger", Tier: 3, Ceiling: 200, Only: []string{"", "internal/pause"}},
 	{Path: "front/redirect", Tier: 3, Ceiling: 200, Only: []string{"", "front/conn"}},
 	{Path: "front/certificate", Tier: 2, Ceiling: 250, Only: []string{""}},
-	{Path: "front/conn", Tier: 2, Ceiling: 1000, Only: []string{""}},
+	{Path: "front/conn", Tier: 2, Ceiling: 1050, Only: []string{""}},
 	{Path: "gate", Tier: 2, Ceiling: 1800, Only: []string{"", "outflow", "internal/pause"}},
 	{Path: "outflow", Tier: 1, Ceiling: 300, Pure: true, Only: []string{""}},
 	{Path: "deploy", Tier: 2, Ceiling: 3850, May: []string{"deploy/manifest"}, Never: []string{"audit", "sandbox", "authn"}},
