@@ -38,10 +38,16 @@ type target struct {
 }
 
 // open starts a front. /wait waits for its caller to go, /large answers 4 MiB, everything else answers at once. Bodies are read.
+// A time that l does not bound is an hour, lest a busy machine cut off whom a test is not about.
 func open(t testing.TB, l front.Limits, more ...func(*front.Config)) *target {
 	t.Helper()
 	x := &target{}
 	x.idle.L = &x.mu
+	for _, d := range []*time.Duration{&l.HeaderTime, &l.BodyTime, &l.WriteTime, &l.IdleTime} {
+		if *d == 0 {
+			*d = time.Hour
+		}
+	}
 	c := front.Config{Handler: x.handle, Limits: l, Dir: t.TempDir(), Listen: []front.Listener{{Addr: "127.0.0.1:0", TLS: true}, {Addr: "127.0.0.1:0"}},
 		Refused: func(n casemate.Turned) {
 			x.mu.Lock()
@@ -304,5 +310,5 @@ func (p *peer) calmed() bool {
 // weak takes every bound of ours on HTTP/2 away.
 func weak() front.Limits {
 	none := casemate.Rate{PerSecond: 1e12, Burst: 1 << 40}
-	return front.Limits{Conn: conn.Limits{Resets: none, Idle: none, Continuations: 1 << 40}, HeaderTime: time.Hour, BodyTime: time.Hour}
+	return front.Limits{Conn: conn.Limits{Resets: none, Idle: none, Continuations: 1 << 40}}
 }
