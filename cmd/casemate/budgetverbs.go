@@ -51,6 +51,7 @@ func (a *app) budgetSet() *cobra.Command {
 			if err := a.call(cmd.Context(), "budget.set", b, nil); err != nil {
 				return err
 			}
+			a.noteUnknown(cmd.Context(), b.For)
 			return a.show(b, func(w io.Writer) { fmt.Fprintf(w, "set: %s, %s\n", b.ID(), b.Amount) })
 		}}
 	c.Flags().StringVar(&amount, "amount", "", "amount: 5, 0.25 or \"5 USD\"")
@@ -114,6 +115,7 @@ func (a *app) budgetTag() *cobra.Command {
 			if err := a.call(cmd.Context(), "budget.tag", t, nil); err != nil {
 				return err
 			}
+			a.noteUnknown(cmd.Context(), t.Of)
 			return a.show(t, func(w io.Writer) { fmt.Fprintf(w, "%s: %s\n", t.Of, or(strings.Join(t.Tags, " "), "no tags")) })
 		}}
 }

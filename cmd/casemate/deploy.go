@@ -118,7 +118,10 @@ func (a *app) rollbackCommand() *cobra.Command {
 			}
 			var out deploy.Outcome
 			if err := a.callOn(cmd.Context(), q.App, "deploy.rollback", q, &out); err != nil {
-				return err
+				if q.Function != "" {
+					return a.near(cmd.Context(), err, functionNoun, q.Function)
+				}
+				return a.near(cmd.Context(), err, appNoun, q.App)
 			}
 			return a.show(out, func(w io.Writer) {
 				if q.DryRun {
@@ -139,7 +142,7 @@ func (a *app) historyCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var h deploy.History
 			if err := a.callOn(cmd.Context(), args[0], "deploy.history", deploy.HistoryRequest{App: args[0]}, &h); err != nil {
-				return err
+				return a.near(cmd.Context(), err, appNoun, args[0])
 			}
 			return a.show(h, func(w io.Writer) { historyPage(w, &h) })
 		}}

@@ -62,6 +62,9 @@ func (a *app) effects(ctx context.Context, l *lookback, args []string) ([]audit.
 	l.f.Newest = true
 	var list []audit.Entry
 	err := a.call(ctx, "audit.list", l.f, &list)
+	if err == nil && len(list) == 0 {
+		err = a.known(ctx, functionNoun, l.f.Function)
+	}
 	return list, err
 }
 

@@ -20,7 +20,7 @@ func (a *app) inspectCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var x node.Inspection
 			if err := a.callOn(cmd.Context(), args[0], "inspect", map[string]string{"function": args[0]}, &x); err != nil {
-				return err
+				return a.near(cmd.Context(), err, functionNoun, args[0])
 			}
 			return a.show(&x, func(w io.Writer) { inspectionPage(w, &x) })
 		}}

@@ -39,7 +39,7 @@ func (a *app) invokeCommand() *cobra.Command {
 			return a.withClient(func(c *admin.Client) error {
 				res, err := c.Invoke(cmd.Context(), args[0], in)
 				if err != nil {
-					return err
+					return a.near(cmd.Context(), err, functionNoun, args[0])
 				}
 				return a.invoked(res, tail)
 			})

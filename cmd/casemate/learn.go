@@ -23,7 +23,7 @@ of members called name, token, note and the like. Requests that were refused are
 			q.Route = args[0]
 			var s node.LessonState
 			if err := a.call(cmd.Context(), "contract.learn", &q, &s); err != nil {
-				return err
+				return a.near(cmd.Context(), err, routeNoun, q.Route)
 			}
 			return a.show(s, func(w io.Writer) {
 				if q.Stop {
@@ -52,6 +52,9 @@ it leaves loose. Read it, tighten what is loose, then name it in casemate.yaml: 
 			}
 			var l node.Learned
 			if err := a.call(cmd.Context(), "contract.learned", &q, &l); err != nil {
+				if unknown := a.known(cmd.Context(), appNoun, q.App); unknown != nil && casemate.CodeOf(err) == casemate.NotFound {
+					return unknown
+				}
 				return err
 			}
 			if out != "" {

@@ -27,15 +27,26 @@ func (a *app) logsCommand() *cobra.Command {
 			if since > 0 {
 				f.Since = time.Now().Add(-since)
 			}
+			if f.Follow { // for ever, where the name is wrong
+				if err := a.known(cmd.Context(), functionNoun, f.Function); err != nil {
+					return err
+				}
+			}
 			lines := 0
 			err := a.stream(cmd.Context(), f.Function, "logs.read", f, func(line []byte) error {
 				lines++
 				return a.logLine(line)
 			})
-			if err == nil && lines == 0 && !f.Follow && !a.json {
-				fmt.Fprintln(a.errs, "no lines: nothing has been written yet, or it has another name; casemate list shows the functions")
+			if err != nil || lines > 0 || f.Follow {
+				return err
 			}
-			return err
+			if err := a.known(cmd.Context(), functionNoun, f.Function); err != nil {
+				return err
+			}
+			if !a.json {
+				fmt.Fprintln(a.errs, "no lines: nothing has been written yet, or not so far back")
+			}
+			return nil
 		}}
 	c.Flags().BoolVarP(&f.Follow, "follow", "f", false, "go on with new lines")
 	c.Flags().StringVar(&f.Request, "request", "", "only of the run with this request id")

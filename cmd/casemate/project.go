@@ -289,7 +289,7 @@ back. Its secrets and parameters, and the record of what it did, stay.`,
 			q.App = args[0]
 			var out deploy.Outcome
 			if err := a.callOn(cmd.Context(), q.App, "deploy.delete", q, &out); err != nil {
-				return err
+				return a.near(cmd.Context(), err, appNoun, q.App)
 			}
 			return a.show(out, func(w io.Writer) {
 				fmt.Fprint(w, out.Plan.String())

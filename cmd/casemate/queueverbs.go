@@ -59,7 +59,7 @@ func (a *app) queuePeek() *cobra.Command {
 			q.Name = args[0]
 			var list []node.QueueMessage
 			if err := a.callOn(cmd.Context(), q.Name, "queue.peek", q, &list); err != nil {
-				return err
+				return a.near(cmd.Context(), err, queueNoun, q.Name)
 			}
 			return a.show(list, func(w io.Writer) {
 				t := newTable("SENT", "RECEIVES", "GROUP", "ID", "BODY", "WHY IT IS HERE")
@@ -108,7 +108,7 @@ func (a *app) queueActs(verb, short, done string) *cobra.Command {
 func (a *app) queueDo(cmd *cobra.Command, operation string, q node.QueueQuestion, say func(w io.Writer, d *node.QueueDone)) error {
 	var d node.QueueDone
 	if err := a.callOn(cmd.Context(), q.Name, operation, q, &d); err != nil {
-		return err
+		return a.near(cmd.Context(), err, queueNoun, q.Name)
 	}
 	return a.show(d, func(w io.Writer) { say(w, &d) })
 }

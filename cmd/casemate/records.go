@@ -45,6 +45,11 @@ func (a *app) auditList() *cobra.Command {
 			if err := a.call(cmd.Context(), "audit.list", f, &list); err != nil {
 				return err
 			}
+			if len(list) == 0 {
+				if err := a.known(cmd.Context(), functionNoun, f.Function); err != nil {
+					return err
+				}
+			}
 			reverse(list)
 			if !follow {
 				return a.show(list, func(w io.Writer) { recordTable(w, list) })

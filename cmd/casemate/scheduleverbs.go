@@ -22,7 +22,7 @@ func (a *app) scheduleCommand() *cobra.Command {
 		Example: "  casemate schedule run shop/nightly", RunE: func(cmd *cobra.Command, args []string) error {
 			var q node.IDQuestion
 			if err := a.callOn(cmd.Context(), args[0], "schedule.run", node.IDQuestion{ID: args[0]}, &q); err != nil {
-				return err
+				return a.near(cmd.Context(), err, scheduleNoun, args[0])
 			}
 			return a.show(q, func(w io.Writer) {
 				fmt.Fprintf(w, "queued: %s; casemate audit show %s tells what came of it\n", q.ID, q.ID)

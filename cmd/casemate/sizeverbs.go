@@ -44,6 +44,11 @@ func (a *app) rightsizeCommand() *cobra.Command {
 			if err := a.call(cmd.Context(), "rightsize", q, &list); err != nil {
 				return err
 			}
+			if len(list) == 0 {
+				if err := a.known(cmd.Context(), functionNoun, q.Function); err != nil {
+					return err
+				}
+			}
 			if !slices.ContainsFunc(list, func(s meter.Size) bool { return s.Few == "" }) {
 				return casemate.Errorf(casemate.NotFound, "come back when they ran more, or look at more --days", "no function has enough runs: too few to say anything")
 			}

@@ -39,6 +39,11 @@ func (a *app) usageCommand() *cobra.Command {
 			if err := a.call(cmd.Context(), "usage", f, &rows); err != nil {
 				return err
 			}
+			if len(rows) == 0 {
+				if err := a.known(cmd.Context(), functionNoun, f.Function); err != nil {
+					return err
+				}
+			}
 			return a.show(rows, func(w io.Writer) { usageTable(w, rows) })
 		}}
 	c.Flags().StringVar(&by, "by", "function", "function, caller, day or all")
