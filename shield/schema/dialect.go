@@ -220,7 +220,7 @@ func (c *closer) discriminate(m map[string]any) error {
 				used++
 			}
 			names := append(slices.Clone(values[ref]), unescape(ref[strings.LastIndexByte(ref, '/')+1:]))
-			list[i] = map[string]any{"$ref": ref, "required": []any{name}, "properties": map[string]any{name: map[string]any{"enum": unique(names)}}}
+			list[i] = map[string]any{"allOf": []any{alt, map[string]any{"required": []any{name}, "properties": map[string]any{name: map[string]any{"enum": unique(names)}}}}}
 		}
 	}
 	if used < len(values) {

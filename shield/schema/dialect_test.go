@@ -42,6 +42,9 @@ func TestDialects(t *testing.T) {
 		{"discriminator", OpenAPI31, Neither, `{s: {oneOf: [{$ref: "#/components/schemas/Cat"}, {$ref: "#/components/schemas/Dog"}], discriminator: {propertyName: kind, mapping: {kitty: "#/components/schemas/Cat", dog: Dog}}},
 			components: {schemas: {Cat: {type: object, required: [kind], properties: {kind: {type: string}, lives: {type: integer}}}, Dog: {type: object, properties: {kind: {type: string}, bark: {type: string}}}}}}`,
 			[]string{`{"kind":"kitty","lives":9}`, `{"kind":"Cat"}`, `{"kind":"dog","bark":"w"}`}, []string{`{"kind":"dog","lives":9}`, `{"lives":9}`, `{"kind":"bird"}`, `{"kind":"kitty","bark":"w"}`}},
+		{"discriminator of 3.0", OpenAPI30, Neither, `{s: {oneOf: [{$ref: "#/components/schemas/Cat"}, {$ref: "#/components/schemas/Dog"}], discriminator: {propertyName: kind, mapping: {kitty: "#/components/schemas/Cat", dog: Dog}}},
+			components: {schemas: {Cat: {type: object, required: [kind], properties: {kind: {type: string}, lives: {type: integer, nullable: true}}}, Dog: {type: object, properties: {kind: {type: string}, bark: {type: string}}}}}}`,
+			[]string{`{"kind":"kitty","lives":null}`, `{"kind":"Cat"}`, `{"kind":"dog","bark":"w"}`}, []string{`{"kind":"dog","lives":9}`, `{"lives":9}`, `{"kind":"bird"}`, `{"kind":"kitty","bark":"w"}`}},
 		{"inheritance", OpenAPI30, Neither, `{s: {$ref: "#/components/schemas/Cat"}, components: {schemas: {Pet: {type: object, required: [kind], discriminator: {propertyName: kind}, properties: {kind: {type: string}}},
 			Cat: {allOf: [{$ref: "#/components/schemas/Pet"}, {type: object, properties: {lives: {type: integer}}}]}}}}`, []string{`{"kind":"Cat","lives":9}`}, []string{`{"lives":9}`, `{"kind":"Cat","bark":1}`}},
 	} {
