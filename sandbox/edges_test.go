@@ -75,7 +75,7 @@ func TestHandlersOfPython(t *testing.T) {
 		"a module of Python":      {"time.time", nil, "Runtime.BuiltInModuleConflict: Cannot use built-in module time as a handler module"},
 		"syntax":                  {"mod.fn", map[string]string{"mod.py": "def fn(:"}, "Runtime.UserCodeSyntaxError: Syntax error in module 'mod': invalid syntax (mod.py, line 1)"},
 		"an error of the module":  {"mod.fn", map[string]string{"mod.py": "1/0"}, "ZeroDivisionError: division by zero"},
-		"not to be encoded":       {"mod.fn", map[string]string{"mod.py": fn + "{'a': object}"}, "Runtime.MarshalError: Unable to marshal response: <class 'object'> is not JSON serializable"},
+		"not to be encoded":       {"mod.fn", map[string]string{"mod.py": fn + "{'a': object}"}, "Runtime.MarshalError: Unable to marshal response: Object of type type is not JSON serializable"},
 		"it ends the process":     {"mod.fn", map[string]string{"mod.py": "import sys\ndef fn(e, c): sys.exit(3)"}, "Runtime.ExitError: RequestId: ~ Error: Runtime exited with error: exit status 3"},
 		"it ends it while loaded": {"mod.fn", map[string]string{"mod.py": "import sys\nsys.exit(4)"}, "Runtime.ExitError: RequestId: ~ Error: Runtime exited with error: exit status 4"},
 		"it takes one argument":   {"mod.fn", map[string]string{"mod.py": "def fn(e): return 1"}, "TypeError: fn() takes 1 positional argument but 2 were given"},

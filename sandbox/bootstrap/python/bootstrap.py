@@ -52,18 +52,21 @@ def loads(body):
     return json.loads(body)
 
 
-def dumps(value, default=None, ascii_only=True):
-    """json.dumps with its settings by default."""
+def dumps(value, default=None, ascii_only=True, digits=None):
+    """json.dumps with its settings by default. A string of the type digits stands in it without quotes."""
     if make_encoder is not None:
+        quoted = quote_ascii if ascii_only else quote
+        text = quoted if digits is None else lambda s: str(s) if type(s) is digits else quoted(s)
         try:
-            encode = make_encoder({}, default, quote_ascii if ascii_only else quote, None, ": ", ", ", False, False, True)
+            encode = make_encoder({}, default, text, None, ": ", ", ", False, False, True)
         except TypeError:  # not the arguments of this interpreter
             encode = None
         if encode is not None:
             return "".join(encode(value, 0))
     import json
 
-    return json.dumps(value, default=default, ensure_ascii=ascii_only)
+    known = default if digits is None else lambda v: float(d) if type(d := default(v)) is digits else d
+    return json.dumps(value, default=known, ensure_ascii=ascii_only)
 
 
 class Client:
@@ -286,7 +289,8 @@ def configure_logging(logging):
 def stack(error, skip):
     import traceback
 
-    return traceback.format_list(traceback.extract_tb(error.__traceback__)[skip:])
+    frames = traceback.extract_tb(error.__traceback__)[skip:]
+    return traceback.format_list([(f.filename, f.lineno, f.name, f.line) for f in frames])  # no columns: Lambda shows no carets
 
 
 def document(error, skip):
@@ -304,7 +308,7 @@ def log_error(doc):
         entry.update(doc)
         Log.write(dumps(entry, None, False), 40)
         return
-    lines = [f"[ERROR] {doc['errorType']}: {doc['errorMessage']}"]
+    lines = [f"[ERROR] {doc['errorType']}" + (f": {doc['errorMessage']}" if doc["errorMessage"] else "")]
     if doc["stackTrace"]:
         lines.append("Traceback (most recent call last):")
         for element in doc["stackTrace"]:
@@ -341,19 +345,40 @@ def load(name):
         raise Fault("Runtime.HandlerNotFound", f"Handler '{function_name}' missing on module '{module_name}'") from None
 
 
+class Digits(str):
+    """The digits of a Decimal, which stand in an answer as they are."""
+
+
+class Exact(Exception):
+    """There are Decimals in an answer: strings have to be looked at one by one, which the usual answer does without."""
+
+
 def plain(value):
-    """Encodes what json does not know: a Decimal is a number."""
+    """Encodes what json does not know as simplejson does, which Lambda's runtime uses: bytes are text, a Decimal is its digits."""
+    if isinstance(value, bytes):
+        return value.decode()
     decimal = sys.modules.get("decimal")
     if decimal is not None and isinstance(value, decimal.Decimal):
-        return float(value)
-    raise TypeError(f"{value!r} is not JSON serializable")
+        raise Exact
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+def exact(value):
+    try:
+        return plain(value)
+    except Exact:
+        return float("nan") if value.is_nan() else Digits(value)
 
 
 def encode(result, ascii_only):
     if isinstance(result, bytes):
         return result, "application/unknown"
     try:
-        return dumps(result, plain, ascii_only).encode("utf-8", "surrogatepass"), "application/json"
+        try:
+            text = dumps(result, plain, ascii_only)
+        except Exact:
+            text = dumps(result, exact, ascii_only, Digits)
+        return text.encode("utf-8", "surrogatepass"), "application/json"
     except (TypeError, ValueError, RecursionError) as e:
         raise Fault("Runtime.MarshalError", f"Unable to marshal response: {e}") from None
 
