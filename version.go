@@ -204,6 +204,9 @@ type Auth struct {
 	Certificate *Certificate `json:"certificate,omitempty"` // set exactly when CredentialCertificate is among Kinds
 }
 
+// Anonymous reports a route that takes no credential: whoever calls it is nobody, as long as its exception lives.
+func (a *Auth) Anonymous() bool { return a.Open != nil && len(a.Kinds) == 0 }
+
 // TokenRule is what a route asks of tokens beyond what their issuer's entry does.
 type TokenRule struct {
 	Audience []string `json:"audience,omitempty"` // one of these, when there are any
@@ -266,7 +269,11 @@ func (r *Route) Within() time.Duration {
 // (https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html).
 type ManagedURL struct {
 	Qualifier string `json:"qualifier,omitempty"` // an alias; "": the version in force
+	Declared  bool   `json:"declared,omitempty"`  // a manifest made it, of an alias: its callers are those that the manifest says
 }
+
+// ByAPI reports a function URL that was made through Lambda's API.
+func (r *Route) ByAPI() bool { return r.Managed != nil && !r.Managed.Declared }
 
 // URLAuth is what AWS calls the credentials that a function URL takes: "NONE", "AWS_IAM", or "" where it has no word for them.
 func (r *Route) URLAuth() string {

@@ -38,7 +38,7 @@ type Routed struct {
 
 // Verify says whose event e is. A credential of a kind that the route takes is looked at as what it is, and by nobody else
 // when it does not hold; anything else is for the route's rule about certificates, where one was shown, or for the route's sender or authorizer, when it has one: for the sender where
-// there are both and its signature was sent.
+// there are both and its signature was sent. On an open route a credential that is strange here is nobody's.
 func (r *Routed) Verify(ctx context.Context, e *casemate.Event, m *casemate.Match) (*casemate.Principal, error) {
 	if m == nil || m.Route == nil {
 		return r.Identity.Verify(ctx, e, m)
@@ -56,8 +56,25 @@ func (r *Routed) Verify(ctx context.Context, e *casemate.Event, m *casemate.Matc
 		return refused(r.Webhooks.Verify(ctx, e, a.Webhook))
 	case a.Authorizer != nil && r.Authorizers != nil:
 		return refused(r.Authorizers.Verify(ctx, e, m, a.Authorizer))
+	case a.Anonymous() && r.strange(&e.Credential):
+		return &casemate.Principal{}, nil
 	}
 	return r.Identity.Verify(ctx, e, m)
+}
+
+// strange reports a credential that nobody here issued or trusts the issuer of. Where a route is open it proves nothing to the
+// platform and is the function's own affair: whoever sends it is nobody. What has the form of a credential of ours is never strange,
+// so that a revoked key or an expired token does not turn into nobody's.
+func (id *Identity) strange(c *casemate.Credential) bool {
+	switch c.Kind {
+	case casemate.CredentialAuthorizer:
+		return true
+	case casemate.CredentialKey:
+		return !strings.HasPrefix(c.Secret, keyMark)
+	case casemate.CredentialBearer:
+		return !id.trust.issued(c.Secret)
+	}
+	return false
 }
 
 // still looks at the route again when an event that was accepted by it is run: a sender or an authorizer that was taken

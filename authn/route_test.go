@@ -87,6 +87,46 @@ func TestWhoLooksAtACredential(t *testing.T) {
 	}
 }
 
+// Where nobody has to prove anything, a credential that is not the platform's is the function's own affair, and who sends it is nobody.
+// One of the platform's own never turns into nobody's.
+func TestStrangeCredentialsOnOpenRoutes(t *testing.T) {
+	const key, jwt, lambda = casemate.CredentialKey, casemate.CredentialBearer, casemate.CredentialAuthorizer
+	c, s := newClock(), newECSigner(t, "k1")
+	id := tokenIdentity(t, c, entry(t, s))
+	good := s.sign(t, s.head(), c.claims(nil))
+	over := s.sign(t, s.head(), c.claims(map[string]any{"exp": c.Now().Unix() - 1}))
+	foreign := s.sign(t, s.head(), c.claims(map[string]any{"iss": "https://elsewhere.example/"}))
+	open := casemate.Auth{Open: &casemate.Exception{Reason: "a shop", Expires: c.Now().AddDate(0, 0, 1)}}
+	taking := open
+	taking.Kinds = []casemate.CredentialKind{key}
+	for _, x := range []struct {
+		name        string
+		sent        casemate.Credential
+		known, pass bool
+	}{
+		{"nothing", casemate.Credential{}, false, true},
+		{"Basic", casemate.Credential{Kind: lambda}, false, true},
+		{"a key of the function's", casemate.Credential{Kind: key, Secret: "abc"}, false, true},
+		{"a word", casemate.Credential{Kind: jwt, Secret: "abc"}, false, true},
+		{"a token of an issuer that is not trusted", casemate.Credential{Kind: jwt, Secret: foreign}, false, true},
+		{"a token of one that is", casemate.Credential{Kind: jwt, Secret: good}, true, true},
+		{"one that is over", casemate.Credential{Kind: jwt, Secret: over}, false, false},
+		{"one that was changed", casemate.Credential{Kind: jwt, Secret: good + "x"}, false, false},
+		{"a key of ours that does not hold", casemate.Credential{Kind: key, Secret: "ck_abc"}, false, false},
+		{"a signature", casemate.Credential{Kind: casemate.CredentialAccess}, false, false},
+		{"an operator's session", casemate.Credential{Kind: casemate.CredentialSession, Secret: "abc"}, false, false},
+	} {
+		r := &Routed{Identity: id}
+		p, err := r.Verify(t.Context(), &casemate.Event{Credential: x.sent}, &casemate.Match{Route: &casemate.Route{Auth: open}})
+		if (err == nil) != x.pass || p.Known() != x.known {
+			t.Errorf("%s: %+v, %v", x.name, p, err)
+		}
+		if p, err := r.Verify(t.Context(), &casemate.Event{Credential: x.sent}, &casemate.Match{Route: &casemate.Route{Auth: taking}}); x.name != "nothing" && err == nil && !p.Known() {
+			t.Errorf("%s, where keys are taken: nobody's", x.name)
+		}
+	}
+}
+
 // What was queued in somebody's name goes with them.
 func TestQueuedEventsOfSendersThatWent(t *testing.T) {
 	id := tokenIdentity(t, newClock())

@@ -226,7 +226,8 @@ func (c *Cache) life(r *casemate.Route, res *casemate.Result) time.Duration {
 func cors(r *casemate.Route) bool { return r.Browser != nil && r.Browser.CORS != nil }
 
 // keyOf names everything that an answer may depend on: what runs, who asks and with which rights, and what is asked. A
-// request with a body, with cookies that the route does not name, or for a part of an answer, has none.
+// request with a body, with cookies that the route does not name, with a credential that only the function understands, or for a part of
+// an answer, has none.
 func keyOf(m *casemate.Match, e *casemate.Event, p *casemate.Principal) (k key, ok bool) {
 	if m.Route == nil || m.Route.Keep == nil || m.Version == nil || e.Header == nil || e.Size != 0 || e.Async || e.DryRun || e.Credential.Kind == casemate.CredentialRun {
 		return k, false
@@ -243,7 +244,7 @@ func keyOf(m *casemate.Match, e *casemate.Event, p *casemate.Principal) (k key, 
 	if len(e.Header("cookie")) > 0 && !slices.Contains(keep.Vary, "cookie") {
 		return k, false
 	}
-	if !keep.Shared && !p.Known() {
+	if !p.Known() && (!keep.Shared || e.Credential.Kind != casemate.CredentialNone) { // whose credential is the function's affair, its answer is theirs
 		return k, false
 	}
 	h := sha256.New()

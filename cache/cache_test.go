@@ -159,6 +159,9 @@ func TestWhatIsNotKept(t *testing.T) {
 	r.m.Route.Keep.Shared = true
 	r.want(t, "shared", 1, get("/a"), &casemate.Principal{})
 	r.want(t, "shared with somebody", 0, get("/a"), caller("a"))
+	own := get("/a") // whatever it says of its sender, the function alone can tell
+	own.Credential = casemate.Credential{Kind: casemate.CredentialBearer, Secret: "own"}
+	r.want(t, "shared with nobody who has a credential of the function's own", 2, own, &casemate.Principal{})
 	r.answer.Header = line("cache-control", "private")
 	r.want(t, "private and shared", 2, get("/b"), caller("a"))
 }

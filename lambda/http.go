@@ -40,6 +40,7 @@ type HTTPRequest struct {
 	RouteKey  string            // empty: DefaultRoute
 	Params    map[string]string // path parameters, decoded
 	Principal *casemate.Principal
+	Own       bool // the credentials in Header are the function's own affair: it gets them
 }
 
 // EncodeHTTP writes the HTTP API event of payload format 2.0, which is also the function URL event
@@ -132,7 +133,7 @@ func (r *HTTPRequest) headers(body []byte) (headers []pair, cookies []string) {
 			cookies = append(cookies, splitCookies(values)...)
 			continue
 		}
-		if dropRequest(lower) {
+		if r.drops(lower) {
 			continue
 		}
 		for _, v := range values {
@@ -152,6 +153,11 @@ func (r *HTTPRequest) headers(body []byte) (headers []pair, cookies []string) {
 		headers = append(headers, pair{"x-amzn-trace-id", x})
 	}
 	return headers, cookies
+}
+
+// drops says which headers of this request its function does not get.
+func (r *HTTPRequest) drops(lower string) bool {
+	return dropRequest(lower) && !(r.Own && (lower == "authorization" || lower == "x-api-key"))
 }
 
 func splitCookies(values []string) []string {

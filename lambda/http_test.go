@@ -92,6 +92,26 @@ func TestEncodeHTTPHidesCredentials(t *testing.T) {
 	}
 }
 
+// What means nothing to the platform is the function's: Express, Fastify and their like look at Authorization themselves.
+func TestCredentialsOfTheFunctionsOwn(t *testing.T) {
+	for name, encode := range map[string]func(*HTTPRequest, []byte) []byte{"2.0": EncodeHTTP, "rest": EncodeREST} {
+		r := routeRequest()
+		r.Own, r.Spelled = true, strings.ToUpper
+		event := string(encode(r, nil))
+		for _, word := range []string{`"Bearer canary-token"`, `"ck_canary"`} {
+			if !strings.Contains(event, word) {
+				t.Errorf("%s: without %s: %s", name, word, event)
+			}
+		}
+		if name == "rest" && !strings.Contains(event, `"AUTHORIZATION":"Bearer`) {
+			t.Errorf("%s: not as it was spelled: %s", name, event)
+		}
+		if strings.Contains(event, `"canary"`) || strings.Contains(event, "6.6.6.6") {
+			t.Errorf("%s: more than that: %s", name, event)
+		}
+	}
+}
+
 func TestEncodeHTTPAnonymousHasNoAuthorizer(t *testing.T) {
 	r := urlRequest()
 	r.Principal = &casemate.Principal{}

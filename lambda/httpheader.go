@@ -4,7 +4,8 @@ import "strings"
 
 // dropRequest says which request headers, in lower case, a function does not get:
 //   - those of one connection, which end here (RFC 9110 section 7.6.1), and the framing that we decoded;
-//   - the caller's credentials: a function that can read them can use them elsewhere. Claims come in the authorizer;
+//   - the caller's credentials: a function that can read them can use them elsewhere. Claims come in the authorizer. Those that mean
+//     nothing to the platform (HTTPRequest.Own) it gets all the same;
 //   - what only the platform may say: forwarding, trace and x-amzn headers, which we write ourselves;
 //   - names with an underscore, which CGI-style frameworks cannot tell from the same name with a dash, and "proxy",
 //     which they turn into a setting (CVE-2016-5385).

@@ -117,7 +117,7 @@ func (r *HTTPRequest) lines(body []byte) []pair {
 // spelled is how the event spells a header's lower-case name. No caller's header is one of those that we write ourselves.
 func (r *HTTPRequest) spelled(lower string) string {
 	name := textproto.CanonicalMIMEHeaderKey(lower)
-	if r.Spelled == nil || dropRequest(lower) {
+	if r.Spelled == nil || r.drops(lower) {
 		return name
 	}
 	return r.Spelled(name)
