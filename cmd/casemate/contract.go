@@ -40,8 +40,8 @@ type verdict struct {
 	Free  []string `json:"free,omitempty"` // what is left free, and screened
 }
 
-// sample is a request, or an answer, as flags describe it.
-type sample struct {
+// described is a request, or an answer, as flags describe it.
+type described struct {
 	where, pointer, message  string
 	body, contentType, query string
 	headers, params          []string
@@ -49,7 +49,7 @@ type sample struct {
 }
 
 func (a *app) contractCheck() *cobra.Command {
-	var s sample
+	var s described
 	c := &cobra.Command{Use: "check FILE [BODY]", Short: "Check a contract, and a request against it, without a node", Args: cobra.RangeArgs(1, 2),
 		Long: `Reads an OpenAPI, AsyncAPI or JSON Schema document as a deployment does. Without --operation every operation and message in
 it is checked; with it, and a BODY (a file, - for standard input), a request is held to it: what is wrong is named, or else what is
@@ -78,7 +78,7 @@ did not hold.`,
 }
 
 // checkContract holds a document, and a request where one is given, and shows what came of it.
-func (a *app) checkContract(file string, s *sample, request bool) error {
+func (a *app) checkContract(file string, s *described, request bool) error {
 	doc, err := os.ReadFile(file)
 	if err != nil {
 		return casemate.Errorf(casemate.Invalid, "name a document", "reading the contract: %w", err)
@@ -120,7 +120,7 @@ func (a *app) checkContract(file string, s *sample, request bool) error {
 }
 
 // hold holds the sample to a contract.
-func (a *app) hold(c casemate.Contract, s *sample) (*verdict, error) {
+func (a *app) hold(c casemate.Contract, s *described) (*verdict, error) {
 	var body []byte
 	var err error
 	switch s.body {

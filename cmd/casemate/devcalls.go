@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -90,6 +89,7 @@ type call struct {
 	Name    string `json:"name"`
 	Command string `json:"command"`
 	Takes   string `json:"takes,omitempty"`
+	Note    string `json:"note,omitempty"`
 }
 
 // calls prints how everything is called, when that is not as it was last said.
@@ -109,24 +109,32 @@ func (l *loop) calls(ctx context.Context, app string) error {
 		}
 		key = strings.TrimSpace(string(text))
 	}
+	m, err := l.manifest()
+	if err != nil {
+		return err
+	}
 	routes, functions := []call{}, []call{}
 	hosts := map[string]string{}
 	for i := range s.Functions {
 		if f := &s.Functions[i]; f.App == app {
 			hosts[f.Name] = f.URL
-			functions = append(functions, call{Name: f.Name, Command: "casemate --dir " + shell(l.a.dir) + " invoke " + f.Name + " --data '{}'"})
+			functions = append(functions, call{Name: f.Name, Command: "casemate --dir " + shell(l.a.dir) + " invoke " + f.Name + " --data " + l.event(f.Name, m)})
 		}
 	}
 	for i := range s.Routes {
 		if r := &s.Routes[i]; r.App == app {
-			routes = append(routes, call{Name: r.ID, Command: l.curl(r, key, hosts[r.Function]), Takes: takes(&r.Auth)})
+			line, note := l.curl(r, key, hosts[r.Function], m)
+			routes = append(routes, call{Name: r.ID, Command: line, Takes: takes(&r.Auth), Note: note})
 		}
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "call app %s:", app)
 	for _, c := range append(slices.Clone(routes), functions...) {
 		b.WriteString("\n  " + printable(c.Command))
-		if c.Takes != "" && c.Takes != "key" {
+		switch {
+		case c.Note != "":
+			b.WriteString("   # " + printable(c.Note))
+		case c.Takes != "" && c.Takes != "key":
 			b.WriteString("   # takes " + printable(c.Takes))
 		}
 	}
@@ -135,39 +143,6 @@ func (l *loop) calls(ctx context.Context, app string) error {
 		l.feed.Say("calls", map[string]any{"app": app, "routes": routes, "functions": functions, "key_file": l.key.file}, l.said)
 	}
 	return nil
-}
-
-func (l *loop) curl(r *casemate.Route, key, urlHost string) string {
-	var b strings.Builder
-	b.WriteString("curl")
-	if slices.Contains(r.Auth.Kinds, casemate.CredentialKey) {
-		b.WriteString(" -H x-api-key:" + key)
-	}
-	host, path := r.Host, r.Path
-	if r.URL {
-		host, path = urlHost, "/"
-	}
-	if host != "" {
-		b.WriteString(" -H " + shell("Host: "+host))
-	}
-	switch r.Method {
-	case "POST", "PUT", "PATCH":
-		b.WriteString(" -X " + r.Method + " -H 'content-type: application/json' -d '{}'")
-	case "GET", "ANY":
-	default:
-		b.WriteString(" -X " + r.Method)
-	}
-	return b.String() + " " + shell(l.address.HTTP[0]+path)
-}
-
-var harmless = regexp.MustCompile(`^[A-Za-z0-9_./:@%+=,-]+$`)
-
-// shell is s as one word of a shell.
-func shell(s string) string {
-	if harmless.MatchString(s) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // tail follows logs and records until ctx ends; wait for what it returns.

@@ -36,7 +36,7 @@ type triggering struct {
 }
 
 func (a *app) screenCommand() *cobra.Command {
-	var s sample
+	var s described
 	var profile string
 	c := &cobra.Command{Use: "screen [FILE]", Short: "Show what the screen for attacks sees in a request", Args: cobra.MaximumNArgs(1),
 		Long: `Takes a body (a file, - for standard input), a query, headers or a path apart as the node does: JSON, forms, base64, URL and HTML
@@ -61,7 +61,7 @@ unless --profile crs. Exit code 65: it would be refused. Nothing is sent anywher
 	return c
 }
 
-func (a *app) screenSample(s *sample, profile string) error {
+func (a *app) screenSample(s *described, profile string) error {
 	if profile != "casemate" && profile != casemate.ScreenCRS {
 		return casemate.Errorf(casemate.Invalid, "casemate or crs", "there is no profile %q", profile)
 	}
