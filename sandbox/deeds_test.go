@@ -86,6 +86,13 @@ export const handler = async () => [cpus().length === os.availableParallelism(),
 	b.want(b.node("index.handler", `const os = require('os'); exports.handler = async () => os.cpus().length === os.availableParallelism()`), `{}`, `true`)
 }
 
+// TestNodeNamesItsInterface: tracers, cluster clients and makers of ids look for an address of their own, however they import it.
+func TestNodeNamesItsInterface(t *testing.T) {
+	b := newBench(t)
+	b.want(b.function("nodejs20.x", "index.handler", map[string]string{"index.mjs": `import os, { networkInterfaces } from 'os'
+export const handler = async () => [Object.keys(os.networkInterfaces()), networkInterfaces().lo[0].address]`}), `{}`, `[["lo"],"127.0.0.1"]`)
+}
+
 // TestOrdinaryRunsRaiseNoAlarm: what runtimes and libraries try by themselves is not worth a record.
 func TestOrdinaryRunsRaiseNoAlarm(t *testing.T) {
 	b := newBench(t)

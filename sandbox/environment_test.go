@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"casemate"
 	"casemate/lambda"
@@ -70,3 +71,27 @@ func main() {
 		return env, nil
 	})
 }`
+
+// Ref of a queue is its URL at AWS, and the SDK for JavaScript asks the host that it names: here that is the endpoint. Queues of
+// others are none of ours.
+func TestQueuesLeadToTheEndpoint(t *testing.T) {
+	p := &Pool{cfg: Config{Place: casemate.DefaultPlace, Clock: time.Now}}
+	v := &casemate.Version{Runtime: "nodejs20.x", Env: map[string]string{
+		"JOBS": "https://sqs.us-east-1.amazonaws.com/000000000000/jobs", "LIST": `["https://sqs.us-east-1.amazonaws.com/000000000000/a","x"]`,
+		"OTHER": "https://sqs.us-east-1.amazonaws.com/111111111111/jobs", "FAR": "https://sqs.eu-west-1.amazonaws.com/000000000000/jobs"}}
+	for _, x := range []struct {
+		door map[string]string
+		want []string
+	}{
+		{map[string]string{"AWS_ENDPOINT_URL": "http://198.18.0.3"}, []string{"JOBS=http://198.18.0.3/000000000000/jobs",
+			`LIST=["http://198.18.0.3/000000000000/a","x"]`, "OTHER=" + v.Env["OTHER"], "FAR=" + v.Env["FAR"]}},
+		{map[string]string{"SOMETHING": "else"}, []string{"JOBS=" + v.Env["JOBS"]}},
+	} {
+		env := p.variables(&need{version: v, door: &sealedDoor{way: casemate.Doorway{Env: x.door}}}, 3)
+		for _, want := range x.want {
+			if !slices.Contains(env, want) {
+				t.Errorf("without %s: %q", want, env)
+			}
+		}
+	}
+}

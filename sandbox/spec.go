@@ -236,11 +236,24 @@ func (p *Pool) variables(n *need, logFD int) []string {
 		_, replaced := door[name]
 		return replaced
 	})
+	if to := door["AWS_ENDPOINT_URL"]; to != "" {
+		p.leadQueues(env, to)
+	}
 	for name, value := range door {
 		env = append(env, name+"="+value)
 	}
 	slices.Sort(env)
 	return env
+}
+
+// leadQueues has the URLs of the account's queues, as Ref of a template gives them, lead to the endpoint: SDKs for JavaScript ask
+// the host of a queue's URL and not AWS_ENDPOINT_URL.
+func (p *Pool) leadQueues(env []string, endpoint string) {
+	account := "/" + p.cfg.Place.Account + "/"
+	aws := "https://sqs." + p.cfg.Place.Region + ".amazonaws.com" + account
+	for i, entry := range env {
+		env[i] = strings.ReplaceAll(entry, aws, endpoint+account)
+	}
 }
 
 // environment fills in a function's variables. The credentials are random and new for each sandbox: SDKs do not start

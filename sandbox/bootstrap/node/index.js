@@ -17,6 +17,18 @@ os.cpus = () => {
   return Array.from({ length: os.availableParallelism() }, () => ({ model: 'unknown', speed: 0, times: { ...idle } }));
 };
 
+// It asks the kernel by a socket (netlink) that a sandbox may not open. Programs look for a name or an address of their own in the
+// list: they get the one interface that every sandbox has.
+const interfaces = os.networkInterfaces;
+os.networkInterfaces = () => {
+  try {
+    return interfaces();
+  } catch (e) {
+    if (e.code !== 'ERR_SYSTEM_ERROR') throw e;
+    return { lo: [{ address: '127.0.0.1', netmask: '255.0.0.0', family: 'IPv4', mac: '00:00:00:00:00:00', internal: true, cidr: '127.0.0.1/8' }] };
+  }
+};
+
 const client = new Client(process.env.AWS_LAMBDA_RUNTIME_API);
 let handler;
 let current = null; // the run in progress
