@@ -73,7 +73,7 @@ func (s *Snapshot) byRoute(e *casemate.Event) (*casemate.Match, error) {
 		m, err := s.serve(r, e.ID)
 		if err == nil {
 			m.Action, m.Resource = "lambda:InvokeFunctionUrl", Qualify(m.Version.ARN, r.Alias())
-			if r.Managed != nil {
+			if r.ByAPI() {
 				m.ObjectAction, m.Object = "lambda:InvokeFunction", m.Resource
 			}
 		}

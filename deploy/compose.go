@@ -267,6 +267,13 @@ func (d *Deployer) routes(out *draft, b *bundle, found *manifest.Problems) {
 			x := casemate.Route{ID: "$default", Host: catalog.URLID(d.cfg.Place.FunctionARN(name)), Method: "ANY", Path: "$default", URL: true}
 			d.way(out, b, x, u.Route(name), "/functions/"+manifest.Escape(name)+"/url", found)
 		}
+		for _, alias := range slices.Sorted(maps.Keys(m.Functions[name].Aliases)) {
+			if u := m.Functions[name].Aliases[alias].URL; u != nil {
+				x := casemate.Route{ID: "$default", Host: catalog.URLID(catalog.Qualify(d.cfg.Place.FunctionARN(name), alias)), Method: "ANY", Path: "$default", URL: true,
+					Managed: &casemate.ManagedURL{Qualifier: alias, Declared: true}}
+				d.way(out, b, x, u.Route(name), "/functions/"+manifest.Escape(name)+"/aliases/"+manifest.Escape(alias)+"/url", found)
+			}
+		}
 	}
 }
 

@@ -273,7 +273,7 @@ func (c *comparer) issuers(was, is []casemate.Issuer) {
 
 func routeKey(r casemate.Route) string {
 	if r.URL {
-		return "URL of " + r.Function
+		return "URL of " + strings.TrimSuffix(r.Function+":"+r.Alias(), ":")
 	}
 	return "route " + strings.TrimSpace(r.Host+" "+r.ID)
 }
@@ -291,7 +291,7 @@ func (c *comparer) routes(current, next *catalog.App) {
 		was, had := old[k]
 		is, has := fresh[k]
 		if !has {
-			if was.Managed != nil { // nobody who reads the manifest knows of it: it stands with what is looked at first
+			if was.ByAPI() { // nobody who reads the manifest knows of it: it stands with what is looked at first
 				c.say(KindPermission, "remove", k, false, "it was made through Lambda's API and the manifest has none: its callers are turned away")
 			}
 			c.say(KindRoute, "remove", k, false, "leads to %s no more", was.Function)

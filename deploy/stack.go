@@ -31,6 +31,8 @@ type Template struct {
 	Parameters map[string]string   `json:"parameters,omitempty"`
 	Open       *casemate.Exception `json:"open,omitempty"` // for routes and URLs that the template leaves open
 
+	Assets map[string]string `json:"assets,omitempty"` // where code lies that the template says is in a bucket, by its key there
+
 	Recalled *Recalled `json:"-"` // what the node knows; nil: it was not asked
 }
 
@@ -54,8 +56,8 @@ type read struct {
 // places of the template, whether the translation found what is wrong or the manifest's own checks did.
 func (q *Template) translate(text []byte, s manifest.Setting, arch string, around *around) (*read, error) {
 	where := around.address()
-	set := sam.Setting{App: q.Stack, Place: s.Place, Arch: arch, Open: q.Open, URL: func(function string) string {
-		return where.URL(catalog.URLID(s.Place.FunctionARN(function)))
+	set := sam.Setting{App: q.Stack, Place: s.Place, Arch: arch, Open: q.Open, Assets: q.Assets, URL: func(function, alias string) string {
+		return where.URL(catalog.URLID(catalog.Qualify(s.Place.FunctionARN(function), alias)))
 	}}
 	parsed, found := template.Parse(q.File, text)
 	if err := found.Err(); err != nil {
@@ -156,6 +158,9 @@ func readTemplate(root *os.Root, file string, s manifest.Setting, q *Template) (
 	text, err := root.ReadFile(file)
 	if err != nil {
 		return nil, nil, &casemate.Error{Code: casemate.NotFound, Field: file, Message: "the template cannot be read", Hint: "name a SAM or CloudFormation template", Err: err}
+	}
+	if err := q.assets(root, text); err != nil {
+		return nil, nil, err
 	}
 	made, err := q.translate(text, s, "", q.around())
 	return made, text, err

@@ -301,7 +301,7 @@ func (g *Gate) accepts(e *casemate.Event, m *casemate.Match, p *casemate.Princip
 		if auth.Open.Live(g.c.Clock()) {
 			return auth.Open, nil
 		}
-		if m.Route.Managed != nil {
+		if m.Route.ByAPI() {
 			return nil, unsigned
 		}
 		return nil, unauthenticated("this route needs a credential", wanted(auth.Kinds))
@@ -324,7 +324,7 @@ func (g *Gate) accepts(e *casemate.Event, m *casemate.Match, p *casemate.Princip
 	if auth.Open.Live(g.c.Clock()) {
 		return auth.Open, nil
 	}
-	if m.Route.Managed != nil {
+	if m.Route.ByAPI() {
 		return nil, unsigned
 	}
 	return nil, unauthenticated("this route does not take this kind of credential", "the manifest's auth list of the route says which it takes")
@@ -372,7 +372,7 @@ func (g *Gate) may(e *casemate.Event, m *casemate.Match, p *casemate.Principal, 
 		s.rec.Facts = w.Facts(q)
 	}
 	d := m.Policy.Decide(q)
-	if d.Verdict != casemate.Allowed && d.Layer == "default" && open != nil && m.Route.Managed == nil {
+	if d.Verdict != casemate.Allowed && d.Layer == "default" && open != nil && !m.Route.ByAPI() {
 		d = casemate.Decision{Verdict: casemate.Allowed, Layer: "exception", Statement: "auth: none",
 			Reason: "open until " + open.Expires.UTC().Format("2006-01-02") + ": " + open.Reason}
 	}

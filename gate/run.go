@@ -105,7 +105,7 @@ func (g *Gate) cutOff(res *casemate.Result, err error) error {
 
 // invoked is the ARN that the function was called by: with the qualifier that was given, as on AWS.
 func invoked(a *admitted) string {
-	if a.event.Target.Function != "" {
+	if r := a.match.Route; a.event.Target.Function != "" || r != nil && r.URL {
 		return a.match.Resource
 	}
 	return a.match.Version.ARN

@@ -5,7 +5,6 @@ import (
 	"context"
 
 	"casemate"
-	"casemate/catalog"
 )
 
 // Inspection is all that holds for one function now: what it is, who may call it, what it may do, how it is kept apart.
@@ -48,8 +47,8 @@ func (n *node) inspect(function string) (*Inspection, error) {
 	for i := range app.Routes {
 		if r := app.Routes[i]; r.Function == function {
 			out.Routes = append(out.Routes, r)
-			if r.URL {
-				out.URL = catalog.URLID(v.ARN) + "." + n.cfg.Domain
+			if r.URL && (out.URL == "" || r.Alias() == "") {
+				out.URL = r.Host + "." + n.cfg.Domain
 			}
 		}
 	}

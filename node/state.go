@@ -8,7 +8,6 @@ import (
 
 	"casemate"
 	"casemate/audit"
-	"casemate/catalog"
 	"casemate/sandbox"
 )
 
@@ -60,8 +59,8 @@ func (n *node) state() State {
 			v := f.Number(f.Live)
 			fs := functionState{App: name, Name: fn, Version: v.Number, ID: v.ID, Runtime: v.Runtime, Isolation: v.Isolation, Limits: v.Limits}
 			for i := range app.Routes {
-				if r := &app.Routes[i]; r.URL && r.Function == fn {
-					fs.URL = catalog.URLID(v.ARN) + "." + n.cfg.Domain
+				if r := &app.Routes[i]; r.URL && r.Function == fn && (fs.URL == "" || r.Alias() == "") {
+					fs.URL = r.Host + "." + n.cfg.Domain
 				}
 			}
 			s.Functions = append(s.Functions, fs)

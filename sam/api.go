@@ -21,6 +21,8 @@ type api struct {
 	cors   cors
 	auth   *auth
 	routes []*way
+
+	preflights map[string]cors // what an integration of type mock answers to OPTIONS, by path
 }
 
 // way is one route of an API.
@@ -55,6 +57,9 @@ func (t *translator) api(id string, r *template.Resource) *api {
 		a.stage = "Prod"
 	}
 	t.apis[id] = a
+	if s := t.staged(a); s != "" {
+		a.stage = s
+	}
 	return a
 }
 
@@ -64,7 +69,7 @@ func (a *api) path() string { return "Resources/" + a.id + "/Properties" }
 // https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-api.html and sam-resource-httpapi.html
 var apiProperties = map[string]string{
 	"StageName": "", "Name": "", "Description": "", "Auth": "", "Cors": "", "CorsConfiguration": "", "DefinitionBody": "", "DefinitionUri": "", "Domain": "", "Models": "",
-	"DefaultRouteSettings": "", "RouteSettings": "", "MethodSettings": "", "FailOnWarnings": "", "OpenApiVersion": "", "MergeDefinitions": "",
+	"Body": "", "Parameters": "the definition says it", "BodyS3Location": "", "RouteKey": "", "Target": "", "CredentialsArn": "", "DefaultRouteSettings": "", "RouteSettings": "", "MethodSettings": "", "FailOnWarnings": "", "OpenApiVersion": "", "MergeDefinitions": "",
 	"AccessLogSetting": "requests are in the node's own record: casemate records", "AccessLogSettings": "requests are in the node's own record: casemate records",
 	"EndpointConfiguration": "the node listens where it was told to", "TracingEnabled": "traces go where the node sends them", "Tags": "nothing here is found by tags",
 	"PropagateTags": "nothing here is found by tags", "BinaryMediaTypes": "binary bodies are told from texts by themselves", "MinimumCompressionSize": "answers are not compressed",
@@ -103,11 +108,16 @@ func (t *translator) setting(a *api, m template.Member, path string) {
 		if v, ok := m.Value.Get("MutualTlsAuthentication"); ok {
 			t.bad(v.At, path+"/MutualTlsAuthentication", "certificates: and auth: [certificate:<name>] under Metadata: Casemate", "certificates of callers cannot be read from a bucket")
 		}
+	case "BodyS3Location", "Target", "CredentialsArn", "RouteKey":
+		t.bad(m.KeyAt, path, "Body, or an AWS::ApiGatewayV2::Route with its integration", "this is not read here")
 	case "DefinitionUri":
 		if _, s3 := m.Value.Get("Bucket"); s3 || m.Value.Scalar() {
 			t.bad(m.KeyAt, path, "put the definition into the template: DefinitionBody", "a definition in another place cannot be had")
 		}
 	case "Policy":
+		if m.Value.Scalar() && m.Value.Text == "" && m.Value.Unknown == "" {
+			return
+		}
 		t.bad(m.KeyAt, path, "resources: route/... under Metadata: Casemate", "the resource policy of an API cannot be kept as it is")
 	case "StageVariables", "Variables":
 		t.note(NotServed, a.typ, m.KeyAt, path, "functions get no stage variables")
@@ -223,6 +233,7 @@ func (t *translator) routes() {
 		if body, ok := a.props.Get("Body"); ok {
 			t.definition(a, body, a.path()+"/Body")
 		}
+		t.parts(a)
 		for _, w := range a.routes {
 			t.route(w)
 		}
@@ -257,7 +268,7 @@ func (t *translator) route(w *way) {
 	if w.api.stage != "$default" {
 		set(r, "stage", text(w.at, w.api.stage))
 	}
-	if c, ok := w.api.cors.of(w); ok {
+	if c, ok := w.api.corsOf(w).of(w); ok {
 		set(r, "cors", c)
 	}
 	t.access(r, w)

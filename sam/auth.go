@@ -65,8 +65,7 @@ func (t *translator) authorizer(a *api, m template.Member, path string) *authori
 	v := m.Value
 	name := t.senderName(m.Key)
 	if pool, ok := v.Get("UserPoolArn"); ok {
-		t.bad(pool.At, path+"/UserPoolArn", "name the pool's issuer under Metadata: Casemate: auth: {jwt: [...]} of the template, and auth: [jwt] of the API",
-			"a user pool does not say for whom its tokens are")
+		t.bad(pool.At, path+"/UserPoolArn", userPoolHint, "a user pool does not say for whom its tokens are")
 		return nil
 	}
 	if _, ok := v.Get("JwtConfiguration"); ok {
@@ -91,6 +90,8 @@ func (t *translator) authorizer(a *api, m template.Member, path string) *authori
 	t.note(Honoured, a.typ, m.KeyAt, path, "authorizer %s, with the role %s", name, role)
 	return &authorizer{kind: "authorizer:" + name, role: role, scopes: t.scopes(v, path)}
 }
+
+const userPoolHint = "name the pool's issuer under Metadata: Casemate: auth: {jwt: [...]} of the template, and auth: [jwt] of the API"
 
 // request translates how an authorizer function is asked.
 func (t *translator) request(a *api, x *template.Value, v template.Value, path string) {

@@ -57,6 +57,40 @@ func (t *translator) cors(a *api, v template.Value, path string) cors {
 	return c
 }
 
+// preflight takes what an integration of type mock answers to OPTIONS as the CORS of the path
+// (https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-cors.html).
+func (t *translator) preflight(a *api, in template.Value, where string, at template.Position, path string) {
+	responses, _ := in.Get("responses")
+	said := mapping(at)
+	for _, r := range responses.Members {
+		headers, _ := r.Value.Get("responseParameters")
+		for _, h := range headers.Members {
+			key := map[string]string{"allow-origin": "AllowOrigin", "allow-methods": "AllowMethods", "allow-headers": "AllowHeaders", "expose-headers": "ExposeHeaders", "max-age": "MaxAge",
+				"allow-credentials": "AllowCredentials"}[strings.TrimPrefix(strings.ToLower(h.Key), "method.response.header.access-control-")]
+			if key != "" {
+				set(said, key, text(h.Value.At, strings.Trim(h.Value.Text, "'")))
+			}
+		}
+	}
+	if len(said.Members) == 0 {
+		t.note(Ignored, a.typ, at, path, "preflights are answered by Cors")
+		return
+	}
+	if a.preflights == nil {
+		a.preflights = map[string]cors{}
+	}
+	a.preflights[where] = t.cors(a, *said, path)
+}
+
+// corsOf is what holds for a route: what its path answers to OPTIONS, else what the API says.
+func (a *api) corsOf(w *way) cors {
+	_, where, _ := strings.Cut(w.key, " ")
+	if c, ok := a.preflights[where]; ok {
+		return c
+	}
+	return a.cors
+}
+
 // items reads a list, or a text of items with commas, each perhaps in single quotes.
 func items(v template.Value) (out []string) {
 	list := v.List

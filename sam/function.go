@@ -29,6 +29,7 @@ func properties() map[string]property {
 		"DeploymentPreference":    preference,
 		"DurableConfig":           later("there are no durable executions"),
 		"Tracing":                 ignored("traces go where the node sends them: casemate up --otlp"),
+		"TracingConfig":           ignored("traces go where the node sends them: casemate up --otlp"),
 		"VpcConfig":               ignored("a sandbox has no network but what grants name: connect HOST:PORT under Metadata: Casemate: grants"),
 		"Tags":                    ignored("nothing here is found by tags"),
 		"PropagateTags":           ignored("nothing here is found by tags"),
@@ -183,6 +184,10 @@ func code(t *translator, f *function, v template.Value, at string) {
 		}
 		if uri, image := v.Get("ImageUri"); image {
 			t.bad(uri.At, at+"/ImageUri", "ship a folder or a zip", "container images are not run")
+			return
+		}
+		if where, ok := t.asset(f.Resource, v, "Code", "CodeUri"); ok {
+			set(f.doc, "code", text(v.At, where))
 			return
 		}
 		t.bad(v.At, at, local, "code in a bucket cannot be had")

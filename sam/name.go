@@ -1,6 +1,7 @@
 package sam
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
@@ -17,8 +18,9 @@ type names struct {
 	stack string
 	given map[string]string // by logical id
 	types map[string]string // by logical id
-	url   func(function string) string
-	alias map[string]string // what leads to an alias: by logical id the function that it is of, as the template says it; of a function its AutoPublishAlias
+	url   func(function, alias string) string
+	urls  map[string]template.Value // properties of AWS::Lambda::Url, by logical id
+	alias map[string]string         // what leads to an alias: by logical id the function that it is of, as the template says it; of a function its AutoPublishAlias
 }
 
 // nameKeys are the properties that name a resource.
@@ -29,6 +31,7 @@ var nameKeys = map[string]string{
 	"AWS::Logs::LogGroup": "LogGroupName", "AWS::Events::Rule": "Name", "AWS::Events::EventBus": "Name", "AWS::Scheduler::Schedule": "Name",
 	"AWS::Serverless::LayerVersion": "LayerName", "AWS::Lambda::LayerVersion": "LayerName", "AWS::Serverless::StateMachine": "Name",
 	"AWS::StepFunctions::StateMachine": "StateMachineName", "AWS::Kinesis::Stream": "Name", "AWS::Lambda::Alias": "Name",
+	"AWS::ApiGateway::Stage": "StageName", "AWS::ApiGatewayV2::Stage": "StageName",
 }
 
 // separators stand between a stack's name and a logical id where it is not "_".
@@ -39,6 +42,9 @@ var separators = map[string]string{"AWS::Serverless::Function": "-", "AWS::Lambd
 func (n *names) learn(r *template.Resource) {
 	n.types[r.ID] = r.Type
 	n.learnAlias(r)
+	if r.Type == "AWS::Lambda::Url" {
+		n.urls[r.ID] = r.Properties
+	}
 	if v, ok := r.Properties.Get(nameKeys[r.Type]); ok && v.Scalar() && v.Unknown == "" {
 		n.given[r.ID] = v.Text
 	} else if fifo, _ := r.Properties.Get("FifoQueue"); fifo.Text == "true" && r.Type == "AWS::SQS::Queue" {
@@ -168,6 +174,8 @@ func (n *names) own(id, typ string) (template.Value, bool) {
 		return known(n.api(id))
 	case typ == "AWS::Lambda::Alias":
 		return n.aliasARN(id)
+	case partTypes[typ]:
+		return known(n.part(id))
 	case typ == "AWS::SQS::Queue":
 		return known(n.queue(n.of(id, typ)))
 	case refIsARN[typ]:
@@ -209,6 +217,10 @@ func (n *names) attribute(id, typ, attr string) (template.Value, bool) {
 		return known("https://" + n.api(id) + ".execute-api." + n.place.Region + ".amazonaws.com")
 	case "ApiId", "RestApiId":
 		return known(n.api(id))
+	case "RootResourceId":
+		return known(n.root(id))
+	case "ResourceId", "AuthorizerId", "IntegrationId", "DeploymentId":
+		return n.own(id, typ)
 	case "FunctionUrl":
 		return n.functionURL(id)
 	case "DomainName", "RegionalDomainName":
@@ -219,13 +231,30 @@ func (n *names) attribute(id, typ, attr string) (template.Value, bool) {
 	return template.Value{}, false
 }
 
-// functionURL is that of <Function>Url, which SAM generates.
+// functionURL is that of an AWS::Lambda::Url, or of <Function>Url, which SAM generates.
 func (n *names) functionURL(id string) (template.Value, bool) {
 	fn, ok := n.function(id, "Url")
-	if n.url == nil || !ok {
+	if n.url == nil {
 		return template.Value{}, false
 	}
-	return known(n.url(n.of(fn, n.types[fn])))
+	if ok {
+		return known(n.url(n.of(fn, n.types[fn]), n.alias[fn]))
+	}
+	target, _ := n.urls[id].Get("TargetFunctionArn")
+	qualifier, _ := n.urls[id].Get("Qualifier")
+	if arn, ok := n.aliasARN(target.Unknown); ok { // it was read before the alias was known
+		target = arn
+	}
+	for fn, typ := range n.types {
+		if !strings.HasSuffix(typ, "::Function") || target.Unknown != "" || qualifier.Unknown != "" {
+			continue
+		}
+		rest, ok := strings.CutPrefix(target.Text, n.resource(fn, typ))
+		if ok && (rest == "" || rest[0] == ':') || target.Text == n.of(fn, typ) {
+			return known(n.url(n.of(fn, typ), cmp.Or(strings.TrimPrefix(map[bool]string{true: rest}[ok], ":"), qualifier.Text)))
+		}
+	}
+	return template.Value{}, false
 }
 
 // isAPI reports an API: one that stands in the template, or the one that SAM makes for events that name none.

@@ -64,7 +64,7 @@ func (t *translator) operation(a *api, doc template.Value, m template.Member, ke
 	uri, _ := in.Get("uri")
 	switch lower := strings.ToLower(kind.Text); {
 	case lower == "mock" && strings.HasPrefix(key, "OPTIONS "):
-		t.note(Ignored, a.typ, m.KeyAt, path, "preflights are answered by Cors")
+		t.preflight(a, in, strings.TrimPrefix(key, "OPTIONS "), m.KeyAt, path)
 		return
 	case lower != "aws_proxy":
 		t.bad(in.At, path, "type: aws_proxy", "an integration of type %s is not made", kind.Quoted())

@@ -24,6 +24,7 @@ var meaningless = []struct{ prefix, why string }{
 	{"AWS::ApiGateway::Account", "requests are in the node's own record"},
 	{"AWS::ApiGateway::Deployment", "every change is deployed"},
 	{"AWS::ApiGatewayV2::Deployment", "every change is deployed"},
+	{"AWS::ApiGateway::Documentation", "it says nothing about who may call what"},
 	{"AWS::ApiGateway::GatewayResponse", "errors have the node's own form"},
 	{"AWS::CertificateManager::", "certificates are the node's: casemate up --tls"},
 	{"AWS::Route53::", "names are the operator's to give"},
@@ -41,19 +42,12 @@ var guarded = []struct{ prefix, what, hint string }{
 	{"AWS::Signer::", "signatures of AWS Signer are not checked here", "leave it out; casemate signs what it deploys"},
 	{"AWS::WAF", "its rules cannot be kept", "screen: and rate: under Metadata: Casemate: routes"},
 	{"AWS::Cognito::", "there is no user pool", "name the issuer of an existing one under Metadata: Casemate: auth: {jwt: [...]} of the template"},
-	{"AWS::ApiGateway::Authorizer", "an authorizer outside of its API is not read", "declare it in the Auth of an AWS::Serverless::Api"},
-	{"AWS::ApiGatewayV2::Authorizer", "an authorizer outside of its API is not read", "declare it in the Auth of an AWS::Serverless::HttpApi"},
-	{"AWS::ApiGateway::ApiKey", "keys are not made by a template", "casemate keys create"},
-	{"AWS::ApiGateway::UsagePlan", "keys and their plans are not made by a template", "Auth: UsagePlan of an AWS::Serverless::Api, or Metadata: Casemate: plans"},
 	{"AWS::IAM::User", "users are not made by a template", "casemate keys create, or casemate operators"},
 	{"AWS::IAM::Group", "users are not made by a template", "casemate keys create, or casemate operators"},
 	{"AWS::IAM::AccessKey", "access keys are not made by a template", "casemate access create"},
 	{"AWS::IAM::OIDCProvider", "issuers are not trusted by a template's resource", "Metadata: Casemate: auth: {jwt: [...]} of the template"},
 	{"AWS::IAM::SAMLProvider", "there is no SAML", "Metadata: Casemate: auth: {jwt: [...]} of the template"},
 	{"AWS::SecretsManager::ResourcePolicy", "the policy of a secret is not read", "resources: secret/<name> under Metadata: Casemate"},
-	{"AWS::S3::BucketPolicy", "the policy of what is not served cannot be kept", "leave it out until there are buckets"},
-	{"AWS::SNS::TopicPolicy", "the policy of what is not served cannot be kept", "leave it out until there are topics"},
-	{"AWS::Events::EventBusPolicy", "the policy of what is not served cannot be kept", "leave it out until there are event buses"},
 	{"AWS::Lambda::LayerVersionPermission", "layers are shared with nobody", "leave it out"},
 	{"AWS::SecurityHub::", "it cannot be kept", "leave it out"}, {"AWS::GuardDuty::", "it cannot be kept", "leave it out"},
 	{"AWS::ApiGateway::ClientCertificate", "functions are called by the node itself", "leave it out"},
@@ -69,6 +63,13 @@ func own() map[string]func(*translator, *template.Resource) {
 		"AWS::SQS::Queue": (*translator).queue, "AWS::SQS::QueuePolicy": (*translator).queuePolicy,
 		"AWS::Serverless::LayerVersion": (*translator).layerVersion, "AWS::Lambda::LayerVersion": (*translator).layerVersion,
 		"AWS::SecretsManager::Secret": (*translator).secret, "AWS::SSM::Parameter": (*translator).parameter, "AWS::Lambda::EventSourceMapping": (*translator).mappingResource,
+		"AWS::ApiGateway::Resource": (*translator).part, "AWS::ApiGateway::Method": (*translator).part, "AWS::ApiGateway::Authorizer": (*translator).part,
+		"AWS::ApiGatewayV2::Route": (*translator).part, "AWS::ApiGatewayV2::Integration": (*translator).part, "AWS::ApiGatewayV2::Authorizer": (*translator).part,
+		"AWS::ApiGateway::Stage": (*translator).stageResource, "AWS::ApiGatewayV2::Stage": (*translator).stageResource,
+		"AWS::ApiGateway::UsagePlan": (*translator).usagePlanResource, "AWS::ApiGateway::ApiKey": (*translator).keyResource, "AWS::ApiGateway::UsagePlanKey": (*translator).keyResource,
+		"AWS::ApiGateway::Model": (*translator).modelResource, "AWS::ApiGateway::RequestValidator": (*translator).modelResource,
+		"AWS::ApiGateway::DomainName": (*translator).domainResource, "AWS::ApiGatewayV2::DomainName": (*translator).domainResource,
+		"AWS::ApiGateway::BasePathMapping": (*translator).domainResource, "AWS::ApiGatewayV2::ApiMapping": (*translator).domainResource,
 	}
 }
 
@@ -78,7 +79,7 @@ func (t *translator) resource(r *template.Resource) {
 	if d := r.DeletionPolicy; d == "Retain" || d == "Snapshot" {
 		t.note(NotServed, r.Type, r.At, path+"/DeletionPolicy", "casemate delete takes functions, routes and roles away whatever this says; secrets, parameters and the record stay")
 	}
-	if do := own()[r.Type]; do != nil {
+	if do := own()[r.Type]; do != nil && !t.ofSocket(r) {
 		do(t, r)
 		return
 	}
@@ -94,13 +95,13 @@ func (t *translator) resource(r *template.Resource) {
 	case socket(r) || t.ofSocket(r):
 		t.note(NotServed, r.Type, r.At, path, "there are no WebSockets: nothing calls the functions behind them")
 		return
-	case isAPI(r.ID, r.Type) && !strings.HasPrefix(r.Type, "AWS::Serverless::"):
-		if _, ok := r.Properties.Get("Body"); ok {
-			return // translated with the other APIs
-		}
-		t.bad(r.At, path, "AWS::Serverless::Api, or Body with the definition", "an API of single resources and methods is not read")
-		return
 	case isAPI(r.ID, r.Type):
+		return // translated with the other APIs
+	case strings.HasPrefix(r.Type, "Custom::") || r.Type == "AWS::CloudFormation::CustomResource":
+		t.note(NotServed, r.Type, r.At, path, "no custom resource is made: a deploy calls no function, and nothing is known of what one would answer")
+		return
+	case r.Type == "AWS::Serverless::Application" || r.Type == "AWS::CloudFormation::Stack":
+		t.note(NotServed, r.Type, r.At, path, "a stack in a stack is not deployed: casemate deploy its template as an app of its own, and let one import what the other exports")
 		return
 	}
 	for _, x := range guarded {
@@ -116,7 +117,11 @@ func (t *translator) resource(r *template.Resource) {
 		}
 	}
 	if strings.HasPrefix(r.Type, "AWS::ApiGateway") {
-		t.bad(r.TypeAt, path, "AWS::Serverless::Api, or AWS::ApiGateway::RestApi with Body", "%s: an API of single resources and methods is not read", r.Type)
+		t.bad(r.TypeAt, path, "leave it out", "%s has no meaning that could be kept here", r.Type)
+		return
+	}
+	if strings.HasSuffix(r.Type, "Policy") { // of a bucket, a topic, an event bus
+		t.note(NotServed, r.Type, r.At, path, "what it is about is not made: nobody can use it, and the policy has nothing to keep")
 		return
 	}
 	t.note(NotServed, r.Type, r.At, path, "%s is not made; what functions may do with it stays granted", r.Type)

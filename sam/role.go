@@ -140,6 +140,9 @@ func (t *translator) statement(typ string, s template.Value, path string) (templ
 	for _, m := range s.Members {
 		x, waits := without(m.Value)
 		if waits == "" {
+			if m.Key == "Resource" || m.Key == "NotResource" {
+				m.Value = t.secrets(m.Value)
+			}
 			kept.Members = append(kept.Members, m)
 			continue
 		}
@@ -152,9 +155,30 @@ func (t *translator) statement(typ string, s template.Value, path string) (templ
 			return s, false
 		}
 		t.note(NotServed, typ, s.At, path, "%s is not known here: it is left out of the statement", waits)
-		kept.Members = append(kept.Members, template.Member{Key: m.Key, KeyAt: m.KeyAt, Value: x})
+		kept.Members = append(kept.Members, template.Member{Key: m.Key, KeyAt: m.KeyAt, Value: t.secrets(x)})
 	}
 	return *kept, true
+}
+
+// secrets adds to the resources of a statement what the ARNs of the template's secrets end in. On AWS Ref of a secret is its ARN with the six
+// characters that are drawn when it is made
+// (https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html); here it is not made yet.
+func (t *translator) secrets(v template.Value) template.Value {
+	const typ = "AWS::SecretsManager::Secret"
+	list := v.List
+	if v.Kind == template.String {
+		list = []template.Value{v}
+	}
+	var drawn []template.Value
+	for _, x := range list {
+		if t.byARN(x, typ) != nil {
+			drawn = append(drawn, *text(x.At, x.Text+"-??????"))
+		}
+	}
+	if len(drawn) == 0 {
+		return v
+	}
+	return template.Value{Kind: template.List, At: v.At, List: append(slices.Clone(list), drawn...)}
 }
 
 // without is a value less the elements of a list that are not known, and the name of one of those; a mapping is kept or not as a whole.

@@ -13,7 +13,7 @@ import (
 )
 
 func setting() Setting {
-	return Setting{App: "shop", Place: casemate.DefaultPlace, Arch: "x86_64", URL: func(f string) string { return "https://" + f + ".lambda-url.example/" }}
+	return Setting{App: "shop", Place: casemate.DefaultPlace, Arch: "x86_64", URL: func(f, alias string) string { return "https://" + f + alias + ".lambda-url.example/" }}
 }
 
 // made translates a template, or gives what is wrong with it.
@@ -410,7 +410,7 @@ func TestWhatCannotBeKeptStopsTheDeploy(t *testing.T) {
 		{"a key and an authorizer", "Events: {A: {Type: Api, Properties: {Path: /a, Method: get, Auth: {ApiKeyRequired: true, Authorizer: AWS_IAM}}}}", "", "cannot ask for a key besides an authorizer"},
 		{"an unknown authorizer", "Events: {A: {Type: Api, Properties: {Path: /a, Method: get, Auth: {Authorizer: X}}}}", "", "Resources/F/Properties/Events/A/Properties/Auth: there is no authorizer X"},
 		{"a policy of an API", "Events: {A: {Type: Api, Properties: {Path: /a, Method: get, Auth: {ApiKeyRequired: true, ResourcePolicy: {AwsAccountWhitelist: ['1']}}}}}", "", "Auth/ResourcePolicy/AwsAccountWhitelist: this part of a resource policy cannot be kept"},
-		{"single methods", "", "M: {Type: AWS::ApiGateway::Method}", "Resources/M: AWS::ApiGateway::Method: an API of single resources and methods is not read"},
+		{"single methods", "", "M: {Type: AWS::ApiGateway::Method}", "Resources/M: it is a part of an API that is not in the template"},
 		{"a firewall", "", "W: {Type: AWS::WAFv2::WebACL}", "Resources/W: AWS::WAFv2::WebACL: its rules cannot be kept"},
 		{"a key of a queue", "", "Q: {Type: AWS::SQS::Queue, Properties: {KmsMasterKeyId: x}}", "Resources/Q/Properties/KmsMasterKeyId: the key cannot be used here"},
 		{"two of one name", "FunctionName: g", "G: {Type: AWS::Serverless::Function, Properties: {FunctionName: g, CodeUri: g, Runtime: python3.12, Handler: a.b}}", "are both called g"},

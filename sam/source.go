@@ -130,5 +130,39 @@ func functionURL(t *translator, f *function, v template.Value, path string) {
 			t.bad(x.KeyAt, path+"/"+x.Key, "", "there is no such property")
 		}
 	}
-	set(f.doc, "url", *url)
+	alias, _ := v.Get("Qualifier")
+	target, resource := v.Get("TargetFunctionArn")
+	if rest, qualified := strings.CutPrefix(target.Text, t.Place.FunctionARN(f.name)+":"); qualified {
+		alias = text(target.At, rest)
+	} else if !resource { // of SAM, which puts the URL on the alias that it makes
+		alias, _ = f.Properties.Get("AutoPublishAlias")
+	}
+	switch {
+	case alias.Text == "" && alias.Unknown == "":
+		set(f.doc, "url", *url)
+	case t.wants(alias, path+"/Qualifier", template.String):
+		if f.urls == nil {
+			f.urls = map[string]template.Value{}
+		}
+		f.urls[alias.Text] = *url
+	}
+}
+
+// aliasURLs gives aliases of a function the URLs that stand on them.
+func (t *translator) aliasURLs(f *function) {
+	all, _ := f.doc.Get("aliases")
+	all.Members = slices.Clone(all.Members)
+	for _, name := range keys(f.urls) {
+		a, ok := all.Get(name)
+		if !ok {
+			t.bad(f.urls[name].At, "Resources/"+f.ID, "name an AWS::Lambda::Alias of the template, or AutoPublishAlias", "the URL stands on %q, and the function has no such alias", name)
+			continue
+		}
+		a.Members = slices.Clone(a.Members)
+		set(&a, "url", f.urls[name])
+		set(&all, name, a)
+	}
+	if len(f.urls) > 0 {
+		set(f.doc, "aliases", all)
+	}
 }

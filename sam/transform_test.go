@@ -161,13 +161,10 @@ type translated struct {
 			Action, Resource any
 			Condition        any
 		}
-		Grants []string
-		URL    *struct {
-			Auth     any
-			Response string
-		} `json:"url"`
+		Grants                                 []string
+		URL                                    *linked `json:"url"`
 		Async                                  *struct{ Retries int }
-		Aliases                                map[string]any
+		Aliases                                map[string]struct{ URL *linked }
 		Handler, Runtime, Timeout, Memory, Tmp string
 		Reserved                               *int `json:"reserved_concurrency"`
 		Env                                    map[string]string
@@ -238,20 +235,22 @@ func (m *translated) function(out *samoracle.Outcome, id string, calls func(id, 
 	if len(f.Grants) > 0 {
 		out.May[id] = append(out.May[id], f.Grants...)
 	}
+	for alias, a := range f.Aliases {
+		if out.Aliases[id] = alias; a.URL != nil {
+			f.URL, out.URLs[id] = a.URL, alias+":"
+		}
+	}
 	if f.URL != nil {
-		out.URLs[id] = "NONE"
+		kind := "NONE"
 		if slices.Contains(listed(f.URL.Auth), "sigv4") {
-			out.URLs[id] = "AWS_IAM"
+			kind = "AWS_IAM"
 		} else {
 			calls(id, "* NONE")
 		}
-		out.URLs[id] += map[string]string{"": " BUFFERED", "stream": " RESPONSE_STREAM"}[f.URL.Response]
+		out.URLs[id] += kind + map[string]string{"": " BUFFERED", "stream": " RESPONSE_STREAM"}[f.URL.Response]
 	}
 	if f.Async != nil {
 		out.Async[id] = f.Async.Retries
-	}
-	for alias := range f.Aliases {
-		out.Aliases[id] = alias
 	}
 	env, _ := json.Marshal(f.Env)
 	set := map[string]string{"Handler": f.Handler, "Runtime": f.Runtime, "Timeout": strings.TrimSuffix(f.Timeout, "s"), "MemorySize": strings.TrimSuffix(f.Memory, "MB"),
@@ -434,4 +433,10 @@ func TestInvalidTemplatesNameTheSameResource(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d invalid templates are refused with the same resource", named, len(templates))
+}
+
+// linked is a URL of a function or of an alias.
+type linked struct {
+	Auth     any
+	Response string
 }

@@ -14,10 +14,12 @@ type Setting struct {
 	App   string // name of the stack, and of the app
 	Place casemate.Place
 	Arch  string // of the node, as AWS says it: x86_64 or arm64
+	// Assets are the folders and zips beside the template that hold what it says is in a bucket, by the key or its last part.
+	Assets map[string]string
 	// Open lets everybody call the routes and URLs that the template leaves open, with a reason and an end; nil refuses them.
 	Open *casemate.Exception
-	// URL is the address of a function's URL, for what refers to it; may be nil.
-	URL func(function string) string
+	// URL is the address of a function's URL, or of an alias's, for what refers to it; may be nil.
+	URL func(function, alias string) string // alias "": that of the function itself
 }
 
 // File is code that stands in a template itself.
@@ -38,7 +40,7 @@ type Translation struct {
 // Resolve resolves t for this setting: what its resources refer to each other by is what they are called on the node. in gives the
 // parameters; its names, Ref and Attribute are set here.
 func Resolve(t *template.Template, in template.Inputs, s Setting) (*Stack, template.Problems) {
-	n := &names{place: s.Place, stack: s.App, given: map[string]string{}, types: map[string]string{}, alias: map[string]string{}, url: s.URL}
+	n := &names{place: s.Place, stack: s.App, given: map[string]string{}, types: map[string]string{}, alias: map[string]string{}, url: s.URL, urls: map[string]template.Value{}}
 	in.Region, in.Account, in.StackName, in.Partition = s.Place.Region, s.Place.Account, s.App, "aws"
 	in.Ref, in.Attribute = n.ref, n.attribute
 	first, found := t.Resolve(in) // who is called what: a name may itself be computed
@@ -92,6 +94,7 @@ type function struct {
 	doc        *template.Value
 	open       template.Value // Metadata: Casemate: open: of the function
 	statements []template.Value
+	urls       map[string]template.Value // of aliases, by their names
 }
 
 func (f *function) path() string { return "Resources/" + f.ID + "/Properties" }
@@ -100,11 +103,14 @@ func (f *function) path() string { return "Resources/" + f.ID + "/Properties" }
 func Translate(stack *Stack, s Setting) (*Translation, template.Problems) {
 	t := &translator{Setting: s, stack: stack, doc: mapping(template.Position{Line: 1, Column: 1}), resources: map[string]*template.Resource{},
 		apis: map[string]*api{}, inline: map[string]File{},
-		names: &names{place: s.Place, stack: s.App, given: map[string]string{}, types: map[string]string{}, alias: map[string]string{}, url: s.URL}}
+		names: &names{place: s.Place, stack: s.App, given: map[string]string{}, types: map[string]string{}, alias: map[string]string{}, url: s.URL, urls: map[string]template.Value{}}}
 	if len(stack.Resources) > 0 {
 		t.doc.At = template.Position{File: stack.Resources[0].At.File, Line: 1, Column: 1}
 	}
 	set(t.doc, "app", text(t.doc.At, s.App))
+	for _, w := range stack.Warnings {
+		t.note(Ignored, "", w.At, w.Path, "%s", w.Message)
+	}
 	t.index()
 	for i := range t.stack.Resources {
 		t.resource(&t.stack.Resources[i])
@@ -198,6 +204,7 @@ func (t *translator) byARN(v template.Value, types ...string) *template.Resource
 
 // finish puts a function into the manifest.
 func (t *translator) finish(f *function) {
+	t.aliasURLs(f)
 	if len(f.statements) > 0 {
 		add(f.doc, "statements", f.statements...)
 	}

@@ -13,6 +13,7 @@ type Alias struct {
 	Version     string `key:"version" like:"^([1-9][0-9]{0,8}|[A-Za-z][A-Za-z0-9]{0,254})$" doc:"Number of a version, or one of versions: (default: the one that this deploy puts in force)."`
 	Other       string `key:"other" like:"^([1-9][0-9]{0,8}|[A-Za-z][A-Za-z0-9]{0,254})$" doc:"Another version that gets a share of the events."`
 	Weight      string `key:"weight" like:"^(0([.][0-9]{1,16})?|1([.]0{1,16})?)$" doc:"Share of the other version: \"0.1\" is one event of ten."`
+	URL         *URL   `key:"url" doc:"Gives the alias a URL of its own, besides that of the function."`
 	Description string `key:"description" like:"^[^\\x00-\\x1f\\x7f]{1,256}$" doc:"What it is for."`
 }
 
@@ -20,7 +21,7 @@ type Alias struct {
 var versionName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,254}$`)
 
 // aliases checks what the versions of a function are called.
-func (c *checker) aliases(ptr string, f *Function) {
+func (c *checker) aliases(ptr, function string, f *Function) {
 	for i, name := range f.Versions {
 		at := fmt.Sprintf("%s/versions/%d", ptr, i)
 		if !versionName.MatchString(name) {
@@ -35,6 +36,10 @@ func (c *checker) aliases(ptr string, f *Function) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Aliases)) {
 		a, at := f.Aliases[name], ptr+"/aliases/"+Escape(name)
+		if a.URL != nil {
+			c.way(at+"/url", a.URL.Route(function), f, true)
+			c.browser(at+"/url", "ANY", a.URL.Route(function))
+		}
 		if strings.Trim(name, "0123456789") == "" {
 			c.bad(at, "put a letter into it", "a number names a version, not an alias")
 		}

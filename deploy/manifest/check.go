@@ -151,7 +151,7 @@ func (c *checker) function(ptr, name string, f *Function) {
 	c.rights(ptr, "function "+name, f.Grants, f.Statements, f.Boundary)
 	c.sandbox(ptr, f, family)
 	c.layers(ptr, f, family)
-	c.aliases(ptr, f)
+	c.aliases(ptr, name, f)
 	c.log(ptr, f, family)
 	if f.URL != nil {
 		c.way(ptr+"/url", f.URL.Route(name), f, true)

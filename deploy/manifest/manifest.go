@@ -238,6 +238,11 @@ func (m *Manifest) Files() []string {
 		if f.URL != nil && f.URL.Contract != nil {
 			names[f.URL.Contract.File] = true
 		}
+		for _, a := range f.Aliases {
+			if a.URL != nil && a.URL.Contract != nil {
+				names[a.URL.Contract.File] = true
+			}
+		}
 	}
 	for _, i := range m.Auth.JWT {
 		if i.Keys.File != "" {

@@ -167,6 +167,10 @@ func (r *resolver) rules() {
 				r.problem(x.KeyAt, "", "%s is no key of a rule", x.Key)
 			}
 		}
+		if name := r.unread(m.Value); name != "" {
+			r.warnings.Add(m.KeyAt, strings.Join(r.path, "/"), "", "it is not checked: there is no parameter store that has %s", name)
+			continue
+		}
 		if when, ok := m.Value.Get("RuleCondition"); ok && !r.test(when) {
 			continue
 		}
@@ -179,6 +183,16 @@ func (r *resolver) rules() {
 		}
 	}
 	r.deciding, r.ruling, r.path = false, false, r.path[:0]
+}
+
+// unread is a parameter of a rule whose value is in a parameter store that is not there; nothing else refers to it.
+func (r *resolver) unread(rule Value) string {
+	for _, name := range sortedKeys(r.params) {
+		if v := r.params[name]; strings.HasPrefix(v.Unknown, "the stored parameter ") && rule.names(name) {
+			return name
+		}
+	}
+	return ""
 }
 
 func (r *resolver) assertion(rule string, a Value) {

@@ -91,7 +91,10 @@ func (r *resolver) given(p *Parameter, v Value) Value {
 	}
 	typ := p.Type
 	if of, ok := strings.CutPrefix(typ, "AWS::SSM::Parameter::Value<"); ok && strings.HasSuffix(of, ">") {
-		if typ = of[:len(of)-1]; r.in.Stored == nil {
+		if typ = of[:len(of)-1]; r.in.Stored == nil && !r.read(p.Name) {
+			return Value{Kind: String, Text: p.Name, Unknown: "the stored parameter " + p.Name}
+		}
+		if r.in.Stored == nil {
 			return r.fail(p.At, "use the type String and give the value", "the type %s needs a parameter store, and there is none here", p.Type)
 		}
 		if text, ok = r.in.Stored(text); !ok {
@@ -103,6 +106,26 @@ func (r *resolver) given(p *Parameter, v Value) Value {
 		r.constrained(p, v, out)
 	}
 	return out
+}
+
+// read reports whether anything but a rule refers to a parameter.
+func (r *resolver) read(name string) bool {
+	for _, v := range []Value{r.t.conditions, r.t.globals, r.t.res, r.t.output} {
+		if v.names(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// names reports whether something in v refers to name, by Ref or in a text of Fn::Sub.
+func (v Value) names(name string) bool {
+	for _, m := range v.Members {
+		if m.Key == "Ref" && m.Value.Text == name || m.Value.names(name) {
+			return true
+		}
+	}
+	return strings.Contains(v.Text, "${"+name+"}") || slices.ContainsFunc(v.List, func(x Value) bool { return x.names(name) })
 }
 
 // typed reads the text of a parameter by its type.

@@ -60,8 +60,25 @@ func TestParameters(t *testing.T) {
 	if _, found := tpl.Resolve(Inputs{Parameters: map[string]string{"Stag": "x"}}); !strings.Contains(fmt.Sprint(found.Err()), `no parameter "Stag" (did you mean Stage?)`) {
 		t.Error(found.Err())
 	}
-	tpl = mustParse(t, "Parameters: {P: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /a}}\nResources: {R: {Type: 'A::B'}}\n")
-	if _, found := tpl.Resolve(Inputs{}); !strings.Contains(fmt.Sprint(found.Err()), "needs a parameter store, and there is none here") {
+	const stored = "Parameters: {P: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /a}}\n"
+	for _, use := range []string{"!Ref P", "!Sub 'x${P}'", "[{a: {Ref: P}}]"} {
+		tpl = mustParse(t, stored+"Resources: {R: {Type: 'A::B', Properties: {V: "+use+"}}}\n")
+		if _, found := tpl.Resolve(Inputs{}); !strings.Contains(fmt.Sprint(found.Err()), "needs a parameter store, and there is none here") {
+			t.Error(use, found.Err())
+		}
+	}
+}
+
+// A parameter of the parameter store that only rules read, as that of the CDK's bootstrap stack, keeps nobody from deploying: the rules
+// that read it are named, the others hold.
+func TestStoredParameterOfRules(t *testing.T) {
+	src := "Parameters: {P: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /a}, Q: {Type: String, Default: a}}\n" +
+		"Rules: {One: {Assertions: [{Assert: {'Fn::Equals': [!Ref P, b]}}]}, Two: {Assertions: [{Assert: {'Fn::Equals': [!Ref Q, a]}}]}}\nResources: {R: {Type: 'A::B'}}\n"
+	s, found := mustParse(t, src).Resolve(Inputs{})
+	if len(found) > 0 || len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0].String(), "Rules/One: it is not checked") {
+		t.Error(s, found)
+	}
+	if _, found = mustParse(t, src).Resolve(Inputs{Parameters: map[string]string{"Q": "b"}}); !strings.Contains(fmt.Sprint(found.Err()), "the rule Two does not hold") {
 		t.Error(found.Err())
 	}
 }

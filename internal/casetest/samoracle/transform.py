@@ -107,7 +107,10 @@ def summary(t):
         elif r["Type"] == "AWS::Lambda::EventSourceMapping":
             out["polled"].append(polled(p))
         elif r["Type"] == "AWS::Lambda::Url":
-            out["urls"][called(p["TargetFunctionArn"])] = p["AuthType"] + (" " + p["InvokeMode"] if "InvokeMode" in p else "")
+            target = p["TargetFunctionArn"]
+            of = t["Resources"].get(target.get("Ref", ""), {}) if isinstance(target, dict) else {}
+            alias = of["Properties"]["Name"] + ":" if of.get("Type") == "AWS::Lambda::Alias" else ""
+            out["urls"][called(target)] = alias + p["AuthType"] + (" " + p["InvokeMode"] if "InvokeMode" in p else "")
         elif r["Type"] == "AWS::Lambda::EventInvokeConfig":
             out["async"][called(p["FunctionName"])] = p.get("MaximumRetryAttempts", -1)
         elif r["Type"] == "AWS::Lambda::Alias":

@@ -194,7 +194,7 @@ func (d *desk) updateURL(ctx context.Context, l *casemate.Launch, in *urlIn) (an
 			return failure(casemate.NotFound, codeMissing, noResource)
 		}
 		r := a.Routes[i]
-		if r.Managed == nil && in.AuthType != "" || r.Managed != nil {
+		if in.AuthType != "" || r.ByAPI() {
 			r.Auth = d.auth(l, auth, now)
 			r.Managed = &casemate.ManagedURL{Qualifier: in.key()}
 		}

@@ -1,0 +1,68 @@
+package deploy
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"casemate"
+)
+
+// assetsFile ends the name of the file in which the CDK says what belongs to the template beside it, <stack>.template.json
+// (https://docs.aws.amazon.com/cdk/api/v2/docs/cloud-assembly-schema-readme.html). It is at most maxAssets long.
+const (
+	assetsFile   = ".assets.json"
+	templateTail = ".template.json"
+	maxAssets    = 4 << 20
+)
+
+// assets finds what a template says is in a bucket: by the manifest of assets beside it, and zips beside it that it names. The bundle
+// says where they were, so that the node translates the template to the same.
+func (q *Template) assets(root *os.Root, text []byte) error {
+	q.Assets = map[string]string{}
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return &casemate.Error{Code: casemate.NotFound, Field: q.File, Message: "its folder cannot be read", Hint: "name a SAM or CloudFormation template", Err: err}
+	}
+	for _, e := range entries {
+		if path.Ext(e.Name()) == ".zip" && bytes.Contains(text, []byte(e.Name())) {
+			q.Assets[e.Name()] = e.Name()
+		}
+	}
+	stack, ok := strings.CutSuffix(q.File, templateTail)
+	if !ok {
+		return nil
+	}
+	name := stack + assetsFile
+	info, err := root.Stat(name)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	var data []byte
+	if err == nil && info.Size() <= maxAssets {
+		data, err = root.ReadFile(name)
+	}
+	var said struct {
+		Files map[string]struct {
+			Source       struct{ Path string }
+			Destinations map[string]struct{ ObjectKey string }
+		}
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &said)
+	}
+	if err != nil {
+		return &casemate.Error{Code: casemate.Invalid, Field: name, Message: "it cannot be read", Hint: "run cdk synth again", Err: err}
+	}
+	for _, f := range said.Files {
+		for _, d := range f.Destinations {
+			if f.Source.Path != "" && bytes.Contains(text, []byte(d.ObjectKey)) {
+				q.Assets[d.ObjectKey] = path.Clean(f.Source.Path)
+			}
+		}
+	}
+	return nil
+}
