@@ -434,8 +434,9 @@ func (n *node) unpack(ctx context.Context, v *casemate.Version) error {
 type Address struct {
 	PID      int      `json:"pid"`
 	HTTP     []string `json:"http"`
-	AWS      string   `json:"aws,omitempty"`   // for AWS_ENDPOINT_URL
-	Admin    string   `json:"admin,omitempty"` // for --url
+	AWS      string   `json:"aws,omitempty"`       // for AWS_ENDPOINT_URL
+	AWSTaken string   `json:"aws_taken,omitempty"` // the default address of AWS's services, which another program has
+	Admin    string   `json:"admin,omitempty"`     // for --url
 	Metrics  string   `json:"metrics,omitempty"`
 	Redirect string   `json:"redirect,omitempty"`
 	Debug    []Debug  `json:"debug,omitempty"`
@@ -452,6 +453,8 @@ func (n *node) address() Address {
 	}
 	if n.aws != nil {
 		ad.AWS = n.aws.URL()
+	} else {
+		ad.AWSTaken = n.cfg.AWS
 	}
 	if n.admin != nil && n.admin.Addr() != nil {
 		ad.Admin = "https://" + n.admin.Addr().String()

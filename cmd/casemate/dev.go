@@ -80,7 +80,7 @@ The node has the walls of casemate up, listens on loopback alone, and keeps its 
 	fl.BoolVar(&f.weak, "allow-weak-sandbox", false, "run functions although walls are missing (casemate doctor lists them); every record says so")
 	fl.StringVar(&f.nodeSDK, "node-sdk", "", "folder with the AWS SDK for JavaScript that functions of Node find, as of casemate up")
 	fl.StringVar(&f.logLevel, "log-level", "warn", "of the node's own log: debug, info, warn or error")
-	fl.StringArrayVar(&l.inspect, "inspect", nil, "FUNCTION[:PORT]: a port for a debugger of Node (9229) or Python (5678), loopback only; :PORT alone where one function has such a runtime; may be repeated")
+	fl.StringArrayVar(&l.inspect, "inspect", nil, "FUNCTION[:PORT]: a port for a debugger of Node (9229) or Python (5678), loopback only; :PORT alone where one function has such a runtime; may be repeated. Nothing waits for the debugger before the initialisation, as --inspect-brk of node does")
 	fl.BoolVar(&l.showKey, "show-key", false, "print the session's key in the curl lines, instead of where it is")
 	f.https, f.grace = "", devGrace
 	return c
@@ -154,7 +154,7 @@ func (l *loop) session(ctx context.Context) (err error) {
 	}
 	defer l.watch.Close()
 	defer func() { err = errors.Join(err, l.key.end(l.a)) }()
-	l.feed.Say("ready", map[string]any{"address": l.address, "dir": l.a.dir}, "casemate dev: "+strings.Join(l.address.HTTP, " ")+", state in "+l.a.dir+", watching "+l.dir)
+	l.feed.Say("ready", map[string]any{"address": l.address, "dir": l.a.dir}, "casemate dev: "+strings.Join(l.address.HTTP, " ")+", state in "+l.a.dir+", watching "+l.dir+l.endpoint())
 	if err := l.sayDebuggers(); err != nil {
 		return err
 	}
@@ -175,6 +175,14 @@ func (l *loop) session(ctx context.Context) (err error) {
 		}
 		l.round(ctx, changed, first)
 	}
+}
+
+// endpoint says where AWS's services are for clients outside.
+func (l *loop) endpoint() string {
+	if l.address.AWS == "" {
+		return ""
+	}
+	return "\n  AWS_ENDPOINT_URL=" + l.address.AWS + " (casemate --dir " + l.a.dir + " access create makes the credentials)"
 }
 
 // writtenTo is the file that an output was sent to, if any: what the loop says of a change is no change.

@@ -207,6 +207,10 @@ func readyPage(w io.Writer, ad *node.Address) {
 	if ad.AWS != "" {
 		fmt.Fprintf(w, "  AWS_ENDPOINT_URL=%s (casemate access create makes the credentials)\n", ad.AWS)
 	}
+	if ad.AWSTaken != "" {
+		fmt.Fprintf(w, "  no AWS_ENDPOINT_URL: another program has %s, and AWS SDKs outside that are pointed there do not reach this node;\n"+
+			"    functions reach their services all the same. --aws 127.0.0.1:0 takes a free port, --aws '' none\n", ad.AWSTaken)
+	}
 	if ad.Admin != "" {
 		fmt.Fprintf(w, "  admin API %s (casemate login --url, or --url with --key-file)\n", ad.Admin)
 	}
