@@ -1,6 +1,7 @@
 package sam
 
 import (
+	"slices"
 	"strings"
 
 	"casemate/sam/template"
@@ -171,8 +172,8 @@ func (t *translator) secrets(v template.Value) template.Value {
 	}
 	var drawn []template.Value
 	for _, x := range list {
-		if t.byARN(x, typ) != nil {
-			drawn = append(drawn, *text(x.At, x.Text+"-??????"))
+		if strings.HasPrefix(x.Text, "arn:") && t.byARN(x, typ) != nil {
+			drawn = append(drawn, text(x.At, x.Text+"-??????"))
 		}
 	}
 	if len(drawn) == 0 {

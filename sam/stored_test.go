@@ -8,6 +8,33 @@ import (
 	"casemate/sam/template"
 )
 
+// Ref of a secret is its ARN, which ends in what is drawn when it is made: whoever may read the one may read the other.
+func TestRefOfASecretIsItsWholeARN(t *testing.T) {
+	const arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:"
+	for policy, want := range map[string]string{
+		"AWSSecretsManagerGetSecretValuePolicy: {SecretArn: !Ref G}":                                                `["` + arn + `prod/db","` + arn + `prod/db-??????"]`,
+		"Statement: [{Effect: Allow, Action: secretsmanager:GetSecretValue, Resource: [!Ref G, 'arn:aws:s3:::b']}]": `["` + arn + `prod/db","arn:aws:s3:::b","` + arn + `prod/db-??????"]`,
+		"Statement: [{Effect: Allow, Action: secretsmanager:GetSecretValue, Resource: !Sub '${G}-*'}]":              `"` + arn + `prod/db-*"`,
+		"Statement: [{Effect: Allow, Action: secretsmanager:GetSecretValue, Resource: '" + arn + "elsewhere'}]":     `"` + arn + `elsewhere"`,
+	} {
+		parsed, found := template.Parse("template.yaml", []byte(app("Policies: [{"+policy+"}]", "G: {Type: AWS::SecretsManager::Secret, Properties: {Name: prod/db, GenerateSecretString: {}}}")))
+		if len(found) > 0 {
+			t.Fatal(found)
+		}
+		stack, found := Resolve(parsed, template.Inputs{}, setting())
+		if len(found) > 0 {
+			t.Fatal(found)
+		}
+		got, found := Translate(stack, setting())
+		if len(found) > 0 {
+			t.Fatal(found)
+		}
+		if s := string(got.Manifest.Data); !strings.Contains(s, want) {
+			t.Errorf("%s: no %s in %s", policy, want, s)
+		}
+	}
+}
+
 // Values reach the store and nothing else: no manifest, no note, no message.
 func TestStoredValuesAreInNoManifest(t *testing.T) {
 	parsed, found := template.Parse("template.yaml", []byte("Parameters: {Token: {Type: String, NoEcho: true}}\n"+app("Policies: [SSMParameterReadPolicy: {ParameterName: !Ref P}]", `
