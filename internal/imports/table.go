@@ -19,7 +19,7 @@ type Room struct {
 
 // Rooms is the table. A package that is not in it is a violation.
 var Rooms = []Room{
-	{Path: "cmd/casemate", Tier: 5, Ceiling: 6500},
+	{Path: "cmd/casemate", Tier: 5, Ceiling: 6650},
 	{Path: "dev", Tier: 4, Ceiling: 550, Only: []string{""}},
 	{Path: "node", Tier: 4, Ceiling: 5000},
 	{Path: "front/http", Tier: 3, Ceiling: 1850, Only: []string{"", "lambda", "front/conn", "front/certificate", "browser"}},
