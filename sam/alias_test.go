@@ -83,16 +83,18 @@ func TestURLOfAlias(t *testing.T) {
 	m, got := manifestOf(t, app("", `A: {Type: AWS::Lambda::Alias, Properties: {FunctionName: !Ref F, Name: live, FunctionVersion: $LATEST}}
 B: {Type: AWS::Lambda::Alias, Properties: {FunctionName: !Ref F, Name: try, FunctionVersion: $LATEST}}
 U: {Type: AWS::Lambda::Url, Properties: {AuthType: AWS_IAM, TargetFunctionArn: !GetAtt F.Arn, Qualifier: live}}
+N: {Type: AWS::Serverless::Function, Properties: {FunctionName: named, CodeUri: g, Runtime: python3.12, Handler: a.b}}
+O: {Type: AWS::Lambda::Url, Properties: {AuthType: AWS_IAM, TargetFunctionArn: !GetAtt N.Arn}}
 V: {Type: AWS::Lambda::Url, Properties: {AuthType: AWS_IAM, TargetFunctionArn: !Ref B, InvokeMode: RESPONSE_STREAM}}
-G: {Type: AWS::Serverless::Function, Properties: {CodeUri: g, Runtime: python3.12, Handler: a.b, AutoPublishAlias: now, FunctionUrlConfig: {AuthType: AWS_IAM}}}`)+
-		"\nOutputs: {U: {Value: !GetAtt U.FunctionUrl}, V: {Value: !GetAtt V.FunctionUrl}, G: {Value: !GetAtt GUrl.FunctionUrl}}\n")
+G: {Type: AWS::Serverless::Function, Properties: {FunctionName: !Sub "${AWS::StackName}-G", CodeUri: g, Runtime: python3.12, Handler: a.b, AutoPublishAlias: now, FunctionUrlConfig: {AuthType: AWS_IAM}}}`)+
+		"\nOutputs: {U: {Value: !GetAtt U.FunctionUrl}, V: {Value: !GetAtt V.FunctionUrl}, G: {Value: !GetAtt GUrl.FunctionUrl}, O: {Value: !GetAtt O.FunctionUrl}}\n")
 	for path, want := range map[string]string{"functions|shop-F|url": "", "functions|shop-F|aliases|live|url": `{"auth":["sigv4"]}`,
 		"functions|shop-F|aliases|try|url": `{"auth":["sigv4"],"response":"stream"}`, "functions|shop-G|url": "", "functions|shop-G|aliases|now|url": `{"auth":["sigv4"]}`} {
 		if x := at(m, path); x != want {
 			t.Errorf("%s is %s, not %s", path, x, want)
 		}
 	}
-	for i, want := range []string{"https://shop-Flive.", "https://shop-Ftry.", "https://shop-Gnow."} {
+	for i, want := range []string{"https://shop-Flive.", "https://shop-Ftry.", "https://shop-Gnow.", "https://named."} {
 		if x := got.Outputs[i].Value.Text; !strings.HasPrefix(x, want) {
 			t.Error(x, want)
 		}

@@ -43,14 +43,16 @@ func Resolve(t *template.Template, in template.Inputs, s Setting) (*Stack, templ
 	n := &names{place: s.Place, stack: s.App, given: map[string]string{}, types: map[string]string{}, alias: map[string]string{}, url: s.URL, urls: map[string]template.Value{}}
 	in.Region, in.Account, in.StackName, in.Partition = s.Place.Region, s.Place.Account, s.App, "aws"
 	in.Ref, in.Attribute = n.ref, n.attribute
-	first, found := t.Resolve(in) // who is called what: a name may itself be computed
-	if len(found) > 0 {
-		return nil, found
+	for range 2 { // who is called what: a name may itself be computed, and what leads to a function names it by that
+		first, found := t.Resolve(in)
+		if len(found) > 0 {
+			return nil, found
+		}
+		for i := range first.Resources {
+			n.learn(&first.Resources[i])
+		}
 	}
-	for i := range first.Resources {
-		n.learn(&first.Resources[i])
-	}
-	out := &Stack{Globals: map[string]template.Value{}}
+	out, found := &Stack{Globals: map[string]template.Value{}}, template.Problems(nil)
 	if out.Stack, found = t.Resolve(in); len(found) > 0 {
 		return nil, found
 	}
