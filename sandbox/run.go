@@ -227,22 +227,28 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *api.Invoc
 	i.logs.begin(l.RequestID, r.cold)
 	i.logs.platform(r.lines().Start(start, l.RequestID, l.Version.Name()))
 	r.tellBegin()
-	inv := r.offer(start)
-	fail, err := r.result(ctx, inv, start)
+	linger := lingerTime
+	if r.key != "" {
+		linger = warmLingerTime
+	}
+	inv := r.invocation(start)
+	timer := time.NewTimer(inv.Deadline().Sub(start))
+	defer timer.Stop()
+	inv.Linger(timer, linger)
+	i.api.Offer(inv)
+	fail, err := r.result(ctx, inv.Idle(), timer)
 	end := r.pool.cfg.Clock()
 	if inv.Settled() { // an answer that came together with the end counts
 		res, err = inv.Result(), nil
+		linger -= end.Sub(inv.At())
+		end = inv.At()
 		if inv.Truncated() {
 			if i.waitExit(lingerTime); i.dead() { // that is why it broke off
 				how := i.died(l.RequestID, casemate.FailureExit)
 				res = r.failed(how.body, how.kind, how.detail)
 			}
 		}
-		linger := lingerTime
-		if r.key != "" {
-			linger = warmLingerTime
-		}
-		if !inv.Refused() && i.waitIdle(inv, linger) {
+		if !inv.Refused() && (inv.IsIdle() || i.waitIdle(inv, linger)) {
 			reuse = inv
 		}
 	} else {
@@ -259,27 +265,23 @@ func (r *run) event(ctx context.Context) (res *casemate.Result, reuse *api.Invoc
 	return res, reuse, err
 }
 
-// offer hands the event to the runtime.
-func (r *run) offer(start time.Time) *api.Invocation {
-	i, l := r.inst, r.launch
+// invocation is the event as the runtime gets it.
+func (r *run) invocation(start time.Time) *api.Invocation {
+	l := r.launch
 	deadline := r.since(start).Add(r.limits.Timeout)
 	if !l.Deadline.IsZero() && l.Deadline.Before(deadline) {
 		deadline = l.Deadline
 	}
-	inv := api.NewInvocation(l, deadline, min(r.limits.Response, lambda.MaxResponse),
+	return api.NewInvocation(l, deadline, min(r.limits.Response, lambda.MaxResponse),
 		lambda.TraceHeader(l.Trace.TraceID, l.Trace.SpanID, l.Trace.Sampled))
-	i.api.Offer(inv)
-	return inv
 }
 
-// result waits for what comes first: the answer, the end of the process, the deadline. The failure is what to say where there is no
-// answer.
-func (r *run) result(ctx context.Context, inv *api.Invocation, start time.Time) (fail *failure, err error) {
+// result waits for what comes first: the event is done with, the process ends, its timer. The failure is what to say where there is
+// no answer.
+func (r *run) result(ctx context.Context, done <-chan struct{}, timer *time.Timer) (fail *failure, err error) {
 	i, l := r.inst, r.launch
-	timer := time.NewTimer(inv.Deadline().Sub(start))
-	defer timer.Stop()
 	select {
-	case <-inv.Answered():
+	case <-done:
 	case <-i.exited:
 		fail = i.died(l.RequestID, casemate.FailureExit)
 	case <-i.broken():

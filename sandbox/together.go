@@ -44,8 +44,11 @@ func (r *run) among(ctx context.Context) (res *casemate.Result, inv *api.Invocat
 	i.logs.join(l.RequestID, r.cold)
 	start := i.cut(r.pool.cfg.Clock, func(runs []*run) []*run { return append(runs, r) })
 	i.logs.say(l.RequestID, r.lines().Start(start, l.RequestID, l.Version.Name()))
-	inv = r.offer(start)
-	fail, err := r.result(ctx, inv, start)
+	inv = r.invocation(start)
+	timer := time.NewTimer(inv.Deadline().Sub(start))
+	defer timer.Stop()
+	i.api.Offer(inv)
+	fail, err := r.result(ctx, inv.Answered(), timer)
 	if inv.Settled() {
 		res, err = inv.Result(), nil
 		if inv.Truncated() {

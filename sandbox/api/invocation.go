@@ -19,6 +19,10 @@ type Invocation struct {
 	answered chan struct{} // closed when answer is set
 	idle     chan struct{} // closed when the runtime asks for the next event afterwards
 	answer   answer
+	at       time.Time // of the answer
+
+	patience *time.Timer // of who waits for it; nil: nobody is to be woken by an answer late
+	linger   time.Duration
 }
 
 // answer is what a runtime made of an event. It is written once, before answered is closed.
@@ -54,6 +58,27 @@ func (inv *Invocation) fields() [7]field {
 
 // Deadline is when its sandbox is killed.
 func (inv *Invocation) Deadline() time.Time { return inv.deadline }
+
+// Linger has t fire after d once the runtime has answered, in place of when it would have fired: who waits for Idle, and for t, is not
+// woken by the answer, for the next event is asked for right behind it as a rule. Of an answer that broke off, or was refused, it is
+// woken at once. It is called before the event is offered.
+func (inv *Invocation) Linger(t *time.Timer, d time.Duration) { inv.patience, inv.linger = t, d }
+
+// settle stores the answer. The caller holds the Server's lock, and calls it once.
+func (inv *Invocation) settle(ans answer, now time.Time) {
+	inv.answer, inv.at = ans, now
+	close(inv.answered)
+	switch {
+	case inv.patience == nil:
+	case ans.truncated || ans.refused:
+		inv.patience.Reset(0)
+	default:
+		inv.patience.Reset(inv.linger)
+	}
+}
+
+// At is when the runtime answered. It is known once Answered is closed.
+func (inv *Invocation) At() time.Time { return inv.at }
 
 // Answered is closed when the runtime has answered.
 func (inv *Invocation) Answered() <-chan struct{} { return inv.answered }

@@ -48,6 +48,7 @@ type Server struct {
 	parked   []*lane       // wait for cur as well
 	asked    bool          // the runtime has asked for its first event
 	up       bool          // ready is closed
+	before   string        // id of the event that was answered last
 	done     *Invocation   // answered, and an extension still works on it
 	several  *several      // set where it takes several events at once: cur, reading and done are not used then
 	ready    chan struct{} // closed when the runtime and every external extension have asked for their first event
@@ -232,7 +233,7 @@ func (a *Server) toReady() {
 	case stateStarted:
 		a.asked = true
 	case stateSent:
-		a.done, a.cur = a.cur, nil
+		a.done, a.cur, a.before = a.cur, nil, a.cur.id
 	case stateRunning, stateReady, stateInitFail:
 		return
 	}
@@ -280,7 +281,7 @@ func (a *Server) begin(w http.ResponseWriter, r *http.Request, id, verb string) 
 	}
 	switch {
 	case a.cur == nil || walls.Up && a.cur.id != id || a.state != stateRunning && a.state != stateSent:
-		a.stray(w, verb)
+		a.stray(w, id, verb)
 		return nil
 	case a.state == stateSent || a.reading:
 		a.second(w, verb, target)
@@ -290,9 +291,14 @@ func (a *Server) begin(w http.ResponseWriter, r *http.Request, id, verb string) 
 	return a.cur
 }
 
-// stray refuses an answer to nothing that is being worked on. The caller holds the lock.
-func (a *Server) stray(w http.ResponseWriter, verb string) {
-	a.signal(verb, "an answer came for an event that is not being worked on")
+// stray refuses an answer to nothing that is being worked on. The record of the event before is closed by then: another
+// answer to it is noted on that of the next, which says whose it was. The caller holds the lock.
+func (a *Server) stray(w http.ResponseWriter, id, verb string) {
+	reason := "an answer came for an event that is not being worked on"
+	if id == a.before && id != "" {
+		reason = "a second answer came for the event before, " + id
+	}
+	a.signal(verb, reason)
 	writeError(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
 }
 
@@ -307,14 +313,14 @@ func (a *Server) finish(inv *Invocation, ans answer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.several != nil {
-		a.several.finish(inv, ans)
+		a.several.finish(inv, ans, a.now())
 		return
 	}
 	if a.cur != inv || a.state != stateRunning {
 		return
 	}
-	inv.answer, a.state, a.reading = ans, stateSent, false
-	close(inv.answered)
+	a.state, a.reading = stateSent, false
+	inv.settle(ans, a.now())
 }
 
 // abandon lets the runtime answer again after an answer broke off.

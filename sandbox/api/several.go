@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"slices"
+	"time"
 )
 
 // several is the state of a sandbox that takes several events at once, as under AWS_LAMBDA_MAX_CONCURRENCY: each /next gets an
@@ -131,7 +132,7 @@ func (a *Server) beginSeveral(w http.ResponseWriter, id, verb, target string) *I
 	x := a.several.taken[id]
 	switch {
 	case x == nil:
-		a.stray(w, verb)
+		a.stray(w, id, verb)
 		return nil
 	case x.done || x.reading:
 		a.second(w, verb, target)
@@ -142,15 +143,15 @@ func (a *Server) beginSeveral(w http.ResponseWriter, id, verb, target string) *I
 }
 
 // finish stores the answer to an event, once. The caller holds the lock.
-func (s *several) finish(inv *Invocation, ans answer) {
+func (s *several) finish(inv *Invocation, ans answer, now time.Time) {
 	x := s.taken[inv.id]
 	if x == nil || x.inv != inv || x.done {
 		return // withdrawn meanwhile
 	}
-	inv.answer, x.done, x.reading = ans, true, false
+	x.done, x.reading = true, false
 	s.working--
 	s.away++
-	close(inv.answered)
+	inv.settle(ans, now)
 }
 
 // abandon lets a worker answer again after its answer broke off. The caller holds the lock.
