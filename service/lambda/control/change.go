@@ -21,7 +21,7 @@ type Standing struct {
 
 // standing are the operations on what a function has beside code, configuration and versions.
 func (d *desk) standing() []casemate.Operation {
-	return slices.Concat(d.permissions(), d.concurrency(), d.urls(), d.invokeConfigs(), d.layerOperations())
+	return slices.Concat(d.permissions(), d.concurrency(), d.urls(), d.invokeConfigs(), d.fixed(), d.layerOperations())
 }
 
 // change edits the function that a request is about, in its app.

@@ -261,6 +261,19 @@ func TestPermissionsAreDecidedOn(t *testing.T) {
 	}
 }
 
+// What cannot be chosen here is told as Lambda tells it of a function for which nothing was chosen.
+func TestFixed(t *testing.T) {
+	o := newOffice(t)
+	o.steps([][3]string{
+		{"GetFunctionCodeSigningConfig", `{"FunctionName":"price"}`, `{}`},
+		{"GetFunctionCodeSigningConfig", `{"FunctionName":"gone"}`, "*ResourceNotFoundException: Function not found: arn:*"},
+		{"GetFunctionRecursionConfig", `{"FunctionName":"price"}`, `{"RecursiveLoop":"Terminate"}`},
+		{"GetFunctionRecursionConfig", `{"FunctionName":"gone"}`, "*ResourceNotFoundException: Function not found: arn:*"},
+		{"GetRuntimeManagementConfig", `{"FunctionName":"price"}`, `{"FunctionArn":"arn:aws:lambda:us-east-1:000000000000:function:price:$LATEST","UpdateRuntimeOn":"Auto"}`},
+		{"GetRuntimeManagementConfig", `{"FunctionName":"price","Qualifier":"7"}`, "*ResourceNotFoundException: Function not found: arn:*"},
+	})
+}
+
 // Lambda checklist: 76
 func TestConcurrency(t *testing.T) {
 	o := newOffice(t)

@@ -24,7 +24,7 @@ def line(depth,name,shape,req):
     elif k=='m':
         line(depth+1,'{key}',s['key']['shape'],False); line(depth+1,'{value}',s['value']['shape'],False)
 for n,o in sorted(m['operations'].items()):
-    if any(x in n for x in skip) or n=='Invoke' or 'input' not in o: continue
+    if any(x in n for x in skip) and n!='GetFunctionCodeSigningConfig' or n=='Invoke' or 'input' not in o: continue
     s=S[o['input']['shape']]
     out.append(n)
     for k,v in s['members'].items(): line(1,k,v['shape'],k in s.get('required',[]))
