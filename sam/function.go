@@ -290,10 +290,11 @@ func environment(t *translator, f *function, v template.Value, path string) {
 	}
 }
 
-// architectures: code for another processor does not run. Scripts do, unless they bring native modules.
+// architectures: code for another processor does not run. Scripts do, unless they bring native modules. Where it is not known which the
+// node has, the node says so.
 func architectures(t *translator, f *function, v template.Value, path string) {
 	for _, x := range v.List {
-		if !t.wants(x, path, template.String) || x.Text == t.Arch {
+		if !t.wants(x, path, template.String) || x.Text == t.Arch || t.Arch == "" {
 			continue
 		}
 		if t.family(f) == "nodejs" || t.family(f) == "python" {
@@ -355,7 +356,11 @@ func invokeConfig(t *translator, f *function, v template.Value, path string) {
 			}
 		case "DestinationConfig":
 			t.destinationConfig(f, async, m.Value, path+"/"+m.Key)
-		case "FunctionName", "Qualifier":
+		case "FunctionName":
+		case "Qualifier":
+			if m.Value.Text != "$LATEST" {
+				t.note(Ignored, f.Type, m.KeyAt, path+"/"+m.Key, "it holds for every asynchronous event of %s, not for those of %s alone", f.name, m.Value.Quoted())
+			}
 		default:
 			t.bad(m.KeyAt, path+"/"+m.Key, "", "there is no such property")
 		}

@@ -79,3 +79,15 @@ func TestAssets(t *testing.T) {
 		t.Error(m)
 	}
 }
+
+// The command line does not know the node's processor: the node refuses code for another one.
+func TestProcessorIsTheNodes(t *testing.T) {
+	text := app("CodeUri: b\nRuntime: provided.al2023\nHandler: bootstrap\nArchitectures: [arm64]", "")
+	s := setting()
+	for arch, want := range map[string]int{"": 0, "arm64": 0, "x86_64": 1} {
+		s.Arch = arch
+		if _, found := made(t, text, s); len(found) != want {
+			t.Errorf("%q: %v", arch, found)
+		}
+	}
+}

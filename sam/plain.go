@@ -100,6 +100,9 @@ func (t *translator) resource(r *template.Resource) {
 	case strings.HasPrefix(r.Type, "Custom::") || r.Type == "AWS::CloudFormation::CustomResource":
 		t.note(NotServed, r.Type, r.At, path, "no custom resource is made: a deploy calls no function, and nothing is known of what one would answer")
 		return
+	case r.Type == "AWS::Serverless::Connector":
+		t.note(NotServed, r.Type, r.At, path, "what a connector allows is not granted: say it in Policies")
+		return
 	case r.Type == "AWS::Serverless::Application" || r.Type == "AWS::CloudFormation::Stack":
 		t.note(NotServed, r.Type, r.At, path, "a stack in a stack is not deployed: casemate deploy its template as an app of its own, and let one import what the other exports")
 		return
