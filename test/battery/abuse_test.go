@@ -12,10 +12,11 @@ import (
 )
 
 // What abuse may do to others. The promise is twice a neighbour's p99; a test that fails for a busy machine would be of
-// no use, so it fails much later, and prints what it saw.
+// no use, so it fails much later, when it came out so several times in a row, and prints what it saw.
 const (
 	promisedRatio = 2.0
 	failingRatio  = 50.0
+	failingTries  = 3
 	memoryGrowth  = 64 << 20 // of the node itself, in bytes
 )
 
@@ -56,9 +57,8 @@ func TestNeighbour(t *testing.T) {
 	fmt.Fprintln(w, "ABUSE\tTOOK\tNEIGHBOUR'S P50 ALONE\tMEANWHILE\tP99 ALONE\tMEANWHILE\tRATIO\tNODE GREW BY")
 	before := settled(t, n)
 	for _, order := range abuse() {
-		alone := loop(t, n, 500)
-		took, during, peak, _ := meanwhile(t, n, order)
-		ratio := float64(p99(during)) / float64(p99(alone))
+		m := measured(t, n, 500, order)
+		took, alone, during, peak, ratio := m.took, m.alone, m.during, m.peak, m.ratio()
 		mark := ""
 		if ratio > promisedRatio {
 			mark = fmt.Sprintf(" (promised: %.0fx)", promisedRatio)
@@ -72,6 +72,32 @@ func TestNeighbour(t *testing.T) {
 			t.Errorf("%s: the node grew by %d MB", order["attack"], grown>>20)
 		}
 	}
+}
+
+// measure is what the neighbour noticed of an order.
+type measure struct {
+	took          time.Duration
+	alone, during []time.Duration
+	peak          int64 // of the node, bytes
+	replies       []reply
+}
+
+func (m *measure) ratio() float64 { return float64(p99(m.during)) / float64(p99(m.alone)) }
+
+// measured asks the neighbour so many times alone, then while others carry out the order: again where it came out beyond failingRatio,
+// because others of the machine may have had a hand in it. peak is the highest of all.
+func measured(t *testing.T, n *node, times int, order map[string]string) (m measure) {
+	t.Helper()
+	for try := range failingTries {
+		if try > 0 && m.ratio() <= failingRatio {
+			break
+		}
+		peak := m.peak
+		m.alone = loop(t, n, times)
+		m.took, m.during, m.peak, m.replies = meanwhile(t, n, order)
+		m.peak = max(m.peak, peak)
+	}
+	return m
 }
 
 // meanwhile calls the neighbour while two unruly functions do the same again and again, once at least.

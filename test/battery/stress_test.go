@@ -60,17 +60,15 @@ func TestStress(t *testing.T) {
 		if names == "" {
 			continue // all of them were in other classes
 		}
-		alone := loop(t, n, 300)
-		took, during, peak, replies := meanwhile(t, n, map[string]string{"attack": "stress", "names": names})
-		ratio := float64(p99(during)) / float64(p99(alone))
-		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%.1fx\t%d MB\t%s\n", class, took.Round(time.Millisecond), p99(alone), p99(during), ratio, (peak-before)>>20, told(replies[0].Detail))
-		if ratio > failingRatio {
-			t.Errorf("%s: the neighbour's p99 is %.1fx", class, ratio)
+		m := measured(t, n, 300, map[string]string{"attack": "stress", "names": names})
+		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%.1fx\t%d MB\t%s\n", class, m.took.Round(time.Millisecond), p99(m.alone), p99(m.during), m.ratio(), (m.peak-before)>>20, told(m.replies[0].Detail))
+		if m.ratio() > failingRatio {
+			t.Errorf("%s: the neighbour's p99 is %.1fx", class, m.ratio())
 		}
-		if grown := peak - before; grown > memoryGrowth {
+		if grown := m.peak - before; grown > memoryGrowth {
 			t.Errorf("%s: the node grew by %d MB", class, grown>>20)
 		}
-		for _, r := range replies {
+		for _, r := range m.replies {
 			if strings.Contains(r.Detail, "fork/exec") {
 				t.Errorf("%s: it did not run: %s", class, r.Detail)
 			}
