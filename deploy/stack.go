@@ -251,11 +251,18 @@ func Packed(data []byte, s manifest.Setting) (string, error) {
 	return b.manifest.App, nil
 }
 
-// StackName makes the name of an app from that of a folder, for a template whose stack nobody named.
-func StackName(dir string) string {
+// StackName makes the name of an app for a template whose stack nobody named: that of the stack in <stack>.template.json, else that of
+// the project's folder. What a tool builds into a hidden folder, .aws-sam/build, is of the folder around that.
+func StackName(dir, file string) string {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		abs = dir
+	}
+	if stack, ok := strings.CutSuffix(file, templateTail); ok {
+		abs = stack
+	}
+	for up := filepath.Dir(abs); up != abs && (filepath.Base(abs)[0] == '.' || filepath.Base(up) == ".aws-sam"); up = filepath.Dir(abs) {
+		abs = up
 	}
 	name := strings.Map(func(r rune) rune {
 		switch {

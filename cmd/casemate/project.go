@@ -35,7 +35,7 @@ func (p *project) flags(c *cobra.Command) {
 	f.BoolVar(&p.noBuild, "no-build", false, "take the code as it lies there")
 	f.BoolVar(&p.options.LeaveOut, "leave-out-missing", false, "leave out functions whose runtime is not installed on the node, instead of refusing")
 	f.StringVar(&p.options.Environment, "environment", "", "environment that the app is for: dev, staging, prod (default: what the manifest says)")
-	f.StringVar(&p.stack, "stack-name", "", "of a template: name of the stack, which is that of the app (default: samconfig.toml, else the folder's)")
+	f.StringVar(&p.stack, "stack-name", "", "of a template: name of the stack, which is that of the app (default: samconfig.toml, else that in STACK.template.json, else the folder's)")
 	f.StringArrayVar(&p.parameters, "parameter-overrides", nil, "of a template: its parameters, Key=Value, more of them separated by spaces or by giving the flag again")
 	f.StringVar(&p.open, "allow-open", "", "of a template: why anybody may call the routes and URLs that it leaves open; without a reason they are refused")
 	f.StringVar(&p.until, "open-until", "", "of --allow-open: day on which they close, at most a year ahead (default: the first of the month after next)")
@@ -190,7 +190,7 @@ func (p *project) template(dir, file string) (*deploy.Template, error) {
 		q.Stack = c.Stack
 	}
 	if q.Stack == "" {
-		q.Stack = deploy.StackName(dir)
+		q.Stack = deploy.StackName(dir, file)
 	}
 	q.Open, err = p.exception()
 	return q, err
