@@ -74,6 +74,7 @@ type in struct {
 	Marker                         string
 	MaxItems                       *int
 	Tags                           map[string]string
+	StartingPosition               string // of a stream
 }
 
 type criteria struct{ Filters []filter }
@@ -188,7 +189,10 @@ func (d *desk) make(ctx context.Context, l *casemate.Launch, x *in) (any, error)
 // settle puts what a request says into a mapping, and holds the whole to Lambda's rules.
 func (d *desk) settle(m *casemate.Mapping, x *in) error {
 	if _, ok := d.Place.QueueName(m.Source); !ok {
-		return invalid("Unrecognized event source.")
+		return invalid("Unrecognized event source. Event sources here are queues of this node.")
+	}
+	if x.StartingPosition != "" {
+		return invalid("StartingPosition is not valid for SQS event sources.")
 	}
 	if x.Enabled != nil {
 		m.Disabled = !*x.Enabled
