@@ -158,9 +158,9 @@ func TestRefusalsInTheServicesOwnWords(t *testing.T) {
 		{"POST", "/", "sqs", target10, "{}", 400, "application/x-amz-json-1.0", `{"__type":"AccessDeniedException","message":"` + said + `sqs:GetItem"}`,
 			"X-Amzn-Query-Error=AccessDenied;Sender", "sqs:GetItem"},
 		{"POST", "/", "sqs", formType, "Action=SendMessage&Version=2012-11-05", 403, "text/xml", `<?xml version="1.0" encoding="UTF-8"?>` + "\n" +
-			`<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>` + said + `sqs:SendMessage</Message></Error><RequestId>%s</RequestId></ErrorResponse>`, "", "sqs:SendMessage"},
+			`<ErrorResponse xmlns="http://queue.amazonaws.com/doc/2012-11-05/"><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>` + said + `sqs:SendMessage</Message></Error><RequestId>%s</RequestId></ErrorResponse>`, "", "sqs:SendMessage"},
 		{"POST", "/", "sns", formType, "Action=Publish&Version=2010-03-31", 403, "text/xml", `<?xml version="1.0" encoding="UTF-8"?>` + "\n" +
-			`<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>` + said + `sns:Publish</Message></Error><RequestId>%s</RequestId></ErrorResponse>`, "", "sns:Publish"},
+			`<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>` + said + `sns:Publish</Message></Error><RequestId>%s</RequestId></ErrorResponse>`, "", "sns:Publish"},
 		{"POST", "/", "ec2", formType, "Action=RunInstances", 403, "text/xml;charset=UTF-8", `<?xml version="1.0" encoding="UTF-8"?>` + "\n" +
 			`<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>` + said + `ec2:RunInstances</Message></Error></Errors><RequestID>%s</RequestID></Response>`, "", "ec2:RunInstances"},
 		{"PUT", "/bucket/key%20x", "s3", map[string]string{"X-Amz-Content-Sha256": "UNSIGNED-PAYLOAD"}, "data", 403, "application/xml", `<?xml version="1.0" encoding="UTF-8"?>` + "\n" +

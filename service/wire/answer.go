@@ -17,8 +17,8 @@ type Reply struct {
 	Body   []byte
 }
 
-// Refusal writes an error as the service itself would.
-func (p Protocol) Refusal(e *casemate.Error, id string) Reply {
+// Refusal writes an error as the service itself would, whose XML has that namespace.
+func (p Protocol) Refusal(e *casemate.Error, namespace, id string) Reply {
 	code := p.code(e)
 	r := Reply{Status: p.status(e.Code), Header: map[string]string{"X-Amzn-Requestid": id}}
 	switch p {
@@ -27,7 +27,7 @@ func (p Protocol) Refusal(e *casemate.Error, id string) Reply {
 			code = word
 		}
 		r.Header["Content-Type"] = "text/xml"
-		r.Body = document(xmlError{Type: fault(e.Code), Code: code, Message: e.Message}, id)
+		r.Body = document(xmlError{Type: fault(e.Code), Code: code, Message: e.Message}, namespace, id)
 	case ec2:
 		r.Header["Content-Type"] = "text/xml;charset=UTF-8"
 		r.Body = marshal(ec2Error{Code: code, Message: e.Message, ID: id})
@@ -112,10 +112,13 @@ func marshal(v any) []byte {
 }
 
 // document wraps an error as the query protocol does.
-func document(e xmlError, id string) []byte {
+func document(e xmlError, namespace, id string) []byte {
 	inner, _ := xml.Marshal(e)
 	var b bytes.Buffer
-	b.WriteString(xml.Header + "<ErrorResponse>")
+	if b.WriteString(xml.Header + "<ErrorResponse"); namespace != "" {
+		b.WriteString(` xmlns="` + namespace + `"`)
+	}
+	b.WriteString(">")
 	b.Write(inner)
 	element(&b, "RequestId", id)
 	b.WriteString("</ErrorResponse>")

@@ -167,15 +167,37 @@ func (c *Call) Answer(id string, payload []byte) (Reply, error) {
 		}
 		return r, err
 	}
-	version := c.Parameters().Get("Version")
-	if !Word(version, 10) {
-		version = ""
-	}
 	if c.Service.Name == queueHome && c.Protocol == query {
-		body, err := flatAnswer(c.Operation(), "http://queue.amazonaws.com/doc/"+version+"/", id, payload)
+		body, err := flatAnswer(c.Operation(), c.namespace(), id, payload)
 		return Reply{Status: 200, Header: map[string]string{"X-Amzn-Requestid": id, "Content-Type": "text/xml"}, Body: body}, err
 	}
-	return c.Protocol.Success(c.Operation(), "https://"+c.Service.Name+".amazonaws.com/doc/"+version+"/", id, payload)
+	return c.Protocol.Success(c.Operation(), c.namespace(), id, payload)
+}
+
+// namespace is that of a service's XML in the query protocol, by the version that the request names; "" where it names none
+// and the service has no operation here (xmlNamespace in the API models of AWS's SDKs).
+func (c *Call) namespace() string {
+	if c.Protocol != query {
+		return ""
+	}
+	version, scheme, host := c.Parameters().Get("Version"), "http", c.Service.Name
+	known := Word(version, 10)
+	switch c.Service.Name {
+	case queueHome:
+		if host = "queue"; !known {
+			version, known = "2012-11-05", true
+		}
+	case "sts":
+		if scheme = "https"; !known {
+			version, known = "2011-06-15", true
+		}
+	case "iam":
+		scheme = "https"
+	}
+	if !known {
+		return ""
+	}
+	return scheme + "://" + host + ".amazonaws.com/doc/" + version + "/"
 }
 
 // Scope is the service that a signature says it is for, in the Authorization header or in the query; "unknown" when it

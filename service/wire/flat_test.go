@@ -61,14 +61,37 @@ func TestAnswersAreFlattened(t *testing.T) {
 // Both words of an error reach who speaks either protocol.
 func TestQueueErrorsHaveTheWordsOfBothProtocols(t *testing.T) {
 	e := &casemate.Error{Code: casemate.NotFound, AWS: "QueueDoesNotExist", Message: "m"}
-	r := jsonQuery.Refusal(e, "id")
+	r := jsonQuery.Refusal(e, "", "id")
 	if r.Status != 400 || r.Header["X-Amzn-Query-Error"] != "AWS.SimpleQueueService.NonExistentQueue;Sender" || string(r.Body) != `{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"m"}` {
 		t.Errorf("%+v %s", r, r.Body)
 	}
-	if r := query.Refusal(e, "id"); !strings.Contains(string(r.Body), "<Code>AWS.SimpleQueueService.NonExistentQueue</Code>") {
+	if r := query.Refusal(e, "", "id"); !strings.Contains(string(r.Body), "<Code>AWS.SimpleQueueService.NonExistentQueue</Code>") {
 		t.Errorf("%s", r.Body)
 	}
-	if r := jsonQuery.Refusal(&casemate.Error{Code: casemate.Invalid, AWS: "InvalidParameterValue", Message: "m"}, "id"); r.Header["X-Amzn-Query-Error"] != "InvalidParameterValue;Sender" {
+	if r := jsonQuery.Refusal(&casemate.Error{Code: casemate.Invalid, AWS: "InvalidParameterValue", Message: "m"}, "", "id"); r.Header["X-Amzn-Query-Error"] != "InvalidParameterValue;Sender" {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestNamespacesAreAWSs: an answer and an error name the namespace that the API model of the service has.
+func TestNamespacesAreAWSs(t *testing.T) {
+	for _, c := range []struct{ service, body, want string }{
+		{"sqs", "Action=ListQueues&Version=2012-11-05", `xmlns="http://queue.amazonaws.com/doc/2012-11-05/"`},
+		{"sqs", "Action=ListQueues", `xmlns="http://queue.amazonaws.com/doc/2012-11-05/"`},
+		{"sqs", "Action=ListQueues&Version=%22%3E", `xmlns="http://queue.amazonaws.com/doc/2012-11-05/"`},
+		{"sts", "Action=GetCallerIdentity&Version=2011-06-15", `xmlns="https://sts.amazonaws.com/doc/2011-06-15/"`},
+		{"sts", "Action=GetCallerIdentity", `xmlns="https://sts.amazonaws.com/doc/2011-06-15/"`},
+		{"iam", "Action=ListRoles&Version=2010-05-08", `xmlns="https://iam.amazonaws.com/doc/2010-05-08/"`},
+		{"sns", "Action=Publish&Version=2010-03-31", `xmlns="http://sns.amazonaws.com/doc/2010-03-31/"`},
+	} {
+		s := &casemate.Signed{Method: "POST", Path: "/", Header: map[string][]string{"content-type": {"application/x-www-form-urlencoded"}}}
+		call := Hear(s, c.service)
+		call.Body = []byte(c.body)
+		if r := call.Refusal(&casemate.Error{Code: casemate.Forbidden, Message: "m"}, "id"); !strings.Contains(string(r.Body), "<ErrorResponse "+c.want+"><Error>") {
+			t.Errorf("%s: %s", c.service, r.Body)
+		}
+		if r, err := call.Answer("id", []byte(`{}`)); err != nil || !strings.Contains(string(r.Body), "Response "+c.want+">") {
+			t.Errorf("%s: %s %v", c.service, r.Body, err)
+		}
 	}
 }

@@ -45,7 +45,7 @@ type lambdaBody struct {
 
 // Refusal writes an error in the words of the service that was asked.
 func (c *Call) Refusal(e *casemate.Error, id string) Reply {
-	r := c.Protocol.Refusal(e, id)
+	r := c.Protocol.Refusal(e, c.namespace(), id)
 	if c.Service.Name == "lambda" && c.Protocol == restJSON {
 		lambdaError(&r, e)
 	}
