@@ -220,6 +220,25 @@ func TestItem06SecondResponseIsRefused(t *testing.T) {
 	}
 }
 
+// TestLateSecondAnswerNamesItsEvent: the record of that event is closed by then, so the next one's says whose it was.
+func TestLateSecondAnswerNamesItsEvent(t *testing.T) {
+	f := newFakeRuntime(t)
+	first := f.offer("r1", "{}")
+	f.do("GET", nextPath, "")
+	f.want("POST", invoke+"r1/response", "1", 202, okBody)
+	asked := make(chan struct{})
+	go func() { f.do("GET", nextPath, ""); close(asked) }()
+	<-first.idle
+	f.offer("r2", "{}")
+	<-asked
+	f.want("POST", invoke+"r1/response", "2", 400, badID)
+	f.want("POST", invoke+"r0/response", "2", 400, badID)
+	said := f.fx.take()
+	if len(said) != 2 || said[0].Reason != "a second answer came for the event before, r1" || said[1].Reason != "an answer came for an event that is not being worked on" {
+		t.Errorf("effects %+v", said)
+	}
+}
+
 // Lambda checklist: 7
 func TestItem07NextAgainGivesTheSameEventAndASignal(t *testing.T) {
 	f := newFakeRuntime(t)
