@@ -3,9 +3,11 @@ package deploy
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"casemate"
@@ -17,7 +19,33 @@ const (
 	assetsFile   = ".assets.json"
 	templateTail = ".template.json"
 	maxAssets    = 4 << 20
+
+	besideFolder = `"../asset.` // of a stage, whose stacks have a folder beside what they share
 )
+
+// beside reports whether code lies beside the folder of the template.
+func (q *Template) beside(text []byte) bool {
+	for _, at := range q.Assets {
+		if strings.HasPrefix(at, "../") {
+			return true
+		}
+	}
+	return bytes.Contains(text, []byte(besideFolder))
+}
+
+// outward opens the folder around that of a template whose code is beside it.
+func (q *Template) outward(dir string) (*os.Root, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("finding %s: %w", dir, err)
+	}
+	root, err := os.OpenRoot(filepath.Dir(abs))
+	if err != nil {
+		return nil, &casemate.Error{Code: casemate.NotFound, Field: filepath.Dir(abs), Message: "the folder of the assets cannot be read", Hint: "run cdk synth again", Err: err}
+	}
+	q.Within = filepath.Base(abs)
+	return root, nil
+}
 
 // assets finds what a template says is in a bucket: by the manifest of assets beside it, and zips beside it that it names. The bundle
 // says where they were, so that the node translates the template to the same.

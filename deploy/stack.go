@@ -31,6 +31,7 @@ type Template struct {
 	Parameters map[string]string   `json:"parameters,omitempty"`
 	Open       *casemate.Exception `json:"open,omitempty"` // for routes and URLs that the template leaves open
 
+	Within string            `json:"within,omitempty"` // folder of the template, where its code is also beside that
 	Assets map[string]string `json:"assets,omitempty"` // where code lies that the template says is in a bucket, by its key there
 
 	Recalled *Recalled `json:"-"` // what the node knows; nil: it was not asked
@@ -56,7 +57,7 @@ type read struct {
 // places of the template, whether the translation found what is wrong or the manifest's own checks did.
 func (q *Template) translate(text []byte, s manifest.Setting, arch string, around *around) (*read, error) {
 	where := around.address()
-	set := sam.Setting{App: q.Stack, Place: s.Place, Arch: arch, Open: q.Open, Assets: q.Assets, URL: func(function, alias string) string {
+	set := sam.Setting{App: q.Stack, Place: s.Place, Arch: arch, Open: q.Open, Assets: q.Assets, Within: q.Within, URL: func(function, alias string) string {
 		return where.URL(catalog.URLID(catalog.Qualify(s.Place.FunctionARN(function), alias)))
 	}}
 	parsed, found := template.Parse(q.File, text)
@@ -124,15 +125,11 @@ func arch() string {
 // PackTemplate reads a SAM or CloudFormation template in dir and writes its bundle: the template as it is, and the code that it names,
 // as Pack does. The manifest is that of this machine's translation; the node's own counts.
 func PackTemplate(dir, file string, s manifest.Setting, o Options, w io.Writer) (*manifest.Manifest, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, &casemate.Error{Code: casemate.NotFound, Field: dir, Message: "there is no folder to deploy", Hint: "name the template", Err: err}
-	}
-	defer root.Close()
-	made, text, err := readTemplate(root, file, s, o.Template)
+	made, text, root, err := readTemplate(dir, file, s, o.Template)
 	if err != nil {
 		return nil, err
 	}
+	defer root.Close()
 	z := zip.NewWriter(w)
 	if err := plain(z, templateFile, text); err != nil {
 		return nil, err
@@ -142,28 +139,37 @@ func PackTemplate(dir, file string, s manifest.Setting, o Options, w io.Writer) 
 
 // ReadTemplate gives the manifest that a template makes on this machine, and what there is to say about it; nothing is packed.
 func ReadTemplate(dir, file string, s manifest.Setting, q *Template) (*manifest.Manifest, *Stack, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, nil, &casemate.Error{Code: casemate.NotFound, Field: dir, Message: "there is no folder to deploy", Hint: "name the template", Err: err}
-	}
-	defer root.Close()
-	made, _, err := readTemplate(root, file, s, q)
+	made, _, root, err := readTemplate(dir, file, s, q)
 	if err != nil {
 		return nil, nil, err
 	}
-	return made.manifest, made.Stack, nil
+	return made.manifest, made.Stack, root.Close()
 }
 
-func readTemplate(root *os.Root, file string, s manifest.Setting, q *Template) (*read, []byte, error) {
+// readTemplate reads and translates a template. The root, which the caller closes, is the folder that its code is below.
+func readTemplate(dir, file string, s manifest.Setting, q *Template) (*read, []byte, *os.Root, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, nil, nil, &casemate.Error{Code: casemate.NotFound, Field: dir, Message: "there is no folder to deploy", Hint: "name the template", Err: err}
+	}
 	text, err := root.ReadFile(file)
 	if err != nil {
-		return nil, nil, &casemate.Error{Code: casemate.NotFound, Field: file, Message: "the template cannot be read", Hint: "name a SAM or CloudFormation template", Err: err}
+		err = &casemate.Error{Code: casemate.NotFound, Field: file, Message: "the template cannot be read", Hint: "name a SAM or CloudFormation template", Err: err}
+	} else {
+		err = q.assets(root, text)
 	}
-	if err := q.assets(root, text); err != nil {
-		return nil, nil, err
+	if err == nil && q.beside(text) {
+		root.Close()
+		root, err = q.outward(dir)
 	}
-	made, err := q.translate(text, s, "", q.around())
-	return made, text, err
+	var made *read
+	if err == nil {
+		made, err = q.translate(text, s, "", q.around())
+	}
+	if err != nil && root != nil {
+		root.Close()
+	}
+	return made, text, root, err
 }
 
 // packRest writes all of a bundle but what describes the app: code, layers, files and the request.

@@ -1,6 +1,7 @@
 package sam
 
 import (
+	"cmp"
 	"path"
 	"regexp"
 	"strings"
@@ -200,7 +201,7 @@ func code(t *translator, f *function, v template.Value, at string) {
 		t.bad(v.At, at, local, "code in a bucket cannot be had")
 		return
 	}
-	set(f.doc, "code", text(v.At, path.Clean(v.Text)))
+	set(f.doc, "code", text(v.At, cmp.Or(path.Join(t.Within, v.Text), ".")))
 }
 
 // inlineCode is packed as Lambda names it: index.py, or index.js

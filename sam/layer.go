@@ -40,7 +40,7 @@ func (t *translator) content(r *template.Resource) (string, bool) {
 		t.bad(r.At, where+"/ContentUri", "name a folder or a .zip beside the template", "what the layer holds cannot be had")
 		return "", false
 	}
-	return "./" + path.Clean(v.Text), true
+	return "./" + path.Join(t.Within, v.Text), true
 }
 
 // layerVersion is packed with the functions that name it.
@@ -57,7 +57,7 @@ func (t *translator) asset(r *template.Resource, v template.Value, properties ..
 	where, ok := r.Metadata.Get("aws:asset:path")
 	of, _ := r.Metadata.Get("aws:asset:property")
 	if ok && where.Kind == template.String && where.Unknown == "" && slices.Contains(properties, strings.TrimSuffix(of.Text, ".S3Key")) {
-		return path.Clean(where.Text), true
+		return path.Join(t.Within, where.Text), true
 	}
 	key, ok := v.Get("S3Key")
 	if !ok {
@@ -68,7 +68,7 @@ func (t *translator) asset(r *template.Resource, v template.Value, properties ..
 	}
 	for _, k := range []string{key.Text, path.Base(key.Text)} {
 		if found := t.Assets[k]; found != "" {
-			return found, true
+			return path.Join(t.Within, found), true
 		}
 	}
 	return "", false

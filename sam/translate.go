@@ -16,6 +16,7 @@ type Setting struct {
 	Arch  string // of the node, as AWS says it: x86_64 or arm64
 	// Assets are the folders and zips beside the template that hold what it says is in a bucket, by the key or its last part.
 	Assets map[string]string
+	Within string // folder of the template below that which its paths are for the manifest; "": the same
 	// Open lets everybody call the routes and URLs that the template leaves open, with a reason and an end; nil refuses them.
 	Open *casemate.Exception
 	// URL is the address of a function's URL, or of an alias's, for what refers to it; may be nil.

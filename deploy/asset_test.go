@@ -1,0 +1,72 @@
+package deploy
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Code that a template says is in a bucket is packed from where its tool left it: by the manifest of assets, beside the folder of a
+// stage, by the name of a zip. The bundle is deployed from wherever it is.
+func TestPackAssets(t *testing.T) {
+	const function = `{"Type": "AWS::Lambda::Function", "Properties": {"Runtime": "python3.12", "Handler": "a.b", "Code": {"S3Bucket": "b", "S3Key": "KEY"}}`
+	beside := t.TempDir()
+	for name, text := range map[string]string{
+		"asset.one/a.py": "one", "app.zip": "PK\x05\x06" + strings.Repeat("\x00", 18),
+		"Shop.template.json":    `{"Resources": {"F": ` + strings.ReplaceAll(function, "KEY", "1.zip") + `}, "G": ` + strings.ReplaceAll(function, "KEY", "x/app.zip") + `}}}`,
+		"Shop.assets.json":      `{"version": "1", "files": {"1": {"source": {"path": "asset.one", "packaging": "zip"}, "destinations": {"d": {"objectKey": "1.zip"}}}}}`,
+		"stage/Q.template.json": `{"Resources": {"F": ` + strings.ReplaceAll(function, "KEY", "1.zip") + `, "Metadata": {"aws:asset:path": "../asset.one", "aws:asset:property": "Code"}}}}`,
+		"stage/P.template.json": `{"Resources": {"F": ` + strings.ReplaceAll(function, "KEY", "1.zip") + `}}}`,
+		"stage/P.assets.json":   `{"version": "1", "files": {"1": {"source": {"path": "../asset.one"}, "destinations": {"d": {"objectKey": "1.zip"}}}}}`,
+		"Bad.template.json":     `{"Resources": {"F": ` + strings.ReplaceAll(function, "KEY", "1.zip") + `}}}`, "Bad.assets.json": "{",
+		"None.template.json": `{"Resources": {"F": ` + strings.ReplaceAll(function, "KEY", "1.zip") + `}}}`,
+	} {
+		at := filepath.Join(beside, name)
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ dir, file, want, wrong string }{
+		{"", "Shop.template.json", "asset.one app.zip", ""}, {"stage", "Q.template.json", "asset.one", ""}, {"stage", "P.template.json", "asset.one", ""},
+		{"", "Bad.template.json", "", "Bad.assets.json"}, {"", "None.template.json", "", "code in a bucket cannot be had"},
+	} {
+		var b bytes.Buffer
+		q := &Template{File: c.file, Stack: "shop"}
+		m, err := PackTemplate(filepath.Join(beside, c.dir), c.file, setting(), Options{Template: q}, &b)
+		if c.wrong != "" {
+			if err == nil || !strings.Contains(err.Error(), c.wrong) {
+				t.Errorf("%s: %v", c.file, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", c.file, err)
+		}
+		got := m.Functions["shop-F"].Code
+		if g := m.Functions["shop-G"]; g != nil {
+			got += " " + g.Code
+		}
+		if got != c.want {
+			t.Errorf("%s: code %s", c.file, got)
+		}
+		if name, err := Packed(b.Bytes(), setting()); err != nil || name != "shop" {
+			t.Error(name, err)
+		}
+		r, err := entries(b.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var of bundle
+		if err := r.request(&of); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.described(&of, setting(), nil); err != nil || of.manifest.Functions["shop-F"].Code != m.Functions["shop-F"].Code { // as a node reads it
+			t.Error(c.file, err)
+		}
+	}
+}
