@@ -99,7 +99,10 @@ func onlyLoopback(flag, addr string) error {
 func (l *loop) run(ctx context.Context, f *upFlags) error {
 	var bundle bool
 	var err error
-	if l.dir, l.file, bundle, err = find(l.at); err != nil {
+	if l.dir, l.file, bundle, err = find(l.at); err == nil {
+		err = regular(l.dir, l.file, bundle)
+	}
+	if err != nil {
 		return err
 	}
 	if bundle {

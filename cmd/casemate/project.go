@@ -80,6 +80,9 @@ func (a *app) packed(ctx context.Context, p *project, args []string, do func(app
 		at = args[0]
 	}
 	dir, file, ready, err := find(at)
+	if err == nil {
+		err = regular(dir, file, ready)
+	}
 	if err != nil {
 		return err
 	}
@@ -102,6 +105,18 @@ func (a *app) packed(ctx context.Context, p *project, args []string, do func(app
 		return asInvalid(err)
 	}
 	return do(name, bundle)
+}
+
+// regular refuses what to deploy where it is no file: to read a pipe waits for whoever writes it, and for no Ctrl-C.
+func regular(dir, file string, bundle bool) error {
+	at := filepath.Join(dir, or(file, manifest.File))
+	if bundle {
+		at = dir
+	}
+	if info, err := os.Stat(at); err == nil && !info.Mode().IsRegular() {
+		return casemate.Errorf(casemate.Invalid, "name a folder, a template (.yaml, .json) or a bundle of casemate package (.zip)", "%s is not a regular file", at)
+	}
+	return nil
 }
 
 func settingNow() manifest.Setting {
