@@ -63,3 +63,30 @@ func TestAliasesOfATemplateLeadToTheirVersions(t *testing.T) {
 		t.Errorf("live leads to %d though it is not in the template", leads("live"))
 	}
 }
+
+// A URL of an alias leads to what the alias leads to, and takes those that the manifest says, as that of a function does.
+func TestURLOfAnAlias(t *testing.T) {
+	d, _ := deployer(t)
+	text := strings.Replace(aliasTemplate, "      AutoPublishAlias: live\n", "      AutoPublishAlias: live\n      FunctionUrlConfig: {AuthType: AWS_IAM}\n", 1) +
+		"  U: {Type: AWS::Lambda::Url, Properties: {AuthType: AWS_IAM, TargetFunctionArn: !GetAtt Job.Arn, Qualifier: old}}\n"
+	for n, stage := range []string{"dev", "prod"} {
+		bundle, err := packedTemplate(t, templateProject(t, text), Template{Parameters: map[string]string{"Stage": stage}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Apply(t.Context(), bundle, "uid/0"); err != nil {
+			t.Fatal(err)
+		}
+		a, _ := d.cfg.Catalog.Snapshot().App("shop")
+		leads := map[string]int{}
+		for _, r := range a.Routes {
+			if !r.URL || r.ByAPI() || r.URLAuth() != "AWS_IAM" {
+				t.Errorf("%+v", r)
+			}
+			leads[r.Alias()] = a.Functions[r.Function].Qualified(r.Alias(), "").Number
+		}
+		if len(leads) != 2 || leads["live"] != n+1 || leads["old"] != 1 {
+			t.Error(leads)
+		}
+	}
+}
