@@ -33,7 +33,7 @@ var Rooms = []Room{
 	{Path: "front/conn", Tier: 2, Ceiling: 1050, Only: []string{""}},
 	{Path: "gate", Tier: 2, Ceiling: 1800, Only: []string{"", "outflow", "internal/pause"}},
 	{Path: "outflow", Tier: 1, Ceiling: 300, Pure: true, Only: []string{""}},
-	{Path: "deploy", Tier: 2, Ceiling: 3900, May: []string{"deploy/manifest"}, Never: []string{"audit", "sandbox", "authn"}},
+	{Path: "deploy", Tier: 2, Ceiling: 3950, May: []string{"deploy/manifest"}, Never: []string{"audit", "sandbox", "authn"}},
 	{Path: "deploy/manifest", Tier: 2, Ceiling: 2300, Only: []string{"", "pattern", "schedule", "policy", "quota", "shield", "catalog/route", "browser", "internal/spelling"}},
 	{Path: "policy", Tier: 1, Ceiling: 2000, Pure: true},
 	{Path: "policy/analysis", Tier: 1, Ceiling: 900, Pure: true, Only: []string{"", "policy"}, May: []string{"policy"}},
