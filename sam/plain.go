@@ -53,6 +53,9 @@ var guarded = []struct{ prefix, what, hint string }{
 	{"AWS::ApiGateway::ClientCertificate", "functions are called by the node itself", "leave it out"},
 }
 
+// keepsNothing are policies of what is not made here. Any other policy that is not read stops the deploy.
+var keepsNothing = []string{"AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy", "AWS::SNS::TopicInlinePolicy", "AWS::Events::EventBusPolicy"}
+
 // own translates the types that Casemate serves.
 func own() map[string]func(*translator, *template.Resource) {
 	return map[string]func(*translator, *template.Resource){
@@ -123,8 +126,12 @@ func (t *translator) resource(r *template.Resource) {
 		t.bad(r.TypeAt, path, "leave it out", "%s has no meaning that could be kept here", r.Type)
 		return
 	}
-	if strings.HasSuffix(r.Type, "Policy") { // of a bucket, a topic, an event bus
+	if slices.Contains(keepsNothing, r.Type) {
 		t.note(NotServed, r.Type, r.At, path, "what it is about is not made: nobody can use it, and the policy has nothing to keep")
+		return
+	}
+	if strings.HasSuffix(r.Type, "Policy") {
+		t.bad(r.TypeAt, path, "leave it out, or say it in the policies of roles", "%s: the policy is not read", r.Type)
 		return
 	}
 	t.note(NotServed, r.Type, r.At, path, "%s is not made; what functions may do with it stays granted", r.Type)

@@ -412,6 +412,7 @@ func TestWhatCannotBeKeptStopsTheDeploy(t *testing.T) {
 		{"a policy of an API", "Events: {A: {Type: Api, Properties: {Path: /a, Method: get, Auth: {ApiKeyRequired: true, ResourcePolicy: {AwsAccountWhitelist: ['1']}}}}}", "", "Auth/ResourcePolicy/AwsAccountWhitelist: this part of a resource policy cannot be kept"},
 		{"single methods", "", "M: {Type: AWS::ApiGateway::Method}", "Resources/M: it is a part of an API that is not in the template"},
 		{"a firewall", "", "W: {Type: AWS::WAFv2::WebACL}", "Resources/W: AWS::WAFv2::WebACL: its rules cannot be kept"},
+		{"a policy that nobody reads", "", "W: {Type: AWS::Foo::ResourcePolicy}", "Resources/W: AWS::Foo::ResourcePolicy: the policy is not read"},
 		{"a key of a queue", "", "Q: {Type: AWS::SQS::Queue, Properties: {KmsMasterKeyId: x}}", "Resources/Q/Properties/KmsMasterKeyId: the key cannot be used here"},
 		{"two of one name", "FunctionName: g", "G: {Type: AWS::Serverless::Function, Properties: {FunctionName: g, CodeUri: g, Runtime: python3.12, Handler: a.b}}", "are both called g"},
 	} {
@@ -438,6 +439,7 @@ X: {Type: AWS::Foo::Bar}
 V: {Type: AWS::EC2::VPC}
 A: {Type: AWS::CloudWatch::Alarm}
 L: {Type: AWS::Logs::LogGroup}
+BP: {Type: AWS::S3::BucketPolicy}
 S: {Type: AWS::SecretsManager::Secret, Properties: {SecretString: hunter2}}
 T: {Type: AWS::Serverless::SimpleTable}
 `)+"Outputs: {O: {Value: x, Export: {Name: y}}}\n")
@@ -453,7 +455,7 @@ T: {Type: AWS::Serverless::SimpleTable}
 	const f = "Resources/F/Properties/"
 	for path, want := range map[string]Class{f + "VpcConfig": Ignored, f + "Tracing": Ignored, f + "DeadLetterQueue": NotServed, f + "AutoPublishAlias": Honoured,
 		f + "Environment/Variables/A": NotServed, f + "Policies/0/Statement": NotServed, f + "Events/P": NotServed, f + "Events/T": NotServed, "Resources/B": NotServed, "Resources/B/DeletionPolicy": NotServed, "Outputs/O/Export": Honoured,
-		"Resources/X": NotServed, "Resources/V": Ignored, "Resources/A": Ignored, "Resources/L": Ignored, "Resources/S": Honoured, "Resources/S/Properties/SecretString": Weak, "Resources/T": NotServed, "Resources/F": Weak} {
+		"Resources/X": NotServed, "Resources/V": Ignored, "Resources/A": Ignored, "Resources/L": Ignored, "Resources/BP": NotServed, "Resources/S": Honoured, "Resources/S/Properties/SecretString": Weak, "Resources/T": NotServed, "Resources/F": Weak} {
 		if said[path] != want {
 			t.Errorf("%s: %q, not %q", path, said[path], want)
 		}
