@@ -56,25 +56,10 @@ func (r *Routed) Verify(ctx context.Context, e *casemate.Event, m *casemate.Matc
 		return refused(r.Webhooks.Verify(ctx, e, a.Webhook))
 	case a.Authorizer != nil && r.Authorizers != nil:
 		return refused(r.Authorizers.Verify(ctx, e, m, a.Authorizer))
-	case a.Anonymous() && r.strange(&e.Credential):
+	case a.Anonymous() && r.strange(e):
 		return &casemate.Principal{}, nil
 	}
 	return r.Identity.Verify(ctx, e, m)
-}
-
-// strange reports a credential that nobody here issued or trusts the issuer of. Where a route is open it proves nothing to the
-// platform and is the function's own affair: whoever sends it is nobody. What has the form of a credential of ours is never strange,
-// so that a revoked key or an expired token does not turn into nobody's.
-func (id *Identity) strange(c *casemate.Credential) bool {
-	switch c.Kind {
-	case casemate.CredentialAuthorizer:
-		return true
-	case casemate.CredentialKey:
-		return !strings.HasPrefix(c.Secret, keyMark)
-	case casemate.CredentialBearer:
-		return !id.trust.issued(c.Secret)
-	}
-	return false
 }
 
 // still looks at the route again when an event that was accepted by it is run: a sender or an authorizer that was taken

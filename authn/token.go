@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	_ "crypto/sha512" // PS384 and PS512
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -75,22 +74,6 @@ func (t *trust) verify(ctx context.Context, raw string, now time.Time, rule *cas
 	v := verified{sum: sum, principal: *p, audience: tok.claims.audience, by: by, source: is.keys, set: set}
 	t.cache.put(&v)
 	return v.under(rule)
-}
-
-// issued reports a token that names an issuer that is trusted here, whatever else is wrong with it.
-func (t *trust) issued(raw string) bool {
-	parts := strings.Split(raw, ".")
-	if len(raw) > maxToken || len(parts) < 2 {
-		return false
-	}
-	body, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
-	if err != nil {
-		return false
-	}
-	var claims struct {
-		Issuer string `json:"iss"`
-	}
-	return json.Unmarshal(body, &claims) == nil && len((*t.by.Load())[claims.Issuer]) > 0
 }
 
 // parseToken takes a compact JWS with a claims set apart; nothing in it is believed yet.

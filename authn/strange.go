@@ -1,0 +1,123 @@
+package authn
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"strings"
+
+	"casemate"
+)
+
+// Beginnings of credentials that are never strange: those of access keys' signatures, and of operators' sessions.
+const (
+	signatureMark = "aws4-"
+	sessionMark   = "cs_"
+	sessionLen    = 68
+)
+
+// strange reports a credential that nobody here issued or trusts the issuer of. Where a route is open it proves nothing to the
+// platform and is the function's own affair: whoever sends it is nobody. What has the form of a credential of ours is never strange,
+// so that a revoked key or an expired token does not turn into nobody's; and in no header that would be handed on, however it is wrapped.
+func (id *Identity) strange(e *casemate.Event) bool {
+	switch c := &e.Credential; c.Kind {
+	case casemate.CredentialAuthorizer:
+	case casemate.CredentialKey:
+		if strings.HasPrefix(c.Secret, keyMark) || id.ours(c.Secret, true) {
+			return false
+		}
+	case casemate.CredentialBearer:
+		if id.ours(c.Secret, true) {
+			return false
+		}
+	default:
+		return false
+	}
+	if e.Header == nil {
+		return true
+	}
+	for _, name := range [...]string{"authorization", "x-api-key"} {
+		for _, v := range e.Header(name) {
+			if id.ours(v, true) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// ours reports a credential of the platform's anywhere in a header: without a scheme, below one of another name, in quotes, as a
+// password of Basic, and encoded likewise.
+func (id *Identity) ours(text string, encoded bool) bool {
+	for i := range text {
+		if len(text)-i >= keyLen && strings.EqualFold(text[i:i+len(keyMark)], keyMark) {
+			if _, err := keyID(keyMark + text[i+len(keyMark):i+keyLen]); err == nil {
+				return true
+			}
+		}
+	}
+	apart := func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"',:;<>=()[]{}`, r) }
+	for word := range strings.FieldsFuncSeq(text, apart) {
+		switch {
+		case len(word) > len(signatureMark) && strings.EqualFold(word[:len(signatureMark)], signatureMark), len(word) == sessionLen && strings.HasPrefix(word, sessionMark), id.trust.issued(word):
+			return true
+		case !encoded:
+			continue
+		}
+		for _, alphabet := range [...]*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			if inner, err := alphabet.DecodeString(word); err == nil && id.ours(string(inner), false) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// issued reports a token that names an issuer that is trusted here, whatever else is wrong with it: its claims need not be those that a
+// token may have, and its issuer's name may have a slash or capitals too many.
+func (t *trust) issued(raw string) bool {
+	_, rest, ok := strings.Cut(raw, ".")
+	body, _, _ := strings.Cut(rest, ".")
+	if !ok || body == "" {
+		return false
+	}
+	data, err := base64.RawURLEncoding.DecodeString(strings.NewReplacer("+", "-", "/", "_").Replace(body))
+	if err != nil {
+		return false
+	}
+	d := json.NewDecoder(strings.NewReader(string(data)))
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return false
+	}
+	for d.More() { // each member, for one name may stand twice
+		name, err := d.Token()
+		var v any
+		if err != nil || d.Decode(&v) != nil {
+			return false
+		}
+		if issuer, ok := v.(string); ok && name == "iss" && t.names(issuer) {
+			return true
+		}
+	}
+	return false
+}
+
+// names reports whether an issuer is trusted here, by a name that people take for the same.
+func (t *trust) names(issuer string) bool {
+	all := *t.by.Load()
+	if len(all[issuer]) > 0 {
+		return true
+	}
+	plain := func(s string) string {
+		if u, err := url.Parse(s); err == nil {
+			s = u.Scheme + "://" + u.Host + u.Path
+		}
+		return strings.TrimRight(s, "/")
+	}
+	for known, entries := range all {
+		if len(entries) > 0 && strings.EqualFold(plain(known), plain(issuer)) {
+			return true
+		}
+	}
+	return false
+}
