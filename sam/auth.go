@@ -167,7 +167,10 @@ func (t *translator) tokens(a *api, name string, v template.Value, path string) 
 }
 
 func (t *translator) scopes(v template.Value, path string) (all []string) {
-	s, _ := v.Get("AuthorizationScopes")
+	s, said := v.Get("AuthorizationScopes")
+	if said && !t.wants(s, path+"/AuthorizationScopes", template.List) { // or tokens without one would do
+		return nil
+	}
 	for _, x := range s.List {
 		if t.wants(x, path+"/AuthorizationScopes", template.String) {
 			all = append(all, x.Text)

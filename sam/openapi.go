@@ -120,7 +120,12 @@ func (t *translator) secured(w *way, security template.Value, schemes map[string
 		}
 		w.kinds = append(w.kinds, x.kind)
 		for _, scope := range m.Value.List {
-			w.scopes = append(w.scopes, scope.Text)
+			if t.wants(scope, w.path+"/security", template.String) {
+				w.scopes = append(w.scopes, scope.Text)
+			}
+		}
+		if m.Value.Kind != template.Null { // or tokens without a scope would do
+			t.wants(m.Value, w.path+"/security", template.List)
 		}
 		if x.role != "" {
 			t.mayCall(x.role, w)

@@ -141,13 +141,24 @@ func (t *translator) routeResource(a *api, r *template.Resource, schemes map[str
 func (t *translator) asOperation(r *template.Resource, integration template.Value, path string) template.Member {
 	op := mapping(r.At)
 	set(op, "x-amazon-apigateway-integration", integration)
-	kind, _ := r.Properties.Get("AuthorizationType")
+	for _, m := range r.Properties.Members {
+		if !partProperties[m.Key] { // a word that is spelled wrong would open the route
+			t.bad(m.KeyAt, path+"/"+m.Key, template.Nearest(m.Key, keys(partProperties)), "%s has no such property", r.Type)
+		}
+	}
+	kind, said := r.Properties.Get("AuthorizationType")
+	if said {
+		t.wants(kind, path+"/AuthorizationType", template.String)
+	}
 	all := mapping(kind.At)
-	scopes, _ := r.Properties.Get("AuthorizationScopes")
+	var scopes []template.Value
+	for _, s := range t.scopes(r.Properties, path) {
+		scopes = append(scopes, text(kind.At, s))
+	}
 	switch kind.Text {
 	case "", "NONE":
-		if kind.Unknown != "" {
-			t.wants(kind, path+"/AuthorizationType", template.String)
+		if id, ok := r.Properties.Get("AuthorizerId"); ok {
+			t.bad(id.At, path+"/AuthorizerId", "AuthorizationType: CUSTOM or JWT", "an authorizer is named, and nobody is asked for a credential")
 		}
 	case "AWS_IAM":
 		set(all, "AWS_IAM", texts(kind.At))
@@ -162,7 +173,7 @@ func (t *translator) asOperation(r *template.Resource, integration template.Valu
 		if of == "" {
 			t.bad(kind.At, path+"/AuthorizerId", "refer to an authorizer of this API", "the authorizer of %s is not known here", kind.Quoted())
 		}
-		set(all, of, template.Value{Kind: template.List, At: kind.At, List: scopes.List})
+		set(all, of, template.Value{Kind: template.List, At: kind.At, List: scopes})
 	}
 	if key, _ := r.Properties.BoolAt("ApiKeyRequired", path, &t.found); key {
 		set(all, "api_key", texts(r.At))
@@ -274,6 +285,11 @@ func (t *translator) domainResource(r *template.Resource) {
 	}
 	t.note(NotServed, r.Type, r.At, "Resources/"+r.ID, "routes answer for every host and without a base path: host: under Metadata: Casemate of the API; certificates are the node's, casemate up --tls")
 }
+
+// partProperties are those that methods and routes have.
+var partProperties = map[string]bool{"ApiId": true, "ApiKeyRequired": true, "AuthorizationScopes": true, "AuthorizationType": true, "AuthorizerId": true, "HttpMethod": true, "Integration": true,
+	"MethodResponses": true, "ModelSelectionExpression": true, "OperationName": true, "RequestModels": true, "RequestParameters": true, "RequestValidatorId": true, "ResourceId": true,
+	"RestApiId": true, "RouteKey": true, "RouteResponseSelectionExpression": true, "Target": true}
 
 // lower is a key of a resource as definitions write it: AuthorizerUri is authorizerUri there.
 func lower(key string) string {

@@ -3,6 +3,9 @@ package sam
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"casemate"
 )
 
 // A REST API of single resources and methods, and an HTTP API of routes and integrations, come to routes with their credentials.
@@ -46,6 +49,8 @@ func TestPartsThatAreNotUnderstood(t *testing.T) {
 	const r = "R: {Type: AWS::ApiGateway::RestApi, Properties: {Name: r}}\n"
 	const h = "H: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: h, ProtocolType: HTTP}}\n"
 	const to = "Integration: {Type: AWS_PROXY, Uri: !GetAtt F.Arn}"
+	const m = r + "M: {Type: AWS::ApiGateway::Method, Properties: {RestApiId: !Ref R, ResourceId: !GetAtt R.RootResourceId, HttpMethod: GET, "
+	const custom = "C: {Type: 'Custom::X', Properties: {ServiceToken: x}}\n"
 	for _, c := range []struct{ rest, want string }{
 		{r + "M: {Type: AWS::ApiGateway::Method, Properties: {RestApiId: !Ref R, ResourceId: !GetAtt R.RootResourceId, HttpMethod: GET, AuthorizationType: CUSTOM, AuthorizerId: x, " + to + "}}", "M/Properties/AuthorizerId: the authorizer of"},
 		{r + "M: {Type: AWS::ApiGateway::Method, Properties: {RestApiId: !Ref R, ResourceId: x, HttpMethod: GET, AuthorizationType: AWS_IAM, " + to + "}}", "the method has no place in the API"},
@@ -54,9 +59,20 @@ func TestPartsThatAreNotUnderstood(t *testing.T) {
 		{r + "M: {Type: AWS::ApiGateway::Method, Properties: {RestApiId: !Ref R, ResourceId: !GetAtt R.RootResourceId, HttpMethod: GET, AuthorizationType: AWS_IAM, Integration: {Type: HTTP_PROXY, Uri: 'https://x.example'}}}", "an integration of type"},
 		{r + "A: {Type: AWS::ApiGateway::Authorizer, Properties: {RestApiId: !Ref R, Name: a, Type: COGNITO_USER_POOLS, ProviderARNs: [x]}}", "A/Properties/ProviderARNs: a user pool does not say"},
 		{h + "W: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref H, RouteKey: GET /w, Target: integrations/x, AuthorizationType: AWS_IAM}}", "the route leads to no integration of this API"},
+		{m + "AuthorizationType: [AWS_IAM], " + to + "}}", "M/Properties/AuthorizationType: a text is wanted here"},
+		{m + "AuthorizationTyp: AWS_IAM, " + to + "}}", "M/Properties/AuthorizationTyp: AWS::ApiGateway::Method has no such property (did you mean AuthorizationType?)"},
+		{m + "AuthorizerId: x, " + to + "}}", "M/Properties/AuthorizerId: an authorizer is named, and nobody is asked"},
+		{m + "AuthorizationType: AWS_IAM, AuthorizationScopes: read, " + to + "}}", "M/Properties/AuthorizationScopes: a list is wanted here"},
+		{custom + m + "AuthorizationType: AWS_IAM, AuthorizationScopes: !GetAtt C.Scopes, " + to + "}}", "M/Properties/AuthorizationScopes: C.Scopes is only known after deployment"},
+		{custom + m + "AuthorizationType: AWS_IAM, AuthorizationScopes: [!GetAtt C.Scope], " + to + "}}", "M/Properties/AuthorizationScopes: C.Scope is only known after deployment"},
+		{"A: {Type: AWS::Serverless::Api, Properties: {DefinitionBody: {paths: {/x: {get: {security: [{AWS_IAM: read}], x-amazon-apigateway-integration: {type: aws_proxy, uri: !GetAtt F.Arn}}}}}}}", "/security: a list is wanted here"},
 		{"W: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: abc, RouteKey: GET /w}}", "W: it is a part of an API that is not in the template"},
 	} {
-		if _, found := made(t, app("", c.rest), setting()); !strings.Contains(found.Err().Error(), c.want) {
+		s := setting()
+		if !strings.Contains(c.want, "anybody may call") {
+			s.Open = &casemate.Exception{Reason: "a shop", Expires: time.Now()} // which is for what says that it is open
+		}
+		if _, found := made(t, app("", c.rest), s); !strings.Contains(found.Err().Error(), c.want) {
 			t.Errorf("%s\n%v\nnot %s", c.rest, found, c.want)
 		}
 	}
