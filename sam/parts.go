@@ -151,10 +151,7 @@ func (t *translator) asOperation(r *template.Resource, integration template.Valu
 		t.wants(kind, path+"/AuthorizationType", template.String)
 	}
 	all := mapping(kind.At)
-	var scopes []template.Value
-	for _, s := range t.scopes(r.Properties, path) {
-		scopes = append(scopes, text(kind.At, s))
-	}
+	scopes := texts(kind.At, t.scopes(r.Properties, path)...)
 	switch kind.Text {
 	case "", "NONE":
 		if id, ok := r.Properties.Get("AuthorizerId"); ok {
@@ -173,7 +170,7 @@ func (t *translator) asOperation(r *template.Resource, integration template.Valu
 		if of == "" {
 			t.bad(kind.At, path+"/AuthorizerId", "refer to an authorizer of this API", "the authorizer of %s is not known here", kind.Quoted())
 		}
-		set(all, of, template.Value{Kind: template.List, At: kind.At, List: scopes})
+		set(all, of, scopes)
 	}
 	if key, _ := r.Properties.BoolAt("ApiKeyRequired", path, &t.found); key {
 		set(all, "api_key", texts(r.At))
