@@ -20,7 +20,8 @@ const (
 	templateTail = ".template.json"
 	maxAssets    = 4 << 20
 
-	besideFolder = `"../asset.` // of a stage, whose stacks have a folder beside what they share
+	assetPrefix  = "asset." // how the names of assets begin
+	besideFolder = `"../` + assetPrefix // of a stage, whose stacks have a folder beside what they share
 )
 
 // beside reports whether code lies beside the folder of the template.
@@ -47,6 +48,45 @@ func (q *Template) outward(dir string) (*os.Root, error) {
 	return root, nil
 }
 
+// fits refuses what a template whose code is also beside its folder names there but assets: the folder around it may be anything, a home
+// directory too. Links lead out of an asset likewise.
+func (q *Template) fits(root *os.Root, made *read) error {
+	if q.Within == "" {
+		return nil
+	}
+	names := made.manifest.Files()
+	for function, f := range made.manifest.Functions {
+		if _, here := made.inline[function]; !here {
+			names = append(names, f.Code)
+		}
+		for _, l := range f.Layers {
+			names = append(names, l.Path)
+		}
+	}
+	for _, name := range names {
+		if name == "" { // of a layer that is known by its name
+			continue
+		}
+		name = path.Clean(name)
+		first, rest, _ := strings.Cut(name, "/")
+		ok := first == q.Within || strings.HasPrefix(first, assetPrefix)
+		for at := first; ok; { // of what Within is, who deploys it named the folder
+			info, err := root.Lstat(at)
+			ok = err != nil || at == q.Within || info.Mode()&fs.ModeSymlink == 0
+			if rest == "" {
+				break
+			}
+			first, rest, _ = strings.Cut(rest, "/")
+			at += "/" + first
+		}
+		if !ok {
+			return &casemate.Error{Code: casemate.Invalid, Field: name, Message: "it is outside of the folder of the template, and no asset beside it",
+				Hint: "beside that folder, code is in " + assetPrefix + "*, and no link"}
+		}
+	}
+	return nil
+}
+
 // assets finds what a template says is in a bucket: by the manifest of assets beside it, and zips beside it that it names. The bundle
 // says where they were, so that the node translates the template to the same.
 func (q *Template) assets(root *os.Root, text []byte) error {
@@ -70,7 +110,7 @@ func (q *Template) assets(root *os.Root, text []byte) error {
 		return nil
 	}
 	var data []byte
-	if err == nil && info.Size() <= maxAssets {
+	if err == nil && info.Mode().IsRegular() && info.Size() <= maxAssets {
 		data, err = root.ReadFile(name)
 	}
 	var said struct {

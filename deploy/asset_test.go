@@ -70,3 +70,35 @@ func TestPackAssets(t *testing.T) {
 		}
 	}
 }
+
+// The folder around that of a template is not the template's: it may be a home directory.
+func TestAssetsAreAllThatIsBeside(t *testing.T) {
+	const function = `{"Resources": {"F": {"Type": "AWS::Lambda::Function", "Metadata": {"aws:asset:path": "PATH", "aws:asset:property": "Code", "other": "../asset.one"}, "Properties": {"Runtime": "python3.12", "Handler": "a.b", ` +
+		`"Code": {"S3Bucket": "b", "S3Key": "1.zip"}}}, "I": {"Type": "AWS::Lambda::Function", "Properties": {"Runtime": "python3.12", "Handler": "index.h", "Code": {"ZipFile": "h = 1"}}}}}`
+	home := t.TempDir()
+	for _, dir := range []string{"asset.one", "secret", "stage/own"} {
+		if err := os.MkdirAll(filepath.Join(home, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(home, dir, "a.py"), []byte(dir), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, to := range map[string]string{"stage/link": "../secret", "asset.link": "secret", "asset.one/up": "../secret"} {
+		if err := os.Symlink(to, filepath.Join(home, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const beyond = "no asset beside it"
+	for at, want := range map[string]string{"own": "", "../stage/own": "", "../asset.one": "no plain file of the folder", "../secret": beyond, "../asset.one/../secret": beyond, "link": beyond, "../asset.link": beyond,
+		"../asset.one/up": beyond, "../../etc": "not a plain path", "/etc": "cannot be read", "../.": beyond} {
+		if err := os.WriteFile(filepath.Join(home, "stage", "T.template.json"), []byte(strings.ReplaceAll(function, "PATH", at)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		q := &Template{File: "T.template.json", Stack: "shop"}
+		if m, err := PackTemplate(filepath.Join(home, "stage"), q.File, setting(), Options{Template: q}, &b); (err == nil) != (want == "") || want != "" && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, %v", at, m, err)
+		}
+	}
+}

@@ -166,6 +166,9 @@ func readTemplate(dir, file string, s manifest.Setting, q *Template) (*read, []b
 	if err == nil {
 		made, err = q.translate(text, s, "", q.around())
 	}
+	if err == nil {
+		err = q.fits(root, made)
+	}
 	if err != nil && root != nil {
 		root.Close()
 	}
