@@ -165,12 +165,12 @@ func (m *maker) body(r *Request, ptr string) error {
 // shown is the value of a parameter or media type: its example, the first of its examples, or what its schema takes.
 func (m *maker) shown(p map[string]any) any {
 	if v, ok := p["example"]; ok {
-		return v
+		return m.stands(v)
 	}
 	all, _ := p["examples"].(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if v, ok := m.follow(all[name])["value"]; ok {
-			return v
+			return m.stands(v)
 		}
 	}
 	content, _ := p["content"].(map[string]any)

@@ -160,6 +160,32 @@ func TestSamplesPassTheirOperation(t *testing.T) {
 	}
 }
 
+// TestSamplesAreBounded: a contract of some folder that a person tries can be anything; a sample of it is small all the same.
+func TestSamplesAreBounded(t *testing.T) {
+	const text, head = "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy", `{"$schema":"https://json-schema.org/draft/2020-12/schema",`
+	big := strings.Repeat(text, 1000)
+	doubled := head + `"$ref":"#/$defs/l11","$defs":{"l0":{"required":["` + strings.Repeat(`a","`, 20_000) + `b"]}`
+	for i := range 11 {
+		doubled += fmt.Sprintf(`,"l%d":{"allOf":[{"$ref":"#/$defs/l%d"},{"$ref":"#/$defs/l%d"}]}`, i+1, i, i)
+	}
+	for name, doc := range map[string]string{
+		"fewer than none":        head + `"type":"array","items":{"type":"string"},"maxItems":-1}`,
+		"more than an int holds": head + `"type":"array","items":{"type":"string"},"maxItems":1e300,"minItems":1e300}`,
+		"members":                head + `"type":"object","minProperties":1e300}`,
+		"texts":                  head + `"type":"string","minLength":1e300,"maxLength":-5}`,
+		"numbers":                head + `"type":"number","multipleOf":1e-300,"minimum":1e300}`,
+		"itself":                 head + `"$ref":"#"}`,
+		"a value often":          head + `"type":"array","minItems":60,"items":{"type":"array","minItems":70,"items":{"default":"` + big + `"}}}`,
+		"a name often":           head + `"type":"array","minItems":60,"items":{"type":"array","minItems":70,"items":{"type":"object","required":["` + big + `"]}}}`,
+		"a pattern often":        head + `"type":"array","minItems":100,"items":{"type":"string","minLength":4000,"pattern":"^(` + strings.Repeat("(a?){999}", 50) + `a*)*b$"}}`,
+		"required of required":   doubled + "}}",
+	} {
+		if r, err := sample.Of([]byte(doc), ""); err != nil || len(r.Body) > 2<<20 {
+			t.Errorf("%s: %d bytes, %v", name, len(r.Body), err)
+		}
+	}
+}
+
 // FuzzSample: a sample ends, is small, and its body is JSON where it says so, whatever the document.
 func FuzzSample(f *testing.F) {
 	f.Add([]byte(document), "PUT /orders/{id}")

@@ -44,8 +44,8 @@ func byFormat(format string) string {
 }
 
 // textOf is a text of a schema: by its format, its pattern, or any of the length it asks for.
-func textOf(o map[string]any) string {
-	least, most := int(min(amount(o["minLength"], 0), maxText)), int(min(amount(o["maxLength"], maxText), maxText))
+func (m *maker) textOf(o map[string]any) string {
+	least, most := count(o["minLength"], 0, maxText), count(o["maxLength"], maxText, maxText)
 	format, _ := o["format"].(string)
 	if s := byFormat(format); s != "" {
 		return s
@@ -54,7 +54,7 @@ func textOf(o map[string]any) string {
 		return byFormat("byte")
 	}
 	if p, ok := o["pattern"].(string); ok {
-		return matching(p, least, most)
+		return m.matching(p, least, most)
 	}
 	s := "text"
 	if n := utf8.RuneCountInString(s); n < least {
@@ -64,9 +64,13 @@ func textOf(o map[string]any) string {
 }
 
 // matching is a text of least to most characters that the pattern matches; "" where none was found.
-func matching(pattern string, least, most int) string {
+func (m *maker) matching(pattern string, least, most int) string {
 	tree, err := syntax.Parse(pattern, syntax.Perl)
-	if err != nil {
+	if err != nil || !m.spend(len(pattern)) {
+		return ""
+	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil || !m.spend(len(program.Inst)) {
 		return ""
 	}
 	re, err := regexp.Compile(pattern)
@@ -79,6 +83,9 @@ func matching(pattern string, least, most int) string {
 		s := w.String()
 		if n := utf8.RuneCountInString(s); n < least && !strings.HasSuffix(pattern, "$") {
 			s += strings.Repeat("x", least-n)
+		}
+		if !m.spend(len(program.Inst) * len(s) / perWork) {
+			return ""
 		}
 		if n := utf8.RuneCountInString(s); n >= max(least, 1) && n <= most && re.MatchString(s) {
 			return s

@@ -19,11 +19,29 @@ const (
 	maxSteps = 5000
 	maxItems = 100
 	maxText  = 4096 // bytes
+
+	maxWork = 1 << 20 // members that are put together, and bytes of what is shown as it stands
+	perWork = 64      // steps of matching a pattern that are one of it
 )
 
 type maker struct {
 	doc   *schema.Document
 	steps int
+	work  int
+}
+
+// spend reports whether there is still room for n more.
+func (m *maker) spend(n int) bool {
+	m.work += n
+	return m.work <= maxWork
+}
+
+// stands is a value of the document, as often as there is room for it.
+func (m *maker) stands(v any) any {
+	if !m.spend(len(encode(v))) {
+		return nil
+	}
+	return v
 }
 
 // follow is an object behind its references, nil where it is none.
@@ -52,12 +70,12 @@ func (m *maker) value(s any, depth int) any {
 	o := m.whole(s, depth)
 	for _, key := range []string{"const", "example", "default"} {
 		if v, ok := o[key]; ok {
-			return v
+			return m.stands(v)
 		}
 	}
 	for _, key := range []string{"examples", "enum"} {
 		if list, _ := o[key].([]any); len(list) > 0 {
-			return list[0]
+			return m.stands(list[0])
 		}
 	}
 	switch typeOf(o) {
@@ -66,7 +84,7 @@ func (m *maker) value(s any, depth int) any {
 	case "array":
 		return m.array(o, depth)
 	case "string":
-		return textOf(o)
+		return m.textOf(o)
 	case "integer":
 		return number(o, true)
 	case "number":
@@ -105,7 +123,11 @@ func (m *maker) whole(s any, depth int) map[string]any {
 		if m.steps++; m.steps > maxSteps || depth > maxDepth {
 			return o
 		}
-		merge(o, m.whole(p, depth+1))
+		part := m.whole(p, depth+1)
+		if !m.spend(members(part) + members(o)) {
+			return o
+		}
+		merge(o, part)
 	}
 	return o
 }
@@ -136,6 +158,13 @@ func (m *maker) named(o map[string]any, chosen any, part map[string]any) map[str
 	properties[name] = map[string]any{"const": tag}
 	part["properties"] = properties
 	return part
+}
+
+// members counts what merge has to copy of a schema.
+func members(o map[string]any) int {
+	properties, _ := o["properties"].(map[string]any)
+	required, _ := o["required"].([]any)
+	return len(o) + len(properties) + len(required)
 }
 
 // merge adds to o what part says beyond it; of both are the properties and what is required.
@@ -194,7 +223,7 @@ func (m *maker) object(o map[string]any, depth int) map[string]any {
 		if !ok {
 			p = o["additionalProperties"]
 		}
-		if only, _ := m.follow(p)["readOnly"].(bool); !only {
+		if only, _ := m.follow(p)["readOnly"].(bool); !only && m.spend(len(name)) {
 			out[name] = m.value(p, depth+1)
 		}
 	}
@@ -204,7 +233,7 @@ func (m *maker) object(o map[string]any, depth int) map[string]any {
 			add(name)
 		}
 	}
-	least := min(int(amount(o["minProperties"], 0)), maxItems)
+	least := count(o["minProperties"], 0, maxItems)
 	for _, name := range slices.Sorted(maps.Keys(properties)) {
 		if len(out) < least && out[name] == nil {
 			add(name)
@@ -219,8 +248,8 @@ func (m *maker) object(o map[string]any, depth int) map[string]any {
 // array has one item, unless it must have more, or may have none.
 func (m *maker) array(o map[string]any, depth int) []any {
 	first, _ := o["prefixItems"].([]any)
-	n := max(int(amount(o["minItems"], 0)), len(first), 1)
-	n = min(n, int(amount(o["maxItems"], maxItems)), maxItems)
+	n := max(count(o["minItems"], 0, maxItems), len(first), 1)
+	n = min(n, count(o["maxItems"], maxItems, maxItems), maxItems)
 	if o["items"] == nil && len(first) == 0 && o["minItems"] == nil {
 		n = 0
 	}
@@ -252,6 +281,11 @@ func (m *maker) another(s, v any, i int) any {
 		return asNumber(f + float64(i))
 	}
 	return v
+}
+
+// count is a number of a schema that counts something, from 0 to most.
+func count(v any, otherwise, most int) int {
+	return int(max(0, min(amount(v, float64(otherwise)), float64(most))))
 }
 
 // amount is a number of a schema, otherwise where it has none.
