@@ -3,6 +3,7 @@ package gate
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/netip"
 	"slices"
@@ -67,7 +68,7 @@ func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted
 		if a.proven && p.Done != nil {
 			p.Done(false) // it may come again
 		}
-		return admitted{}, s.refuse(casemate.PointRoom, err)
+		return admitted{}, s.refuse(casemate.PointRoom, unheld(err, p))
 	}
 	in := false
 	defer func() { // a check that panics holds nothing either
@@ -80,6 +81,17 @@ func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted
 	}
 	in = true
 	return a, nil
+}
+
+// unheld is the refusal of who has no room. What nobody sent along stands for nobody, and others send it too: it is not shut.
+func unheld(err error, p *casemate.Principal) error {
+	var e *casemate.Error
+	if !p.Known() && errors.As(err, &e) && e.Shut > 0 {
+		own := *e
+		own.Shut = 0
+		return &own
+	}
+	return err
 }
 
 // who says who is calling and what. An event that came by a route has its credential looked at in the light of that

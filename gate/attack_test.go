@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"casemate"
 )
@@ -42,6 +43,38 @@ func TestOnePeerHasOneRate(t *testing.T) {
 		}
 		if !slices.Equal(sources, []string{c.key, c.key}) || !slices.Equal(callers, []string{"anonymous@" + c.key, "anonymous@" + c.key}) {
 			t.Errorf("%s and %s are counted as %q and %q", c.a, c.b, sources, callers)
+		}
+	}
+}
+
+// TestNobodysCredentialIsNotShut: on an open route many may send the same token of the function's own. One address that is beyond its
+// rate would shut it for all of them, wherever they come from.
+func TestNobodysCredentialIsNotShut(t *testing.T) {
+	for _, c := range []struct {
+		who  casemate.Principal
+		want time.Duration
+	}{{casemate.Principal{}, 0}, {casemate.Principal{Kind: casemate.KindKey, ID: "key/ck_a"}, time.Second}} {
+		r := newRig()
+		r.who = func(casemate.Credential) (*casemate.Principal, error) { return &c.who, nil }
+		r.reserve = func(d casemate.Demand) error {
+			if d.Source != "" {
+				return nil
+			}
+			err := casemate.Errorf(casemate.Exhausted, "slow down", "too many requests")
+			err.Shut, err.Caller = time.Second, d.Principal
+			return err
+		}
+		find := r.find
+		r.find = func(e *casemate.Event) (*casemate.Match, error) {
+			m, err := find(e)
+			m.Route.Auth.Open = &casemate.Exception{Reason: "test", Expires: noon.AddDate(0, 0, 1)}
+			return m, err
+		}
+		e := event()
+		e.Credential, e.SourceIP = casemate.Credential{Kind: casemate.CredentialBearer, Secret: "shared"}, "192.0.2.1"
+		_, err := r.gate(t, nil).Handle(t.Context(), e)
+		if got := casemate.AsError(err); got.Code != casemate.Exhausted || got.Shut != c.want {
+			t.Errorf("%q: %v, shut for %v instead of %v", c.who.ID, err, got.Shut, c.want)
 		}
 	}
 }
