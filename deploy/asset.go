@@ -20,7 +20,7 @@ const (
 	templateTail = ".template.json"
 	maxAssets    = 4 << 20
 
-	assetPrefix  = "asset." // how the names of assets begin
+	assetPrefix  = "asset."             // how the names of assets begin
 	besideFolder = `"../` + assetPrefix // of a stage, whose stacks have a folder beside what they share
 )
 
