@@ -236,7 +236,7 @@ func TestStolenSessionMakesNoPasskey(t *testing.T) {
 	if err := finish(ada, password); err != nil {
 		t.Error(err)
 	}
-	if list := o.must(t, "passkey.list", ada, nil); strings.Count(string(list), `"operator":"ada"`) != 2 || strings.Contains(string(list), "bob") || strings.Contains(string(list), "public_key") {
+	if list := o.must(t, "passkey.list", ada, nil); strings.Count(string(list), `"operator":"ada"`) != 2 || strings.Contains(string(list), `"bob"`) || strings.Contains(string(list), "public_key") {
 		t.Errorf("%s", list)
 	}
 }
