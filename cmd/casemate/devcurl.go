@@ -67,16 +67,7 @@ func (l *loop) sample(c *manifest.Contract) (*sample.Request, error) {
 	if err != nil {
 		return made, err
 	}
-	x := &casemate.Exchange{Params: made.Params, Query: made.Query.Encode(), ContentType: made.ContentType, Body: made.Body, Headers: maps.All(made.Header)}
-	x.Header = func(want string) (out []string) {
-		for name, value := range made.Header {
-			if strings.EqualFold(name, want) {
-				out = append(out, value)
-			}
-		}
-		return out
-	}
-	_, err = contract.Check(x)
+	_, err = contract.Check(made.Exchange())
 	return made, err
 }
 

@@ -49,7 +49,7 @@ var Rooms = []Room{
 	{Path: "shield/asyncapi", Tier: 0, Ceiling: 300, Pure: true, Only: []string{"", "shield/schema", "shield/openapi"}, May: []string{"shield/schema", "shield/openapi"}},
 	{Path: "shield/infer", Tier: 0, Ceiling: 800, Pure: true, Only: []string{"", "shield/text"}, May: []string{"shield/text"}},
 	{Path: "shield/openapi", Tier: 0, Ceiling: 1800, Pure: true, Only: []string{"", "shield/schema", "shield/text"}, May: []string{"shield/schema", "shield/text"}},
-	{Path: "shield/sample", Tier: 0, Ceiling: 650, Pure: true, Only: []string{"shield/schema"}, May: []string{"shield/schema"}},
+	{Path: "shield/sample", Tier: 0, Ceiling: 650, Pure: true, Only: []string{"", "shield/schema"}, May: []string{"shield/schema"}},
 	{Path: "shield/screen", Tier: 0, Ceiling: 2400, Pure: true, Only: []string{"", "shield/screen/confirm", "shield/screen/seclang", "shield/screen/transform", "shield/screen/literal"}, May: []string{"shield/screen/confirm", "shield/screen/seclang", "shield/screen/transform", "shield/screen/literal"}},
 	{Path: "shield/screen/confirm", Tier: 0, Ceiling: 450, Pure: true, Only: []string{}},
 	{Path: "shield/screen/seclang", Tier: 0, Ceiling: 350, Pure: true, Only: []string{}},

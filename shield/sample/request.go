@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"casemate"
 	"casemate/shield/schema"
 )
 
@@ -20,6 +21,18 @@ type Request struct {
 	Header      map[string]string // cookies among them
 	ContentType string            // "" where there is no body
 	Body        []byte
+}
+
+// Exchange is the request as a contract checks it.
+func (r *Request) Exchange() *casemate.Exchange {
+	return &casemate.Exchange{Params: r.Params, Query: r.Query.Encode(), ContentType: r.ContentType, Body: r.Body, Headers: maps.All(r.Header), Header: func(want string) (out []string) {
+		for name, value := range r.Header {
+			if strings.EqualFold(name, want) {
+				out = append(out, value)
+			}
+		}
+		return out
+	}}
 }
 
 // Of makes a request out of a document, JSON or YAML, and where in it a contract stands: an operation of OpenAPI ("POST

@@ -3,11 +3,9 @@ package sample_test
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"strings"
 	"testing"
 
-	"casemate"
 	"casemate/shield"
 	"casemate/shield/sample"
 )
@@ -22,16 +20,7 @@ func held(doc []byte, where string) (*sample.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &casemate.Exchange{Params: r.Params, Query: r.Query.Encode(), ContentType: r.ContentType, Body: r.Body, Headers: maps.All(r.Header)}
-	x.Header = func(want string) (out []string) {
-		for name, value := range r.Header {
-			if strings.EqualFold(name, want) {
-				out = append(out, value)
-			}
-		}
-		return out
-	}
-	_, err = c.Check(x)
+	_, err = c.Check(r.Exchange())
 	return r, err
 }
 
