@@ -38,6 +38,11 @@ var nameKeys = map[string]string{
 var separators = map[string]string{"AWS::Serverless::Function": "-", "AWS::Lambda::Function": "-", "AWS::IAM::Role": "-", "AWS::S3::Bucket": ".",
 	"AWS::SecretsManager::Secret": "/"}
 
+// names are those of nothing yet.
+func (s *Setting) names() *names {
+	return &names{place: s.Place, stack: s.App, given: map[string]string{}, types: map[string]string{}, alias: map[string]string{}, url: s.URL, urls: map[string]template.Value{}}
+}
+
 // learn takes the name of a resource, where the template gives one.
 func (n *names) learn(r *template.Resource) {
 	n.types[r.ID] = r.Type

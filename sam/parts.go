@@ -59,19 +59,15 @@ func (t *translator) method(a *api, r *template.Resource, schemes map[string]*au
 	in, _ := r.Properties.Get("Integration")
 	made := mapping(in.At)
 	for _, m := range in.Members {
-		switch m.Key {
-		case "IntegrationResponses":
-			for _, x := range m.Value.List { // as a definition has them
-				all := mapping(x.At)
-				given, _ := x.Get("ResponseParameters")
-				set(all, "responseParameters", given)
-				by := mapping(x.At)
-				set(by, "default", *all)
-				set(made, "responses", *by)
-				break
-			}
-		default:
+		if m.Key != "IntegrationResponses" {
 			set(made, lower(m.Key), m.Value)
+		} else if len(m.Value.List) > 0 { // as a definition has them
+			x := m.Value.List[0]
+			given, _ := x.Get("ResponseParameters")
+			all, by := mapping(x.At), mapping(x.At)
+			set(all, "responseParameters", given)
+			set(by, "default", *all)
+			set(made, "responses", *by)
 		}
 	}
 	for _, m := range r.Properties.Members {

@@ -41,7 +41,7 @@ type Translation struct {
 // Resolve resolves t for this setting: what its resources refer to each other by is what they are called on the node. in gives the
 // parameters; its names, Ref and Attribute are set here.
 func Resolve(t *template.Template, in template.Inputs, s Setting) (*Stack, template.Problems) {
-	n := &names{place: s.Place, stack: s.App, given: map[string]string{}, types: map[string]string{}, alias: map[string]string{}, url: s.URL, urls: map[string]template.Value{}}
+	n := s.names()
 	in.Region, in.Account, in.StackName, in.Partition = s.Place.Region, s.Place.Account, s.App, "aws"
 	in.Ref, in.Attribute = n.ref, n.attribute
 	for range 2 { // who is called what: a name may itself be computed, and what leads to a function names it by that
@@ -106,7 +106,7 @@ func (f *function) path() string { return "Resources/" + f.ID + "/Properties" }
 func Translate(stack *Stack, s Setting) (*Translation, template.Problems) {
 	t := &translator{Setting: s, stack: stack, doc: mapping(template.Position{Line: 1, Column: 1}), resources: map[string]*template.Resource{},
 		apis: map[string]*api{}, inline: map[string]File{},
-		names: &names{place: s.Place, stack: s.App, given: map[string]string{}, types: map[string]string{}, alias: map[string]string{}, url: s.URL, urls: map[string]template.Value{}}}
+		names: s.names()}
 	if len(stack.Resources) > 0 {
 		t.doc.At = template.Position{File: stack.Resources[0].At.File, Line: 1, Column: 1}
 	}
