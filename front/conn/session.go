@@ -288,7 +288,7 @@ func (s *session) drain() error {
 	}
 	s.spent = lastBytes
 	s.farewell()
-	_ = s.Conn.Close()
+	_ = s.Close() // gives its streams back before the peer can see the end
 	return io.EOF
 }
 

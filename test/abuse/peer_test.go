@@ -207,6 +207,15 @@ func (p *peer) close() {
 	<-p.done
 }
 
+// leave says that nothing more will come, and returns when the server has let go of the connection.
+func (p *peer) leave() {
+	p.t.Helper()
+	if err := p.conn.(*tls.Conn).CloseWrite(); err != nil {
+		p.t.Fatal(err)
+	}
+	<-p.done
+}
+
 // read takes what the server says, and acknowledges nothing but its settings.
 func (p *peer) read() {
 	defer close(p.done)

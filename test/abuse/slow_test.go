@@ -144,8 +144,7 @@ func TestStreamsOfASource(t *testing.T) {
 		t.Errorf("120 streams of 100 go on: %v", last.away)
 	}
 	x.honest(t)
-	first.close()
-	x.rest()
+	first.leave()
 	if again := hold(x, 1); !again.alive() {
 		t.Error("streams that ended are counted still")
 	}
