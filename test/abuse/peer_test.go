@@ -24,6 +24,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// large is one answer for all: hundreds of streams have it at once.
+var large = bytes.Repeat([]byte("x"), 4<<20)
+
 // target is a front over TLS with what its handler and its record saw.
 type target struct {
 	addr, plain string
@@ -95,7 +98,7 @@ func (x *target) handle(ctx context.Context, e *casemate.Event) (*casemate.Resul
 		x.cancelled.Add(1)
 		return nil, ctx.Err()
 	case "/large":
-		answer = bytes.Repeat([]byte("x"), 4<<20)
+		answer = large
 	}
 	return &casemate.Result{Answer: &casemate.Answer{Status: 200, Body: answer}}, nil
 }
