@@ -1,8 +1,6 @@
 package deploy
 
 import (
-	"cmp"
-	"fmt"
 	"maps"
 	"reflect"
 	"strconv"
@@ -86,33 +84,4 @@ func follow(f *catalog.Function, to int) {
 	}
 	next.Edits++
 	f.Managed = &next
-}
-
-// aliases lists what leads elsewhere than before.
-func (c *comparer) aliases(function string, was, is *catalog.Function) {
-	var old map[string]*catalog.Alias
-	if was != nil {
-		old = was.Manages().Aliases
-	}
-	for _, name := range union(old, is.Manages().Aliases) {
-		o, n := old[name], is.Manages().Aliases[name]
-		subject := "alias " + function + ":" + name
-		switch {
-		case n == nil:
-			c.say(KindFunction, "remove", subject, false, "is gone")
-		case o == nil:
-			c.say(KindFunction, "add", subject, false, "leads to %s", leads(n))
-		case leads(o) != leads(n):
-			c.say(KindFunction, "change", subject, false, "leads to %s, led to %s", leads(n), leads(o))
-		}
-	}
-}
-
-// leads says in words where an alias leads.
-func leads(a *catalog.Alias) string {
-	s := cmp.Or(map[bool]string{a.Version == 0: "what is in force"}[true], fmt.Sprintf("version %d", a.Version))
-	for n, w := range a.Weights {
-		s += fmt.Sprintf(", and to version %d with %g of the events", n, w)
-	}
-	return s
 }

@@ -53,12 +53,3 @@ func warn(m *manifest.Manifest, ptr, file string, texts []string) {
 		m.Warnings = append(m.Warnings, manifest.Problem{Line: at.Line, Column: at.Column, Path: ptr, Message: file + ": " + text})
 	}
 }
-
-// answers says what becomes of answers that a contract does not promise, where that changes. To look less is a weakening.
-func (c *comparer) answers(k, was, is string) {
-	strict := map[string]int{"": 0, "tag": 1, "off": 2}
-	text := map[string]string{"": "are blocked", "tag": "leave, and are noted", "off": "are not looked at"}
-	if was != is {
-		c.say(KindRoute, "change", k, strict[is] > strict[was], "answers that the contract does not promise %s", text[is])
-	}
-}

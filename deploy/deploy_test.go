@@ -17,6 +17,7 @@ import (
 
 	"casemate"
 	"casemate/catalog"
+	"casemate/deploy/diff"
 	"casemate/deploy/manifest"
 	"casemate/policy"
 	"casemate/shield"
@@ -151,7 +152,7 @@ func TestDeployServes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if plan.Empty() || len(plan.New) != 2 || plan.Changes[0].Kind != KindPermission || len(d.cfg.Catalog.Snapshot().Apps()) != 0 {
+	if plan.Empty() || len(plan.New) != 2 || plan.Changes[0].Kind != diff.KindPermission || len(d.cfg.Catalog.Snapshot().Apps()) != 0 {
 		t.Fatalf("%+v", plan)
 	}
 	for _, want := range []string{"new app", "+! role clerk: call POST /orders (casemate.yaml:", "+! function orders may: invoke price", "+  URL of orders: leads to orders", "function price: version 1: wasm"} {

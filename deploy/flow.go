@@ -28,24 +28,3 @@ func keep(c *manifest.Cache) *casemate.Keep {
 	vary := slices.Compact(slices.Sorted(slices.Values(c.Vary)))
 	return &casemate.Keep{TTL: time.Duration(c.TTL), Vary: vary, Shared: c.For == "everybody"}
 }
-
-// steps tells which order of calls a route newly belongs to, and how long its answers are kept. Leaving an order, and
-// giving everybody the same answer, open something.
-func (c *comparer) steps(k string, was, is casemate.Route) {
-	switch f := is.Flow; {
-	case textOf(was.Flow) == textOf(f):
-	case f == nil:
-		c.say(KindPermission, "remove", k, true, "no step of flow %s any more: it can be called at any time", was.Flow.Name)
-	default:
-		c.say(KindPermission, "change", k, was.Flow != nil, "flow %s: step %d of %d, told by %s, within %s", f.Name, f.Step, f.Steps, f.Key, f.Within)
-	}
-	switch x := is.Keep; {
-	case textOf(was.Keep) == textOf(x):
-	case x == nil:
-		c.say(KindRoute, "change", k, false, "answers are kept no more")
-	case x.Shared:
-		c.say(KindPermission, "change", k, true, "answers are kept for %s, and callers get each other's", x.TTL)
-	default:
-		c.say(KindRoute, "change", k, false, "answers are kept for %s", x.TTL)
-	}
-}

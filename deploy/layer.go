@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"casemate"
-	"casemate/catalog"
 	"casemate/catalog/code"
 	"casemate/deploy/manifest"
 )
@@ -147,44 +146,6 @@ func CheckLayers(list []casemate.Layer, own int64) error {
 		return &casemate.Error{Code: casemate.TooLarge, Rule: fmt.Sprintf("extensions <= %d", casemate.MaxExtensions), Message: "the layers of the function bring too many extensions", Hint: "leave some of them out"}
 	}
 	return nil
-}
-
-// extensions says which programs of its layers run beside a function, or do not any more: a permission, as children are.
-func (c *comparer) extensions(subject string, was, is []casemate.Layer) {
-	old, now := extensionsOf(was), extensionsOf(is)
-	for _, x := range now {
-		if !slices.Contains(old, x) {
-			c.say(KindPermission, "add", subject+" runs", true, "an extension of its layers beside it in every sandbox: /opt/extensions/%s", x)
-		}
-	}
-	for _, x := range old {
-		if !slices.Contains(now, x) {
-			c.say(KindPermission, "remove", subject+" runs", false, "an extension of its layers beside it in every sandbox: /opt/extensions/%s", x)
-		}
-	}
-}
-
-// layersOf are those of the version in force; nil when there is none.
-func layersOf(f *catalog.Function) []casemate.Layer {
-	if f == nil {
-		return nil
-	}
-	return f.Number(f.Live).Layers
-}
-
-// extensionsOf names each extension with the layer that it is of: another content is another program.
-func extensionsOf(list []casemate.Layer) []string {
-	by := map[string]string{}
-	for _, l := range list {
-		for _, x := range l.Extensions {
-			by[x] = l.Code
-		}
-	}
-	var names []string
-	for _, x := range slices.Sorted(maps.Keys(by)) {
-		names = append(names, fmt.Sprintf("%s (layer sha256 %.12s)", x, by[x]))
-	}
-	return names
 }
 
 // inLayers reports whether a program lies in what layers bring: its content is fixed by their digests.

@@ -3,6 +3,8 @@ package deploy
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"casemate"
@@ -10,16 +12,6 @@ import (
 	"casemate/deploy/manifest"
 	"casemate/policy"
 )
-
-// object says what the callers of a route must be allowed beside the route, or need not be any more: a permission.
-func (c *comparer) object(k string, was, is *casemate.Object) {
-	switch {
-	case is != nil && (was == nil || *was != *is):
-		c.say(KindPermission, "add", k, was != nil, "its callers must be allowed to read or write %s as well", is.Resource)
-	case is == nil && was != nil:
-		c.say(KindPermission, "remove", k, true, "whose object a request is about is decided no more")
-	}
-}
 
 // attached adds the resource policies of what is there.
 func (d *Deployer) attached(a *catalog.App, m *manifest.Manifest) error {
@@ -49,7 +41,9 @@ func (d *Deployer) attached(a *catalog.App, m *manifest.Manifest) error {
 // resources lists the resource policies of next that current did not have so, of what bears another name than the app's: who
 // says there who may is the owner of all apps.
 func (d *Deployer) resources(current, next *catalog.App) (what []string) {
-	for _, arn := range union(current.Resources, next.Resources) {
+	arns := slices.AppendSeq(slices.Collect(maps.Keys(current.Resources)), maps.Keys(next.Resources))
+	slices.Sort(arns)
+	for _, arn := range slices.Compact(arns) {
 		parts := strings.SplitN(arn, ":", 6)
 		if d.own(next, arn) || d.own(current, arn) || len(parts) == 6 && d.named(next, parts[2], arn) || same(current.Resources[arn], next.Resources[arn]) {
 			continue

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"cmp"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"casemate"
 	"casemate/catalog"
 	"casemate/catalog/route"
+	"casemate/deploy/diff"
 )
 
 // Guard asks on behalf of the caller of a deploy. A nil function asks nobody: the Deployer's owner has decided already.
@@ -48,7 +48,7 @@ func (d *Deployer) beyond(current, next *catalog.App) []string {
 		free := len(current.Roles[name].Boundary) > 0 && !same(current.Roles[name].Boundary, next.Roles[name].Boundary) ||
 			!denies(current.Roles[name].Statements, next.Roles[name].Statements)
 		for _, s := range next.Roles[name].Statements {
-			if (free || !had[text(s)]) && !within(next, &s) {
+			if (free || !had[diff.Text(s)]) && !within(next, &s) {
 				what = append(what, who)
 				break
 			}
@@ -219,7 +219,7 @@ func meets(current, next, other *catalog.App) (what []string) {
 	}
 	for _, i := range next.Issuers {
 		for _, o := range other.Issuers {
-			if i.Issuer == o.Issuer && !slices.ContainsFunc(current.Issuers, func(x casemate.Issuer) bool { return text(x) == text(i) }) {
+			if i.Issuer == o.Issuer && !slices.ContainsFunc(current.Issuers, func(x casemate.Issuer) bool { return diff.Text(x) == diff.Text(i) }) {
 				what = append(what, "issuer "+i.Issuer+", which app "+other.Name+" trusts, too")
 			}
 		}
@@ -230,7 +230,7 @@ func meets(current, next, other *catalog.App) (what []string) {
 func known(list []casemate.Statement) map[string]bool {
 	set := map[string]bool{}
 	for _, s := range list {
-		set[text(s)] = true
+		set[diff.Text(s)] = true
 	}
 	return set
 }
@@ -238,20 +238,7 @@ func known(list []casemate.Statement) map[string]bool {
 // denies reports whether every Deny of a is in b as well.
 func denies(a, b []casemate.Statement) bool {
 	have := known(b)
-	return !slices.ContainsFunc(a, func(s casemate.Statement) bool { return s.Effect == casemate.Deny && !have[text(s)] })
+	return !slices.ContainsFunc(a, func(s casemate.Statement) bool { return s.Effect == casemate.Deny && !have[diff.Text(s)] })
 }
 
 func same(a, b []casemate.Statement) bool { return maps.Equal(known(a), known(b)) }
-
-// text is a value as comparable bytes. Where a statement was written does not matter.
-func text(v any) string {
-	if s, ok := v.(casemate.Statement); ok {
-		s.Origin = ""
-		v = s
-	}
-	b, err := json.Marshal(v)
-	if err != nil { // plain data always encodes
-		return ""
-	}
-	return string(b)
-}

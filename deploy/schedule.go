@@ -29,18 +29,3 @@ func (d *Deployer) schedules(a *catalog.App, m *manifest.Manifest) {
 			Resource: []string{arn, arn + ":*"}, Origin: m.Origin(m.At("/schedules/"+manifest.Escape(name)), "schedule "+name)}}}
 	}
 }
-
-// schedules says which come, go and change. Each runs a function in nobody's name but its own.
-func (c *comparer) schedules(was, is *catalog.App) {
-	for _, name := range union(was.Schedules, is.Schedules) {
-		o, n := was.Schedules[name], is.Schedules[name]
-		switch {
-		case o == nil:
-			c.say(KindPermission, "add", "schedule "+name, true, "runs function %s: %s", n.Function, n.When)
-		case n == nil:
-			c.say(KindPermission, "remove", "schedule "+name, false, "ran function %s: %s", o.Function, o.When)
-		case *o != *n:
-			c.say(KindLimit, "change", "schedule "+name, false, "runs function %s: %s, was %s: %s", n.Function, n.When, o.Function, o.When)
-		}
-	}
-}

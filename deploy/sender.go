@@ -106,31 +106,3 @@ func askers(a *catalog.App, m *manifest.Manifest, place casemate.Place) {
 			Action: []string{ActionAuthorize}, Resource: []string{place.FunctionARN(x.Function)}, Origin: m.Origin(m.At("/authorizers/"+manifest.Escape(name)), "authorizer "+name)}}}
 	}
 }
-
-// asked tells what a route newly asks of tokens, which sender it takes and whom it asks. Every change of a sender or an
-// authorizer can let somebody in.
-func (c *comparer) asked(k string, was, is casemate.Auth) {
-	var old, fresh casemate.TokenRule
-	if was.Token != nil {
-		old = *was.Token
-	}
-	if is.Token != nil {
-		fresh = *is.Token
-	}
-	if textOf(old) != textOf(fresh) && slices.Contains(is.Kinds, casemate.CredentialBearer) {
-		gone := func(was, is []string) bool {
-			return slices.ContainsFunc(was, func(s string) bool { return !slices.Contains(is, s) })
-		}
-		wider := gone(old.Scopes, fresh.Scopes) || len(old.Audience) > 0 && (len(fresh.Audience) == 0 || gone(fresh.Audience, old.Audience))
-		c.say(KindPermission, "change", k, wider, "a token needs scopes [%s], audience [%s]", strings.Join(fresh.Scopes, ", "), strings.Join(fresh.Audience, ", "))
-	}
-	if w := is.Webhook; w != nil && textOf(w) != textOf(was.Webhook) {
-		c.say(KindPermission, "change", k, true, "takes webhook %s: %s, signed with %s, as role %s", w.Name, w.Scheme, strings.Join(w.Secrets, ", "), w.Role)
-	}
-	if x := is.Certificate; x != nil && textOf(x) != textOf(was.Certificate) {
-		c.say(KindPermission, "change", k, true, "takes client certificates by rule %s, as role %s", x.Name, x.Role)
-	}
-	if x := is.Authorizer; x != nil && textOf(x) != textOf(was.Authorizer) {
-		c.say(KindPermission, "change", k, true, "asks function %s who is calling, as role %s, and remembers it %s", x.Function, x.Role, x.TTL)
-	}
-}

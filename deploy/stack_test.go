@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"casemate"
+	"casemate/deploy/diff"
 	"casemate/sam"
 )
 
@@ -74,7 +75,7 @@ func TestTemplateDeploysTwiceAndChangesOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !out.Changed || out.Plan.Changes[0].Kind != KindPermission || out.Versions["shop-Orders"] != 1 || out.Versions["shop-Tick"] != 1 {
+	if !out.Changed || out.Plan.Changes[0].Kind != diff.KindPermission || out.Versions["shop-Orders"] != 1 || out.Versions["shop-Tick"] != 1 {
 		t.Errorf("%+v", out)
 	}
 	text := out.Plan.String()

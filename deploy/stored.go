@@ -6,6 +6,7 @@ import (
 
 	"casemate"
 	"casemate/catalog"
+	"casemate/deploy/diff"
 	"casemate/sam"
 )
 
@@ -31,16 +32,15 @@ func (d *Deployer) keeping(ctx context.Context, c *change, list []sam.Stored) (t
 			return nil, &e
 		}
 		todo = append(todo, what)
-		say := comparer{}
+		x := diff.Change{Kind: diff.KindLimit, Subject: subject}
 		switch what {
 		case "make":
-			how := "is made, with the value that the template gives it"
+			x.Op, x.Text = "add", "is made, with the value that the template gives it"
 			if s.Generate != nil {
-				how = "is made, with a value that is drawn for it"
+				x.Text = "is made, with a value that is drawn for it"
 			}
-			say.say(KindLimit, "add", subject, false, "%s", how)
 		case "change":
-			say.say(KindLimit, "change", subject, false, "gets another value: the template's changed")
+			x.Op, x.Text = "change", "gets another value: the template's changed"
 		default:
 			continue
 		}
@@ -50,7 +50,7 @@ func (d *Deployer) keeping(ctx context.Context, c *change, list []sam.Stored) (t
 				return nil, err
 			}
 		}
-		c.plan.Changes = append(c.plan.Changes, say.changes...)
+		c.plan.Changes = append(c.plan.Changes, x)
 	}
 	return todo, nil
 }

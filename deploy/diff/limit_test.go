@@ -1,4 +1,4 @@
-package deploy
+package diff
 
 import (
 	"strings"
@@ -25,11 +25,11 @@ func TestPlanTellsOfBudgets(t *testing.T) {
 		{app(), app(b(5, false)), "  +  budget shop: app/shop per day: 5.00\n"}, {app(b(5, false)), app(b(6, false)), "  ~! budget shop: app/shop per day: 6.00, was 5.00\n"},
 		{app(b(5, false)), app(b(4, false)), "  ~  budget"}, {app(b(5, false)), app(), "  -! budget"}, {app(b(5, true)), app(), "  -  budget"},
 	} {
-		if p := compare(c.was, c.is); !strings.Contains(p.String(), c.want) || p.Empty() {
+		if p := Of(c.was, c.is); !strings.Contains(p.String(), c.want) || len(p) == 0 {
 			t.Errorf("%s, want %q", p, c.want)
 		}
 	}
-	if p := compare(app(b(5, false)), app(moved)); !p.Empty() {
+	if p := Of(app(b(5, false)), app(moved)); len(p) != 0 {
 		t.Errorf("a line moved: %s", p)
 	}
 }

@@ -1,73 +1,14 @@
-package deploy
+package diff
 
 import (
 	"cmp"
 	"fmt"
 	"strings"
-	"time"
 
 	"casemate"
 	"casemate/catalog"
 	"casemate/deploy/manifest"
 )
-
-// A change of what is looked at, and of what callers are held to, is for whoever may change permissions to see: where less is
-// refused than before it stands among the permissions, first.
-
-// clean tells what changes in how attacks are looked for and answers are kept clean; of a new route, where it is weaker than
-// the default.
-func (c *comparer) clean(k string, was, is casemate.Screen, wasOut, isOut casemate.Leaks) {
-	said := func(what, from, to string, weaker bool) {
-		if from != to {
-			c.say(weakened(weaker), "change", k, weaker, "%s: %s instead of %s", what, to, from)
-		}
-	}
-	strict := map[string]int{casemate.ScreenBlock: 0, casemate.ScreenTag: 1, casemate.ScreenOff: 2}
-	said("screen", cmp.Or(was.Mode, "block"), cmp.Or(is.Mode, "block"), strict[is.Mode] > strict[was.Mode])
-	said("screen profile", cmp.Or(was.Profile, "casemate"), cmp.Or(is.Profile, "casemate"), was.Profile == casemate.ScreenCRS)
-	if was.Text != is.Text {
-		c.say(KindLimit, "change", k, is.Text > was.Text, "text that is screened %s instead of %s", textSize(is.Text), textSize(was.Text))
-	}
-	old, fresh := map[string]casemate.ScreenExcept{}, map[string]casemate.ScreenExcept{}
-	for _, x := range was.Except {
-		old[x.Rule+" in "+x.Field] = x
-	}
-	for _, x := range is.Except {
-		fresh[x.Rule+" in "+x.Field] = x
-	}
-	for _, id := range union(old, fresh) {
-		o, had := old[id]
-		n, has := fresh[id]
-		switch {
-		case !has:
-			c.say(KindRoute, "remove", k, false, "rule %s has no exception any more", id)
-		case !had || !o.Expires.Equal(n.Expires):
-			c.say(weakened(!had || n.Expires.After(o.Expires)), "add", k, !had || n.Expires.After(o.Expires), "rule %s lets it pass until %s: %s", id, n.Expires.Format(time.DateOnly), n.Reason)
-		}
-	}
-	of := func(what, from, to, otherwise string) {
-		rank := map[string]int{"block": 0, "scrub": 0, "blocked or masked": 1, "mask": 2, "off": 3}
-		from, to = cmp.Or(from, otherwise), cmp.Or(to, otherwise)
-		said("leaks of "+what, from, to, rank[to] > rank[from])
-	}
-	of("secrets", wasOut.Secrets, isOut.Secrets, "blocked or masked")
-	of("personal data", wasOut.Personal, isOut.Personal, "off")
-	of("traces", wasOut.Traces, isOut.Traces, "scrub")
-}
-
-func textSize(n int64) string {
-	if n == 0 {
-		return "by default"
-	}
-	return manifest.Size(n).String()
-}
-
-func weakened(yes bool) string {
-	if yes {
-		return KindPermission
-	}
-	return KindRoute
-}
 
 // rooms tells how a limit over rates, runs at once and quotas changes. None is more than any.
 func (c *comparer) rooms(k string, was, is casemate.Limit) {
@@ -166,6 +107,60 @@ func (c *comparer) standing(subject string, was, is *casemate.Version) {
 		{"dead_letter", cmp.Or(was.Told().DeadLetter, "none"), cmp.Or(is.Told().DeadLetter, "none"), is.Told().DeadLetter != ""}} {
 		if x.from != x.to {
 			c.say(KindLimit, "change", subject, x.more, "%s %s instead of %s", x.what, x.to, x.from)
+		}
+	}
+}
+
+func (c *comparer) limits(subject string, was, is casemate.Limits) {
+	say := func(what string, more bool, a, b any) {
+		if a != b {
+			c.say(KindLimit, "change", subject, more, "%s %v instead of %v", what, b, a)
+		}
+	}
+	say("timeout", is.Timeout > was.Timeout, was.Timeout, is.Timeout)
+	say("init_timeout", is.InitTimeout > was.InitTimeout, was.InitTimeout, is.InitTimeout)
+	say("memory in MB", is.MemoryMB > was.MemoryMB, was.MemoryMB, is.MemoryMB)
+	say("cpu in thousandths of a core", is.CPU == 0 || was.CPU > 0 && is.CPU > was.CPU, was.CPU, is.CPU)
+	say("tmp in MB", is.TmpMB > was.TmpMB, was.TmpMB, is.TmpMB)
+	say("concurrency", is.Concurrency > was.Concurrency, was.Concurrency, is.Concurrency)
+	say("max_body", is.Request > was.Request, manifest.Size(was.Request), manifest.Size(is.Request))
+	say("lifetime", is.Lifetime > was.Lifetime, was.Lifetime, is.Lifetime)
+	say("max_events", is.Events > was.Events, was.Events, is.Events)
+	say("output", is.Output > was.Output, manifest.Size(was.Output), manifest.Size(is.Output))
+	say("connections", is.Connections > was.Connections, was.Connections, is.Connections)
+	say("traffic", is.Traffic > was.Traffic, manifest.Size(was.Traffic), manifest.Size(is.Traffic))
+	say("rate", is.Rate.PerSecond > was.Rate.PerSecond, rateText(was.Rate), rateText(is.Rate))
+}
+
+func rateText(r casemate.Rate) string {
+	if r.PerSecond == 0 {
+		return "by default"
+	}
+	return fmt.Sprintf("%g/s burst %d", r.PerSecond, r.Burst)
+}
+
+// budgets says which ceilings come, go and change. One more, or a lower one, lets nobody do more.
+func (c *comparer) budgets(was, is []casemate.Budget) {
+	byID := func(list []casemate.Budget) map[string]casemate.Budget {
+		m := map[string]casemate.Budget{}
+		for _, b := range list {
+			m[b.ID()] = b
+		}
+		return m
+	}
+	old, fresh := byID(was), byID(is)
+	for _, id := range union(old, fresh) {
+		o, had := old[id]
+		n, has := fresh[id]
+		switch {
+		case !had:
+			c.say(KindLimit, "add", "budget "+id, false, "%s", n.Amount)
+		case !has:
+			c.say(KindLimit, "remove", "budget "+id, !o.Soft, "%s", o.Amount)
+		case o.Depth != n.Depth:
+			c.say(KindLimit, "change", "budget "+id, n.Depth == 0 || o.Depth > 0 && n.Depth > o.Depth, "depth %d instead of %d", n.Depth, o.Depth)
+		case o.Amount != n.Amount || o.Currency != n.Currency:
+			c.say(KindLimit, "change", "budget "+id, !o.Soft && n.Amount > o.Amount, "%s, was %s", n.Amount, o.Amount)
 		}
 	}
 }

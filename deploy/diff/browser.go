@@ -1,4 +1,4 @@
-package deploy
+package diff
 
 import (
 	"cmp"
@@ -10,7 +10,7 @@ import (
 
 // browser tells what pages of other origins may newly do, and which headers and cookies are handled otherwise.
 func (c *comparer) browser(k string, was, is *casemate.Browser) {
-	if textOf(was) == textOf(is) {
+	if Text(was) == Text(is) {
 		return
 	}
 	if was == nil {
@@ -20,7 +20,7 @@ func (c *comparer) browser(k string, was, is *casemate.Browser) {
 		is = &casemate.Browser{}
 	}
 	switch o, n := was.CORS, is.CORS; {
-	case textOf(o) == textOf(n):
+	case Text(o) == Text(n):
 	case n == nil:
 		c.say(KindPermission, "remove", k, false, "pages of other origins are answered as its function says: no cors any more")
 	case o == nil:
@@ -28,7 +28,7 @@ func (c *comparer) browser(k string, was, is *casemate.Browser) {
 	default:
 		c.say(KindPermission, "change", k, opens(o, n), "pages may call it and read its answers: %s, instead of %s", n, o)
 	}
-	if was.HeadersOff != is.HeadersOff || textOf(was.Set) != textOf(is.Set) || textOf(was.Omit) != textOf(is.Omit) {
+	if was.HeadersOff != is.HeadersOff || Text(was.Set) != Text(is.Set) || Text(was.Omit) != Text(is.Omit) {
 		text := "security headers are added"
 		if is.HeadersOff {
 			text = "no security header is added"

@@ -1,7 +1,6 @@
-package deploy
+package diff
 
 import (
-	"archive/zip"
 	"slices"
 	"strings"
 	"testing"
@@ -10,44 +9,6 @@ import (
 	"casemate"
 	"casemate/catalog"
 )
-
-const settings = `app: shop
-functions:
-  f:
-    runtime: wasm
-    code: f.wasm
-    screen: {mode: tag}
-    leaks: {secrets: block, personal: off}
-    url: {auth: [jwt], SETTINGS}
-routes:
-  POST /f: {function: f, auth: [jwt], SETTINGS}
-roles: {r: {grants: ["call POST /f"]}}
-auth: {jwt: [{issuer: "https://id.example.com", audience: [shop], algorithms: [ES256], role: r}]}
-`
-
-// A function URL takes the settings of a route, and they are in force as a route's are; what comes by name has its own.
-func TestURLsHaveTheSettingsOfRoutes(t *testing.T) {
-	d, _ := deployer(t)
-	text := strings.ReplaceAll(settings, "SETTINGS", `scopes: [a], audience: [b], contract: {file: c.yaml}, screen: {profile: crs, except: [{rule: 942100, field: body/q, reason: it is SQL, expires: 2027-01-01}]}, rate: 5/s, total: {rate: 9/s, day: 7}, max_body: 1KB, leaks: {secrets: mask, traces: scrub}`)
-	_, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, text}, entry{"code/f.wasm", "\x00asm\x01"}, entry{"files/c.yaml", "properties: {n: {type: integer}}"}), "me")
-	if err != nil {
-		t.Fatal(err)
-	}
-	app, _ := d.cfg.Catalog.Snapshot().App("shop")
-	if len(app.Routes) != 2 {
-		t.Fatalf("%+v", app.Routes)
-	}
-	for i := range app.Routes {
-		r := &app.Routes[i]
-		if r.Screen.Profile != "crs" || len(r.Screen.Except) != 1 || r.Leaks != (casemate.Leaks{Secrets: "mask"}) || r.Contract == "" || r.Auth.Token == nil ||
-			r.Total.Day != 7 || r.Total.Rate.PerSecond != 9 || r.Rate.PerSecond != 5 || r.Request != 1024 {
-			t.Errorf("%s (URL %v): %+v", r.ID, r.URL, r)
-		}
-	}
-	if v := app.Functions["f"].Number(1); v.Screen.Mode != casemate.ScreenTag || *v.Leaks != (casemate.Leaks{Secrets: "block"}) {
-		t.Errorf("by name: %+v %+v", v.Screen, v.Leaks)
-	}
-}
 
 // Whatever bounds callers, or keeps requests and answers clean, is in the plan when it changes; what is weaker comes first.
 func TestPlanTellsWhatIsLoosened(t *testing.T) {
@@ -96,23 +57,23 @@ func TestPlanTellsWhatIsLoosened(t *testing.T) {
 		{nil, func(_ *catalog.App, _ *casemate.Route, v *casemate.Version) { v.Async.Retries = 2 }, "  ~! function f: retries 2", "  ~  function f: retries 0"},
 	} {
 		for _, way := range []struct {
-			p    *Plan
+			p    Changes
 			want string
-		}{{compare(app(c.was), app(c.is)), c.want}, {compare(app(c.is), app(c.was)), c.back}} {
+		}{{Of(app(c.was), app(c.is)), c.want}, {Of(app(c.is), app(c.was)), c.back}} {
 			if !strings.Contains(way.p.String(), way.want) {
 				t.Errorf("%s\nwant %q", way.p, way.want)
 			}
 		}
 	}
-	first := compare(app(nil), app(func(_ *catalog.App, r *casemate.Route, _ *casemate.Version) {
+	first := Of(app(nil), app(func(_ *catalog.App, r *casemate.Route, _ *casemate.Version) {
 		r.Leaks = casemate.Leaks{Secrets: "block"}
 		r.Screen.Mode = "off"
 		r.Total.Day = 1
-	})).Changes
+	}))
 	if i := slices.IndexFunc(first, func(c Change) bool { return c.Wider }); i != 0 {
 		t.Errorf("what is weaker does not come first: %+v", first)
 	}
-	if p := compare(app(nil), app(nil)); !p.Empty() {
+	if p := Of(app(nil), app(nil)); len(p) > 0 {
 		t.Errorf("no change: %s", p)
 	}
 }
