@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"casemate"
+	"casemate/catalog"
 	"casemate/catalog/code"
 	"casemate/deploy/manifest"
 )
@@ -121,6 +122,37 @@ func (d *Deployer) published(l manifest.Layer) (casemate.Layer, error) {
 		return casemate.Layer{}, casemate.Errorf(casemate.NotFound, "publish it first, or name a folder or a .zip", "there is no layer %s on this node", arn)
 	}
 	return d.cfg.Layer(arn)
+}
+
+// mounted lists the published layers that next newly has, is not the namesake of and its deployer may not read: a function
+// reads all of its layers, and its answers show what it likes.
+func (d *Deployer) mounted(current, next *catalog.App) (what []string) {
+	if d.guard.Layer == nil {
+		return nil
+	}
+	had, stem := publishedIn(current), strings.TrimSuffix(d.cfg.Place.LayerARN("", 0), ":0")
+	for _, arn := range slices.Sorted(maps.Keys(publishedIn(next))) {
+		name, _, _ := strings.Cut(strings.TrimPrefix(arn, stem), ":")
+		if !had[arn] && !bears(name, next.Name) && d.guard.Layer(arn) != nil {
+			what = append(what, "layer "+arn)
+		}
+	}
+	return what
+}
+
+// publishedIn are the published layers of an app's versions, by ARN.
+func publishedIn(a *catalog.App) map[string]bool {
+	all := map[string]bool{}
+	for _, f := range a.Functions {
+		for _, v := range f.Versions {
+			for _, l := range v.Layers {
+				if l.ARN != "" {
+					all[l.ARN] = true
+				}
+			}
+		}
+	}
+	return all
 }
 
 // CheckLayers holds the bounds of the layers of one version: how many, how much unpacked together with its code, how many

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,6 +93,42 @@ func TestPublishedLayersAreAskedFor(t *testing.T) {
 	_, err := d.Apply(t.Context(), packed(t, project(t, strings.Replace(shop, "grants: [invoke price]", "layers: [\""+foreign+"\"]", 1)), Options{}), "me")
 	if err == nil || asked != "" {
 		t.Errorf("%v, asked for %q", err, asked)
+	}
+}
+
+// TestDeployIsNoWayToLayersOfOthers: Lambda's API asks whether who adds a layer may read it, and a manifest did not, so that who
+// might deploy one app had a function of its own print anybody's layer.
+func TestDeployIsNoWayToLayersOfOthers(t *testing.T) {
+	d, _ := deployer(t)
+	d.cfg.Layer = func(arn string) (casemate.Layer, error) {
+		return casemate.Layer{ARN: arn, Code: strings.Repeat("ab", 32), Size: 7}, nil
+	}
+	var beyond string
+	refused := errors.New("not yours")
+	under := func(readable bool) *Deployer {
+		return d.Under(Guard{Beyond: func(_ string, what []string) error { beyond = strings.Join(what, "; "); return refused }, Layer: func(string) error {
+			if readable {
+				return nil
+			}
+			return refused
+		}})
+	}
+	with := func(layer string) []byte {
+		return packed(t, project(t, strings.Replace(shop, "grants: [invoke price]", "layers: [\""+layer+"\"]", 1)), Options{})
+	}
+	if _, err := under(false).Apply(t.Context(), with("tools:3"), "me"); err == nil || beyond != "layer "+casemate.DefaultPlace.LayerARN("tools", 3) {
+		t.Errorf("a layer that its deployer may not read: %v, beyond %q", err, beyond)
+	}
+	if _, err := under(false).Apply(t.Context(), with("shopping:3"), "me"); err == nil {
+		t.Error("a layer whose name only begins as the app's does")
+	}
+	for _, c := range []struct {
+		layer    string
+		readable bool
+	}{{"shop_tools:1", false}, {"tools:3", true}, {"tools:3", false}} { // its namesake; one that may be read; one that it has
+		if _, err := under(c.readable).Apply(t.Context(), with(c.layer), "me"); err != nil {
+			t.Errorf("%+v: %v", c, err)
+		}
 	}
 }
 

@@ -18,6 +18,8 @@ type Guard struct {
 	App func(app string) error
 	// Beyond: the app would reach beyond itself in the ways of what. May the caller let it?
 	Beyond func(app string, what []string) error
+	// Layer: may the caller read this published layer, by its version's ARN? What it may not is listed to Beyond.
+	Layer func(arn string) error
 	// Keeper keeps what templates declare; nil: nothing can be kept, and such a template is refused.
 	Keeper Keeper
 }
@@ -55,6 +57,7 @@ func (d *Deployer) beyond(current, next *catalog.App) []string {
 		}
 	}
 	what = append(what, borrowed(current, next)...)
+	what = append(what, d.mounted(current, next)...)
 	if !same(current.Guardrails, next.Guardrails) {
 		what = append(what, "guardrails")
 	}
@@ -186,7 +189,12 @@ func (d *Deployer) named(a *catalog.App, service, resource string) bool {
 	if !ok || !found {
 		return false
 	}
-	rest, found = strings.CutPrefix(rest, a.Name)
+	return found && bears(rest, a.Name)
+}
+
+// bears reports whether a name is an app's, or begins with it and a character that no app's name has.
+func bears(name, app string) bool {
+	rest, found := strings.CutPrefix(name, app)
 	return found && (rest == "" || strings.ContainsRune("/._", rune(rest[0])))
 }
 

@@ -31,7 +31,8 @@ func (n *node) deployBuiltins() (map[string]builtin, error) {
 	// that the policy allows one by one. What reaches beyond the app needs casemate:DeployBeyond on it.
 	under := func(l *casemate.Launch, action string) *deploy.Deployer {
 		return d.For(l.Event.Resource).Under(deploy.Guard{Keeper: &declaring{n.declared(), l},
-			App: func(app string) error { return n.judge(l, action, "app", app) },
+			App:   func(app string) error { return n.judge(l, action, "app", app) },
+			Layer: func(arn string) error { return n.mayRead(l, arn) },
 			Beyond: func(app string, what []string) error {
 				err := n.judge(l, "casemate:DeployBeyond", "app", app)
 				if err == nil {
@@ -74,6 +75,15 @@ func (n *node) deployBuiltins() (map[string]builtin, error) {
 		})),
 	})
 	return all, nil
+}
+
+// mayRead asks whether l's caller may read a published layer, as Lambda's API asks of who adds one to a function.
+func (n *node) mayRead(l *casemate.Launch, arn string) error {
+	d := n.decide(l, "lambda:GetLayerVersion", arn)
+	if d.Verdict == casemate.Allowed {
+		return nil
+	}
+	return &casemate.Error{Code: casemate.Forbidden, Message: l.Principal.Name() + " may not lambda:GetLayerVersion on " + arn, Rule: d.Statement, Hint: d.Hint}
 }
 
 // outputAddress is where people and AWS clients find this node, for the outputs of templates.
