@@ -3,6 +3,7 @@ package conn
 import (
 	"net"
 	nethttp "net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -227,5 +228,19 @@ func TestStreamsOfManySources(t *testing.T) {
 	}
 	if s.all != 0 || len(s.of) != 0 {
 		t.Errorf("%d streams of %v are left", s.all, s.of)
+	}
+}
+
+// Requests that waited for their turn when their peer was cut off do not begin.
+func TestNothingBeginsForWhoIsCutOff(t *testing.T) {
+	s := &session{g: guard(t, Limits{}).Guard}
+	began := 0
+	h := s.handler(nethttp.HandlerFunc(func(nethttp.ResponseWriter, *nethttp.Request) { began++ }), nil)
+	for _, status := range []int{200, 429} {
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil)); w.Code != status || began != 1 {
+			t.Errorf("%d after %d had begun", w.Code, began)
+		}
+		s.begin("test")
 	}
 }

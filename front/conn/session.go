@@ -86,13 +86,14 @@ func (g *Guard) session(ctx context.Context, c *tls.Conn) *session {
 	return &session{Conn: c, g: g, ctx: ctx, peer: peer, source: Source(peer), prefix: prefix, in: scanner{preface: prefaceBytes}, asked: map[uint32]struct{}{}}
 }
 
-// handler is h behind turn.
+// handler is h behind turn, for as long as the peer is not cut off: nothing begins for it then that was waiting for its turn.
 func (s *session) handler(h nethttp.Handler, turn Turn) nethttp.Handler {
-	if turn == nil {
-		return h
-	}
 	return nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
-		if turn(w, r, s.source, s.peer) {
+		if s.over() {
+			w.WriteHeader(nethttp.StatusTooManyRequests)
+			return
+		}
+		if turn != nil && turn(w, r, s.source, s.peer) {
 			s.row.Add(1)
 			return
 		}

@@ -21,9 +21,9 @@ import (
 
 const soon = 50 * time.Millisecond
 
-// hasty is a front that waits for nobody, but for a client of a busy machine to shake hands and ask.
+// hasty is a front that waits for nobody, but for a client of a busy machine to shake hands and ask, and to be answered.
 func hasty(t *testing.T) *target {
-	return open(t, front.Limits{HeaderTime: 2 * time.Second, BodyTime: soon, WriteTime: soon, IdleTime: 2 * time.Second})
+	return open(t, front.Limits{HeaderTime: 2 * time.Second, BodyTime: soon, IdleTime: 2 * time.Second})
 }
 
 // Whoever begins something over HTTP/2 and does not go on loses the connection. That the tests end is what they assert.
@@ -303,15 +303,12 @@ func TestIdleFlood(t *testing.T) {
 		crowd = append(crowd, c)
 	}
 	x.honest(t)
-	open := 0
-	for _, c := range crowd { // who lost its place reads the end
-		_ = c.SetReadDeadline(time.Now().Add(soon))
-		if _, err := c.Read(make([]byte, 1)); err != nil && strings.Contains(err.Error(), "timeout") {
-			open++
-		}
+	away := make(chan struct{}, len(crowd))
+	for _, c := range crowd {
+		go func() { _, _ = c.Read(make([]byte, 1)); away <- struct{}{} }()
 	}
-	if open > 20 {
-		t.Errorf("%d of the crowd are still open", open)
+	for range len(crowd) - 20 { // who lost its place reads the end; with more than 20 open, this would wait for ever
+		<-away
 	}
 	x.stop()
 	if n, _ := x.times("room for connections that wait"); n < 40 {
