@@ -62,7 +62,7 @@ func TestConfigIsRefused(t *testing.T) {
 
 func TestStartOpensAllOrNothing(t *testing.T) {
 	_, addr := start(t, Config{Handler: ok(`1`)})
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := net.Listen("tcp", "127.93.17.5:0") // where nobody else takes ports from
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,8 @@ func TestStartOpensAllOrNothing(t *testing.T) {
 }
 
 func TestConnectionsBeyondTheBoundAreClosed(t *testing.T) {
-	_, addr := start(t, Config{Handler: ok(`1`), Limits: Limits{Conn: conn.Limits{Source: 2}}})
+	began := time.Now() // and no time passes: who has waited for a second makes room
+	_, addr := start(t, Config{Handler: ok(`1`), Limits: Limits{Conn: conn.Limits{Source: 2, Rate: casemate.Rate{PerSecond: 1, Burst: 1 << 40}}}, Clock: func() time.Time { return began }})
 	var held []net.Conn
 	for range 2 {
 		conn, err := net.Dial("tcp", addr)
@@ -156,27 +157,29 @@ func TestHalfSentBody(t *testing.T) {
 
 func TestSlowPeersAreCut(t *testing.T) {
 	t.Parallel()
-	_, addr := start(t, Config{Handler: app(readAll), Limits: Limits{HeaderTime: 50 * time.Millisecond, BodyTime: 50 * time.Millisecond, IdleTime: 50 * time.Millisecond}})
-	cases := map[string]string{ // what is sent before the peer falls silent -> what the answer holds
-		"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ":                                           "",
-		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0":                       "HTTP/1.1 408 ",
-		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n":           "HTTP/1.1 408 ",
-		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n0":                        "HTTP/1.1 200 ",
-		"BREW / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234":                   "HTTP/1.1 405 ",
-		"BREW / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n": "HTTP/1.1 405 ",
-	}
-	for request, want := range cases {
-		t.Run(want, func(t *testing.T) {
+	const soon = 50 * time.Millisecond
+	_, late := start(t, Config{Handler: app(readAll), Limits: Limits{HeaderTime: soon}})
+	_, addr := start(t, Config{Handler: app(readAll), Limits: Limits{HeaderTime: time.Hour, BodyTime: soon, IdleTime: soon}})
+	_, idle := start(t, Config{Handler: app(readAll), Limits: Limits{HeaderTime: time.Hour, IdleTime: soon}})
+	for _, c := range []struct{ addr, sent, answer string }{ // what is sent before the peer falls silent -> what the answer holds
+		{late, "GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ", ""},
+		{addr, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0", "HTTP/1.1 408 "},
+		{addr, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n", "HTTP/1.1 408 "},
+		{idle, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n0", "HTTP/1.1 200 "},
+		{addr, "BREW / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234", "HTTP/1.1 405 "},
+		{addr, "BREW / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n", "HTTP/1.1 405 "},
+	} {
+		t.Run(c.answer, func(t *testing.T) {
 			t.Parallel()
-			conn, err := net.Dial("tcp", addr)
+			conn, err := net.Dial("tcp", c.addr)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			io.WriteString(conn, request)
+			io.WriteString(conn, c.sent)
 			all, err := io.ReadAll(conn) // ends only because the server cuts the connection
-			if err != nil || !strings.Contains(string(all), want) {
-				t.Errorf("%q: %q, %v", request, all, err)
+			if err != nil || !strings.Contains(string(all), c.answer) {
+				t.Errorf("%q: %q, %v", c.sent, all, err)
 			}
 		})
 	}
