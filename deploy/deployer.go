@@ -175,7 +175,7 @@ func (d *Deployer) prepare(ctx context.Context, data []byte) (*prepared, error) 
 		return nil, err
 	}
 	current, revision := d.cfg.Catalog.Snapshot().App(b.manifest.App)
-	if want := b.options.Expect; want != 0 && (current == nil || current.Generation != want) {
+	if want := max(b.options.Expect, 0); b.options.Expect != 0 && (current == nil && want > 0 || current != nil && current.Generation != want) {
 		return nil, casemate.Errorf(casemate.Conflict, "look at the plan again", "app %s is not at generation %d any more", b.manifest.App, want)
 	}
 	dr, err := d.compose(b, current)

@@ -26,10 +26,13 @@ const (
 	filesFolder = "files/"
 )
 
+// Unborn is the generation that Options.Expect an app to have that is not there.
+const Unborn = -1
+
 // Options travel inside the bundle, so that a deploy is one body.
 type Options struct {
 	LeaveOut bool   `json:"leave_out,omitempty"` // leave out functions whose runtime is not installed, instead of refusing
-	Expect   int    `json:"expect,omitempty"`    // generation the plan was made against; 0: whatever is in force
+	Expect   int    `json:"expect,omitempty"`    // generation the plan was made against; 0: whatever is in force; Unborn: none
 	Note     string `json:"note,omitempty"`      // one line for the history
 
 	Environment string `json:"environment,omitempty"` // that the app is for; empty: as the manifest says

@@ -170,12 +170,15 @@ func (j *Journal) drain(w *writer) {
 	}
 }
 
+// MaxLast bounds Filter.Last: so many lines are held at once.
+const MaxLast = 100_000
+
 // Filter chooses lines. Zero fields choose all.
 type Filter struct {
 	Function string    `json:"function,omitempty"`
 	Request  string    `json:"request,omitempty"`
 	Since    time.Time `json:"since,omitzero"`
-	Last     int       `json:"last,omitempty"` // only the newest so many of the history; 0: all
+	Last     int       `json:"last,omitempty"` // only the newest so many of the history, up to MaxLast; 0: all
 	Follow   bool      `json:"follow,omitempty"`
 }
 
@@ -186,6 +189,9 @@ func (f *Filter) match(l *casemate.LogLine) bool {
 // Read hands the chosen lines to do, oldest first, and with Follow goes on with new ones until ctx ends, which is then
 // no error. A follower that is too slow is told how many lines it missed, in a line of stream "platform".
 func (j *Journal) Read(ctx context.Context, f Filter, do func(casemate.LogLine) error) error {
+	if f.Last < 0 || f.Last > MaxLast {
+		return &casemate.Error{Code: casemate.Invalid, Field: "last", Message: "out of bounds", Hint: fmt.Sprintf("0, for all, or up to %d", MaxLast)}
+	}
 	v, err := j.look(ctx)
 	if err != nil {
 		return err

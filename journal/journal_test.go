@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,6 +54,11 @@ func TestLinesComeBackFilteredAndSurviveReopening(t *testing.T) {
 	}
 	if got := fmt.Sprint(read(t, j, Filter{Since: time.Unix(2, 0)})); got != "[]" {
 		t.Errorf("since later: %s", got)
+	}
+	for _, last := range []int{-1, MaxLast + 1, math.MaxInt} {
+		if err := j.Read(t.Context(), Filter{Last: last}, nil); casemate.CodeOf(err) != casemate.Invalid {
+			t.Errorf("the last %d: %v", last, err)
+		}
 	}
 	j.Close()
 	j = open(t, Config{Dir: dir})

@@ -18,9 +18,11 @@ import (
 const (
 	bucket     = "usage"
 	keyCounted = "counted" // number of the last record that all stored rows hold
-	maxDays    = 400       // a Filter reaches over at most
 	writers    = 16        // rows on their way to the store at once: they share commits
 )
+
+// MaxDays is how many days a Filter reaches over at most.
+const MaxDays = 400
 
 // Reader calls do with every record of the audit log from number from on, in order and without gaps, to its present end.
 type Reader func(ctx context.Context, from uint64, do func(seq uint64, r *casemate.Record) error) error
@@ -218,8 +220,8 @@ func (m *Meter) Usage(ctx context.Context, f Filter) ([]Row, error) {
 		f.From = f.Until
 	}
 	first, last := f.From.UTC().Truncate(24*time.Hour), f.Until.UTC().Truncate(24*time.Hour)
-	if days := last.Sub(first) / (24 * time.Hour); days < 0 || days >= maxDays {
-		return nil, casemate.Errorf(casemate.Invalid, fmt.Sprintf("ask for at most %d days", maxDays), "no such span of days")
+	if days := last.Sub(first) / (24 * time.Hour); days < 0 || days >= MaxDays {
+		return nil, casemate.Errorf(casemate.Invalid, fmt.Sprintf("ask for at most %d days", MaxDays), "no such span of days")
 	}
 	m.work.Lock() // no row is between memory and store meanwhile
 	defer m.work.Unlock()

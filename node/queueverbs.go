@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -135,9 +136,10 @@ func (n *node) redriveQueue(ctx context.Context, l *casemate.Launch, q *queue.Qu
 			return nil, err
 		}
 	}
-	if in.Most <= 0 {
-		in.Most = 100_000
+	if in.Most < 0 {
+		return nil, casemate.Errorf(casemate.Invalid, "1 or more; 0 for all", "%d messages cannot be moved", in.Most)
 	}
+	in.Most = cmp.Or(in.Most, 100_000)
 	moved, err := n.queues.Redrive(ctx, q.Name, in.To, in.Most)
 	return QueueDone{Name: q.Name, Done: moved}, err
 }

@@ -58,6 +58,7 @@ func (a *app) budgetSet() *cobra.Command {
 	c.Flags().StringVar(&b.Per, "per", "month", "day, month or total; of a chain: chain")
 	c.Flags().BoolVar(&b.Soft, "soft", false, "note what goes past it, and refuse nothing")
 	c.Flags().IntVar(&b.Depth, "depth", 0, "of a chain: calls from function to function at most")
+	within(c.Flags(), "depth", 1, casemate.MaxDepth)
 	_ = c.MarkFlagRequired("amount")
 	return c
 }

@@ -36,35 +36,20 @@ func (f *connFlags) add(fl *pflag.FlagSet) {
 	fl.IntVar(&f.slowest, "slowest", 32<<10, "bytes a second that who sends a body or takes an answer must keep up with")
 	fl.Int64Var(&f.answerRate, "answer-rate", 2<<20, "bytes a second at which a streamed answer leaves, once --answer-burst has")
 	fl.Int64Var(&f.answerBurst, "answer-burst", 6<<20, "bytes of a streamed answer that leave at once")
+	for _, name := range []string{"connections", "source-connections", "streams", "source-streams", "slowest"} {
+		within(fl, name, 1, most)
+	}
+	within(fl, "network-connections", 0, most)
+	for _, name := range []string{"answer-rate", "answer-burst"} {
+		within[int64](fl, name, 1, most)
+	}
+	for _, name := range []string{"header-time", "body-time", "answer-time", "idle-time"} {
+		within(fl, name, 1, longest)
+	}
 }
 
-// read checks the flags; none has a silent fallback.
+// read checks what add could not; no flag has a silent fallback.
 func (f *connFlags) read(cfg *node.Config) (err error) {
-	for _, n := range []struct {
-		flag string
-		v    int
-		hint string
-	}{{"connections", f.all, "4096"}, {"source-connections", f.source, "1024"}, {"streams", f.streams, "64"}, {"source-streams", f.sourceStreams, "2048"}, {"slowest", f.slowest, "32768"}} {
-		if n.v < 1 {
-			return badFlag(n.flag, "must be at least 1", n.hint)
-		}
-	}
-	for flag, v := range map[string]int64{"answer-rate": f.answerRate, "answer-burst": f.answerBurst} {
-		if v < 1 {
-			return badFlag(flag, "must be at least 1", "2097152")
-		}
-	}
-	if f.network < 0 {
-		return badFlag("network-connections", "must not be negative", "0 is half of --connections")
-	}
-	for _, d := range []struct {
-		flag string
-		v    time.Duration
-	}{{"header-time", f.headerTime}, {"body-time", f.bodyTime}, {"answer-time", f.answerTime}, {"idle-time", f.unused}} {
-		if d.v <= 0 {
-			return badFlag(d.flag, "must be more than 0", "20s")
-		}
-	}
 	l := front.Limits{HeaderTime: f.headerTime, BodyTime: f.bodyTime, WriteTime: f.answerTime, IdleTime: f.unused, Slowest: f.slowest, ConcurrentHTTP: f.streams}
 	l.Conn.Total, l.Conn.Source, l.Conn.Block, l.Conn.HeaderTime, l.Conn.FrameTime = f.all, f.source, f.network, f.headerTime, f.bodyTime
 	l.Conn.SourceStreams, l.Conn.Streams = f.sourceStreams, 8*f.sourceStreams

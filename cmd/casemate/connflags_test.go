@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"casemate"
@@ -17,7 +18,7 @@ func TestConnectionFlags(t *testing.T) {
 		fl := pflag.NewFlagSet("up", pflag.ContinueOnError)
 		f.add(fl)
 		if err := fl.Parse(args); err != nil {
-			t.Fatal(err)
+			return cfg, asUsage(err, &cobra.Command{})
 		}
 		return cfg, f.read(&cfg)
 	}

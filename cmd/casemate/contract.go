@@ -74,6 +74,7 @@ did not hold.`,
 	f.StringArrayVar(&s.params, "param", nil, "path parameter as NAME=VALUE, decoded; may be given several times")
 	f.StringArrayVar(&s.headers, "header", nil, "header as \"Name: value\"; may be given several times")
 	f.IntVar(&s.status, "status", 0, "BODY is an answer with this status")
+	within(f, "status", 100, 599)
 	return c
 }
 

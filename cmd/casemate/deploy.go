@@ -31,6 +31,9 @@ becomes of each of its resources is listed every time: honoured, ignored, not se
 cannot be kept stops the deploy. docs/sam.md says more. A BUNDLE is what casemate package wrote.`,
 		Example: "  casemate deploy\n  casemate deploy examples/orders --plan\n  casemate deploy template.yaml --stack-name shop --parameter-overrides Stage=prod",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("expect") && p.options.Expect == 0 {
+				p.options.Expect = deploy.Unborn
+			}
 			return a.packed(cmd.Context(), &p, args, func(app string, bundle *os.File) error {
 				if planOnly {
 					return a.plan(cmd.Context(), app, bundle)
@@ -40,7 +43,8 @@ cannot be kept stops the deploy. docs/sam.md says more. A BUNDLE is what casemat
 		}}
 	p.flags(c)
 	c.Flags().BoolVar(&planOnly, "plan", false, "only show what would change")
-	c.Flags().IntVar(&p.options.Expect, "expect", 0, "refuse unless this generation is in force: the one a reviewed plan was made against")
+	c.Flags().IntVar(&p.options.Expect, "expect", 0, "refuse unless this generation is in force: the one a reviewed plan was made against; 0: the app is not there yet")
+	within(c.Flags(), "expect", 0, unbounded)
 	c.Flags().StringVar(&p.options.Note, "note", "", "one line for the history")
 	return c
 }
@@ -133,6 +137,7 @@ func (a *app) rollbackCommand() *cobra.Command {
 		}}
 	c.Flags().StringVar(&q.Function, "function", "", "only this function")
 	c.Flags().IntVar(&q.To, "to", 0, "generation of the app, or version of the function (default: the one before)")
+	within(c.Flags(), "to", 1, unbounded)
 	c.Flags().BoolVar(&q.DryRun, "plan", false, "only show what would change")
 	return c
 }

@@ -49,6 +49,8 @@ type lookback struct {
 func (l *lookback) flags(c *cobra.Command) {
 	c.Flags().DurationVar(&l.since, "since", 24*time.Hour, "only so far back: 15m, 24h")
 	c.Flags().IntVarP(&l.f.Limit, "limit", "n", 10_000, "read at most so many records, the newest")
+	within[time.Duration](c.Flags(), "since", 1, unbounded)
+	within(c.Flags(), "limit", 1, 10_000)
 }
 
 // effects are what functions did and tried outside, of the newest records.

@@ -27,7 +27,12 @@ func asUsage(err error, verb *cobra.Command) *casemate.Error {
 		}
 	}
 	var value *pflag.InvalidValueError
-	if errors.As(err, &value) {
+	var outside outOfBounds
+	switch {
+	case !errors.As(err, &value):
+	case errors.As(err, &outside):
+		return outside.refused(value.GetFlag(), err)
+	default:
 		e := &casemate.Error{Code: casemate.Invalid, Field: "--" + value.GetFlag().Name, Err: err}
 		switch value.GetFlag().Value.Type() {
 		case "int":

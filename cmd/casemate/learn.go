@@ -35,6 +35,7 @@ of members called name, token, note and the like. Requests that were refused are
 		}}
 	c.Flags().StringVar(&q.App, "app", "", "the route's app, where several have it")
 	c.Flags().DurationVar(&q.For, "for", time.Hour, "how long: 10m, 24h; a week at most")
+	within(c.Flags(), "for", 1, 7*24*time.Hour)
 	c.Flags().BoolVar(&q.Stop, "stop", false, "end it and forget what was learned")
 	return c
 }

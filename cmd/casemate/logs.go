@@ -11,8 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"casemate"
+	"casemate/audit"
 	"casemate/front/admin"
 	"casemate/journal"
+	"casemate/node"
 )
 
 func (a *app) logsCommand() *cobra.Command {
@@ -43,6 +45,9 @@ func (a *app) logsCommand() *cobra.Command {
 			if err := a.known(cmd.Context(), functionNoun, f.Function); err != nil {
 				return err
 			}
+			if err := a.ran(cmd.Context(), f.Request); err != nil {
+				return err
+			}
 			if !a.json {
 				fmt.Fprintln(a.errs, "no lines: nothing has been written yet, or not so far back")
 			}
@@ -52,7 +57,21 @@ func (a *app) logsCommand() *cobra.Command {
 	c.Flags().StringVar(&f.Request, "request", "", "only of the run with this request id")
 	c.Flags().DurationVar(&since, "since", 0, "only so far back: 15m, 24h")
 	c.Flags().IntVarP(&f.Last, "last", "n", 200, "so many lines of the history; 0 for all")
+	within[time.Duration](c.Flags(), "since", 1, unbounded)
+	within(c.Flags(), "last", 0, journal.MaxLast)
 	return c
+}
+
+// ran refuses the id of a request that the record does not know. A caller who may not read the record hears nothing of it.
+func (a *app) ran(ctx context.Context, request string) error {
+	if request == "" {
+		return nil
+	}
+	err := a.call(ctx, "audit.show", node.IDQuestion{ID: request}, &audit.Entry{})
+	if casemate.CodeOf(err) != casemate.NotFound {
+		return nil
+	}
+	return casemate.Errorf(casemate.NotFound, "casemate audit list shows the ids; a run has its record when it is over", "there is no request %q, in the logs or in the record", request)
 }
 
 func (a *app) logLine(line []byte) error {

@@ -196,6 +196,8 @@ func rightTable(w io.Writer, list []analysis.Right, subject func(*analysis.Right
 func historyFlags(c *cobra.Command, q *node.HistoryQuestion) *cobra.Command {
 	c.Flags().DurationVar(&q.Since, "since", 0, "only so far back: 24h, 720h (default all)")
 	c.Flags().IntVarP(&q.Limit, "limit", "n", 10_000, "read at most so many records, the newest")
+	within[time.Duration](c.Flags(), "since", 1, unbounded)
+	within(c.Flags(), "limit", 1, 100_000)
 	return c
 }
 

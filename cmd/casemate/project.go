@@ -42,6 +42,11 @@ func (p *project) flags(c *cobra.Command) {
 	f.StringVar(&p.config, "config-env", "default", "of a template: environment of samconfig.toml")
 }
 
+// ofTemplate says whether something was given that only a template has.
+func (p *project) ofTemplate() bool {
+	return p.stack != "" || len(p.parameters) > 0 || p.open != "" || p.until != "" || p.config != "default"
+}
+
 // templates are the names that SAM and CloudFormation tools look for.
 var templates = []string{"template.yaml", "template.yml", "template.json"}
 
@@ -94,6 +99,8 @@ func (a *app) packed(ctx context.Context, p *project, args []string, do func(app
 	defer bundle.Close()
 	var name string
 	switch {
+	case ready && (p.options != deploy.Options{} || p.ofTemplate()):
+		return casemate.Errorf(casemate.Invalid, "casemate package takes what a bundle may say; --expect and --note are for a folder or template", "%s is deployed as it was packed: no flag changes what it says", at)
 	case ready:
 		name, err = a.ready(dir, bundle)
 	case file == "":
@@ -138,7 +145,7 @@ func (a *app) ready(at string, w io.Writer) (string, error) {
 }
 
 func (a *app) packManifest(ctx context.Context, p *project, dir string, w io.Writer) (string, error) {
-	if p.stack != "" || len(p.parameters) > 0 || p.open != "" || p.until != "" {
+	if p.ofTemplate() {
 		return "", casemate.Errorf(casemate.Invalid, "name the template", "%s has no stack, parameters and open routes of its own to give", manifest.File)
 	}
 	if !p.noBuild {
@@ -315,5 +322,6 @@ back. Its secrets and parameters, and the record of what it did, stay.`,
 		}}
 	c.Flags().BoolVar(&q.DryRun, "plan", false, "only show what would go")
 	c.Flags().IntVar(&q.Expect, "expect", 0, "refuse unless this generation is in force")
+	within(c.Flags(), "expect", 1, unbounded)
 	return c
 }

@@ -71,6 +71,7 @@ func (a *app) queuePeek() *cobra.Command {
 			})
 		}}
 	c.Flags().IntVar(&q.Most, "most", 10, "how many, 1000 at most")
+	within(c.Flags(), "most", 1, 1000)
 	return c
 }
 
@@ -96,6 +97,7 @@ func (a *app) queueRedrive() *cobra.Command {
 		}}
 	c.Flags().StringVar(&q.To, "to", "", "move them to this queue instead")
 	c.Flags().IntVar(&q.Most, "most", 0, "how many at most (default all)")
+	within(c.Flags(), "most", 1, 100_000)
 	return c
 }
 

@@ -23,10 +23,15 @@ func (f *limitFlags) add(fl *pflag.FlagSet) {
 	fl.StringVar(&f.accountRate, "account-rate", "", "runs of all functions of an account (default no limit of its own)")
 	fl.IntVar(&f.accountConcurrency, "account-concurrency", 0, "runs at once of an account, those of functions with reserved concurrency included; 0: the node's")
 	fl.Int64Var(&f.accountDay, "account-day", 0, "requests for functions of an account in a calendar day, in UTC; 0: no quota")
-	fl.Int64Var(&f.accountMonth, "account-month", 0, "likewise in a calendar month")
+	fl.Int64Var(&f.accountMonth, "account-month", 0, "likewise in a calendar month; 0: no quota")
+	within(fl, "block-ipv4", 8, 32)
+	within(fl, "block-ipv6", 16, 64)
+	within(fl, "account-concurrency", 0, most)
+	within[int64](fl, "account-day", 0, unbounded)
+	within[int64](fl, "account-month", 0, unbounded)
 }
 
-// read checks the flags; none has a silent fallback.
+// read checks what add could not; no flag has a silent fallback.
 func (f *limitFlags) read(cfg *node.Config) (err error) {
 	for _, r := range []struct {
 		flag, text string
@@ -38,18 +43,6 @@ func (f *limitFlags) read(cfg *node.Config) (err error) {
 		if *r.to, err = quota.ParseRate(r.text); err != nil {
 			return badFlag(r.flag, err.Error(), `"1000/s burst 2000"`)
 		}
-	}
-	switch {
-	case f.block4 < 8 || f.block4 > 32:
-		return badFlag("block-ipv4", "not from 8 to 32", "24")
-	case f.block6 < 16 || f.block6 > 64:
-		return badFlag("block-ipv6", "not from 16 to 64", "48")
-	case f.accountConcurrency < 0:
-		return badFlag("account-concurrency", "must not be negative", "0 is the node's")
-	case f.accountDay < 0:
-		return badFlag("account-day", "must not be negative", "0 is no quota")
-	case f.accountMonth < 0:
-		return badFlag("account-month", "must not be negative", "0 is no quota")
 	}
 	cfg.Block = gate.Bits{IPv4: f.block4, IPv6: f.block6}
 	cfg.Account.Concurrency, cfg.Account.Day, cfg.Account.Month = f.accountConcurrency, f.accountDay, f.accountMonth

@@ -71,6 +71,8 @@ func (a *app) auditList() *cobra.Command {
 	flags.StringVar((*string)(&f.Source), "source", "", "http, url, admin or async")
 	flags.DurationVar(&since, "since", 0, "only so far back: 15m, 24h")
 	flags.IntVarP(&f.Limit, "limit", "n", 50, "at most so many")
+	within[time.Duration](flags, "since", 1, unbounded)
+	within(flags, "limit", 1, 10_000)
 	flags.BoolVarP(&follow, "follow", "f", false, "go on with new records")
 	return c
 }

@@ -411,6 +411,7 @@ func (a *app) secretWhoRead() *cobra.Command {
 			})
 		}}
 	c.Flags().IntVarP(&q.Limit, "limit", "n", 50, "at most so many")
+	within(c.Flags(), "limit", 1, 10_000)
 	return f.add(c)
 }
 
@@ -447,6 +448,7 @@ func (a *app) secretDelete() *cobra.Command {
 			})
 		}}
 	c.Flags().IntVar(&days, "days", 30, "days in which it can be restored: 7 to 30")
+	within(c.Flags(), "days", 7, 30)
 	c.Flags().BoolVar(&now, "now", false, "for good, at once")
 	c.MarkFlagsMutuallyExclusive("days", "now")
 	return f.add(c)

@@ -55,6 +55,7 @@ func (a *app) rightsizeCommand() *cobra.Command {
 			return a.show(list, func(w io.Writer) { sizePage(w, list) })
 		}}
 	c.Flags().IntVar(&q.Days, "days", 14, "so many days back")
+	within(c.Flags(), "days", 1, 90)
 	return c
 }
 

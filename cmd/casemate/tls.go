@@ -35,6 +35,7 @@ func (f *tlsFlags) add(fl *pflag.FlagSet) {
 	fl.StringVar(&f.least, "tls-min", "1.2", "oldest TLS that is spoken: 1.2 or 1.3. The newest that both sides know is taken")
 	fl.StringVar(&f.redirect, "redirect", "", "address of a plain listener that sends callers to https, and answers authorities (HTTP-01): :80; it serves nothing else")
 	fl.IntVar(&f.redirectPort, "redirect-port", 0, "port of https as callers see it, for --redirect; default: that of --https")
+	within(fl, "redirect-port", 1, 65535)
 }
 
 // read checks the flags; none has a silent fallback.
@@ -58,9 +59,6 @@ func (f *tlsFlags) read(cfg *node.Config) (err error) {
 		if _, _, err := net.SplitHostPort(f.redirect); err != nil {
 			return badFlag("redirect", f.redirect+" is no address", ":80")
 		}
-	}
-	if f.redirectPort < 0 || f.redirectPort > 65535 {
-		return badFlag("redirect-port", "no port", "443")
 	}
 	cfg.RedirectPort = f.redirectPort
 	if len(f.domains) == 0 {

@@ -42,7 +42,6 @@ func TestFlagsOfTLS(t *testing.T) {
 		"no https":            {func(_ *tlsFlags, c *node.Config) { c.HTTPS = "" }, "--redirect"},
 		"no listener":         {func(f *tlsFlags, c *node.Config) { c.HTTPS, f.redirect = "", "" }, "--acme-domain"},
 		"no address":          {func(f *tlsFlags, _ *node.Config) { f.redirect = "80" }, "--redirect"},
-		"no port":             {func(f *tlsFlags, _ *node.Config) { f.redirectPort = 65536 }, "--redirect-port"},
 		"TLS 1.1":             {func(f *tlsFlags, _ *node.Config) { f.least = "1.1" }, "--tls-min"},
 		"no TLS":              {func(f *tlsFlags, _ *node.Config) { f.least = "" }, "--tls-min"},
 		"roots of nothing":    {func(f *tlsFlags, _ *node.Config) { f.caRoot = eab }, "--acme-ca-root"},

@@ -43,12 +43,10 @@ func (a *app) topCommand() *cobra.Command {
 			if topOrders[f.sort] == nil {
 				return &casemate.Error{Code: casemate.Invalid, Field: "--sort", Message: "there is no such column", Hint: "cpu, memory, age, runs or refusals"}
 			}
-			if f.every < node.MinInterval || f.every > node.MaxInterval {
-				return &casemate.Error{Code: casemate.Invalid, Field: "--every", Message: "out of bounds", Hint: "from " + node.MinInterval.String() + " to " + node.MaxInterval.String()}
-			}
 			return a.top(cmd.Context(), &f)
 		}}
 	c.Flags().DurationVar(&f.every, "every", time.Second, "time between two looks")
+	within(c.Flags(), "every", node.MinInterval, node.MaxInterval)
 	c.Flags().StringVar(&f.sort, "sort", "cpu", "cpu, memory, age, runs or refusals")
 	c.Flags().BoolVar(&f.once, "once", false, "print one frame and end")
 	return c

@@ -82,8 +82,11 @@ func (f *upFlags) add(fl *pflag.FlagSet) {
 	f.tls.add(fl)
 	f.conns.add(fl)
 	fl.IntVar(&f.concurrency, "concurrency", 256, "runs at once on the whole node")
-	fl.DurationVar(&f.grace, "stop-grace", 20*time.Second, "time that running functions get to end when the node is told to stop")
+	fl.DurationVar(&f.grace, "stop-grace", 20*time.Second, "time that running functions get to end when the node is told to stop; 0: none")
 	fl.DurationVar(&f.idle, "session-idle", 30*time.Minute, "operators' sessions end after so long without a call; 12 hours after sign-in they end anyway")
+	within(fl, "concurrency", 1, most)
+	within(fl, "stop-grace", 0, longest)
+	within(fl, "session-idle", time.Minute, 12*time.Hour)
 	fl.StringArrayVar(&f.secretKeys, "secret-key", nil, "where the key that opens the secrets' keys is: file:/path (mode 0600), env:NAME (wiped once read) or fd:N; repeat it for keys that only open what they wrapped before; default: one in the node's folder")
 	fl.BoolVar(&f.weak, "allow-weak-sandbox", false, "run functions although walls are missing (casemate doctor lists them); every record says so")
 	fl.StringVar(&f.nodeSDK, "node-sdk", "", "folder with the AWS SDK for JavaScript (npm install --prefix DIR @aws-sdk/client-s3 ...): functions of Node find it without bringing it along, as on Lambda")
@@ -153,12 +156,7 @@ func (a *app) nodeConfig(f *upFlags) (node.Config, error) {
 
 // check holds the flags that stand alone to their bounds.
 func (f *upFlags) check() error {
-	switch {
-	case f.grace < 0:
-		return badFlag("stop-grace", "must not be negative", "20s; 0 ends running functions at once")
-	case f.idle < time.Minute || f.idle > 12*time.Hour:
-		return badFlag("session-idle", "must be from a minute to twelve hours", "30m")
-	case f.http == "" && f.https == "":
+	if f.http == "" && f.https == "" {
 		return badFlag("https", "nothing to listen on", "give --http or --https an address")
 	}
 	for _, addr := range []string{f.https, f.admin, f.aws, f.tls.redirect} {
@@ -166,10 +164,7 @@ func (f *upFlags) check() error {
 			return badFlag("https", "a build without walls listens on loopback alone", "127.0.0.1:8443")
 		}
 	}
-	switch {
-	case f.concurrency < 1:
-		return badFlag("concurrency", "must be at least 1", "")
-	case !digits(f.account, 12):
+	if !digits(f.account, 12) {
 		return badFlag("account", "not twelve digits", "AWS accounts have twelve; 000000000000 is nobody's")
 	}
 	return nil

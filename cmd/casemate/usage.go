@@ -30,9 +30,6 @@ func (a *app) usageCommand() *cobra.Command {
 			default:
 				return &casemate.Error{Code: casemate.Invalid, Field: "--by", Message: fmt.Sprintf("%q is none of them", by), Hint: "function, caller, day or all"}
 			}
-			if days < 1 {
-				return &casemate.Error{Code: casemate.Invalid, Field: "--days", Message: "must be at least 1", Hint: "1 is today"}
-			}
 			f.Until = time.Now().UTC()
 			f.From = f.Until.AddDate(0, 0, 1-days)
 			var rows []meter.Row
@@ -48,6 +45,7 @@ func (a *app) usageCommand() *cobra.Command {
 		}}
 	c.Flags().StringVar(&by, "by", "function", "function, caller, day or all")
 	c.Flags().IntVar(&days, "days", 30, "so many days, today included (UTC)")
+	within(c.Flags(), "days", 1, meter.MaxDays)
 	c.Flags().StringVar(&f.Function, "function", "", "only of this function")
 	c.Flags().StringVar(&f.Principal, "principal", "", "only of this caller")
 	return c

@@ -19,7 +19,7 @@ type Room struct {
 
 // Rooms is the table. A package that is not in it is a violation.
 var Rooms = []Room{
-	{Path: "cmd/casemate", Tier: 5, Ceiling: 6650},
+	{Path: "cmd/casemate", Tier: 5, Ceiling: 6720},
 	{Path: "dev", Tier: 4, Ceiling: 550, Only: []string{""}},
 	{Path: "node", Tier: 4, Ceiling: 5000},
 	{Path: "front/http", Tier: 3, Ceiling: 1850, Only: []string{"", "lambda", "front/conn", "front/certificate", "browser"}},
@@ -61,7 +61,7 @@ var Rooms = []Room{
 	{Path: "lambda", Tier: 1, Ceiling: 1800, Pure: true},
 	{Path: "authn/access", Tier: 1, Ceiling: 1150, Only: []string{"", "store", "authn/sigv4", "internal/keeper"}},
 	{Path: "authn/sigv4", Tier: 0, Ceiling: 650, Pure: true, Only: []string{""}},
-	{Path: "authn", Tier: 1, Ceiling: 1800},
+	{Path: "authn", Tier: 1, Ceiling: 1850},
 	{Path: "acme", Tier: 1, Ceiling: 950, Only: []string{"", "store"}},
 	{Path: "schedule", Tier: 1, Ceiling: 450, Pure: true, Only: []string{""}},
 	{Path: "front/schedule", Tier: 3, Ceiling: 400, Only: []string{"", "schedule", "lambda", "internal/pause"}},
