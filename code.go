@@ -100,8 +100,8 @@ type Error struct {
 	Retry   int    // seconds to wait, for Exhausted and Unavailable; 0 when unknown
 	Err     error
 
-	// Shut is how long nothing whatsoever of this caller is let in, by its own limits; 0 when that is not known. Caller is
-	// its Principal.Name then. Neither leaves.
+	// Shut is how long nothing whatsoever of this caller is let in, by its own limits; 0 when that is not known, or others may send
+	// the same credential. Caller is its Principal.Name then. Neither leaves.
 	Shut   time.Duration
 	Caller string
 }

@@ -24,6 +24,7 @@ type Demand struct {
 	Source       string       // source address; counted before the credential is looked at
 	Block        netip.Prefix // network around Source that one owner may have all of
 	Principal    string       // Principal.ID; it waits behind itself only
+	Alone        bool         // the event's credential proved Principal by itself: who sends it is nobody else, and can be shut out by it
 	Route        string       // app + route id
 	Function     string       // function ARN
 	Account      string       // that owns the function

@@ -3,7 +3,6 @@ package gate
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net/netip"
 	"slices"
@@ -68,7 +67,7 @@ func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted
 		if a.proven && p.Done != nil {
 			p.Done(false) // it may come again
 		}
-		return admitted{}, s.refuse(casemate.PointRoom, unheld(err, p))
+		return admitted{}, s.refuse(casemate.PointRoom, err)
 	}
 	in := false
 	defer func() { // a check that panics holds nothing either
@@ -81,17 +80,6 @@ func (g *Gate) admit(ctx context.Context, e *casemate.Event, s *story) (admitted
 	}
 	in = true
 	return a, nil
-}
-
-// unheld is the refusal of who has no room. What nobody sent along stands for nobody, and others send it too: it is not shut.
-func unheld(err error, p *casemate.Principal) error {
-	var e *casemate.Error
-	if !p.Known() && errors.As(err, &e) && e.Shut > 0 {
-		own := *e
-		own.Shut = 0
-		return &own
-	}
-	return err
 }
 
 // who says who is calling and what. An event that came by a route has its credential looked at in the light of that
@@ -451,6 +439,7 @@ func (g *Gate) demand(e *casemate.Event, m *casemate.Match, p *casemate.Principa
 	case p.Kind == casemate.KindWebhook && p.Body != nil, e.Source == casemate.SourceAuthorizer: // not proven yet: a forger uses up its own rate alone
 		d.Principal += "@" + casemate.SourceOf(e.SourceIP)
 	}
+	d.Alone = p.Kind == casemate.KindKey && e.Credential.Kind == casemate.CredentialKey || p.Kind == casemate.KindToken && e.Credential.Kind == casemate.CredentialBearer
 	if g.c.Plan != nil && p.Known() && e.Credential.Kind != casemate.CredentialRun { // what was accepted before counted then
 		if d.Plan, err = g.c.Plan(p); err != nil {
 			return d, err

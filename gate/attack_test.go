@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"casemate"
 )
@@ -47,22 +46,31 @@ func TestOnePeerHasOneRate(t *testing.T) {
 	}
 }
 
-// TestNobodysCredentialIsNotShut: on an open route many may send the same token of the function's own. One address that is beyond its
-// rate would shut it for all of them, wherever they come from.
-func TestNobodysCredentialIsNotShut(t *testing.T) {
+// TestWhoseCredentialIsShut: one caller beyond its rate shuts the credential that it sent for all who send it, from anywhere. That must be
+// one which stands for that caller alone: not a token of the function's own, and not what came beside the proof.
+func TestWhoseCredentialIsShut(t *testing.T) {
+	key, bearer := casemate.Credential{Kind: casemate.CredentialKey, Secret: "a"}, casemate.Credential{Kind: casemate.CredentialBearer, Secret: "a"}
 	for _, c := range []struct {
-		who  casemate.Principal
-		want time.Duration
-	}{{casemate.Principal{}, 0}, {casemate.Principal{Kind: casemate.KindKey, ID: "key/ck_a"}, time.Second}} {
+		kind casemate.PrincipalKind
+		cred casemate.Credential
+		want bool
+	}{
+		{casemate.KindKey, key, true}, {casemate.KindToken, bearer, true}, {casemate.Nobody, bearer, false}, {casemate.Nobody, key, false},
+		{casemate.KindAuthorizer, bearer, false}, {casemate.KindAuthorizer, key, false}, {casemate.KindWebhook, key, false}, {casemate.KindCertificate, bearer, false},
+		{casemate.KindKey, bearer, false},
+	} {
 		r := newRig()
-		r.who = func(casemate.Credential) (*casemate.Principal, error) { return &c.who, nil }
+		p := casemate.Principal{Kind: c.kind}
+		if c.kind != casemate.Nobody {
+			p.ID = "somebody"
+		}
+		r.who = func(casemate.Credential) (*casemate.Principal, error) { return &p, nil }
+		var asked []bool
 		r.reserve = func(d casemate.Demand) error {
-			if d.Source != "" {
-				return nil
+			if d.Source == "" {
+				asked = append(asked, d.Alone)
 			}
-			err := casemate.Errorf(casemate.Exhausted, "slow down", "too many requests")
-			err.Shut, err.Caller = time.Second, d.Principal
-			return err
+			return nil
 		}
 		find := r.find
 		r.find = func(e *casemate.Event) (*casemate.Match, error) {
@@ -71,10 +79,9 @@ func TestNobodysCredentialIsNotShut(t *testing.T) {
 			return m, err
 		}
 		e := event()
-		e.Credential, e.SourceIP = casemate.Credential{Kind: casemate.CredentialBearer, Secret: "shared"}, "192.0.2.1"
-		_, err := r.gate(t, nil).Handle(t.Context(), e)
-		if got := casemate.AsError(err); got.Code != casemate.Exhausted || got.Shut != c.want {
-			t.Errorf("%q: %v, shut for %v instead of %v", c.who.ID, err, got.Shut, c.want)
+		e.Credential, e.SourceIP = c.cred, "192.0.2.1"
+		if _, err := r.gate(t, nil).Handle(t.Context(), e); err != nil || !slices.Equal(asked, []bool{c.want}) {
+			t.Errorf("%q by %v: alone %v, %v", c.kind, c.cred, asked, err)
 		}
 	}
 }

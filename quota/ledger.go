@@ -159,8 +159,8 @@ func refusal(rule string, seconds int, hint string) *casemate.Error {
 }
 
 // exhausted is the refusal of the bucket that takes longest to give a token, or of the first whose runs are all taken, or
-// nil.
-func exhausted(claims []claim, t int64) error {
+// nil. alone is Demand.Alone.
+func exhausted(claims []claim, t int64, alone bool) error {
 	var worst *claim
 	var wait int64
 	for i := range claims {
@@ -174,7 +174,7 @@ func exhausted(claims []claim, t int64) error {
 	if worst != nil {
 		seconds := int((wait + int64(time.Second) - 1) / int64(time.Second))
 		err := refusal("rate of "+worst.what(true), seconds, fmt.Sprintf("slow down, or ask the operator for a higher rate of the %s", worst.kind(true)))
-		if worst.of == kindCaller {
+		if worst.of == kindCaller && alone {
 			err.Shut, err.Caller = time.Duration(wait), worst.name
 		}
 		return err

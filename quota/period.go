@@ -85,6 +85,7 @@ type claimed struct {
 	what  string // "plan basic", "function price"
 	count *Count
 	limit casemate.Limit
+	alone bool // Demand.Alone, of a caller
 }
 
 func dayOf(now time.Time) int64 {
@@ -145,7 +146,7 @@ func (c *counts) check(all []claimed, now time.Time) error {
 			}
 			q.span.turn(q.period, q.most)
 			if q.span.Used >= q.most {
-				return used(&x.count.Subject, q.word, x.what, now, q.ends(now), q.most)
+				return used(x, q.word, now, q.ends(now), q.most)
 			}
 			if c.low != nil && q.span.Used >= q.span.Upto {
 				c.want(x.count.Subject)
@@ -159,11 +160,11 @@ func (c *counts) check(all []claimed, now time.Time) error {
 	return nil
 }
 
-func used(s *Subject, word, what string, now, ends time.Time, most int64) error {
-	err := refusal(word+" quota of "+what, int(ends.Sub(now)/time.Second)+1,
+func used(x *claimed, word string, now, ends time.Time, most int64) error {
+	err := refusal(word+" quota of "+x.what, int(ends.Sub(now)/time.Second)+1,
 		fmt.Sprintf("%d are let in until %s UTC; ask the operator for more, or for another plan", most, ends.Format("2006-01-02 15:04")))
-	if s.Kind == ofCaller { // an operator may give it more at any time
-		err.Shut, err.Caller = min(ends.Sub(now), time.Second), s.Name
+	if x.alone { // an operator may give it more at any time
+		err.Shut, err.Caller = min(ends.Sub(now), time.Second), x.count.Name
 	}
 	return err
 }

@@ -16,7 +16,7 @@ import (
 )
 
 func planned(day, month int64) casemate.Demand {
-	return casemate.Demand{Principal: "ann", Plan: &casemate.Plan{Name: "basic", Limit: casemate.Limit{Day: day, Month: month}}}
+	return casemate.Demand{Principal: "ann", Alone: true, Plan: &casemate.Plan{Name: "basic", Limit: casemate.Limit{Day: day, Month: month}}}
 }
 
 // disk is where shares are kept between crashes.
@@ -95,6 +95,21 @@ func TestQuotaRefusal(t *testing.T) {
 	_, e := refused(t, l, now, d)
 	if e == nil || e.Rule != "daily quota of plan basic" || e.Retry != 13*3600+31 || e.Shut != time.Second || e.Caller != "ann" {
 		t.Fatalf("%+v", e)
+	}
+	shared := d
+	shared.Alone = false
+	if _, e = refused(t, l, now, shared); e == nil || e.Shut != 0 || e.Caller != "" {
+		t.Fatalf("shuts a credential that others may send: %+v", e)
+	}
+	for _, alone := range []bool{true, false} {
+		q := casemate.Demand{Principal: "eve", Alone: alone, Plan: &casemate.Plan{Name: "slow", Limit: casemate.Limit{Rate: casemate.Rate{PerSecond: 1, Burst: 1}}}}
+		l := quota.New(quota.Config{})
+		if _, _, err := l.Reserve(now, q); err != nil {
+			t.Fatal(err)
+		}
+		if _, e := refused(t, l, now, q); e == nil || (e.Shut > 0) != alone || (e.Caller == "eve") != alone {
+			t.Fatalf("alone %v: %+v", alone, e)
+		}
 	}
 	if other := planned(2, 3); true {
 		other.Principal = "bob"

@@ -96,7 +96,7 @@ func (l *Ledger) Reserve(now time.Time, d casemate.Demand) (casemate.Reservation
 			claims[i].lock.Unlock()
 		}
 	}
-	err := exhausted(claims, t)
+	err := exhausted(claims, t, d.Alone)
 	if err != nil {
 		unlock()
 		return casemate.Reservation{}, nil, err
@@ -383,7 +383,7 @@ func (l *Ledger) count(now time.Time, d *casemate.Demand, place func() error) (l
 		if s.Kind == ofCaller || s.Caller != "" {
 			got.Plan = d.Plan.Name
 		}
-		all = append(all, claimed{what, got, s.limit})
+		all = append(all, claimed{what, got, s.limit, d.Alone && s.Kind == ofCaller})
 	}
 	if err := c.check(all, now); err != nil {
 		return left, err
