@@ -81,6 +81,7 @@ type Credential struct {
 	As     *Principal // CredentialRun: who the accepted event belonged to; CredentialMapping, CredentialSchedule: the mapping, the schedule
 	Signed *Signed    // CredentialSigned and CredentialAccess only
 	Chain  [][]byte   // client certificate as TLS took it, in DER, the leaf first; set beside any kind, not verified yet
+	Beside string     // header, in lower case, with another credential, which proves nobody: "authorization" or "x-api-key"; empty: there is none
 }
 
 // String hides the secret.

@@ -207,6 +207,22 @@ type Auth struct {
 // Anonymous reports a route that takes no credential: whoever calls it is nobody, as long as its exception lives.
 func (a *Auth) Anonymous() bool { return a.Open != nil && len(a.Kinds) == 0 }
 
+// Own names the headers, in lower case, whose credentials are the function's own affair in a request that proved p by c: both where
+// the route takes none and p is nobody, and the one that came beside a key or a token where that is all that the route reads. Who
+// verifies c sees to it that what is in them is none of the platform's.
+func (a *Auth) Own(c *Credential, p *Principal) []string {
+	switch {
+	case !p.Known():
+		if a.Anonymous() {
+			return []string{"authorization", "x-api-key"}
+		}
+	case c.Beside == "" || len(a.Kinds) > 1 || len(a.Kinds) == 1 && a.Kinds[0] != c.Kind:
+	case p.Kind == KindKey && c.Kind == CredentialKey, p.Kind == KindToken && c.Kind == CredentialBearer:
+		return []string{c.Beside}
+	}
+	return nil
+}
+
 // TokenRule is what a route asks of tokens beyond what their issuer's entry does.
 type TokenRule struct {
 	Audience []string `json:"audience,omitempty"` // one of these, when there are any

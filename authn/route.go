@@ -39,6 +39,7 @@ type Routed struct {
 // Verify says whose event e is. A credential of a kind that the route takes is looked at as what it is, and by nobody else
 // when it does not hold; anything else is for the route's rule about certificates, where one was shown, or for the route's sender or authorizer, when it has one: for the sender where
 // there are both and its signature was sent. On an open route a credential that is strange here is nobody's.
+// What came beside the credential that holds proves nothing, and is refused where it could.
 func (r *Routed) Verify(ctx context.Context, e *casemate.Event, m *casemate.Match) (*casemate.Principal, error) {
 	if m == nil || m.Route == nil {
 		return r.Identity.Verify(ctx, e, m)
@@ -59,7 +60,14 @@ func (r *Routed) Verify(ctx context.Context, e *casemate.Event, m *casemate.Matc
 	case a.Anonymous() && r.strange(e):
 		return &casemate.Principal{}, nil
 	}
-	return r.Identity.Verify(ctx, e, m)
+	p, err := r.Identity.Verify(ctx, e, m)
+	if err == nil {
+		err = r.aside(e, a, p)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // still looks at the route again when an event that was accepted by it is run: a sender or an authorizer that was taken

@@ -109,6 +109,7 @@ func TestStrangeCredentialsOnOpenRoutes(t *testing.T) {
 		{"a key of the function's", casemate.Credential{Kind: key, Secret: "abc"}, false, true},
 		{"a word", casemate.Credential{Kind: jwt, Secret: "abc"}, false, true},
 		{"a token of an issuer that is not trusted", casemate.Credential{Kind: jwt, Secret: foreign}, false, true},
+		{"a word, and what came beside it unseen", casemate.Credential{Kind: jwt, Secret: "abc", Beside: "x-api-key"}, false, false},
 		{"a token of one that is", casemate.Credential{Kind: jwt, Secret: good}, true, true},
 		{"one that is over", casemate.Credential{Kind: jwt, Secret: over}, false, false},
 		{"one that was changed", casemate.Credential{Kind: jwt, Secret: good + "x"}, false, false},

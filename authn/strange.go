@@ -34,16 +34,46 @@ func (id *Identity) strange(e *casemate.Event) bool {
 		return false
 	}
 	if e.Header == nil {
-		return true
+		return e.Credential.Beside == ""
 	}
-	for _, name := range [...]string{"authorization", "x-api-key"} {
+	return !id.holdsOurs(e, "authorization", "x-api-key")
+}
+
+// holdsOurs reports a credential of the platform's in one of these headers.
+func (id *Identity) holdsOurs(e *casemate.Event, names ...string) bool {
+	for _, name := range names {
 		for _, v := range e.Header(name) {
 			if id.ours(v, true) {
-				return false
+				return true
 			}
 		}
 	}
-	return true
+	return false
+}
+
+// aside refuses what came beside the credential that proved p, where it may be somebody else's proof: a bearer's on a route that reads
+// another kind, too, and one of the platform's where the function would get it.
+func (id *Identity) aside(e *casemate.Event, a *casemate.Auth, p *casemate.Principal) error {
+	c := &e.Credential
+	if c.Beside == "" {
+		return nil
+	}
+	err := &casemate.Error{Code: casemate.Invalid, Field: c.Beside, Message: "Authorization and x-api-key say different things", Hint: "send one of them"}
+	if e.Header == nil {
+		return err
+	}
+	if own := a.Own(c, p); len(own) > 0 {
+		if id.holdsOurs(e, own...) {
+			return err
+		}
+		return nil
+	}
+	for _, v := range e.Header(c.Beside) {
+		if scheme, _, _ := strings.Cut(v, " "); c.Beside != "authorization" || strings.EqualFold(scheme, "Bearer") {
+			return err
+		}
+	}
+	return nil // of another scheme: nobody reads it, and the function does not get it
 }
 
 // ours reports a credential of the platform's anywhere in a header: without a scheme, below one of another name, in quotes, as a

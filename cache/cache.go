@@ -244,7 +244,8 @@ func keyOf(m *casemate.Match, e *casemate.Event, p *casemate.Principal) (k key, 
 	if len(e.Header("cookie")) > 0 && !slices.Contains(keep.Vary, "cookie") {
 		return k, false
 	}
-	if !p.Known() && (!keep.Shared || e.Credential.Kind != casemate.CredentialNone) { // whose credential is the function's affair, its answer is theirs
+	// Whose credential is the function's affair, its answer is theirs.
+	if !p.Known() && (!keep.Shared || e.Credential.Kind != casemate.CredentialNone) || p.Known() && len(m.Route.Auth.Own(&e.Credential, p)) > 0 {
 		return k, false
 	}
 	h := sha256.New()

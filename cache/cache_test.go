@@ -162,6 +162,9 @@ func TestWhatIsNotKept(t *testing.T) {
 	own := get("/a") // whatever it says of its sender, the function alone can tell
 	own.Credential = casemate.Credential{Kind: casemate.CredentialBearer, Secret: "own"}
 	r.want(t, "shared with nobody who has a credential of the function's own", 2, own, &casemate.Principal{})
+	beside := get("/a")
+	beside.Credential = casemate.Credential{Kind: casemate.CredentialKey, Secret: "ck_a", Beside: "authorization"}
+	r.want(t, "shared with who has one beside its key", 2, beside, &casemate.Principal{Kind: casemate.KindKey, ID: "key/a"})
 	r.answer.Header = line("cache-control", "private")
 	r.want(t, "private and shared", 2, get("/b"), caller("a"))
 }

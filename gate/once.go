@@ -36,8 +36,13 @@ func (g *Gate) once(a *admitted) (*casemate.Once, error) {
 		return nil, casemate.Errorf(casemate.Invalid, "send a credential, or leave Idempotency-Key out", "an idempotency key is its caller's own, and this caller is nobody")
 	}
 	caller := digest(p.Account, p.Payer(), p.Name())
-	return &casemate.Once{Key: digest(caller, a.match.Version.ARN, key), Caller: caller[:32], ID: e.ID, At: g.c.Clock(),
-		Asked: digest(e.Target.Host, e.Target.Method, e.Target.Path, qualified(a), e.Query, e.ContentType, e.ClientContext, a.tenant, string(a.clean))}, nil
+	asked := []string{e.Target.Host, e.Target.Method, e.Target.Path, qualified(a), e.Query, e.ContentType, e.ClientContext, a.tenant, string(a.clean)}
+	if r := a.match.Route; r != nil && e.Header != nil { // whom the function tells apart asks for something of its own
+		for _, name := range r.Auth.Own(&e.Credential, p) {
+			asked = append(append(asked, name), e.Header(name)...)
+		}
+	}
+	return &casemate.Once{Key: digest(caller, a.match.Version.ARN, key), Caller: caller[:32], ID: e.ID, At: g.c.Clock(), Asked: digest(asked...)}, nil
 }
 
 // digest is the SHA-256 of texts, each with its length before it.

@@ -102,6 +102,34 @@ func elsewhere(find func(*casemate.Event) (*casemate.Match, error)) func(*casema
 }
 
 // TestNobodyHasNoKey: a key of nobody would be everybody's.
+// TestUsersBehindOneKey: an application proves itself with its key, and its users with what only the function reads. They are one caller
+// here, and are not answered with each other's events.
+func TestUsersBehindOneKey(t *testing.T) {
+	r, q := newRig(), &memQueue{}
+	r.who = func(casemate.Credential) (*casemate.Principal, error) {
+		return &casemate.Principal{Kind: casemate.KindKey, ID: "key/a"}, nil
+	}
+	g := r.gate(t, q)
+	g.c.Keys = keyring{}
+	of := func(user string) func(*casemate.Event) {
+		return func(e *casemate.Event) {
+			e.Credential.Beside, e.Header = "authorization", func(string) []string { return []string{user} }
+		}
+	}
+	first, err := asks(t, g, of("Bearer ann"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := asks(t, g, of("Bearer ann")); id != first || err != nil {
+		t.Errorf("the same again is %q, %v", id, err)
+	}
+	for name, change := range map[string]func(*casemate.Event){"another": of("Bearer bob"), "none": nil} {
+		if id, err := asks(t, g, change); casemate.CodeOf(err) != casemate.Conflict {
+			t.Errorf("%s is answered with %q, %v", name, id, err)
+		}
+	}
+}
+
 func TestNobodyHasNoKey(t *testing.T) {
 	r, q := newRig(), &memQueue{}
 	r.who = func(casemate.Credential) (*casemate.Principal, error) { return &casemate.Principal{}, nil }

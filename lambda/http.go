@@ -40,7 +40,7 @@ type HTTPRequest struct {
 	RouteKey  string            // empty: DefaultRoute
 	Params    map[string]string // path parameters, decoded
 	Principal *casemate.Principal
-	Own       bool // the credentials in Header are the function's own affair: it gets them
+	Own       []string // headers, in lower case, with credentials that are the function's own affair: it gets them
 }
 
 // EncodeHTTP writes the HTTP API event of payload format 2.0, which is also the function URL event
@@ -157,7 +157,7 @@ func (r *HTTPRequest) headers(body []byte) (headers []pair, cookies []string) {
 
 // drops says which headers of this request its function does not get.
 func (r *HTTPRequest) drops(lower string) bool {
-	return dropRequest(lower) && !(r.Own && (lower == "authorization" || lower == "x-api-key"))
+	return dropRequest(lower) && !((lower == "authorization" || lower == "x-api-key") && slices.Contains(r.Own, lower))
 }
 
 func splitCookies(values []string) []string {

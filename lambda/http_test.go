@@ -96,7 +96,7 @@ func TestEncodeHTTPHidesCredentials(t *testing.T) {
 func TestCredentialsOfTheFunctionsOwn(t *testing.T) {
 	for name, encode := range map[string]func(*HTTPRequest, []byte) []byte{"2.0": EncodeHTTP, "rest": EncodeREST} {
 		r := routeRequest()
-		r.Own, r.Spelled = true, strings.ToUpper
+		r.Own, r.Spelled = []string{"authorization", "x-api-key"}, strings.ToUpper
 		event := string(encode(r, nil))
 		for _, word := range []string{`"Bearer canary-token"`, `"ck_canary"`} {
 			if !strings.Contains(event, word) {
@@ -108,6 +108,10 @@ func TestCredentialsOfTheFunctionsOwn(t *testing.T) {
 		}
 		if strings.Contains(event, `"canary"`) || strings.Contains(event, "6.6.6.6") {
 			t.Errorf("%s: more than that: %s", name, event)
+		}
+		r.Own = []string{"authorization", "x-amz-security-token", "host"}
+		if event = string(encode(r, nil)); !strings.Contains(event, `"Bearer canary-token"`) || strings.Contains(event, "ck_canary") || strings.Contains(event, `"canary"`) {
+			t.Errorf("%s: not that one alone: %s", name, event)
 		}
 	}
 }

@@ -192,7 +192,7 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 		{"expectation", "POST / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\nContent-Length: 1\r\n\r\n", 417, ""},
 		{"two authorizations", get("/", "Authorization: Bearer a", "Authorization: Bearer a"), 400, "authorization"},
 		{"two keys", get("/", "x-api-key: ck_a", "x-api-key: ck_a"), 400, "authorization"},
-		{"different", get("/", "x-api-key: ck_a", "Authorization: Bearer b"), 400, "x-api-key"},
+		{"different", get("/", "x-api-key: ck_a", "Authorization: Bearer ck_b"), 400, "x-api-key"},
 		{"no token", get("/", "Authorization: Bearer"), 401, "authorization"},
 		{"two words", get("/", "Authorization: Bearer a b"), 401, "authorization"},
 		{"empty key", get("/", "x-api-key:"), 401, "x-api-key"},

@@ -281,7 +281,9 @@ func encoder(r *nethttp.Request, t target, e *casemate.Event, x *exchange) func(
 			ID: e.ID, Method: r.Method, Protocol: r.Proto, RawPath: t.path, RawQuery: t.query, Host: r.Host, Domain: t.host,
 			Header: r.Header, SourceIP: e.SourceIP, UserAgent: e.UserAgent, Secure: x.secure, Port: t.port,
 			Received: e.Received, Trace: e.Trace, Params: m.Params, Principal: p, Spelled: e.Spelled,
-			Own: m.Route != nil && m.Route.Auth.Anonymous() && !p.Known(),
+		}
+		if m.Route != nil {
+			h.Own = m.Route.Auth.Own(&e.Credential, p)
 		}
 		if m.Version != nil {
 			h.Account, h.API = m.Version.Account, m.Version.App
