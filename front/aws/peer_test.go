@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"casemate"
 	"casemate/front/conn"
 )
 
@@ -66,6 +67,36 @@ func TestSlowPeersWaitBehindThemselves(t *testing.T) {
 		if len(d.peers.all) != 0 || len(d.calls) != 0 {
 			t.Errorf("%d networks are remembered, %d places held", len(d.peers.all), len(d.calls))
 		}
+	})
+}
+
+// Calls that take long, as a receive that waits for a message does, keep nobody from being heard, whoever sends how many of them.
+func TestCallsThatWaitShutNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		come := make(chan struct{})
+		var waiting atomic.Int32
+		s, err := New(Config{Addr: "127.0.0.1:0", Handler: func(context.Context, *casemate.Event) (*casemate.Result, error) {
+			waiting.Add(1)
+			<-come
+			return &casemate.Result{Payload: []byte("{}")}, nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var asked sync.WaitGroup
+		for range 2 * maxCalls {
+			asked.Go(func() {
+				r := httptest.NewRequest("POST", "/", strings.NewReader("Action=GetCallerIdentity"))
+				r.Header.Set("Authorization", authorization("sts"))
+				s.ServeHTTP(httptest.NewRecorder(), r)
+			})
+		}
+		synctest.Wait()
+		if n := waiting.Load(); n != 2*maxCalls || len(s.calls) != 0 {
+			t.Errorf("%d of %d calls came through; %d places held", n, 2*maxCalls, len(s.calls))
+		}
+		close(come)
+		asked.Wait()
 	})
 }
 

@@ -27,7 +27,7 @@ const DefaultAddr = "127.0.0.1:4566"
 // Bounds of the listener.
 const (
 	maxStreams = 64       // of one HTTP/2 connection
-	maxCalls   = 64       // bodies in memory at once; more wait
+	maxCalls   = 64       // bodies that are read at once; more wait
 	maxHeader  = 32 << 10 // a session token takes 12 KiB at most
 	maxBody    = 6 << 20  // bytes of any body: Lambda's, the largest of the services here
 	slack      = 64 << 10 // beyond that, so that who sends a little too much is told so in the service's words
@@ -142,13 +142,13 @@ func (s *Server) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
 	free := sync.OnceFunc(func() { <-s.calls })
 	defer free()
 	_ = conn.SetReadDeadline(time.Now().Add(bodyTime))
-	r.Body = &body{r.Body, conn}
+	r.Body = &body{r.Body, conn, free}
 	c := s.heard(r, leave)
 	if c.leaveLarge != nil {
 		defer c.leaveLarge()
 	}
 	if c.event != nil && c.direct.Streams != nil && c.direct.Streams(c.Signed) {
-		c.out = newStream(c, w, conn, free)
+		c.out = newStream(c, w, conn)
 		c.out.close = len(r.TransferEncoding) > 0 || c.unread
 		c.event.Answering = c.out
 	}
@@ -168,7 +168,8 @@ func (s *Server) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
 }
 
 // place waits for a place among the bodies that are read: first of the peer's network, so that who waits behind its own takes
-// none of all. Nobody waits for long: who does holds a connection.
+// none of all. Nobody waits for long: who does holds a connection. Whoever has been read holds none: some calls take as long as
+// their caller likes, and how many run at once is the corridor's to bound.
 func (s *Server) place(r *nethttp.Request) (leave func(), ok bool) {
 	ctx, cancel := context.WithTimeout(r.Context(), placeTime)
 	defer cancel()
@@ -184,11 +185,12 @@ func (s *Server) place(r *nethttp.Request) (leave func(), ok bool) {
 	}
 }
 
-// body lifts the bound of its time once it has ended: the answer may take longer than the request did. One that never ends
-// keeps it, so that net/http does not wait for the rest, either.
+// body lifts the bound of its time once it has ended, and gives its place back: the answer may take longer than the request did.
+// One that never ends keeps the bound, so that net/http does not wait for the rest, either.
 type body struct {
 	io.ReadCloser
 	conn *nethttp.ResponseController
+	free func()
 }
 
 // Read implements io.Reader.
@@ -196,6 +198,7 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err == io.EOF {
 		_ = b.conn.SetReadDeadline(time.Time{}) // as above
+		b.free()
 	}
 	return n, err
 }

@@ -16,12 +16,11 @@ type stream struct {
 	out    conn.Answer
 	header nethttp.Header
 	head   map[string]string
-	leave  func() // what the call held until its answer began
-	close  bool   // two readers may disagree where the request's body ends
+	close  bool // two readers may disagree where the request's body ends
 }
 
-func newStream(c *call, w nethttp.ResponseWriter, to *nethttp.ResponseController, leave func()) *stream {
-	return &stream{c: c, out: conn.Answer{W: w, Conn: to, Fixed: writeTime, Slowest: slowest}, header: w.Header(), leave: leave}
+func newStream(c *call, w nethttp.ResponseWriter, to *nethttp.ResponseController) *stream {
+	return &stream{c: c, out: conn.Answer{W: w, Conn: to, Fixed: writeTime, Slowest: slowest}, header: w.Header()}
 }
 
 // Head implements casemate.Stream: whatever a function answers is taken as it comes.
@@ -39,7 +38,6 @@ func (s *stream) Begin(a *casemate.Answer) error {
 	if s.close {
 		s.header.Set("Connection", "close")
 	}
-	s.leave()
 	return s.out.Begin(a.Status)
 }
 

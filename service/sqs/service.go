@@ -17,6 +17,9 @@ import (
 // questionBody bounds a request: a message of 1 MiB may take six bytes for each of its own in JSON.
 const questionBody = 6*queue.MaxBody + 64<<10
 
+// receiveBody bounds a request for messages: a thousand that wait keep theirs in memory.
+const receiveBody = 64 << 10
+
 // Config is what the service stands on. All of it is needed.
 type Config struct {
 	Room  *queue.Room
@@ -90,7 +93,11 @@ func operation[In any, P interface {
 	*In
 	about
 }](s *service, name, action string, run func(ctx context.Context, l *casemate.Launch, in *In) (any, error)) casemate.Operation {
-	o := shape.Operation(words(), name, questionBody, func(place casemate.Place, in *In) (string, error) { return P(in).queue(place) }, run)
+	body := int64(questionBody)
+	if name == "ReceiveMessage" {
+		body = receiveBody
+	}
+	o := shape.Operation(words(), name, body, func(place casemate.Place, in *In) (string, error) { return P(in).queue(place) }, run)
 	o.Action = "sqs:" + action
 	return o
 }
