@@ -56,7 +56,7 @@ func (r *Routed) Verify(ctx context.Context, e *casemate.Event, m *casemate.Matc
 	case a.Webhook != nil && r.Webhooks != nil && (a.Authorizer == nil || r.Webhooks.Sent(a.Webhook, e)):
 		return refused(r.Webhooks.Verify(ctx, e, a.Webhook))
 	case a.Authorizer != nil && r.Authorizers != nil:
-		return refused(r.Authorizers.Verify(ctx, e, m, a.Authorizer))
+		return refused(r.Authorizers.Verify(ctx, r.question(e, a.Authorizer), m, a.Authorizer))
 	case a.Anonymous() && r.strange(e):
 		return &casemate.Principal{}, nil
 	}

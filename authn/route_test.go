@@ -2,6 +2,8 @@ package authn
 
 import (
 	"context"
+	"maps"
+	"net/http"
 	"testing"
 
 	"casemate"
@@ -11,6 +13,7 @@ import (
 type strangers struct {
 	asked string
 	sent  bool
+	told  map[string]string // headers
 }
 
 func (s *strangers) Sent(*casemate.Webhook, *casemate.Event) bool { return s.sent }
@@ -24,8 +27,11 @@ func (s hooks) Verify(context.Context, *casemate.Event, *casemate.Webhook) (*cas
 
 type wardens struct{ *strangers }
 
-func (s wardens) Verify(context.Context, *casemate.Event, *casemate.Match, *casemate.Authorizer) (*casemate.Principal, error) {
+func (s wardens) Verify(_ context.Context, e *casemate.Event, _ *casemate.Match, _ *casemate.Authorizer) (*casemate.Principal, error) {
 	s.asked += "authorizer "
+	if e.Headers != nil {
+		s.told = maps.Collect(e.Headers)
+	}
 	return &casemate.Principal{Kind: casemate.KindAuthorizer, ID: "authorizer/shop/x|ada"}, nil
 }
 
@@ -83,6 +89,32 @@ func TestWhoLooksAtACredential(t *testing.T) {
 			if p, err := (&Routed{Identity: id}).Verify(t.Context(), e, m); err == nil {
 				t.Errorf("%s: %q without a room is %+v", x.name, e.Credential.Kind, p)
 			}
+		}
+	}
+}
+
+// Applications send their key to every route. A function that is asked who is calling gets no key of the platform's, unless it goes by it.
+func TestAuthorizersGetNoKey(t *testing.T) {
+	_, mine := newSecret()
+	for _, x := range []struct {
+		key    string
+		source casemate.IdentitySource
+		told   bool
+	}{
+		{mine, casemate.IdentitySource{In: "header", Name: "authorization"}, false},
+		{mine, casemate.IdentitySource{In: "query", Name: "x-api-key"}, false},
+		{mine, casemate.IdentitySource{In: "header", Name: "x-api-key"}, true},
+		{"abc", casemate.IdentitySource{In: "header", Name: "authorization"}, true},
+	} {
+		h := map[string]string{"X-Api-Key": x.key, "Authorization": "Bearer abc"}
+		e := &casemate.Event{Credential: casemate.Credential{Kind: casemate.CredentialKey, Secret: x.key, Beside: "authorization"}, Headers: maps.All(h),
+			Header: func(name string) []string { return []string{h[http.CanonicalHeaderKey(name)]} }}
+		o := &strangers{}
+		m := &casemate.Match{Route: &casemate.Route{Auth: casemate.Auth{Kinds: []casemate.CredentialKind{casemate.CredentialAuthorizer},
+			Authorizer: &casemate.Authorizer{App: "shop", Name: "x", Identity: []casemate.IdentitySource{x.source}}}}}
+		_, err := (&Routed{Identity: tokenIdentity(t, newClock()), Authorizers: wardens{o}}).Verify(t.Context(), e, m)
+		if _, told := o.told["X-Api-Key"]; err != nil || told != x.told || o.told["Authorization"] == "" {
+			t.Errorf("%+v: told %v, %v", x.source, told, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strings"
 
 	"casemate"
@@ -49,6 +50,24 @@ func (id *Identity) holdsOurs(e *casemate.Event, names ...string) bool {
 		}
 	}
 	return false
+}
+
+// question is e as an authorizer is told of it: without a key of the platform's, which an application may send everywhere, unless that is
+// what the authorizer goes by.
+func (id *Identity) question(e *casemate.Event, a *casemate.Authorizer) *casemate.Event {
+	const name = "x-api-key"
+	if e.Headers == nil || e.Header == nil || slices.ContainsFunc(a.Identity, func(s casemate.IdentitySource) bool { return s.In == "header" && s.Name == name }) || !id.holdsOurs(e, name) {
+		return e
+	}
+	told := *e
+	told.Headers = func(yield func(name, value string) bool) {
+		for n, v := range e.Headers {
+			if !strings.EqualFold(n, name) && !yield(n, v) {
+				return
+			}
+		}
+	}
+	return &told
 }
 
 // aside refuses what came beside the credential that proved p, where it may be somebody else's proof: a bearer's on a route that reads
