@@ -77,7 +77,7 @@ func (id *Identity) aside(e *casemate.Event, a *casemate.Auth, p *casemate.Princ
 	if c.Beside == "" {
 		return nil
 	}
-	err := &casemate.Error{Code: casemate.Invalid, Field: c.Beside, Message: "Authorization and x-api-key say different things", Hint: "send one of them"}
+	err := &casemate.Error{Code: casemate.Invalid, Field: c.Beside, Message: "two credentials came, and one alone may say who calls", Hint: "send one of them"}
 	if e.Header == nil {
 		return err
 	}
