@@ -69,16 +69,23 @@ func TestLayersAreAtOpt(t *testing.T) {
 				return [helper(), fs.readFileSync('/opt/data.txt', 'utf8'), can(() => fs.writeFileSync('/opt/x', '')), process.env.PATH.includes('/opt/bin')] }`))
 			b.layered(node, map[string]string{"nodejs/node_modules/helper/index.js": `module.exports = () => 'from the layer'`, "data.txt": "data"})
 			python := b.layered(b.python("import helper\ndef handler(e, c):\n    return helper.text"), map[string]string{"python/helper.py": "text = 'from the layer'"})
+			// ld.so names the file that it found and could not use, or just the name that it looked for.
+			native := b.layered(b.function("python3.11", "app.handler", map[string]string{"lib/libmine.so": "", "app.py": `import ctypes
+def found(name):
+    try: ctypes.CDLL(name)
+    except OSError as e: return str(e).split(":")[0]
+def handler(e, c): return [found("libmine.so"), found("libtheirs.so"), found("libnone.so")]`}), map[string]string{"lib/libtheirs.so": ""})
 			plain := b.node("index.handler", `exports.handler = async () => require('fs').readdirSync('/opt')`)
 			if spare > 0 {
-				for _, v := range []*casemate.Version{node, python, plain} {
+				for _, v := range []*casemate.Version{node, python, native, plain} {
 					b.pool.Prepare(v)
 				}
 				b.full()
 			}
 			b.want(node, `{}`, `["from the layer","data","EROFS",true]`)
 			b.want(python, `{}`, `"from the layer"`)
-			b.want(plain, `{}`, `[]`)
+			b.want(native, `{}`, `["/var/task/lib/libmine.so", "/opt/lib/libtheirs.so", "libnone.so"]`)
+			b.want(plain, `{}`, `["lib"]`)
 		})
 	}
 }

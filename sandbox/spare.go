@@ -182,7 +182,7 @@ func (p *Pool) waitingSpec(c class, uid int) jail.Spec {
 		s.Profile = "provided" // replaced by that of the program
 		return s
 	}
-	s.Argv, s.Places = c.program.argv, []string{taskDir, optDir}
+	s.Argv, s.Places = c.program.argv, append(s.Places, taskDir, taskDir+"/lib")
 	s.Mounts = append(s.Mounts, c.program.mounts...)
 	for name, text := range c.program.etc {
 		s.Etc[name] = text

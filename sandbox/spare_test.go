@@ -145,8 +145,10 @@ func TestWaitingSandboxHoldsNothing(t *testing.T) {
 		if r == "" {
 			continue // its stage stands before the root is sealed
 		}
-		if list, err := os.ReadDir(filepath.Join(proc, "root/var/task")); err != nil || len(list) > 0 {
-			t.Errorf("code: %v %v", list, err)
+		for dir, holds := range map[string]int{"root/var/task": 1, "root/var/task/lib": 0} { // the folder lib, empty, and no code
+			if list, err := os.ReadDir(filepath.Join(proc, dir)); err != nil || len(list) != holds {
+				t.Errorf("%s: %v %v", dir, list, err)
+			}
 		}
 	}
 	if n := len(b.pool.Snapshot()); n != len(runtimes) {
@@ -250,8 +252,13 @@ func TestWaitingSandboxesAreReplacedAndEnd(t *testing.T) {
 	b := newBench(t, withSpares(1), func(c *Config) { c.IdleTimeout = 50 * time.Millisecond })
 	v := b.function("provided.al2023", "bootstrap", map[string]string{"bootstrap": "#!/bin/sh\n"})
 	b.pool.Prepare(v)
-	b.full()
-	first := b.spares("")[0]
+	var first *instance
+	waitFor(t, "made", func() bool { // it may be replaced before anybody looks
+		if l := b.spares(""); len(l) == 1 {
+			first = l[0]
+		}
+		return first != nil
+	})
 	<-first.exited
 	waitFor(t, "replaced", func() bool { l := b.spares(""); return len(l) == 1 && l[0] != first })
 	b.pool.Drop(v.ID)

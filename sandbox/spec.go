@@ -179,10 +179,14 @@ func (i Interpreter) inside() (string, []jail.Mount) {
 }
 
 // base describes what the jail of every sandbox has, whoever gets it. uid is its own on a node that runs as root.
+//
+// The folders "lib" of its places are there because ld.so remembers for the whole life of a process which folders of
+// LD_LIBRARY_PATH were missing when it looked for its first library: an interpreter that waits would never look into those
+// of the code and the layers that it gets (elf/dl-load.c of glibc, open_path).
 func (p *Pool) base(uid int) jail.Spec {
 	return jail.Spec{
 		Hostname: "sandbox", Symlinks: p.userland.links, UID: uid, Listen: []string{"tcp " + apiAddress}, AllowWeak: p.cfg.AllowWeak,
-		Mounts: slices.Clone(p.userland.mounts), Places: []string{optDir},
+		Mounts: slices.Clone(p.userland.mounts), Places: []string{optDir, optDir + "/lib"},
 		Etc: map[string][]byte{
 			"/etc/passwd": fmt.Appendf(nil, "root:x:0:0::/:/bin/false\nsbx_user1051:x:%d:%d::/tmp:/bin/false\nsbx_user:x:%d:%d::/tmp:/bin/false\n",
 				uid, uid, insideUID, insideUID),
