@@ -3,6 +3,8 @@ package deploy
 import (
 	"strings"
 	"testing"
+
+	"casemate/deploy/bundle"
 )
 
 const aliasTemplate = `
@@ -25,11 +27,11 @@ func TestAliasesOfATemplateLeadToTheirVersions(t *testing.T) {
 	d, _ := deployer(t)
 	deploys := func(text, stage string) *Outcome {
 		t.Helper()
-		bundle, err := packedTemplate(t, templateProject(t, text), Template{Parameters: map[string]string{"Stage": stage}})
+		packed, err := packedTemplate(t, templateProject(t, text), bundle.Template{Parameters: map[string]string{"Stage": stage}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := d.Apply(t.Context(), bundle, "uid/0")
+		out, err := d.Apply(t.Context(), packed, "uid/0")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,11 +72,11 @@ func TestURLOfAnAlias(t *testing.T) {
 	text := strings.Replace(aliasTemplate, "      AutoPublishAlias: live\n", "      AutoPublishAlias: live\n      FunctionUrlConfig: {AuthType: AWS_IAM}\n", 1) +
 		"  U: {Type: AWS::Lambda::Url, Properties: {AuthType: AWS_IAM, TargetFunctionArn: !GetAtt Job.Arn, Qualifier: old}}\n"
 	for n, stage := range []string{"dev", "prod"} {
-		bundle, err := packedTemplate(t, templateProject(t, text), Template{Parameters: map[string]string{"Stage": stage}})
+		packed, err := packedTemplate(t, templateProject(t, text), bundle.Template{Parameters: map[string]string{"Stage": stage}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.Apply(t.Context(), bundle, "uid/0"); err != nil {
+		if _, err := d.Apply(t.Context(), packed, "uid/0"); err != nil {
 			t.Fatal(err)
 		}
 		a, _ := d.cfg.Catalog.Snapshot().App("shop")

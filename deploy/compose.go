@@ -14,6 +14,7 @@ import (
 	"casemate"
 	"casemate/catalog"
 	"casemate/catalog/route"
+	"casemate/deploy/bundle"
 	"casemate/deploy/manifest"
 	"casemate/policy"
 	"casemate/shield"
@@ -32,24 +33,24 @@ type draft struct {
 
 // compose makes the app that a bundle describes. current is nil for a new app. Every check of content is made here:
 // code, contracts, key sets, installed runtimes.
-func (d *Deployer) compose(b *bundle, current *catalog.App) (*draft, error) {
-	m := b.manifest
+func (d *Deployer) compose(b *bundle.Contents, current *catalog.App) (*draft, error) {
+	m := b.Manifest
 	out := &draft{docs: map[string][]byte{}, code: map[string]*io.SectionReader{}, fresh: map[string]bool{},
-		app: &catalog.App{Name: m.App, Functions: map[string]*catalog.Function{}, Roles: map[string]catalog.Role{}, Note: b.options.Note}}
-	found := &manifest.Problems{File: File}
-	if b.stack != nil {
-		found.File = b.stack.File
+		app: &catalog.App{Name: m.App, Functions: map[string]*catalog.Function{}, Roles: map[string]catalog.Role{}, Note: b.Options.Note}}
+	found := &manifest.Problems{File: manifest.File}
+	if b.Stack != nil {
+		found.File = b.Stack.File
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Functions)) {
 		f, ptr := m.Functions[name], "/functions/"+manifest.Escape(name)
 		if !d.cfg.Installed(casemate.Runtime(f.Runtime)) {
-			if !b.options.LeaveOut {
+			if !b.Options.LeaveOut {
 				found.Add(m.At(ptr+"/runtime"), ptr+"/runtime", "install it, or deploy with --leave-out", "%s, the runtime of %s, is not on this machine", f.Runtime, name)
 			}
 			out.app.LeftOut = append(out.app.LeftOut, name)
 			continue
 		}
-		if err := d.inspect(name, f, b.code[name]); err != nil {
+		if err := b.Inspect(name, d.cfg.Inspect); err != nil {
 			e := casemate.AsError(err)
 			found.Add(m.At(ptr+"/code"), ptr+"/code", e.Hint, "the code of %s: %s", name, e.Error())
 			continue
@@ -58,7 +59,7 @@ func (d *Deployer) compose(b *bundle, current *catalog.App) (*draft, error) {
 		if !ok {
 			continue
 		}
-		if err := d.function(out, b, name, b.code[name], children, current, found); err != nil {
+		if err := d.function(out, b, name, b.Code[name], children, current, found); err != nil {
 			return nil, err
 		}
 	}
@@ -89,8 +90,8 @@ func (d *Deployer) compose(b *bundle, current *catalog.App) (*draft, error) {
 }
 
 // function adds a function with its version: the one it already has when nothing is different, a new one otherwise.
-func (d *Deployer) function(out *draft, b *bundle, name string, r *io.SectionReader, children []casemate.Child, current *catalog.App, found *manifest.Problems) error {
-	m := b.manifest
+func (d *Deployer) function(out *draft, b *bundle.Contents, name string, r *io.SectionReader, children []casemate.Child, current *catalog.App, found *manifest.Problems) error {
+	m := b.Manifest
 	digest, err := digestOf(r)
 	if err != nil {
 		return fmt.Errorf("reading the code of %s: %w", name, err)
@@ -126,15 +127,12 @@ func (d *Deployer) function(out *draft, b *bundle, name string, r *io.SectionRea
 	return nil
 }
 
-// taskDir is where a function's own code is: a program there is fixed by the digest of the code.
-const taskDir = "/var/task/"
-
 // children fixes the content of the programs that a function may execute: that of this machine, now. One that is not there,
 // or not what the manifest pins, is a problem.
 func (d *Deployer) children(m *manifest.Manifest, name string, found *manifest.Problems) (list []casemate.Child, ok bool) {
 	ok = true
 	for i, c := range m.Functions[name].Children {
-		if !strings.HasPrefix(c.Path, taskDir) && !inLayers(c.Path) {
+		if !strings.HasPrefix(c.Path, bundle.TaskDir) && !inLayers(c.Path) {
 			ptr := fmt.Sprintf("/functions/%s/children/%d", manifest.Escape(name), i)
 			digest, err := d.cfg.Program(c.Path)
 			switch {
@@ -243,8 +241,8 @@ func fill[T comparable](to *T, said T) {
 }
 
 // routes adds the routes and function URLs of the functions that are there.
-func (d *Deployer) routes(out *draft, b *bundle, found *manifest.Problems) {
-	m := b.manifest
+func (d *Deployer) routes(out *draft, b *bundle.Contents, found *manifest.Problems) {
+	m := b.Manifest
 	for _, key := range slices.Sorted(maps.Keys(m.Routes)) {
 		r := m.Routes[key]
 		method, path, err := route.Parse(key)
@@ -278,8 +276,8 @@ func (d *Deployer) routes(out *draft, b *bundle, found *manifest.Problems) {
 }
 
 // way adds a route or a function URL, with what both have in common: r is what the manifest says of it at ptr.
-func (d *Deployer) way(out *draft, b *bundle, x casemate.Route, r *manifest.Route, ptr string, found *manifest.Problems) {
-	x.App, x.Function, x.Auth = b.manifest.App, r.Function, authOf(b, r.Auth, r)
+func (d *Deployer) way(out *draft, b *bundle.Contents, x casemate.Route, r *manifest.Route, ptr string, found *manifest.Problems) {
+	x.App, x.Function, x.Auth = b.Manifest.App, r.Function, authOf(b, r.Auth, r)
 	x.Rate, x.Request, x.Total = r.Rate.Rate, int64(r.MaxBody), limitOf(r.Total)
 	x.Screen, x.Leaks, x.Browser = screenOf(r.Screen), leaksOf(r.Leaks), r.Browser(x.Method)
 	x.Response, x.Timeout = responseOf(r), time.Duration(r.Timeout)
@@ -338,12 +336,12 @@ func (d *Deployer) rights(a *catalog.App, m *manifest.Manifest) (err error) {
 }
 
 // issuers adds the trusted issuers, with their key sets.
-func (d *Deployer) issuers(a *catalog.App, b *bundle, found *manifest.Problems) {
-	for n, i := range b.manifest.Auth.JWT {
+func (d *Deployer) issuers(a *catalog.App, b *bundle.Contents, found *manifest.Problems) {
+	for n, i := range b.Manifest.Auth.JWT {
 		x := casemate.Issuer{App: a.Name, Issuer: i.Issuer, Audience: i.Audience, KeySetURL: i.Keys.URL, Algorithms: i.Algorithms,
 			RoleClaim: i.RoleClaim, Roles: i.Roles, Role: i.Role, Exchange: i.Role == "" && i.RoleClaim == "", Plan: i.Plan, Discover: i.Keys == (manifest.Keys{}), Scopes: i.Scopes, Clients: i.Clients, Tokens: i.Tokens}
 		if i.Keys.File != "" {
-			x.KeySet = string(b.files[i.Keys.File])
+			x.KeySet = string(b.Files[i.Keys.File])
 		}
 		err := checkKeys(x.KeySet)
 		if err == nil && d.cfg.Issuer != nil {
@@ -351,7 +349,7 @@ func (d *Deployer) issuers(a *catalog.App, b *bundle, found *manifest.Problems) 
 		}
 		if err != nil {
 			ptr := fmt.Sprintf("/auth/jwt/%d", n)
-			found.Add(b.manifest.At(ptr), ptr, casemate.AsError(err).Hint, "%s", casemate.AsError(err).Error())
+			found.Add(b.Manifest.At(ptr), ptr, casemate.AsError(err).Hint, "%s", casemate.AsError(err).Error())
 		}
 		a.Issuers = append(a.Issuers, x)
 	}

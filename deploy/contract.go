@@ -7,6 +7,7 @@ import (
 
 	"casemate"
 	"casemate/catalog"
+	"casemate/deploy/bundle"
 	"casemate/deploy/manifest"
 	"casemate/shield"
 )
@@ -23,8 +24,8 @@ var errContract = errors.New("the contract does not hold")
 
 // contract compiles the contract that stands at ptr, keeps its document in docs, and gives its id. route is nil for a
 // function's. What is wrong goes to found, what is doubtful to the manifest's warnings.
-func contract(docs map[string][]byte, b *bundle, c *manifest.Contract, ptr string, route *casemate.Route, found *manifest.Problems) (string, error) {
-	m, doc, where := b.manifest, b.files[c.File], c.Where()
+func contract(docs map[string][]byte, b *bundle.Contents, c *manifest.Contract, ptr string, route *casemate.Route, found *manifest.Problems) (string, error) {
+	m, doc, where := b.Manifest, b.Files[c.File], c.Where()
 	compiled, err := shield.Compile(doc, where, c.File)
 	if err != nil {
 		found.Add(m.At(ptr), ptr, casemate.AsError(err).Hint, "%s", err)

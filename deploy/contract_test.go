@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"casemate"
+	"casemate/deploy/bundle"
 	"casemate/deploy/manifest"
 )
 
@@ -31,7 +32,7 @@ func TestContractIsComparedWithItsRoute(t *testing.T) {
 		{casemate.Route{Method: "GET", Path: "/v1/orders/{id}"}, manifest.Contract{Operation: "PUT /orders/{id}"}, "no operation", ""},
 		{casemate.Route{Method: "GET", Path: "/v1/orders/{id}"}, manifest.Contract{Message: "placed"}, "no operation", ""},
 	} {
-		b := &bundle{manifest: &manifest.Manifest{}, files: map[string][]byte{"api.yaml": []byte(document)}}
+		b := &bundle.Contents{Manifest: &manifest.Manifest{}, Files: map[string][]byte{"api.yaml": []byte(document)}}
 		found, docs := &manifest.Problems{}, map[string][]byte{}
 		c.where.File = "api.yaml"
 		id, err := contract(docs, b, &c.where, "/routes/x/contract", &c.route, found)
@@ -42,7 +43,7 @@ func TestContractIsComparedWithItsRoute(t *testing.T) {
 			continue
 		}
 		var warned []string
-		for _, w := range b.manifest.Warnings {
+		for _, w := range b.Manifest.Warnings {
 			warned = append(warned, w.Message)
 		}
 		if err != nil || found.Err() != nil || len(docs) != 1 || !strings.HasSuffix(id, "#"+c.where.Operation) || !strings.Contains(strings.Join(warned, "\n"), c.warned) {

@@ -17,6 +17,7 @@ import (
 
 	"casemate"
 	"casemate/catalog"
+	"casemate/deploy/bundle"
 	"casemate/deploy/diff"
 	"casemate/deploy/manifest"
 	"casemate/policy"
@@ -105,7 +106,7 @@ roles:
 func project(t testing.TB, text string) string {
 	t.Helper()
 	dir := t.TempDir()
-	write(t, dir, File, text)
+	write(t, dir, manifest.File, text)
 	write(t, dir, "price.wasm", "\x00asm\x01\x00\x00\x00")
 	write(t, dir, "orders/index.js", "exports.handler = async () => 1")
 	write(t, dir, "order.yaml", "properties: {n: {type: integer}}")
@@ -123,10 +124,10 @@ func write(t testing.TB, dir, name, text string) {
 	}
 }
 
-func packed(t testing.TB, dir string, o Options) []byte {
+func packed(t testing.TB, dir string, o bundle.Options) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if _, err := Pack(dir, setting(), o, &b); err != nil {
+	if _, err := bundle.Pack(dir, setting(), o, &b); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
@@ -134,7 +135,7 @@ func packed(t testing.TB, dir string, o Options) []byte {
 
 func apply(t testing.TB, d *Deployer, dir string) *Outcome {
 	t.Helper()
-	out, err := d.Apply(t.Context(), packed(t, dir, Options{}), "uid/0")
+	out, err := d.Apply(t.Context(), packed(t, dir, bundle.Options{}), "uid/0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +149,7 @@ func resolve(d *Deployer, method, path string) (*casemate.Match, error) {
 func TestDeployServes(t *testing.T) {
 	d, st := deployer(t)
 	dir := project(t, shop)
-	plan, err := d.Plan(t.Context(), packed(t, dir, Options{}))
+	plan, err := d.Plan(t.Context(), packed(t, dir, bundle.Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +191,7 @@ func TestSecondDeployIsNoChange(t *testing.T) {
 	first := apply(t, d, dir)
 	st.now = now.Add(time.Hour)
 	before := d.cfg.Catalog.Snapshot()
-	plan, err := d.Plan(t.Context(), packed(t, dir, Options{}))
+	plan, err := d.Plan(t.Context(), packed(t, dir, bundle.Options{}))
 	if err != nil || !plan.Empty() {
 		t.Fatalf("%+v %v", plan, err)
 	}
@@ -206,72 +207,6 @@ func TestSecondDeployIsNoChange(t *testing.T) {
 	write(t, dir, "orders/index.js", "exports.handler = async () => 1")
 	if back := apply(t, d, dir); back.Versions["orders"] != 1 || back.Generation != 3 {
 		t.Fatalf("the same content got another version: %+v", back)
-	}
-}
-
-func TestPackIsDeterministic(t *testing.T) {
-	a, b := packed(t, project(t, shop), Options{}), packed(t, project(t, shop), Options{})
-	if !bytes.Equal(a, b) {
-		t.Error("the same files made other bytes")
-	}
-}
-
-func TestPackHonoursIgnoreAndLinks(t *testing.T) {
-	dir := project(t, shop)
-	write(t, dir, ".casemateignore", "# comment\n*.md\nsecret/\n!keep.md\norders/deep/only.txt\n")
-	for _, f := range []string{"a.md", "keep.md", "secret/x", "deep/only.txt", "deep/other.txt", "sub/only.txt", ".git/config", ".env"} {
-		write(t, dir, "orders/"+f, "x")
-	}
-	if err := os.Symlink("index.js", filepath.Join(dir, "orders", "link.js")); err != nil {
-		t.Fatal(err)
-	}
-	_, data, err := packCodeOf(t, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, f := range z.File {
-		names = append(names, f.Name)
-		if !f.Mode().IsRegular() {
-			t.Errorf("%s is %s", f.Name, f.Mode())
-		}
-	}
-	if got := strings.Join(names, " "); got != ".env deep/other.txt index.js keep.md link.js sub/only.txt" {
-		t.Error(got)
-	}
-	if err := os.Symlink("/etc/hostname", filepath.Join(dir, "orders", "out")); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := packCodeOf(t, dir); casemate.CodeOf(err) != casemate.Invalid {
-		t.Errorf("a link out of the folder was packed: %v", err)
-	}
-}
-
-func packCodeOf(t *testing.T, dir string) (string, []byte, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
-	return packCode(root, "orders")
-}
-
-func TestPackNamesWhatIsMissing(t *testing.T) {
-	for name, change := range map[string]func(dir string){
-		"price.wasm": func(dir string) { _ = os.Remove(filepath.Join(dir, "price.wasm")) },
-		"orders":     func(dir string) { _ = os.RemoveAll(filepath.Join(dir, "orders")) },
-		"order.yaml": func(dir string) { _ = os.Remove(filepath.Join(dir, "order.yaml")) },
-		File:         func(dir string) { _ = os.Remove(filepath.Join(dir, File)) },
-	} {
-		dir := project(t, shop)
-		change(dir)
-		if _, err := Pack(dir, setting(), Options{}, io.Discard); casemate.AsError(err).Field != name || casemate.CodeOf(err) != casemate.NotFound {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }
 
@@ -300,8 +235,8 @@ func bundleOf(t testing.TB, method uint16, entries ...entry) []byte {
 const tiny = "app: tiny\nfunctions: {f: {runtime: wasm, code: f.wasm}}\n"
 
 func TestBadBundles(t *testing.T) {
-	man, mod := entry{File, tiny}, entry{"code/f.wasm", "\x00asm\x01"}
-	script := entry{File, "app: tiny\nfunctions: {f: {runtime: nodejs20.x, handler: index.handler, code: f}}\n"}
+	man, mod := entry{manifest.File, tiny}, entry{"code/f.wasm", "\x00asm\x01"}
+	script := entry{manifest.File, "app: tiny\nfunctions: {f: {runtime: nodejs20.x, handler: index.handler, code: f}}\n"}
 	zipOf := func(entries ...entry) string { return string(bundleOf(t, zip.Deflate, entries...)) }
 	for name, data := range map[string][]byte{
 		"nothing":           nil,
@@ -312,18 +247,18 @@ func TestBadBundles(t *testing.T) {
 		"stray file":        bundleOf(t, zip.Store, man, mod, entry{"../../etc/cron.d/x", "x"}),
 		"twice":             bundleOf(t, zip.Store, man, mod, mod),
 		"packed":            bundleOf(t, zip.Deflate, man, mod),
-		"bad request":       bundleOf(t, zip.Store, man, mod, entry{requestFile, `{"by":"root"}`}),
+		"bad request":       bundleOf(t, zip.Store, man, mod, entry{"request.json", `{"by":"root"}`}),
 		"component":         bundleOf(t, zip.Store, man, entry{"code/f.wasm", "\x00asm\x0d"}),
 		"empty module":      bundleOf(t, zip.Store, man, entry{"code/f.wasm", ""}),
 		"zip for wasm":      bundleOf(t, zip.Store, man, entry{"code/f.zip", zipOf(entry{"a", ""})}),
 		"no handler file":   bundleOf(t, zip.Store, script, entry{"code/f.zip", zipOf(entry{"main.js", ""})}),
 		"climbing zip":      bundleOf(t, zip.Store, script, entry{"code/f.zip", zipOf(entry{"index.js", ""}, entry{"../x", ""})}),
 		"zip is junk":       bundleOf(t, zip.Store, script, entry{"code/f.zip", "junk"}),
-		"missing contract":  bundleOf(t, zip.Store, entry{File, tiny + "routes: {POST /x: {function: f, auth: [key], contract: {file: c.yaml}}}\n"}, mod),
-		"bad contract":      bundleOf(t, zip.Store, entry{File, tiny + "routes: {POST /x: {function: f, auth: [key], contract: {file: c.yaml}}}\n"}, mod, entry{"files/c.yaml", "type: nothing"}),
-		"private key":       bundleOf(t, zip.Store, entry{File, tiny + "roles: {r: {}}\nauth: {jwt: [{issuer: i, audience: [a], keys: {file: k.json}, algorithms: [RS256], role: r}]}\n"}, mod, entry{"files/k.json", `{"keys":[{"kty":"RSA","d":"x"}]}`}),
-		"no key":            bundleOf(t, zip.Store, entry{File, tiny + "roles: {r: {}}\nauth: {jwt: [{issuer: i, audience: [a], keys: {file: k.json}, algorithms: [RS256], role: r}]}\n"}, mod, entry{"files/k.json", `{}`}),
-		"stale expectation": bundleOf(t, zip.Store, man, mod, entry{requestFile, `{"expect":7}`}),
+		"missing contract":  bundleOf(t, zip.Store, entry{manifest.File, tiny + "routes: {POST /x: {function: f, auth: [key], contract: {file: c.yaml}}}\n"}, mod),
+		"bad contract":      bundleOf(t, zip.Store, entry{manifest.File, tiny + "routes: {POST /x: {function: f, auth: [key], contract: {file: c.yaml}}}\n"}, mod, entry{"files/c.yaml", "type: nothing"}),
+		"private key":       bundleOf(t, zip.Store, entry{manifest.File, tiny + "roles: {r: {}}\nauth: {jwt: [{issuer: i, audience: [a], keys: {file: k.json}, algorithms: [RS256], role: r}]}\n"}, mod, entry{"files/k.json", `{"keys":[{"kty":"RSA","d":"x"}]}`}),
+		"no key":            bundleOf(t, zip.Store, entry{manifest.File, tiny + "roles: {r: {}}\nauth: {jwt: [{issuer: i, audience: [a], keys: {file: k.json}, algorithms: [RS256], role: r}]}\n"}, mod, entry{"files/k.json", `{}`}),
+		"stale expectation": bundleOf(t, zip.Store, man, mod, entry{"request.json", `{"expect":7}`}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, _ := deployer(t)
@@ -336,15 +271,6 @@ func TestBadBundles(t *testing.T) {
 			}
 		})
 	}
-}
-
-func FuzzOpen(f *testing.F) {
-	f.Add(bundleOf(f, zip.Store, entry{File, tiny}, entry{"code/f.wasm", "\x00asm\x01"}))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if b, err := open(data, setting(), nil); err == nil && len(b.code) != len(b.manifest.Functions) {
-			t.Fatal("a function without code")
-		}
-	})
 }
 
 // flaky fails at the n-th write.
@@ -397,7 +323,7 @@ func TestDeployFailsAtEveryStep(t *testing.T) {
 		write(t, dir, "price.wasm", "\x00asm\x01new")
 		write(t, dir, "order.yaml", "properties: {m: {type: integer}}")
 		left = n
-		_, err := d.Apply(t.Context(), packed(t, dir, Options{}), "me")
+		_, err := d.Apply(t.Context(), packed(t, dir, bundle.Options{}), "me")
 		if err == nil {
 			writes = n - 1
 			break
@@ -421,7 +347,7 @@ func TestRollback(t *testing.T) {
 	apply(t, d, dir)
 	write(t, dir, "orders/index.js", "exports.handler = async () => 2")
 	apply(t, d, dir)
-	write(t, dir, File, strings.Replace(shop, "POST /orders:", "PUT /orders:", 1))
+	write(t, dir, manifest.File, strings.Replace(shop, "POST /orders:", "PUT /orders:", 1))
 	apply(t, d, dir)
 
 	out, err := d.Rollback(t.Context(), RollbackRequest{Function: "orders"}, "me")
@@ -463,8 +389,8 @@ func TestGHSA_gx55_f84r_v3r7_RollbackPassesTheSameChecks(t *testing.T) {
 	open := strings.Replace(shop, "auth: [key]\n    contract", "auth: {none: {reason: just a demo, expires: 2026-12-01}}\n    contract", 1)
 	dir := project(t, open)
 	apply(t, d, dir)
-	write(t, dir, File, shop)
-	plan, err := d.Plan(t.Context(), packed(t, dir, Options{}))
+	write(t, dir, manifest.File, shop)
+	plan, err := d.Plan(t.Context(), packed(t, dir, bundle.Options{}))
 	if err != nil || !strings.Contains(plan.String(), "open to everybody no more") {
 		t.Fatal(plan, err)
 	}
@@ -496,7 +422,7 @@ func TestGHSA_vjhc_cf4p_72q4_AppsDoNotReachIntoEachOther(t *testing.T) {
 	apply(t, d, project(t, shop))
 	other := func(text string) error {
 		dir := project(t, text)
-		_, err := d.Apply(t.Context(), packed(t, dir, Options{}), "me")
+		_, err := d.Apply(t.Context(), packed(t, dir, bundle.Options{}), "me")
 		return err
 	}
 	base := "app: other\nfunctions: {mine: {runtime: wasm, code: price.wasm}}\n"
@@ -519,11 +445,11 @@ func TestMissingRuntimeIsNamedOrLeftOut(t *testing.T) {
 	d, st := deployer(t)
 	st.missing = "nodejs"
 	dir := project(t, shop)
-	_, err := d.Apply(t.Context(), packed(t, dir, Options{}), "me")
+	_, err := d.Apply(t.Context(), packed(t, dir, bundle.Options{}), "me")
 	if casemate.CodeOf(err) != casemate.Invalid || !strings.Contains(err.Error(), "casemate.yaml:8:") || !strings.Contains(err.Error(), "nodejs20.x") {
 		t.Fatal(err)
 	}
-	out, err := d.Apply(t.Context(), packed(t, dir, Options{LeaveOut: true}), "me")
+	out, err := d.Apply(t.Context(), packed(t, dir, bundle.Options{LeaveOut: true}), "me")
 	if err != nil || len(out.Plan.LeftOut) != 1 || !strings.Contains(out.Plan.String(), "LEFT OUT: function orders") {
 		t.Fatal(out, err)
 	}
@@ -559,8 +485,8 @@ func TestPlanSaysWhatGetsWider(t *testing.T) {
 		if text == shop {
 			t.Fatalf("%q is not there", c.from)
 		}
-		write(t, dir, File, text)
-		plan, err := d.Plan(t.Context(), packed(t, dir, Options{}))
+		write(t, dir, manifest.File, text)
+		plan, err := d.Plan(t.Context(), packed(t, dir, bundle.Options{}))
 		if err != nil {
 			t.Errorf("%s: %v", c.says, err)
 			continue
@@ -578,7 +504,7 @@ func TestChildrenOfTheCodeAreThere(t *testing.T) {
 		d, _ := deployer(t)
 		dir := project(t, strings.Replace(shop, "grants: [invoke price]", "children: ["+child+"]", 1))
 		var b bytes.Buffer
-		if _, err := Pack(dir, setting(), Options{}, &b); err != nil {
+		if _, err := bundle.Pack(dir, setting(), bundle.Options{}, &b); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := d.Apply(t.Context(), b.Bytes(), "me"); (err == nil) != ok || !ok && casemate.CodeOf(err) != casemate.Invalid {
@@ -591,8 +517,8 @@ func TestPlanIgnoresPlaces(t *testing.T) {
 	d, _ := deployer(t)
 	dir := project(t, shop)
 	apply(t, d, dir)
-	write(t, dir, File, "# a comment\n\n\n"+shop)
-	plan, err := d.Plan(t.Context(), packed(t, dir, Options{}))
+	write(t, dir, manifest.File, "# a comment\n\n\n"+shop)
+	plan, err := d.Plan(t.Context(), packed(t, dir, bundle.Options{}))
 	if err != nil || !plan.Empty() {
 		t.Fatal(plan, err)
 	}
@@ -616,7 +542,7 @@ func TestPlanOfTheSameStateIsEmpty(t *testing.T) {
 			if rapid.Bool().Draw(rt, "role") {
 				text += "roles: {r: {grants: [call *]}}\n"
 			}
-			data := bundleOf(t, zip.Store, entry{File, text}, entry{"code/f.wasm", "\x00asm\x01" + rapid.StringN(0, 2, 4).Draw(rt, "code")})
+			data := bundleOf(t, zip.Store, entry{manifest.File, text}, entry{"code/f.wasm", "\x00asm\x01" + rapid.StringN(0, 2, 4).Draw(rt, "code")})
 			if _, err := d.Apply(t.Context(), data, "me"); err != nil {
 				rt.Fatal(err)
 			}
@@ -634,7 +560,7 @@ func TestPlanOfTheSameStateIsEmpty(t *testing.T) {
 func TestVersionsAreBounded(t *testing.T) {
 	d, _ := deployer(t)
 	for i := range keptVersions + 10 {
-		data := bundleOf(t, zip.Store, entry{File, tiny}, entry{"code/f.wasm", fmt.Sprintf("\x00asm\x01%d", i)})
+		data := bundleOf(t, zip.Store, entry{manifest.File, tiny}, entry{"code/f.wasm", fmt.Sprintf("\x00asm\x01%d", i)})
 		if _, err := d.Apply(t.Context(), data, "me"); err != nil {
 			t.Fatal(err)
 		}
@@ -650,7 +576,7 @@ func TestVersionsAreBounded(t *testing.T) {
 func TestGHSA_chf8_4hv6_8pg6_AllowedForOneAppOnly(t *testing.T) {
 	d, _ := deployer(t)
 	dir := project(t, shop)
-	data := packed(t, dir, Options{})
+	data := packed(t, dir, bundle.Options{})
 	other := d.For("other")
 	if _, err := other.Plan(t.Context(), data); casemate.CodeOf(err) != casemate.Forbidden {
 		t.Error(err)
@@ -676,7 +602,7 @@ func BenchmarkPlan(b *testing.B) {
 	d, _ := deployer(b)
 	dir := project(b, shop)
 	apply(b, d, dir)
-	data := packed(b, dir, Options{})
+	data := packed(b, dir, bundle.Options{})
 	for b.Loop() {
 		if _, err := d.Plan(b.Context(), data); err != nil {
 			b.Fatal(err)

@@ -17,6 +17,7 @@ import (
 
 	"casemate"
 	"casemate/catalog"
+	"casemate/deploy/bundle"
 	"casemate/deploy/manifest"
 	"casemate/sam"
 	"casemate/store"
@@ -107,7 +108,7 @@ func (d *Deployer) Plan(ctx context.Context, data []byte) (*Plan, error) {
 	return c.plan, nil
 }
 
-// Apply deploys a bundle of Pack: code and contracts stored first, then everything swapped in at once. On any error the
+// Apply deploys a bundle: code and contracts stored first, then everything swapped in at once. On any error the
 // state before serves on. Deploying what is already in force changes nothing. by is the principal's name.
 func (d *Deployer) Apply(ctx context.Context, data []byte, by string) (*Outcome, error) {
 	c, err := d.prepare(ctx, data)
@@ -127,7 +128,7 @@ func (d *Deployer) Apply(ctx context.Context, data []byte, by string) (*Outcome,
 	if err := d.keep(ctx, c.next, c, "make"); err != nil {
 		return nil, err
 	}
-	if err := d.seal(ctx, c.kept); err != nil {
+	if err := d.seal(ctx, c.fresh); err != nil {
 		return nil, err
 	}
 	out, err := d.swap(ctx, c.change, by)
@@ -162,37 +163,38 @@ type prepared struct {
 	change
 	*draft
 	stored []sam.Stored
-	todo   []string // about each of stored
-	kept   *memory
+	todo   []string          // about each of stored
+	fresh  map[string]string // values that the vault has yet to get
 }
 
 func (d *Deployer) prepare(ctx context.Context, data []byte) (*prepared, error) {
-	b, err := open(data, manifest.Setting{Place: d.cfg.Place, Now: d.cfg.Clock()}, d.around(ctx))
+	b, err := bundle.Open(data, manifest.Setting{Place: d.cfg.Place, Now: d.cfg.Clock()}, d.around(ctx))
 	if err != nil {
 		return nil, err
 	}
-	if err := d.may(b.manifest.App); err != nil {
+	if err := d.may(b.Manifest.App); err != nil {
 		return nil, err
 	}
-	current, revision := d.cfg.Catalog.Snapshot().App(b.manifest.App)
-	if want := max(b.options.Expect, 0); b.options.Expect != 0 && (current == nil && want > 0 || current != nil && current.Generation != want) {
-		return nil, casemate.Errorf(casemate.Conflict, "look at the plan again", "app %s is not at generation %d any more", b.manifest.App, want)
+	current, revision := d.cfg.Catalog.Snapshot().App(b.Manifest.App)
+	if want := max(b.Options.Expect, 0); b.Options.Expect != 0 && (current == nil && want > 0 || current != nil && current.Generation != want) {
+		return nil, casemate.Errorf(casemate.Conflict, "look at the plan again", "app %s is not at generation %d any more", b.Manifest.App, want)
 	}
 	dr, err := d.compose(b, current)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.remembers(ctx, dr.app, current, b.kept); err != nil {
+	fresh, err := d.remembers(ctx, dr.app, current, b.Kept)
+	if err != nil {
 		return nil, err
 	}
-	p := &prepared{change: change{current: current, next: dr.app, revision: revision}, draft: dr, stored: b.stored, kept: b.kept}
+	p := &prepared{change: change{current: current, next: dr.app, revision: revision}, draft: dr, stored: b.Stored, fresh: fresh}
 	if err := d.check(ctx, &p.change, dr.docs); err != nil {
 		return nil, err
 	}
-	if p.todo, err = d.keeping(ctx, &p.change, b.stored); err != nil {
+	if p.todo, err = d.keeping(ctx, &p.change, b.Stored); err != nil {
 		return nil, err
 	}
-	p.plan.Warnings, p.plan.Template = slices.Concat(b.manifest.Warnings, d.otherRuntimes(b.manifest)), b.stack
+	p.plan.Warnings, p.plan.Template = slices.Concat(b.Manifest.Warnings, d.otherRuntimes(b.Manifest)), b.Stack
 	for name := range dr.fresh {
 		p.plan.New = append(p.plan.New, name)
 	}

@@ -3,6 +3,8 @@ package deploy
 import (
 	"strings"
 	"testing"
+
+	"casemate/deploy/bundle"
 )
 
 // TestDestinationsAreRefusedWithTheirPlace: file and line of the manifest, and what would grant it.
@@ -14,7 +16,7 @@ func TestDestinationsAreRefusedWithTheirPlace(t *testing.T) {
 		"    async: {dead_letter: \"arn:aws:sqs:eu-west-9:000000000000:done\"}\n":     {"casemate.yaml:6", "cannot be told of"},
 		"    grants: [\"send queue/done\"]\n    async: {on_failure: function/mine}\n": {"casemate.yaml:7", "may not lambda:InvokeFunction"},
 	} {
-		_, err := d.Apply(t.Context(), packed(t, project(t, head+async), Options{}), "op")
+		_, err := d.Apply(t.Context(), packed(t, project(t, head+async), bundle.Options{}), "op")
 		for _, w := range want {
 			if err == nil || !strings.Contains(err.Error(), w) {
 				t.Errorf("%q is not in %v", w, err)

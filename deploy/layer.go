@@ -1,79 +1,31 @@
 package deploy
 
 import (
-	"archive/zip"
 	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
 	"casemate"
 	"casemate/catalog"
 	"casemate/catalog/code"
+	"casemate/deploy/bundle"
 	"casemate/deploy/manifest"
 )
 
-// layersFolder of a bundle holds the layers that came with the manifest, by function and place: layers/<function>/<n>.zip.
-const layersFolder = "layers/"
-
-func layerEntry(function string, n int) string {
-	return fmt.Sprintf("%s%s/%d.zip", layersFolder, function, n)
-}
-
-// packLayers adds the folders and zips that functions have at /opt.
-func packLayers(z *zip.Writer, root *os.Root, m *manifest.Manifest) error {
-	for _, name := range slices.Sorted(maps.Keys(m.Functions)) {
-		for n, l := range m.Functions[name].Layers {
-			if l.Name != "" {
-				continue
-			}
-			ext, data, err := packCode(root, l.Path)
-			if err == nil && ext != ".zip" {
-				err = &casemate.Error{Code: casemate.Invalid, Field: l.Path, Message: "a layer is a folder or a .zip", Hint: "name the folder that the file is in"}
-			}
-			if err != nil {
-				return fmt.Errorf("packing layer %d of function %s: %w", n+1, name, err)
-			}
-			if err := plain(z, layerEntry(name, n), data); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// layers takes the entries that the functions' layers are in.
-func (r *reader) layers(m *manifest.Manifest) (map[string]*io.SectionReader, error) {
-	found := map[string]*io.SectionReader{}
-	for name, f := range m.Functions {
-		for n, l := range f.Layers {
-			if l.Name != "" {
-				continue
-			}
-			at := layerEntry(name, n)
-			if found[at] = r.entries[at]; found[at] == nil {
-				return nil, broken(at, "is missing", nil)
-			}
-			delete(r.entries, at)
-		}
-	}
-	return found, nil
-}
-
 // layers finds what a function has at /opt. What came with the bundle is looked at and noted to be stored; a published
 // version is asked for. What is wrong is said in found.
-func (d *Deployer) layers(out *draft, b *bundle, name string, found *manifest.Problems) (list []casemate.Layer, ok bool) {
+func (d *Deployer) layers(out *draft, b *bundle.Contents, name string, found *manifest.Problems) (list []casemate.Layer, ok bool) {
 	ok = true
 	bad := func(n int, err error) {
 		ptr := fmt.Sprintf("/functions/%s/layers/%d", manifest.Escape(name), n)
-		found.Add(b.manifest.At(ptr), ptr, casemate.AsError(err).Hint, "layer %d of %s: %s", n+1, name, casemate.AsError(err).Error())
+		found.Add(b.Manifest.At(ptr), ptr, casemate.AsError(err).Hint, "layer %d of %s: %s", n+1, name, casemate.AsError(err).Error())
 		ok = false
 	}
-	for n, l := range b.manifest.Functions[name].Layers {
+	for n, l := range b.Manifest.Functions[name].Layers {
 		if l.Name != "" {
 			x, err := d.published(l)
 			if err != nil {
@@ -83,7 +35,7 @@ func (d *Deployer) layers(out *draft, b *bundle, name string, found *manifest.Pr
 			list = append(list, x)
 			continue
 		}
-		r := b.layers[layerEntry(name, n)]
+		r := b.Layer(name, n)
 		content, err := code.InspectLayer(r, r.Size(), code.Bounds{})
 		if err != nil {
 			bad(n, err)
@@ -98,10 +50,10 @@ func (d *Deployer) layers(out *draft, b *bundle, name string, found *manifest.Pr
 		list = append(list, casemate.Layer{Code: digest, Size: r.Size(), Unpacked: content.Bytes, Extensions: content.Extensions})
 	}
 	if ok && len(list) > 0 {
-		own, err := code.InspectLayer(b.code[name], b.code[name].Size(), code.Bounds{})
+		own, err := code.InspectLayer(b.Code[name], b.Code[name].Size(), code.Bounds{})
 		if err == nil {
 			err = CheckLayers(list, own.Bytes)
-			if at := b.manifest.Functions[name].AtOnce; err == nil && at > 1 && slices.ContainsFunc(list, func(l casemate.Layer) bool { return len(l.Extensions) > 0 }) {
+			if at := b.Manifest.Functions[name].AtOnce; err == nil && at > 1 && slices.ContainsFunc(list, func(l casemate.Layer) bool { return len(l.Extensions) > 0 }) {
 				err = casemate.Errorf(casemate.Invalid, "leave sandbox_concurrency out, or the extensions", "an extension is told of one event at a time, and a sandbox has several at once")
 			}
 		}

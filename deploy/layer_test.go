@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/deploy/bundle"
+
 	"casemate"
 )
 
@@ -20,7 +22,7 @@ func TestLayersAreDeployedAndSaidAloud(t *testing.T) {
 	if err := os.Chmod(filepath.Join(dir, "probe/extensions/probe"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	plan, err := d.Plan(t.Context(), packed(t, dir, Options{}))
+	plan, err := d.Plan(t.Context(), packed(t, dir, bundle.Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +44,7 @@ func TestLayersAreDeployedAndSaidAloud(t *testing.T) {
 		t.Error("the second deploy changes something")
 	}
 	write(t, dir, "probe/extensions/probe", "\x7fELF of another kind")
-	if plan, err = d.Plan(t.Context(), packed(t, dir, Options{})); err != nil || strings.Count(plan.String(), "/opt/extensions/probe") != 2 {
+	if plan, err = d.Plan(t.Context(), packed(t, dir, bundle.Options{})); err != nil || strings.Count(plan.String(), "/opt/extensions/probe") != 2 {
 		t.Errorf("another program is not said: %v\n%s", err, plan)
 	}
 }
@@ -65,7 +67,7 @@ func TestLayersThatAreNone(t *testing.T) {
 				write(t, dir, file, text)
 			}
 			var b bytes.Buffer
-			_, err := Pack(dir, setting(), Options{}, &b)
+			_, err := bundle.Pack(dir, setting(), bundle.Options{}, &b)
 			if err == nil {
 				_, err = d.Apply(t.Context(), b.Bytes(), "me")
 			}
@@ -90,7 +92,7 @@ func TestPublishedLayersAreAskedFor(t *testing.T) {
 	// One of another account is nobody's here, whatever its name.
 	foreign := "arn:aws:lambda:eu-west-1:999999999999:layer:tools:3"
 	asked = ""
-	_, err := d.Apply(t.Context(), packed(t, project(t, strings.Replace(shop, "grants: [invoke price]", "layers: [\""+foreign+"\"]", 1)), Options{}), "me")
+	_, err := d.Apply(t.Context(), packed(t, project(t, strings.Replace(shop, "grants: [invoke price]", "layers: [\""+foreign+"\"]", 1)), bundle.Options{}), "me")
 	if err == nil || asked != "" {
 		t.Errorf("%v, asked for %q", err, asked)
 	}
@@ -114,7 +116,7 @@ func TestDeployIsNoWayToLayersOfOthers(t *testing.T) {
 		}})
 	}
 	with := func(layer string) []byte {
-		return packed(t, project(t, strings.Replace(shop, "grants: [invoke price]", "layers: [\""+layer+"\"]", 1)), Options{})
+		return packed(t, project(t, strings.Replace(shop, "grants: [invoke price]", "layers: [\""+layer+"\"]", 1)), bundle.Options{})
 	}
 	if _, err := under(false).Apply(t.Context(), with("tools:3"), "me"); err == nil || beyond != "layer "+casemate.DefaultPlace.LayerARN("tools", 3) {
 		t.Errorf("a layer that its deployer may not read: %v, beyond %q", err, beyond)

@@ -8,8 +8,7 @@ import (
 
 	"casemate"
 	"casemate/catalog"
-	"casemate/sam"
-	"casemate/sam/template"
+	"casemate/deploy/bundle"
 )
 
 // Vault keeps values sealed, by name.
@@ -19,39 +18,9 @@ type Vault interface {
 	Drop(ctx context.Context, name string) error
 }
 
-// Recalled is what a node knows that the next deploy of a template may leave unsaid.
-type Recalled struct {
-	Parameters map[string]string `json:"parameters,omitempty"` // values that the last deploy was given
-	Kept       []string          `json:"kept,omitempty"`       // NoEcho parameters that the node has the value of
-	Exports    map[string]string `json:"exports"`              // what Fn::ImportValue finds
-}
-
-// around is what a translation finds beside the template.
-type around struct {
-	at      func() sam.Address
-	exports map[string]string                                       // nil: not known
-	recall  func(stack string) (map[string]string, []string, error) // values, and names of those that only the node has
-}
-
-func (a *around) address() sam.Address {
-	if a == nil || a.at == nil {
-		return sam.Address{}
-	}
-	return a.at()
-}
-
-// around is what the caller was told by the node.
-func (q *Template) around() *around {
-	if q == nil || q.Recalled == nil {
-		return nil
-	}
-	r := q.Recalled
-	return &around{exports: r.Exports, recall: func(string) (map[string]string, []string, error) { return r.Parameters, r.Kept, nil }}
-}
-
 // around is what this node knows.
-func (d *Deployer) around(ctx context.Context) *around {
-	return &around{at: d.cfg.Address, exports: d.exports(""), recall: func(stack string) (map[string]string, []string, error) {
+func (d *Deployer) around(ctx context.Context) *bundle.Around {
+	return &bundle.Around{At: d.cfg.Address, Exports: d.exports(""), Recall: func(stack string) (map[string]string, []string, error) {
 		app, _ := d.cfg.Catalog.Snapshot().App(stack)
 		if app == nil || app.Template == nil {
 			return nil, nil, nil
@@ -88,60 +57,15 @@ func (d *Deployer) exports(but string) map[string]string {
 	return all
 }
 
-// inputs are the parameters that were given, and of those that were not what the deploy before was given.
-func (q *Template) inputs(t *template.Template, a *around) (in template.Inputs, err error) {
-	in.Parameters = maps.Clone(q.Parameters)
-	if in.Parameters == nil {
-		in.Parameters = map[string]string{}
-	}
-	if a == nil {
-		return in, nil
-	}
-	in.Exports = a.exports
-	if a.recall == nil {
-		return in, nil
-	}
-	values, kept, err := a.recall(q.Stack)
-	for _, p := range t.Declared() {
-		if _, given := in.Parameters[p.Name]; given {
-			continue
-		}
-		if v, ok := values[p.Name]; ok {
-			in.Parameters[p.Name] = v
-		} else if slices.Contains(kept, p.Name) {
-			in.Kept = append(in.Kept, p.Name)
-		}
-	}
-	return in, err
-}
-
-// memory is what an app is to remember of its template.
-type memory struct {
-	catalog.Template
-	secret map[string]string // values of NoEcho parameters, by name
-	fresh  map[string]string // those that the vault has yet to get, by their name there
-}
-
-func remember(t *template.Template, in template.Inputs, out *sam.Translation) *memory {
-	m := &memory{Template: catalog.Template{Parameters: map[string]string{}, Exports: out.Exports, Imports: out.Imports}, secret: map[string]string{}}
-	for _, p := range t.Declared() {
-		if v, given := in.Parameters[p.Name]; given && p.NoEcho {
-			m.secret[p.Name] = v
-		} else if given {
-			m.Parameters[p.Name] = v
-		}
-	}
-	return m
-}
-
-// remembers writes what the next deploy may leave unsaid into an app. A secret that did not change keeps its place in the vault.
-func (d *Deployer) remembers(ctx context.Context, next, current *catalog.App, m *memory) error {
+// remembers writes what the next deploy may leave unsaid into an app. A secret that did not change keeps its place in the vault; fresh
+// are those that the vault has yet to get, by their name there.
+func (d *Deployer) remembers(ctx context.Context, next, current *catalog.App, m *bundle.Memory) (fresh map[string]string, err error) {
 	if m == nil {
-		return nil
+		return nil, nil
 	}
 	t := m.Template
-	m.fresh = map[string]string{}
-	for name, value := range m.secret {
+	fresh = map[string]string{}
+	for name, value := range m.Secret {
 		if d.cfg.Vault == nil {
 			continue
 		}
@@ -156,7 +80,7 @@ func (d *Deployer) remembers(ctx context.Context, next, current *catalog.App, m 
 		}
 		if at == "" {
 			at = "template-" + casemate.NewID()
-			m.fresh[at] = value
+			fresh[at] = value
 		}
 		if t.Sealed == nil {
 			t.Sealed = map[string]string{}
@@ -167,10 +91,10 @@ func (d *Deployer) remembers(ctx context.Context, next, current *catalog.App, m 
 	others := d.exports(next.Name)
 	for name := range t.Exports {
 		if _, taken := others[name]; taken {
-			return &casemate.Error{Code: casemate.Conflict, Field: name, Message: "another stack exports this name", Hint: "export it under another name: !Sub \"${AWS::StackName}-...\""}
+			return nil, &casemate.Error{Code: casemate.Conflict, Field: name, Message: "another stack exports this name", Hint: "export it under another name: !Sub \"${AWS::StackName}-...\""}
 		}
 	}
-	return nil
+	return fresh, nil
 }
 
 // importers refuses to take away, or to change, what other stacks import, as on AWS.
@@ -199,11 +123,8 @@ func (d *Deployer) importers(current, next *catalog.App) error {
 }
 
 // seal gives the vault what it has yet to get.
-func (d *Deployer) seal(ctx context.Context, m *memory) error {
-	if m == nil {
-		return nil
-	}
-	for at, value := range m.fresh {
+func (d *Deployer) seal(ctx context.Context, fresh map[string]string) error {
+	for at, value := range fresh {
 		if err := d.cfg.Vault.Put(ctx, at, []byte(value)); err != nil {
 			return fmt.Errorf("keeping a parameter: %w", err)
 		}
@@ -224,11 +145,11 @@ func (d *Deployer) unseal(ctx context.Context, was, is *catalog.App) {
 }
 
 // Recall tells what the next deploy of an app's template may leave unsaid. Values of NoEcho parameters are not told.
-func (d *Deployer) Recall(_ context.Context, r HistoryRequest) (*Recalled, error) {
+func (d *Deployer) Recall(_ context.Context, r HistoryRequest) (*bundle.Recalled, error) {
 	if err := d.may(r.App); err != nil {
 		return nil, err
 	}
-	out := &Recalled{Exports: d.exports("")}
+	out := &bundle.Recalled{Exports: d.exports("")}
 	if app, _ := d.cfg.Catalog.Snapshot().App(r.App); app != nil && app.Template != nil {
 		out.Parameters, out.Kept = app.Template.Parameters, slices.Sorted(maps.Keys(app.Template.Sealed))
 	}

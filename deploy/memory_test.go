@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"casemate"
+	"casemate/deploy/bundle"
 	"casemate/internal/casetest/vault"
 )
 
@@ -35,8 +36,8 @@ func memorized(t *testing.T, d *Deployer, stack, text string, parameters map[str
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	q := Template{File: "template.yaml", Stack: stack, Parameters: parameters, Recalled: r}
-	if _, err := PackTemplate(templateProject(t, text), q.File, setting(), Options{Template: &q}, &b); err != nil {
+	q := bundle.Template{File: "template.yaml", Stack: stack, Parameters: parameters, Recalled: r}
+	if _, err := bundle.PackTemplate(templateProject(t, text), q.File, setting(), bundle.Options{Template: &q}, &b); err != nil {
 		return nil, err
 	}
 	return d.Apply(t.Context(), []byte(b.String()), "uid/0")

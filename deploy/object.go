@@ -9,6 +9,7 @@ import (
 
 	"casemate"
 	"casemate/catalog"
+	"casemate/deploy/bundle"
 	"casemate/deploy/manifest"
 	"casemate/policy"
 )
@@ -55,9 +56,9 @@ func (d *Deployer) resources(current, next *catalog.App) (what []string) {
 
 // environment is the one that a deploy is for: what the manifest says, what the operator said, and what the node is for must
 // not contradict each other.
-func (d *Deployer) environment(b *bundle) (string, error) {
+func (d *Deployer) environment(b *bundle.Contents) (string, error) {
 	name := ""
-	for _, said := range [...]string{b.manifest.Environment, b.options.Environment, d.cfg.Environment} {
+	for _, said := range [...]string{b.Manifest.Environment, b.Options.Environment, d.cfg.Environment} {
 		if said != "" && name != "" && said != name {
 			return "", casemate.Errorf(casemate.Invalid, "deploy it where it belongs: environment: in the manifest, --environment of the deploy and of the node must agree", "the app is for environment %s, and this is %s", name, said)
 		}

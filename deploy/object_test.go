@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/deploy/manifest"
+
 	"casemate"
 )
 
@@ -21,7 +23,7 @@ func TestEnvironmentsMustAgree(t *testing.T) {
 			text += "environment: " + c.manifest + "\n"
 		}
 		request := `{"environment": "` + c.option + `"}`
-		_, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, text}, entry{"code/m.wasm", "\x00asm\x01"}, entry{requestFile, request}), "me")
+		_, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{manifest.File, text}, entry{"code/m.wasm", "\x00asm\x01"}, entry{"request.json", request}), "me")
 		app, _ := d.cfg.Catalog.Snapshot().App("mal")
 		switch {
 		case c.want == "!":
@@ -41,7 +43,7 @@ func TestOneResourceHasOnePolicy(t *testing.T) {
 		return "app: " + app + "\nfunctions: {" + app + ": {runtime: wasm, code: " + app + ".wasm}}\nresources: {secret/shared: [{Effect: Deny, Principal: \"*\", Action: \"secretsmanager:*\"}]}\n"
 	}
 	for i, app := range []string{"one", "two"} {
-		_, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, text(app)}, entry{"code/" + app + ".wasm", "\x00asm\x01"}), "me")
+		_, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{manifest.File, text(app)}, entry{"code/" + app + ".wasm", "\x00asm\x01"}), "me")
 		if i == 0 && err != nil || i == 1 && (casemate.CodeOf(err) != casemate.Conflict || !strings.Contains(err.Error(), "another app")) {
 			t.Errorf("%s: %v", app, err)
 		}

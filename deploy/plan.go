@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"casemate/catalog"
+	"casemate/deploy/bundle"
 	"casemate/deploy/diff"
 	"casemate/deploy/manifest"
 )
@@ -17,7 +18,7 @@ type Plan struct {
 	New        []string           `json:"new,omitempty"`      // functions that get a new version
 	LeftOut    []string           `json:"left_out,omitempty"` // functions whose runtime is not on this machine
 	Warnings   []manifest.Problem `json:"warnings,omitempty"`
-	Template   *Stack             `json:"template,omitempty"` // what there is to say about a template; nil: a manifest was deployed
+	Template   *bundle.Stack      `json:"template,omitempty"` // what there is to say about a template; nil: a manifest was deployed
 }
 
 // Empty reports whether nothing would change.
@@ -64,7 +65,7 @@ func (p *Plan) String() string {
 	file := manifest.File
 	if p.Template != nil {
 		file = p.Template.File
-		p.Template.write(&b)
+		b.WriteString(p.Template.String())
 	}
 	for _, w := range p.Warnings {
 		fmt.Fprintf(&b, "warning: %s:%d:%d: %s", file, w.Line, w.Column, w.Message)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/deploy/manifest"
+
 	"casemate"
 )
 
@@ -84,7 +86,7 @@ func TestDeployIsNoWayToOtherApps(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d, _ := deployer(t)
 			d.cfg.Found = func(app, name string) bool { return app == "mal" && (name == "inbox" || name == "mal_jobs") } // made by CreateQueue
-			if _, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, other}, entry{"code/g.wasm", "\x00asm\x01"}), "me"); err != nil {
+			if _, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{manifest.File, other}, entry{"code/g.wasm", "\x00asm\x01"}), "me"); err != nil {
 				t.Fatal(err)
 			}
 			refused := casemate.Errorf(casemate.Forbidden, "", "no")
@@ -96,7 +98,7 @@ func TestDeployIsNoWayToOtherApps(t *testing.T) {
 				asked = what
 				return refused
 			}})
-			data := bundleOf(t, zip.Store, entry{File, c.text}, entry{"code/m.wasm", "\x00asm\x01"})
+			data := bundleOf(t, zip.Store, entry{manifest.File, c.text}, entry{"code/m.wasm", "\x00asm\x01"})
 			_, err := scoped.Apply(t.Context(), data, "me")
 			if (err != nil) != (c.beyond != "") || c.beyond == "" && asked != nil || !strings.HasPrefix(strings.Join(asked, ";"), c.beyond) {
 				t.Fatalf("%v, asked %q", err, asked)
@@ -114,7 +116,7 @@ func TestDeployIsNoWayToOtherApps(t *testing.T) {
 			if _, err := d.Apply(t.Context(), data, "operator"); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := scoped.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, c.text}, entry{"code/m.wasm", "\x00asm\x01new"}), "me"); err != nil {
+			if _, err := scoped.Apply(t.Context(), bundleOf(t, zip.Store, entry{manifest.File, c.text}, entry{"code/m.wasm", "\x00asm\x01new"}), "me"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -132,11 +134,11 @@ func TestDeployCannotTakeBoundsAway(t *testing.T) {
 		"boundary":       {head + "roles: {r: {statements: [" + wide + "], boundary: [{Effect: Allow, Action: \"s3:*\", Resource: \"*\"}]}}\n", head + "roles: {r: {statements: [" + wide + "]}}\n"},
 	} {
 		d, _ := deployer(t)
-		if _, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, c[0]}, entry{"code/m.wasm", "\x00asm\x01"}), "operator"); err != nil {
+		if _, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{manifest.File, c[0]}, entry{"code/m.wasm", "\x00asm\x01"}), "operator"); err != nil {
 			t.Fatal(err)
 		}
 		scoped := d.Under(Guard{App: func(string) error { return nil }, Beyond: func(string, []string) error { return casemate.Errorf(casemate.Forbidden, "", "no") }})
-		if _, err := scoped.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, c[1]}, entry{"code/m.wasm", "\x00asm\x01"}), "me"); casemate.CodeOf(err) != casemate.Forbidden {
+		if _, err := scoped.Apply(t.Context(), bundleOf(t, zip.Store, entry{manifest.File, c[1]}, entry{"code/m.wasm", "\x00asm\x01"}), "me"); casemate.CodeOf(err) != casemate.Forbidden {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -145,7 +147,7 @@ func TestDeployCannotTakeBoundsAway(t *testing.T) {
 // Who names no app is asked about the one that the body names.
 func TestDeployWithoutANamedAppIsDecidedOnAgain(t *testing.T) {
 	d, _ := deployer(t)
-	data := bundleOf(t, zip.Store, entry{File, "app: mal\nfunctions: {m: {runtime: wasm, code: m.wasm}}\n"}, entry{"code/m.wasm", "\x00asm\x01"})
+	data := bundleOf(t, zip.Store, entry{manifest.File, "app: mal\nfunctions: {m: {runtime: wasm, code: m.wasm}}\n"}, entry{"code/m.wasm", "\x00asm\x01"})
 	for _, any := range []string{"", "*"} {
 		scoped := d.For(any).Under(Guard{App: func(app string) error { return casemate.Errorf(casemate.Forbidden, "", "not %s", app) }})
 		if _, err := scoped.Apply(t.Context(), data, "me"); casemate.CodeOf(err) != casemate.Forbidden || !strings.Contains(err.Error(), "not mal") {
@@ -166,11 +168,11 @@ func TestIssuersOfAllAppsHoldTogether(t *testing.T) {
 		}
 		return nil
 	}
-	if _, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, other}, entry{"code/g.wasm", "\x00asm\x01"}), "me"); err != nil {
+	if _, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{manifest.File, other}, entry{"code/g.wasm", "\x00asm\x01"}), "me"); err != nil {
 		t.Fatal(err)
 	}
 	twin := strings.NewReplacer("app: other", "app: twin", "  g:", "  h:", "function: g", "function: h", "g.wasm", "h.wasm", "/g/", "/h/", "reader", "looker").Replace(other)
-	_, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, twin}, entry{"code/h.wasm", "\x00asm\x01"}), "me")
+	_, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{manifest.File, twin}, entry{"code/h.wasm", "\x00asm\x01"}), "me")
 	if casemate.CodeOf(err) != casemate.Invalid || len(seen) != 2 || len(seen[1]) != 2 || seen[1][0].App != "twin" || seen[1][1].App != "other" {
 		t.Errorf("%v, %v", err, seen)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"casemate"
+	"casemate/deploy/bundle"
 	"casemate/deploy/manifest"
 )
 
@@ -18,11 +19,11 @@ func TestScaffold(t *testing.T) {
 			if err := Scaffold(dir, language, "My Shop!"); err != nil {
 				t.Fatal(err)
 			}
-			text, err := os.ReadFile(filepath.Join(dir, File))
+			text, err := os.ReadFile(filepath.Join(dir, manifest.File))
 			if err != nil {
 				t.Fatal(err)
 			}
-			m, err := manifest.Parse(File, text, setting())
+			m, err := manifest.Parse(manifest.File, text, setting())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -40,7 +41,7 @@ func TestScaffold(t *testing.T) {
 				}
 			}
 			var b bytes.Buffer
-			if _, err := Pack(dir, setting(), Options{}, &b); err != nil {
+			if _, err := bundle.Pack(dir, setting(), bundle.Options{}, &b); err != nil {
 				t.Fatal(err)
 			}
 			d, _ := deployer(t)

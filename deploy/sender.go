@@ -9,13 +9,14 @@ import (
 
 	"casemate"
 	"casemate/catalog"
+	"casemate/deploy/bundle"
 	"casemate/deploy/manifest"
 )
 
 // authOf is what a route or function URL asks of its callers; r is nil for a URL. The sender or authorizer that it names
 // goes into the route itself: whoever has the route has all that its callers are held against.
-func authOf(b *bundle, a manifest.RouteAuth, r *manifest.Route) casemate.Auth {
-	m := b.manifest
+func authOf(b *bundle.Contents, a manifest.RouteAuth, r *manifest.Route) casemate.Auth {
+	m := b.Manifest
 	out := casemate.Auth{Open: a.None}
 	if r != nil && len(r.Scopes)+len(r.Audience) > 0 {
 		out.Token = &casemate.TokenRule{Audience: r.Audience, Scopes: r.Scopes}

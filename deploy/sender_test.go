@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"casemate/deploy/manifest"
+
 	"casemate"
 )
 
@@ -27,7 +29,7 @@ auth: {jwt: [{issuer: "https://id.example.com", audience: [shop], algorithms: [E
 `
 
 func sendersBundle(t *testing.T, text string) []byte {
-	return bundleOf(t, zip.Store, entry{File, text}, entry{"code/f.wasm", "\x00asm\x01"}, entry{"code/warden.wasm", "\x00asm\x01"})
+	return bundleOf(t, zip.Store, entry{manifest.File, text}, entry{"code/f.wasm", "\x00asm\x01"}, entry{"code/warden.wasm", "\x00asm\x01"})
 }
 
 // What a manifest says of its callers is in force as it was said, with the defaults that the documentation names.
@@ -115,7 +117,7 @@ func TestSendersOfAnEnvironment(t *testing.T) {
 		if x.environment != "" {
 			text = "environment: " + x.environment + "\n" + text
 		}
-		_, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, text}, entry{"code/f.wasm", "\x00asm\x01"}), "me")
+		_, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{manifest.File, text}, entry{"code/f.wasm", "\x00asm\x01"}), "me")
 		if (err == nil) != x.ok {
 			t.Errorf("%+v: %v", x, err)
 		}

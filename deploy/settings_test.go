@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/deploy/manifest"
+
 	"casemate"
 )
 
@@ -26,7 +28,7 @@ auth: {jwt: [{issuer: "https://id.example.com", audience: [shop], algorithms: [E
 func TestURLsHaveTheSettingsOfRoutes(t *testing.T) {
 	d, _ := deployer(t)
 	text := strings.ReplaceAll(settings, "SETTINGS", `scopes: [a], audience: [b], contract: {file: c.yaml}, screen: {profile: crs, except: [{rule: 942100, field: body/q, reason: it is SQL, expires: 2027-01-01}]}, rate: 5/s, total: {rate: 9/s, day: 7}, max_body: 1KB, leaks: {secrets: mask, traces: scrub}`)
-	_, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{File, text}, entry{"code/f.wasm", "\x00asm\x01"}, entry{"files/c.yaml", "properties: {n: {type: integer}}"}), "me")
+	_, err := d.Apply(t.Context(), bundleOf(t, zip.Store, entry{manifest.File, text}, entry{"code/f.wasm", "\x00asm\x01"}, entry{"files/c.yaml", "properties: {n: {type: integer}}"}), "me")
 	if err != nil {
 		t.Fatal(err)
 	}

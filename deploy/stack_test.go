@@ -3,10 +3,12 @@ package deploy
 import (
 	"archive/zip"
 	"bytes"
+	"io/fs"
 	"strings"
 	"testing"
 
 	"casemate"
+	"casemate/deploy/bundle"
 	"casemate/deploy/diff"
 	"casemate/sam"
 )
@@ -51,11 +53,11 @@ func templateProject(t testing.TB, text string) string {
 	return dir
 }
 
-func packedTemplate(t testing.TB, dir string, q Template) ([]byte, error) {
+func packedTemplate(t testing.TB, dir string, q bundle.Template) ([]byte, error) {
 	t.Helper()
 	var b bytes.Buffer
 	q.File, q.Stack = "template.yaml", "shop"
-	_, err := PackTemplate(dir, q.File, setting(), Options{Template: &q}, &b)
+	_, err := bundle.PackTemplate(dir, q.File, setting(), bundle.Options{Template: &q}, &b)
 	return b.Bytes(), err
 }
 
@@ -64,14 +66,14 @@ func TestTemplateDeploysTwiceAndChangesOnce(t *testing.T) {
 	d, _ := deployer(t)
 	d.cfg.Address = func() sam.Address { return sam.Address{HTTP: "http://127.0.0.1:8080", Domain: "lambda-url.localhost"} }
 	dir := templateProject(t, shopTemplate)
-	bundle, err := packedTemplate(t, dir, Template{})
+	packed, err := packedTemplate(t, dir, bundle.Template{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := packedTemplate(t, dir, Template{}); err != nil || !bytes.Equal(again, bundle) {
+	if again, err := packedTemplate(t, dir, bundle.Template{}); err != nil || !bytes.Equal(again, packed) {
 		t.Errorf("the same files make another bundle: %v", err)
 	}
-	out, err := d.Apply(t.Context(), bundle, "uid/0")
+	out, err := d.Apply(t.Context(), packed, "uid/0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,10 +87,10 @@ func TestTemplateDeploysTwiceAndChangesOnce(t *testing.T) {
 			t.Errorf("the deploy does not say %q:\n%s", want, text)
 		}
 	}
-	if out, err = d.Apply(t.Context(), bundle, "uid/0"); err != nil || out.Changed || len(out.Plan.Changes) > 0 {
+	if out, err = d.Apply(t.Context(), packed, "uid/0"); err != nil || out.Changed || len(out.Plan.Changes) > 0 {
 		t.Errorf("the second deploy changes something: %+v, %v", out, err)
 	}
-	other, err := packedTemplate(t, dir, Template{Parameters: map[string]string{"Stage": "prod"}})
+	other, err := packedTemplate(t, dir, bundle.Template{Parameters: map[string]string{"Stage": "prod"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,11 +102,11 @@ func TestTemplateDeploysTwiceAndChangesOnce(t *testing.T) {
 // Lambda checklist: 89
 func TestRefusedTemplateLeavesTheOldStack(t *testing.T) {
 	d, _ := deployer(t)
-	bundle, err := packedTemplate(t, templateProject(t, shopTemplate), Template{})
+	packed, err := packedTemplate(t, templateProject(t, shopTemplate), bundle.Template{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Apply(t.Context(), bundle, "uid/0"); err != nil {
+	if _, err := d.Apply(t.Context(), packed, "uid/0"); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ old, new, want string }{
@@ -120,10 +122,10 @@ func TestRefusedTemplateLeavesTheOldStack(t *testing.T) {
 		if c.old[0] == 'J' {
 			text = strings.Replace(text, "        - SQSSendMessagePolicy: {QueueName: !GetAtt Jobs.QueueName}\n", "        - AWSLambdaBasicExecutionRole\n", 1)
 		}
-		if _, err := packedTemplate(t, templateProject(t, text), Template{}); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := packedTemplate(t, templateProject(t, text), bundle.Template{}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: packing said %v", name, err)
 		}
-		forged := smuggle(t, bundle, text)
+		forged := smuggle(t, packed, text)
 		if _, err := d.Apply(t.Context(), forged, "uid/0"); casemate.CodeOf(err) != casemate.Invalid || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: the node said %v", name, err)
 		}
@@ -134,62 +136,29 @@ func TestRefusedTemplateLeavesTheOldStack(t *testing.T) {
 }
 
 // smuggle puts another template into a bundle, as somebody would whose own tool translates nothing.
-func smuggle(t *testing.T, bundle []byte, text string) []byte {
+func smuggle(t *testing.T, packed []byte, text string) []byte {
 	t.Helper()
-	r, err := open(bundle, setting(), nil)
+	z, err := zip.NewReader(bytes.NewReader(packed), int64(len(packed)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
-	z := zip.NewWriter(&out)
-	files := map[string][]byte{templateFile: []byte(text)}
-	for name, code := range r.code {
-		data := make([]byte, code.Size())
-		if _, err := code.ReadAt(data, 0); err != nil {
+	var entries []entry
+	for _, f := range z.File {
+		data, err := fs.ReadFile(z, f.Name)
+		if err != nil {
 			t.Fatal(err)
 		}
-		files[codeFolder+name+".zip"] = data
-	}
-	for name, data := range files {
-		if err := plain(z, name, data); err != nil {
-			t.Fatal(err)
+		if f.Name == "template" {
+			data = []byte(text)
 		}
+		entries = append(entries, entry{f.Name, string(data)})
 	}
-	if err := packRequest(z, r.options); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
+	return bundleOf(t, zip.Store, entries...)
 }
 
 func TestTemplateNeedsItsRequest(t *testing.T) {
 	d, _ := deployer(t)
-	var out bytes.Buffer
-	z := zip.NewWriter(&out)
-	if err := plain(z, templateFile, []byte(shopTemplate)); err != nil {
-		t.Fatal(err)
-	}
-	if err := packRequest(z, Options{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := d.Plan(t.Context(), out.Bytes()); casemate.CodeOf(err) != casemate.Invalid {
+	if _, err := d.Plan(t.Context(), bundleOf(t, zip.Store, entry{"template", shopTemplate}, entry{"request.json", "{}"})); casemate.CodeOf(err) != casemate.Invalid {
 		t.Errorf("a template without the name of its stack: %v", err)
-	}
-	_, err := PackTemplate(t.TempDir(), "nosuch.yaml", setting(), Options{Template: &Template{File: "nosuch.yaml", Stack: "shop"}}, &out)
-	if casemate.CodeOf(err) != casemate.NotFound {
-		t.Errorf("no template: %v", err)
-	}
-}
-
-func TestStackNameIsOneThatAnAppCanHave(t *testing.T) {
-	for in, want := range map[string]string{"/x/My_Shop": "my-shop", "/x/9lives": "app-9lives", "/": "app", "/x/-a-": "a", "/x/" + strings.Repeat("a", 80): strings.Repeat("a", 63)} {
-		if got := StackName(in, "template.yaml"); got != want {
-			t.Errorf("%s: %s, not %s", in, got, want)
-		}
-	}
-	for _, c := range []struct{ dir, file, want string }{{"/x/shop/.aws-sam/build", "template.yaml", "shop"}, {"/x/shop/.serverless", "a.json", "shop"},
-		{"/x/cdk.out", "Shop-Web.template.json", "shop-web"}, {"/x/cdk.out", "template.json", "cdk-out"}, {"/", ".template.json", "app"}} {
-		if got := StackName(c.dir, c.file); got != c.want {
-			t.Errorf("%v: %s", c, got)
-		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"casemate"
 	"casemate/deploy"
+	"casemate/deploy/bundle"
 	"casemate/deploy/manifest"
 	"casemate/front/admin"
 )
@@ -32,7 +33,7 @@ cannot be kept stops the deploy. docs/sam.md says more. A BUNDLE is what casemat
 		Example: "  casemate deploy\n  casemate deploy examples/orders --plan\n  casemate deploy template.yaml --stack-name shop --parameter-overrides Stage=prod",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("expect") && p.options.Expect == 0 {
-				p.options.Expect = deploy.Unborn
+				p.options.Expect = bundle.Unborn
 			}
 			return a.packed(cmd.Context(), &p, args, func(app string, bundle *os.File) error {
 				if planOnly {

@@ -18,6 +18,7 @@ import (
 
 	"casemate"
 	"casemate/deploy"
+	"casemate/deploy/bundle"
 	"casemate/deploy/manifest"
 	"casemate/dev"
 	"casemate/node"
@@ -275,7 +276,7 @@ func (l *loop) manifest() (*manifest.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, _, err := deploy.ReadTemplate(l.dir, l.file, settingNow(), q)
+	m, _, err := bundle.ReadTemplate(l.dir, l.file, settingNow(), q)
 	return m, err
 }
 

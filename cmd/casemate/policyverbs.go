@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"casemate"
-	"casemate/deploy"
+	"casemate/deploy/bundle"
 	"casemate/deploy/manifest"
 	"casemate/node"
 	"casemate/policy/analysis"
@@ -271,18 +271,18 @@ func (a *app) policySimulate() *cobra.Command {
 }
 
 func (a *app) simulate(ctx context.Context, dir string) (*analysis.Report, error) {
-	bundle, err := os.CreateTemp("", "casemate-bundle-")
+	file, err := os.CreateTemp("", "casemate-bundle-")
 	if err != nil {
 		return nil, fmt.Errorf("packing: %w", err)
 	}
-	defer os.Remove(bundle.Name())
-	defer bundle.Close()
-	m, err := deploy.Pack(dir, manifest.Setting{Place: casemate.DefaultPlace, Now: time.Now()}, deploy.Options{}, bundle)
+	defer os.Remove(file.Name())
+	defer file.Close()
+	m, err := bundle.Pack(dir, manifest.Setting{Place: casemate.DefaultPlace, Now: time.Now()}, bundle.Options{}, file)
 	if err != nil {
 		return nil, asInvalid(err)
 	}
 	r := &analysis.Report{}
-	return r, a.upload(ctx, m.App, "policy.simulate", bundle, r)
+	return r, a.upload(ctx, m.App, "policy.simulate", file, r)
 }
 
 func reportPage(w io.Writer, r *analysis.Report) {

@@ -15,13 +15,14 @@ import (
 
 	"casemate"
 	"casemate/deploy"
+	"casemate/deploy/bundle"
 	"casemate/deploy/manifest"
 	"casemate/sam"
 )
 
 // project is what a verb packs: a folder with a manifest, a template, or a bundle that was packed before.
 type project struct {
-	options    deploy.Options
+	options    bundle.Options
 	noBuild    bool
 	stack      string
 	parameters []string
@@ -91,27 +92,27 @@ func (a *app) packed(ctx context.Context, p *project, args []string, do func(app
 	if err != nil {
 		return err
 	}
-	bundle, err := os.CreateTemp("", "casemate-bundle-")
+	to, err := os.CreateTemp("", "casemate-bundle-")
 	if err != nil {
 		return fmt.Errorf("packing: %w", err)
 	}
-	defer os.Remove(bundle.Name())
-	defer bundle.Close()
+	defer os.Remove(to.Name())
+	defer to.Close()
 	var name string
 	switch {
-	case ready && (p.options != deploy.Options{} || p.ofTemplate()):
+	case ready && (p.options != bundle.Options{} || p.ofTemplate()):
 		return casemate.Errorf(casemate.Invalid, "casemate package takes what a bundle may say; --expect and --note are for a folder or template", "%s is deployed as it was packed: no flag changes what it says", at)
 	case ready:
-		name, err = a.ready(dir, bundle)
+		name, err = a.ready(dir, to)
 	case file == "":
-		name, err = a.packManifest(ctx, p, dir, bundle)
+		name, err = a.packManifest(ctx, p, dir, to)
 	default:
-		name, err = a.packTemplate(ctx, p, dir, file, bundle)
+		name, err = a.packTemplate(ctx, p, dir, file, to)
 	}
 	if err != nil {
 		return asInvalid(err)
 	}
-	return do(name, bundle)
+	return do(name, to)
 }
 
 // regular refuses what to deploy where it is no file: to read a pipe waits for whoever writes it, and for no Ctrl-C.
@@ -136,7 +137,7 @@ func (a *app) ready(at string, w io.Writer) (string, error) {
 	if err != nil {
 		return "", &casemate.Error{Code: casemate.NotFound, Field: at, Message: "the bundle cannot be read", Hint: "casemate package writes one", Err: err}
 	}
-	name, err := deploy.Packed(data, settingNow())
+	name, err := bundle.App(data, settingNow())
 	if err != nil {
 		return "", err
 	}
@@ -161,7 +162,7 @@ func (a *app) packManifest(ctx context.Context, p *project, dir string, w io.Wri
 			return "", err
 		}
 	}
-	m, err := deploy.Pack(dir, settingNow(), p.options, w)
+	m, err := bundle.Pack(dir, settingNow(), p.options, w)
 	if err != nil {
 		return "", err
 	}
@@ -176,7 +177,7 @@ func (a *app) packTemplate(ctx context.Context, p *project, dir, file string, w 
 	p.options.Template = q
 	a.recall(ctx, q)
 	if !p.noBuild {
-		m, _, err := deploy.ReadTemplate(dir, file, settingNow(), q)
+		m, _, err := bundle.ReadTemplate(dir, file, settingNow(), q)
 		if err != nil {
 			return "", err
 		}
@@ -184,7 +185,7 @@ func (a *app) packTemplate(ctx context.Context, p *project, dir, file string, w 
 			return "", err
 		}
 	}
-	m, err := deploy.PackTemplate(dir, file, settingNow(), p.options, w)
+	m, err := bundle.PackTemplate(dir, file, settingNow(), p.options, w)
 	if err != nil {
 		return "", err
 	}
@@ -192,8 +193,8 @@ func (a *app) packTemplate(ctx context.Context, p *project, dir, file string, w 
 }
 
 // template is what the flags, and samconfig.toml beside the template, say about it. Flags come first.
-func (p *project) template(dir, file string) (*deploy.Template, error) {
-	q := &deploy.Template{File: file, Parameters: map[string]string{}}
+func (p *project) template(dir, file string) (*bundle.Template, error) {
+	q := &bundle.Template{File: file, Parameters: map[string]string{}}
 	text, err := os.ReadFile(filepath.Join(dir, sam.ConfigFile))
 	if err != nil && !os.IsNotExist(err) {
 		return nil, fmt.Errorf("reading %s: %w", sam.ConfigFile, err)
@@ -212,7 +213,7 @@ func (p *project) template(dir, file string) (*deploy.Template, error) {
 		q.Stack = c.Stack
 	}
 	if q.Stack == "" {
-		q.Stack = deploy.StackName(dir, file)
+		q.Stack = bundle.StackName(dir, file)
 	}
 	q.Open, err = p.exception()
 	return q, err

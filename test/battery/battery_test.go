@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"casemate"
-	"casemate/deploy"
+	"casemate/deploy/bundle"
 	"casemate/deploy/manifest"
 	"casemate/internal/casetest/product"
 )
@@ -120,7 +120,7 @@ func pack(t *testing.T, files map[string][]byte) []byte {
 		}
 	}
 	var b bytes.Buffer
-	if _, err := deploy.Pack(dir, manifest.Setting{Place: casemate.DefaultPlace, Now: time.Now()}, deploy.Options{}, &b); err != nil {
+	if _, err := bundle.Pack(dir, manifest.Setting{Place: casemate.DefaultPlace, Now: time.Now()}, bundle.Options{}, &b); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()

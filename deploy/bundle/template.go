@@ -1,4 +1,4 @@
-package deploy
+package bundle
 
 import (
 	"archive/zip"
@@ -49,13 +49,13 @@ type read struct {
 	manifest *manifest.Manifest
 	inline   map[string]sam.File
 	stored   []sam.Stored
-	kept     *memory
+	kept     *Memory
 	*Stack
 }
 
 // translate makes a manifest of a template. at tells where this node is, so that outputs name it; may be nil. The error names the
 // places of the template, whether the translation found what is wrong or the manifest's own checks did.
-func (q *Template) translate(text []byte, s manifest.Setting, arch string, around *around) (*read, error) {
+func (q *Template) translate(text []byte, s manifest.Setting, arch string, around *Around) (*read, error) {
 	where := around.address()
 	set := sam.Setting{App: q.Stack, Place: s.Place, Arch: arch, Open: q.Open, Assets: q.Assets, Within: q.Within, URL: func(function, alias string) string {
 		return where.URL(catalog.URLID(catalog.Qualify(s.Place.FunctionARN(function), alias)))
@@ -87,7 +87,7 @@ func (q *Template) translate(text []byte, s manifest.Setting, arch string, aroun
 }
 
 // described is what the bundle describes: a manifest, or a template that is made one.
-func (r *reader) described(b *bundle, s manifest.Setting, at *around) error {
+func (r *reader) described(b *Contents, s manifest.Setting, at *Around) error {
 	name := File
 	if r.entries[templateFile] != nil {
 		name = templateFile
@@ -97,20 +97,20 @@ func (r *reader) described(b *bundle, s manifest.Setting, at *around) error {
 		return err
 	}
 	if name == File {
-		if b.options.Template != nil {
+		if b.Options.Template != nil {
 			return broken(requestFile, "is about a template, and there is none", nil)
 		}
-		b.manifest, err = manifest.Parse(File, text, s)
+		b.Manifest, err = manifest.Parse(File, text, s)
 		return err
 	}
-	if b.options.Template == nil {
+	if b.Options.Template == nil {
 		return broken(requestFile, "does not say what the stack is called", nil)
 	}
-	made, err := b.options.Template.translate(text, s, arch(), at)
+	made, err := b.Options.Template.translate(text, s, arch(), at)
 	if err != nil {
 		return err
 	}
-	b.manifest, b.stack, b.stored, b.kept = made.manifest, made.Stack, made.stored, made.kept
+	b.Manifest, b.Stack, b.Stored, b.Kept = made.manifest, made.Stack, made.stored, made.kept
 	return nil
 }
 
@@ -225,41 +225,6 @@ func packInline(f sam.File) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// otherRuntimes warns of functions that run on another version of their runtime than the one that they name.
-func (d *Deployer) otherRuntimes(m *manifest.Manifest) (all []manifest.Problem) {
-	if d.cfg.Runs == nil {
-		return nil
-	}
-	for _, name := range slices.Sorted(maps.Keys(m.Functions)) {
-		if note := d.cfg.Runs(casemate.Runtime(m.Functions[name].Runtime)); note != "" {
-			ptr := "/functions/" + manifest.Escape(name) + "/runtime"
-			at := m.At(ptr)
-			all = append(all, manifest.Problem{Line: at.Line, Column: at.Column, Path: ptr, Message: name + ": " + note})
-		}
-	}
-	return all
-}
-
-// Packed names the app of a bundle that Pack or PackTemplate wrote.
-func Packed(data []byte, s manifest.Setting) (string, error) {
-	r, err := entries(data)
-	if err != nil {
-		return "", err
-	}
-	var of bundle
-	if err := r.request(&of); err != nil {
-		return "", err
-	}
-	if t := of.options.Template; t != nil && r.entries[templateFile] != nil { // the node may know parameters that this machine does not
-		return t.Stack, nil
-	}
-	b, err := open(data, s, nil)
-	if err != nil {
-		return "", err
-	}
-	return b.manifest.App, nil
-}
-
 // StackName makes the name of an app for a template whose stack nobody named: that of the stack in <stack>.template.json, else that of
 // the project's folder. What a tool builds into a hidden folder, .aws-sam/build, is of the folder around that.
 func StackName(dir, file string) string {
@@ -287,8 +252,9 @@ func StackName(dir, file string) string {
 	return strings.TrimSuffix(name[:min(len(name), 63)], "-")
 }
 
-// write lists what became of the template, class by class, and its outputs.
-func (s *Stack) write(b *strings.Builder) {
+// String lists what became of the template, class by class, and its outputs.
+func (s *Stack) String() string {
+	var b strings.Builder
 	for _, class := range sam.Classes() {
 		head := false
 		for _, n := range s.Notes {
@@ -296,16 +262,17 @@ func (s *Stack) write(b *strings.Builder) {
 				continue
 			}
 			if !head {
-				fmt.Fprintf(b, "%s\n", class)
+				fmt.Fprintf(&b, "%s\n", class)
 				head = true
 			}
-			fmt.Fprintf(b, "  %s:%d:%d: %s: %s\n", n.File, n.Line, n.Column, n.Path, n.Text)
+			fmt.Fprintf(&b, "  %s:%d:%d: %s: %s\n", n.File, n.Line, n.Column, n.Path, n.Text)
 		}
 	}
 	if len(s.Outputs) > 0 {
 		b.WriteString("outputs\n")
 	}
 	for _, o := range s.Outputs {
-		fmt.Fprintf(b, "  %s: %s\n", o.Name, o.Value)
+		fmt.Fprintf(&b, "  %s: %s\n", o.Name, o.Value)
 	}
+	return b.String()
 }

@@ -1,4 +1,4 @@
-package deploy
+package bundle
 
 import (
 	"bytes"
@@ -54,18 +54,18 @@ func TestPackAssets(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: code %s", c.file, got)
 		}
-		if name, err := Packed(b.Bytes(), setting()); err != nil || name != "shop" {
+		if name, err := App(b.Bytes(), setting()); err != nil || name != "shop" {
 			t.Error(name, err)
 		}
 		r, err := entries(b.Bytes())
 		if err != nil {
 			t.Fatal(err)
 		}
-		var of bundle
+		var of Contents
 		if err := r.request(&of); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.described(&of, setting(), nil); err != nil || of.manifest.Functions["shop-F"].Code != m.Functions["shop-F"].Code { // as a node reads it
+		if err := r.described(&of, setting(), nil); err != nil || of.Manifest.Functions["shop-F"].Code != m.Functions["shop-F"].Code { // as a node reads it
 			t.Error(c.file, err)
 		}
 	}
