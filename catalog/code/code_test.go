@@ -98,6 +98,7 @@ func TestUnpackRefuses(t *testing.T) {
 		"folder and file":  {[]file{{"a/b", "1", 0}, {"a", "2", 0}}, Bounds{}, casemate.Invalid},
 		"no file":          {nil, Bounds{}, casemate.Invalid},
 		"too many":         {[]file{{"a", "", 0}, {"b", "", 0}}, Bounds{Entries: 1}, casemate.TooLarge},
+		"too many folders": {[]file{{"a/b/c/d/e/f", "", 0}, {"a/b/x", "", 0}}, Bounds{Entries: 6}, casemate.TooLarge}, // each folder is one on the disk
 		"too large":        {[]file{{"a", "123", 0}, {"b", "456", 0}}, Bounds{Total: 5}, casemate.TooLarge},
 		"bomb":             {[]file{{"a", strings.Repeat("\x00", 3<<20), 0}}, Bounds{}, casemate.TooLarge},
 		"climbs by folder": {[]file{{"../", "", fs.ModeDir | 0o755}, {"a", "", 0}}, Bounds{}, casemate.Invalid},

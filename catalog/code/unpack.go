@@ -24,7 +24,7 @@ import (
 // Bounds limit a zip. A zero field means the default, never "unlimited".
 type Bounds struct {
 	Total   int64 // bytes of all files, unpacked
-	Entries int   // files and folders
+	Entries int   // files and folders, those that no entry names but lie on its way too
 	Ratio   int64 // unpacked bytes for one packed byte, looked at beyond the first megabyte
 }
 
@@ -117,6 +117,9 @@ func inspect(r io.ReaderAt, size int64, b Bounds) (*zip.Reader, error) {
 		}
 		if err := seen.add(f.Name); err != nil {
 			return nil, err
+		}
+		if len(seen.files)+len(seen.folders) > b.Entries {
+			return nil, large("files and folders <= %d", int64(b.Entries))
 		}
 		total += min(f.UncompressedSize64, uint64(b.Total)+1)
 		if total > uint64(b.Total) {
