@@ -53,9 +53,10 @@ func (a apps) Keep(ctx context.Context, r casemate.Runtime, data []byte) (string
 // architectures are Lambda's words for the machines that casemate runs on.
 var architectures = map[string]string{"amd64": "x86_64", "arm64": "arm64"}
 
-// controlOperations is Lambda's management API.
+// controlOperations are Lambda's management API.
 func (n *node) controlOperations() []casemate.Operation {
-	return control.Operations(control.Config{Apps: apps{n}, Place: n.cfg.Place, Clock: time.Now, Judge: n.decide, Architecture: architectures[runtime.GOARCH], Installed: n.installed, Standing: n.besides()})
+	return control.Operations(control.Config{Apps: apps{n}, Place: n.cfg.Place, Clock: time.Now, Judge: n.decide, Architecture: architectures[runtime.GOARCH], Installed: n.installed, Standing: n.besides(),
+		Others: n.mappingOperations()})
 }
 
 // mappingOperations connect queues with functions.

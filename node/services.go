@@ -90,7 +90,7 @@ func (o open) Facts(r *casemate.AccessRequest) []casemate.Fact {
 // operations are those of every service that the platform has, by ID.
 func (n *node) operations() map[string]*casemate.Operation {
 	all := map[string]*casemate.Operation{}
-	for _, list := range [][]casemate.Operation{sts.Operations(n.stsConfig()), n.secretOperations(), n.controlOperations(), n.queueOperations(), n.mappingOperations()} {
+	for _, list := range [][]casemate.Operation{sts.Operations(n.stsConfig()), n.secretOperations(), n.controlOperations(), n.queueOperations()} {
 		for i := range list {
 			all[list[i].ID()] = &list[i]
 		}

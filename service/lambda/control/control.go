@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"casemate"
@@ -45,6 +46,7 @@ type Config struct {
 	// Architecture is what code has to be made for: "x86_64" or "arm64".
 	Architecture string
 	Installed    func(casemate.Runtime) bool // whether a runtime can run on this machine
+	Others       []casemate.Operation        // of another room: their requests are held to Lambda's model as well
 
 	Standing
 }
@@ -60,6 +62,29 @@ type desk struct {
 func Operations(c Config) []casemate.Operation {
 	d := &desk{Config: c}
 	d.shapes, d.broken = readShapes(shapeTable)
+	list := d.operations()
+	for _, o := range c.Others {
+		list = append(list, d.held(o))
+	}
+	return list
+}
+
+// held is an operation whose request is looked at here first: what breaks the model is told in Lambda's words.
+func (d *desk) held(o casemate.Operation) casemate.Operation {
+	about := o.Resource
+	o.Resource = func(place casemate.Place, body []byte) (string, error) {
+		if d.broken != nil {
+			return "", d.broken
+		}
+		if _, err := d.shapes.read(o.Name, body); err != nil {
+			return "", err
+		}
+		return about(place, body)
+	}
+	return o
+}
+
+func (d *desk) operations() []casemate.Operation {
 	return append(d.standing(), []casemate.Operation{
 		onFunction(d, "GetFunction", askBody, d.getFunction),
 		onFunction(d, "GetFunctionConfiguration", askBody, d.getConfiguration),
@@ -140,7 +165,8 @@ func onAll[In any](d *desk, name string, run func(ctx context.Context, l *casema
 		}}
 }
 
-// decode reads the question of an operation, held to its shape. Members that it does not know are passed over, as AWS does.
+// decode reads the question of an operation, held to its shape. Members that Lambda does not know are passed over, as it does;
+// one that Lambda knows and the operation does not is refused: it would be a promise that nobody keeps.
 func decode[In any](d *desk, operation string, body []byte) (*In, error) {
 	if d.broken != nil {
 		return nil, d.broken
@@ -149,8 +175,12 @@ func decode[In any](d *desk, operation string, body []byte) (*In, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := new(In)
-	if err := json.NewDecoder(bytes.NewReader(known)).Decode(in); err != nil {
+	in, reader := new(In), json.NewDecoder(bytes.NewReader(known))
+	reader.DisallowUnknownFields()
+	if err := reader.Decode(in); err != nil {
+		if name, strange := strings.CutPrefix(err.Error(), "json: unknown field "); strange {
+			return nil, parameter("%s is not supported here", strings.Trim(name, `"`))
+		}
 		return nil, failure(casemate.Invalid, codeSerial, "a member of the request has another type than Lambda's")
 	}
 	return in, nil

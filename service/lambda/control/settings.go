@@ -36,12 +36,18 @@ type settingsIn struct {
 
 	// What is refused when it is more than nothing.
 	KMSKeyArn         string
-	VpcConfig         struct{ SubnetIds, SecurityGroupIds []string }
+	VpcConfig         vpc
 	FileSystemConfigs []json.RawMessage
 	SnapStart         struct{ ApplyOn string }
 	ImageConfig       map[string]json.RawMessage
 
 	CapacityProviderConfig *struct{}
+}
+
+// vpc is a network of AWS's. Without a subnet it is none, whatever else it says.
+type vpc struct {
+	SubnetIds, SecurityGroupIds []string
+	Ipv6AllowedForDualStack     bool
 }
 
 // updateIn is a request of UpdateFunctionConfiguration.

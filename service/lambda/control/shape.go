@@ -98,7 +98,10 @@ func readMember(text string) (*member, error) {
 		return nil, fmt.Errorf("no kind %q", kind)
 	}
 	m.kind = kind[0]
-	low, high, _ := strings.Cut(strings.TrimPrefix(bounds, "-"), "..")
+	if bounds == "-" {
+		bounds = ""
+	}
+	low, high, _ := strings.Cut(bounds, "..")
 	var err error
 	if m.low, err = number(low); err != nil {
 		return nil, err

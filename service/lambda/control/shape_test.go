@@ -29,6 +29,11 @@ func TestValidation(t *testing.T) {
 		{"UpdateFunctionConfiguration", `{"FunctionName":"f","Timeout":3,"Timeout ":9,"Environment":{"Variables":{"AB":"c"}},"Layers":[]}`, ""},
 		{"UpdateFunctionConfiguration", `{"FunctionName":"f","Timeout":0}`, "1 validation error detected: Value '0' at 'timeout' failed to satisfy constraint: Member must have value greater than or equal to 1"},
 		{"UpdateFunctionConfiguration", `{"FunctionName":"f","Timeout":901}`, "1 validation error detected: Value '901' at 'timeout' failed to satisfy constraint: Member must have value less than or equal to 900"},
+		{"UpdateFunctionConfiguration", `{"FunctionName":"f","MemorySize":10240}`, ""},
+		{"UpdateFunctionConfiguration", `{"FunctionName":"f","MemorySize":20000}`, "1 validation error detected: Value '20000' at 'memorySize' failed to satisfy constraint: Member must have value less than or equal to 10240"},
+		{"CreateFunction", `{"FunctionName":"f","Role":"arn:aws:iam::000000000000:role/r","Code":{},"MemorySize":127}`, "1 validation error detected: Value '127' at 'memorySize' failed to satisfy constraint: Member must have value greater than or equal to 128"},
+		{"UpdateEventSourceMapping", `{"UUID":"u","MaximumRetryAttempts":-1,"BatchSize":10000}`, ""},
+		{"UpdateEventSourceMapping", `{"UUID":"u","MaximumRetryAttempts":-2}`, "1 validation error detected: Value '-2' at 'maximumRetryAttempts' failed to satisfy constraint: Member must have value greater than or equal to -1"},
 		{"UpdateFunctionConfiguration", `{"FunctionName":"f","Description":"` + long + `"}`, "1 validation error detected: Value '" + long[:170] + "' at 'description' failed to satisfy constraint: Member must have length less than or equal to 256"},
 		{"UpdateFunctionConfiguration", `{"FunctionName":"f","EphemeralStorage":{}}`, "1 validation error detected: Value null at 'ephemeralStorage.size' failed to satisfy constraint: Member must not be null"},
 		{"UpdateFunctionConfiguration", `{"FunctionName":"f","TracingConfig":{"Mode":"On"}}`, "1 validation error detected: Value 'On' at 'tracingConfig.mode' failed to satisfy constraint: Member must satisfy enum value set: [Active, PassThrough]"},
@@ -54,6 +59,29 @@ func TestValidation(t *testing.T) {
 		if _, err := s.read("UpdateFunctionConfiguration", []byte(body)); err == nil || casemate.AsError(err).AWS != codeSerial {
 			t.Errorf("%s: %v", body, err)
 		}
+	}
+}
+
+// TestOthersAreHeld: an operation of another room hears what keeps to the model alone.
+func TestOthersAreHeld(t *testing.T) {
+	heard := 0
+	other := casemate.Operation{Service: "lambda", Name: "CreateEventSourceMapping", Resource: func(casemate.Place, []byte) (string, error) { heard++; return "*", nil }}
+	list := Operations(Config{Others: []casemate.Operation{other}})
+	ask := func(body string) error {
+		_, err := list[len(list)-1].Resource(casemate.DefaultPlace, []byte(body))
+		return err
+	}
+	for body, want := range map[string]string{
+		`{}`:                                 "1 validation error detected: Value null at 'functionName' failed to satisfy constraint: Member must not be null",
+		`{"FunctionName":"f","BatchSize":0}`: "1 validation error detected: Value '0' at 'batchSize' failed to satisfy constraint: Member must have value greater than or equal to 1",
+		`{"FunctionName":"f","ScalingConfig":{"MaximumConcurrency":1001}}`: "1 validation error detected: Value '1001' at 'scalingConfig.maximumConcurrency' failed to satisfy constraint: Member must have value less than or equal to 1000",
+	} {
+		if e := casemate.AsError(ask(body)); e == nil || e.AWS != codeModel || e.Message != want {
+			t.Errorf("%s: %v", body, e)
+		}
+	}
+	if err := ask(`{"FunctionName":"f","BatchSize":1}`); err != nil || heard != 1 {
+		t.Errorf("%v, heard %d", err, heard)
 	}
 }
 
@@ -85,7 +113,8 @@ func TestShapesAreThoseOfTheModel(t *testing.T) {
 			have = append(have, strings.Replace(line, ",wasm\n", "\n", 1)) // a runtime of our own
 		}
 	}
-	want := strings.ReplaceAll(model, " Timeout i 1..\n", " Timeout i 1..900\n") // the service holds it, and its model does not say so
+	// What the service holds and its model does not say: the model's memory is that of capacity providers.
+	want := strings.NewReplacer(" Timeout i 1..\n", " Timeout i 1..900\n", " MemorySize i 128..32768\n", " MemorySize i 128..10240\n").Replace(model)
 	if strings.Join(have, "") != want {
 		t.Error("shapes.txt is not what testdata/shapes.py makes of the model that is installed here")
 	}
