@@ -56,10 +56,10 @@ func (c *Call) Operation() string {
 	switch header := c.Signed.Header["x-amz-target"]; {
 	case c.Protocol == cbor: // /service/<name>/operation/<name>
 		_, name, _ = strings.Cut(c.Signed.Path, "/operation/")
-	case len(header) == 1:
-		name = header[0][strings.LastIndexByte(header[0], '.')+1:]
 	case c.Protocol == query || c.Protocol == ec2:
 		name = c.Parameters().Get("Action")
+	case len(header) == 1:
+		name = header[0][strings.LastIndexByte(header[0], '.')+1:]
 	case c.Protocol == s3:
 		name = c.object()
 	case c.Protocol == restJSON:

@@ -73,6 +73,37 @@ func TestQueueErrorsHaveTheWordsOfBothProtocols(t *testing.T) {
 	}
 }
 
+// TestQueuesAreAskedInTheQueryProtocolBy: what a client of the query protocol sends, by POST or by GET, whatever target it names, is
+// what its parameters say.
+func TestQueuesAreAskedInTheQueryProtocolBy(t *testing.T) {
+	const action = "Action=SendMessage&MessageBody=a+b"
+	json := map[string][]string{"x-amz-target": {"AmazonSQS.ListQueues"}, "content-type": {"application/x-amz-json-1.0"}}
+	for name, c := range map[string]struct {
+		method, query, body string
+		header              map[string][]string
+		protocol            Protocol
+		asks                string
+	}{
+		"a GET":                {"GET", action + "&Version=2012-11-05", "", nil, query, "SendMessage"},
+		"a GET that is signed": {"GET", "X-Amz-Expires=60&" + action, "", nil, query, "SendMessage"},
+		"a form":               {"POST", "", action, map[string][]string{"content-type": {Form}}, query, "SendMessage"},
+		"a form and a target": {"POST", "", action, map[string][]string{"content-type": {Form + ";charset=utf-8"}, "x-amz-target": {"AmazonSQSv20121105.DeleteQueue"}},
+			query, "SendMessage"},
+		"JSON":             {"POST", "", "{}", json, jsonQuery, "ListQueues"},
+		"JSON and a query": {"POST", action, "{}", json, jsonQuery, "ListQueues"},
+		"neither":          {"GET", "NoAction=SendMessage", "", nil, jsonQuery, "GET"},
+	} {
+		call := Hear(&casemate.Signed{Method: c.method, Path: "/0/jobs", Query: c.query, Header: c.header}, "sqs")
+		call.Body = []byte(c.body)
+		if call.Protocol != c.protocol || call.Operation() != c.asks {
+			t.Errorf("%s: %s, %s", name, call.Protocol, call.Operation())
+		}
+		if q, err := call.Question(); c.asks == "SendMessage" && (err != nil || string(q) != `{"MessageBody":"a b","QueueUrl":"/0/jobs"}`) {
+			t.Errorf("%s: %s %v", name, q, err)
+		}
+	}
+}
+
 // TestNamespacesAreAWSs: an answer and an error name the namespace that the API model of the service has.
 func TestNamespacesAreAWSs(t *testing.T) {
 	for _, c := range []struct{ service, body, want string }{

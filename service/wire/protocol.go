@@ -60,14 +60,16 @@ func (k Known) Speaks(s *casemate.Signed) Protocol {
 	switch {
 	case header("smithy-protocol") == "rpc-v2-cbor":
 		return cbor
+	case k.Protocol.json() && strings.HasPrefix(contentType, Form):
+		return query // older clients name a target as well
+	case k.Protocol == jsonQuery && target == "" && strings.Contains("&"+s.Query, "&Action="):
+		return query // a GET, which may be signed in its query
 	case target != "" && k.Protocol.json():
 		return k.Protocol
 	case target != "" && contentType == "application/x-amz-json-1.0":
 		return json10
 	case target != "" && contentType == "application/x-amz-json-1.1":
 		return json11
-	case k.Protocol.json() && strings.HasPrefix(contentType, Form):
-		return query
 	}
 	return k.Protocol
 }
