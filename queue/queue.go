@@ -22,7 +22,7 @@ type Queue struct {
 	def     atomic.Pointer[Definition]
 	s       *state
 	j       *store.Journal
-	waiting atomic.Int32
+	waiting int // under the room's lock of waits
 	purged  atomic.Int64
 	ended   atomic.Bool
 }
@@ -119,6 +119,7 @@ type Ask struct {
 	Most       int            // messages
 	Visibility *time.Duration // nil: the queue's
 	Wait       time.Duration  // for the first one
+	For        string         // who waits, by name; empty: the node itself, whose own receives are not counted among those that wait
 }
 
 // Receive hands out visible messages, and hides them from others until they are deleted or their visibility timeout is
@@ -134,10 +135,11 @@ func (q *Queue) Receive(ctx context.Context, a Ask) ([]Message, error) {
 			return list, err
 		}
 		if !waits {
-			if err := q.room.wait(q); err != nil {
+			leave, err := q.room.wait(q, a.For)
+			if err != nil {
 				return nil, err
 			}
-			defer q.room.leave(q)
+			defer leave()
 			waits = true
 		}
 		if next > 0 {

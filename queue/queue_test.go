@@ -430,7 +430,7 @@ func TestLongPollsWakeAndAreBounded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	for range 3 {
 		wg.Go(func() {
-			_, err := q.Receive(ctx, Ask{Most: 1, Wait: 20 * time.Second})
+			_, err := q.Receive(ctx, Ask{Most: 1, Wait: 20 * time.Second, For: "me"})
 			got <- err
 		})
 	}
@@ -446,8 +446,30 @@ func TestLongPollsWakeAndAreBounded(t *testing.T) {
 		t.Error("the other one is to hear that it was cancelled")
 	}
 	wg.Wait()
-	if q.waiting.Load() != 0 || d.waiting.Load() != 0 {
-		t.Errorf("%d and %d wait", q.waiting.Load(), d.waiting.Load())
+	if q.waiting != 0 || d.waiting != 0 || len(d.waiters) != 0 {
+		t.Errorf("%d and %d wait, of %d callers", q.waiting, d.waiting, len(d.waiters))
+	}
+}
+
+// TestWhoWaitsOnManyQueuesShutsNobodyOut: with queues of its own one caller could hold every place, and have others and the mappings of
+// apps turned away.
+func TestWhoWaitsOnManyQueuesShutsNobodyOut(t *testing.T) {
+	d := newDesk(t)
+	d.Room.cfg.Waiters = 8
+	queues := []*Queue{d.make("one", nil), d.make("two", nil), d.make("three", nil)}
+	for i, q := range []*Queue{queues[0], queues[1], queues[1], queues[2], queues[2]} {
+		if _, err := d.wait(q, "flood"); (err == nil) != (i < 4) {
+			t.Errorf("the flood on %s: %v", q.Name, err)
+		}
+	}
+	if _, err := d.wait(queues[0], "other"); err != nil {
+		t.Errorf("another caller: %v", err)
+	}
+	if _, err := d.wait(queues[0], "other"); casemate.CodeOf(err) != casemate.Exhausted {
+		t.Errorf("a third one on a queue: %v", err)
+	}
+	if _, err := d.wait(queues[0], ""); err != nil {
+		t.Errorf("the node itself: %v", err)
 	}
 }
 

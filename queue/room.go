@@ -33,7 +33,7 @@ type Config struct {
 	Queues   int              // at most; default 500
 	Messages int              // of one queue; default 500,000
 	Bytes    int64            // of one queue; default 2 GiB
-	Waiters  int              // receives that wait at once, on all queues; default 1024, a quarter of them on one queue
+	Waiters  int              // receives that wait at once, on all queues; default 1024, a quarter of them on one queue, half of one caller
 
 	// Policy compiles a queue's policy, or refuses it. nil: no queue has one.
 	Policy func(name, document string) (any, error)
@@ -58,10 +58,13 @@ type Room struct {
 	cfg     Config
 	kv      store.KV
 	cache   atomic.Int64
-	waiting atomic.Int32
 	closing chan struct{}
 	keeper  *keeper.Keeper
 	moves   moves
+
+	waits   sync.Mutex // of what waits, here and on each queue
+	waiting int
+	waiters map[string]int // by who waits
 
 	write  sync.Mutex // held while definitions change
 	mu     sync.RWMutex
@@ -92,7 +95,7 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Room{cfg: cfg, kv: kv, closing: make(chan struct{}), queues: map[string]*Queue{}, states: map[int]*slot{}}
+	r := &Room{cfg: cfg, kv: kv, closing: make(chan struct{}), queues: map[string]*Queue{}, states: map[int]*slot{}, waiters: map[string]int{}}
 	all, err := kv.List(ctx, "")
 	if err != nil {
 		return nil, err
@@ -391,21 +394,30 @@ func (r *Room) roomy(s *state, size int, moved bool) error {
 	return e
 }
 
-// wait takes a place among those who wait on a queue.
-func (r *Room) wait(q *Queue) error {
-	all, mine := r.waiting.Add(1), q.waiting.Add(1)
-	if int(all) > r.cfg.Waiters || int(mine) > max(r.cfg.Waiters/4, 1) {
-		r.leave(q)
+// wait takes a place among those who wait on a queue: no queue has more than a quarter of all, and no caller more than half.
+func (r *Room) wait(q *Queue, who string) (leave func(), err error) {
+	if who == "" {
+		return func() {}, nil
+	}
+	r.waits.Lock()
+	defer r.waits.Unlock()
+	if r.waiting >= r.cfg.Waiters || q.waiting >= max(r.cfg.Waiters/4, 1) || r.waiters[who] >= max(r.cfg.Waiters/2, 1) {
 		e := refusal(casemate.Exhausted, "RequestThrottled", "Too many receives wait already.")
 		e.Retry = 1
-		return e
+		return nil, e
 	}
-	return nil
-}
-
-func (r *Room) leave(q *Queue) {
-	r.waiting.Add(-1)
-	q.waiting.Add(-1)
+	r.waiting++
+	q.waiting++
+	r.waiters[who]++
+	return func() {
+		r.waits.Lock()
+		defer r.waits.Unlock()
+		r.waiting--
+		q.waiting--
+		if r.waiters[who]--; r.waiters[who] == 0 {
+			delete(r.waiters, who)
+		}
+	}, nil
 }
 
 // Declare makes the queues of an app what its manifest says. A queue that it does not declare any more stays, as nobody's:

@@ -219,12 +219,12 @@ type receiveOut struct {
 	Messages []messageOut `json:",omitempty"`
 }
 
-func (s *service) receive(ctx context.Context, _ *casemate.Launch, in *receiveIn) (any, error) {
+func (s *service) receive(ctx context.Context, l *casemate.Launch, in *receiveIn) (any, error) {
 	q, err := s.open(&in.home)
 	if err != nil {
 		return nil, err
 	}
-	ask := queue.Ask{Most: 1, Wait: q.Definition().Spec.Wait, Visibility: seconds(in.VisibilityTimeout)}
+	ask := queue.Ask{Most: 1, Wait: q.Definition().Spec.Wait, Visibility: seconds(in.VisibilityTimeout), For: l.Principal.Account + " " + l.Principal.Payer()}
 	if in.MaxNumberOfMessages != nil {
 		ask.Most = *in.MaxNumberOfMessages
 	}
