@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/authn/lastuse"
 	"casemate/internal/keeper"
 	"casemate/store"
 )
@@ -68,7 +69,7 @@ func New(ctx context.Context, cfg Config) (*Identity, error) {
 	}
 	id := &Identity{cfg: cfg, ring: ring, trust: newTrust(cfg),
 		sandboxes: &sandboxes{place: cfg.Place, keys: map[string]*casemate.SandboxKey{}, owner: map[string]string{}}}
-	id.keeper = keeper.Every(ctx, useGrain, func(ctx context.Context) {
+	id.keeper = keeper.Every(ctx, lastuse.Grain, func(ctx context.Context) {
 		if err := ring.saveUses(ctx); err != nil && ctx.Err() == nil {
 			cfg.Log.Warn("last uses of keys are not saved", "err", err)
 		}

@@ -7,7 +7,6 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"unicode"
 
 	"casemate"
+	"casemate/authn/lastuse"
 	"casemate/store"
 )
 
@@ -26,8 +26,6 @@ const (
 	DefaultTTL = 90 * 24 * time.Hour
 	MaxTTL     = 366 * 24 * time.Hour
 	LongestTTL = 5 * 366 * 24 * time.Hour // with a reason
-
-	useGrain = time.Minute // how exact Key.LastUsed is
 )
 
 const (
@@ -77,26 +75,25 @@ type knownKey struct {
 	hash      [sha256.Size]byte
 	revision  uint64
 	principal casemate.Principal
-	used      atomic.Int64 // Unix seconds, to the grain
+	used      lastuse.Use
 }
 
 // ring holds every key in one immutable map behind a pointer: a lookup takes no lock, a change swaps the map.
 type ring struct {
 	keys  store.KV
-	used  store.KV
+	used  *lastuse.Uses // the keeper's own, once they are loaded
 	place casemate.Place
 	write sync.Mutex
 	known atomic.Pointer[map[string]*knownKey]
-	saved map[string]int64 // last uses in the store; the keeper's own
 }
 
 func openRing(ctx context.Context, s store.Store, place casemate.Place) (*ring, error) {
-	r := &ring{place: place, saved: map[string]int64{}}
+	r := &ring{place: place}
 	var err error
 	if r.keys, err = s.KV(bucketKeys); err != nil {
 		return nil, err
 	}
-	if r.used, err = s.KV(bucketUsed); err != nil {
+	if r.used, err = lastuse.Open(s, bucketUsed); err != nil {
 		return nil, err
 	}
 	return r, r.load(ctx)
@@ -107,10 +104,6 @@ func (r *ring) load(ctx context.Context) error {
 	entries, err := r.keys.List(ctx, "")
 	if err != nil {
 		return fmt.Errorf("reading keys: %w", err)
-	}
-	uses, err := r.used.List(ctx, "")
-	if err != nil {
-		return fmt.Errorf("reading last uses: %w", err)
 	}
 	known := make(map[string]*knownKey, len(entries))
 	for _, e := range entries {
@@ -124,15 +117,13 @@ func (r *ring) load(ctx context.Context) error {
 		}
 		known[k.ID] = k
 	}
-	for _, e := range uses {
-		var at int64
-		if k := known[e.Key]; k != nil && json.Unmarshal(e.Value, &at) == nil {
-			k.used.Store(at)
-			r.saved[e.Key] = at
-		}
-	}
 	r.known.Store(&known)
-	return nil
+	return r.used.Load(ctx, func(id string) *lastuse.Use {
+		if k := known[id]; k != nil {
+			return &k.used
+		}
+		return nil
+	})
 }
 
 func (r *ring) know(k Key, revision uint64) *knownKey {
@@ -162,9 +153,7 @@ func (r *ring) verify(secret string, now time.Time) (*casemate.Principal, error)
 	case !live:
 		return nil, fmt.Errorf("key %s is revoked or expired", id)
 	}
-	if s := now.Unix(); s-k.used.Load() >= int64(useGrain/time.Second) {
-		k.used.Store(s)
-	}
+	k.used.Note(now)
 	p := k.principal
 	return &p, nil
 }
@@ -249,7 +238,7 @@ func (r *ring) revoke(ctx context.Context, id string, now time.Time) (Key, error
 	}
 	next := r.know(old.Key, old.revision)
 	next.hash = old.hash
-	next.used.Store(old.used.Load())
+	next.used.Follow(&old.used)
 	if next.Revoked.IsZero() {
 		next.Revoked = now.UTC().Truncate(time.Second)
 	}
@@ -270,9 +259,7 @@ func (r *ring) list() []Key {
 	out := make([]Key, 0, len(known))
 	for _, k := range known {
 		v := k.Key
-		if s := k.used.Load(); s > 0 {
-			v.LastUsed = time.Unix(s, 0).UTC()
-		}
+		v.LastUsed = k.used.Time()
 		out = append(out, v)
 	}
 	slices.SortFunc(out, func(a, b Key) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID)) })
@@ -281,17 +268,11 @@ func (r *ring) list() []Key {
 
 // saveUses writes last uses that changed; only the keeper calls it.
 func (r *ring) saveUses(ctx context.Context) error {
-	var errs []error
-	for id, k := range *r.known.Load() {
-		at := k.used.Load()
-		if at == 0 || at == r.saved[id] {
-			continue
+	return r.used.Save(ctx, func(yield func(string, *lastuse.Use) bool) {
+		for id, k := range *r.known.Load() {
+			if !yield(id, &k.used) {
+				return
+			}
 		}
-		if _, err := r.used.Put(ctx, id, fmt.Append(nil, at), store.AnyRevision); err != nil {
-			errs = append(errs, fmt.Errorf("saving last use of %s: %w", id, err))
-			continue
-		}
-		r.saved[id] = at
-	}
-	return errors.Join(errs...)
+	})
 }

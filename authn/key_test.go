@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/authn/lastuse"
 	"casemate/store"
 )
 
@@ -253,7 +254,7 @@ func TestLastUseIsKeptToTheMinuteAndSurvives(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		<-time.After(useGrain + time.Second) // the bubble's clock
+		<-time.After(lastuse.Grain + time.Second) // the bubble's clock
 		kv, err := s.KV(bucketUsed)
 		if err != nil {
 			t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/authn/lastuse"
 	"casemate/internal/keeper"
 	"casemate/store"
 )
@@ -32,7 +33,6 @@ const (
 
 	perUser  = 2 // live at once: the old and the new while one is rotated, as on AWS
 	mostKeys = 10_000
-	useGrain = time.Minute
 )
 
 // Vault seals small values, by name. Get of a name that is not there is an *casemate.Error of code NotFound.
@@ -82,18 +82,17 @@ type KeyRequest struct {
 type knownKey struct {
 	Key
 	revision uint64
-	used     atomic.Int64 // Unix seconds, to the grain
+	used     lastuse.Use
 }
 
 // Room is open until Close. It is safe for concurrent use.
 type Room struct {
 	cfg        Config
-	keys, used store.KV
-	cuts       store.KV
+	keys, cuts store.KV
+	used       *lastuse.Uses // the keeper's own, once they are loaded
 	known      atomic.Pointer[map[string]*knownKey]
 	cut        atomic.Pointer[map[string]time.Time]
 	write      sync.Mutex // one change of keys or cuts at a time
-	saved      map[string]int64
 	signing    signing
 	master     master
 	replays    *replays
@@ -108,12 +107,15 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	r := &Room{cfg: cfg, saved: map[string]int64{}, replays: newReplays(cfg.Clock())}
+	r := &Room{cfg: cfg, replays: newReplays(cfg.Clock())}
+	var err error
+	if r.used, err = lastuse.Open(cfg.Store, "access.used"); err != nil {
+		return nil, err
+	}
 	for _, b := range []struct {
 		name string
 		kv   *store.KV
-	}{{"access.keys", &r.keys}, {"access.used", &r.used}, {"access.cut", &r.cuts}} {
-		var err error
+	}{{"access.keys", &r.keys}, {"access.cut", &r.cuts}} {
 		if *b.kv, err = cfg.Store.KV(b.name); err != nil {
 			return nil, err
 		}
@@ -121,7 +123,7 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 	if err := r.load(ctx); err != nil {
 		return nil, err
 	}
-	r.keeper = keeper.Every(ctx, useGrain, func(ctx context.Context) {
+	r.keeper = keeper.Every(ctx, lastuse.Grain, func(ctx context.Context) {
 		if err := r.saveUses(ctx); err != nil && ctx.Err() == nil {
 			r.cfg.Log.Warn("last uses of access keys are not saved", "err", err)
 		}
@@ -142,16 +144,13 @@ func (r *Room) load(ctx context.Context) error {
 		}
 		known[k.ID] = k
 	}
-	uses, err := r.used.List(ctx, "")
-	if err != nil {
-		return fmt.Errorf("reading last uses: %w", err)
-	}
-	for _, e := range uses {
-		var at int64
-		if k := known[e.Key]; k != nil && json.Unmarshal(e.Value, &at) == nil {
-			k.used.Store(at)
-			r.saved[e.Key] = at
+	if err := r.used.Load(ctx, func(id string) *lastuse.Use {
+		if k := known[id]; k != nil {
+			return &k.used
 		}
+		return nil
+	}); err != nil {
+		return err
 	}
 	r.known.Store(&known)
 	return r.loadCuts(ctx)
@@ -248,9 +247,7 @@ func (r *Room) List() []Key {
 	out := make([]Key, 0, len(known))
 	for _, k := range known {
 		v := k.Key
-		if s := k.used.Load(); s > 0 {
-			v.LastUsed = time.Unix(s, 0).UTC()
-		}
+		v.LastUsed = k.used.Time()
 		out = append(out, v)
 	}
 	slices.SortFunc(out, func(a, b Key) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID)) })
@@ -267,7 +264,7 @@ func (r *Room) Revoke(ctx context.Context, id string) (Key, error) {
 		return Key{}, casemate.Errorf(casemate.NotFound, "casemate access list shows the ids", "no such access key")
 	}
 	next := &knownKey{Key: old.Key, revision: old.revision}
-	next.used.Store(old.used.Load())
+	next.used.Follow(&old.used)
 	if next.Revoked.IsZero() {
 		next.Revoked = r.cfg.Clock().UTC().Truncate(time.Second)
 	}
@@ -290,17 +287,16 @@ func (r *Room) Revoke(ctx context.Context, id string) (Key, error) {
 // saveUses writes last uses that changed, and forgets keys that have opened nothing for a year. The keeper calls it, and
 // Close when the keeper has ended.
 func (r *Room) saveUses(ctx context.Context) error {
-	var errs []error
-	now := r.cfg.Clock()
-	for id, k := range *r.known.Load() {
-		if at := k.used.Load(); at != 0 && at != r.saved[id] {
-			if _, err := r.used.Put(ctx, id, fmt.Append(nil, at), store.AnyRevision); err != nil {
-				errs = append(errs, fmt.Errorf("saving last use of %s: %w", id, err))
-				continue
+	known, now := *r.known.Load(), r.cfg.Clock()
+	errs := []error{r.used.Save(ctx, func(yield func(string, *lastuse.Use) bool) {
+		for id, k := range known {
+			if !yield(id, &k.used) {
+				return
 			}
-			r.saved[id] = at
 		}
-		if end := k.Expires; now.Sub(end) > MaxTTL {
+	})}
+	for id, k := range known {
+		if now.Sub(k.Expires) > MaxTTL {
 			errs = append(errs, r.forget(ctx, id))
 		}
 	}

@@ -239,9 +239,7 @@ func (r *Room) holder(ctx context.Context, g *sigv4.Signature, now time.Time) (*
 func (r *Room) usedNow(g *sigv4.Signature, key [sha256.Size]byte, now time.Time) {
 	r.signing.put(g, key)
 	if k := (*r.known.Load())[g.KeyID]; k != nil {
-		if s := now.Unix(); s-k.used.Load() >= int64(useGrain/time.Second) {
-			k.used.Store(s)
-		}
+		k.used.Note(now)
 	}
 }
 
