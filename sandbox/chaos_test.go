@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"context"
 	"math/rand/v2"
 	"sync"
 	"syscall"
@@ -51,10 +50,8 @@ func TestPoolSurvivesKills(t *testing.T) {
 	for range 4 {
 		callers.Go(func() {
 			for range 15 {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				res, err := b.pool.Run(ctx, &casemate.Launch{Version: versions[rand.IntN(len(versions))], RequestID: casemate.NewID(),
+				res, err := b.pool.Run(t.Context(), &casemate.Launch{Version: versions[rand.IntN(len(versions))], RequestID: casemate.NewID(),
 					Partition: string(rune('a' + rand.IntN(3))), Payload: []byte(`{}`)})
-				cancel()
 				switch {
 				case err != nil:
 					t.Error(err)

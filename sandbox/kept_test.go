@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -243,12 +242,10 @@ func TestProvisioningThatFailsWaits(t *testing.T) {
 func TestFromZeroToTheLimitAndBack(t *testing.T) {
 	b := newBench(t, withSpares(1), func(c *Config) { c.MaxSandboxes, c.IdleTimeout = 4, 500*time.Millisecond })
 	v := warm(b.function("provided.al2023", "bootstrap", map[string]string{"bootstrap": goBootstrap(t, goFunction)}))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
 	var wg sync.WaitGroup
 	for range 12 {
 		wg.Go(func() {
-			res, err := b.pool.Run(ctx, &casemate.Launch{Version: v, RequestID: casemate.NewID(), Payload: []byte(`{}`)})
+			res, err := b.pool.Run(t.Context(), &casemate.Launch{Version: v, RequestID: casemate.NewID(), Payload: []byte(`{}`)})
 			if err != nil || res.Failure != "" {
 				t.Errorf("%v %+v", err, res)
 			}

@@ -90,9 +90,9 @@ func TestItem10TimeoutKillsAndTheNextIsCold(t *testing.T) {
 
 func TestTimeoutEndsTheWholeProcessTree(t *testing.T) {
 	b := newBench(t)
-	v := b.node("index.handler", `const { spawn } = require('child_process'); exports.handler = async () => {
-		spawn('/bin/sleep', ['31536017'], { detached: true, stdio: 'ignore' }).on('spawn', () => console.log('child is there')); await null;
-		await new Promise((r) => setTimeout(r, 100)); for (;;); }`)
+	v := b.node("index.handler", `const { spawn } = require('child_process'); // before the function's time begins
+		const child = new Promise((r) => spawn('/bin/sleep', ['31536017'], { detached: true, stdio: 'ignore' }).on('spawn', r));
+		exports.handler = async () => { await child; console.log('child is there'); await new Promise((r) => setTimeout(r, 100)); for (;;); }`)
 	v.Limits.Timeout, v.Children = time.Second, allowed(t, "/bin/sleep")
 	_, res := b.fails(v, `{}`, casemate.FailureTimeout)
 	if !strings.Contains(string(res.Tail), "child is there") {
