@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"strconv"
 	"time"
 
 	"casemate"
@@ -75,7 +76,7 @@ func (q *Queue) Change(ctx context.Context, list []Hide) []error {
 	errs := make([]error, len(list))
 	for i, h := range list {
 		if h.For < 0 || h.For > MaxVisibility {
-			errs[i] = invalid("VisibilityTimeout", h.For.String(), "VisibilityTimeout must be an integer between 0 and 43200.")
+			errs[i] = invalid("VisibilityTimeout", strconv.Itoa(int(h.For/time.Second)), "VisibilityTimeout must be an integer between 0 and 43200.")
 			continue
 		}
 		_, err := q.j.Append(ctx, casemate.Written, func(uint64) ([]byte, []byte, error) {

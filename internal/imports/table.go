@@ -105,7 +105,7 @@ var Rooms = []Room{
 	{Path: "service/ssm", Tier: 1, Ceiling: 1200, Only: []string{"", "secret", "secret/plain", "service/shape"}, May: []string{"secret"}},
 	{Path: "service/declared", Tier: 1, Ceiling: 200, Only: []string{"", "secret"}, May: []string{"secret"}},
 	{Path: "service/lambda/mapping", Tier: 1, Ceiling: 400, Only: []string{"", "catalog", "pattern", "service/shape"}, May: []string{"catalog"}},
-	{Path: "service/sqs", Tier: 1, Ceiling: 1030, Only: []string{"", "queue", "service/shape"}, May: []string{"queue"}},
+	{Path: "service/sqs", Tier: 1, Ceiling: 1130, Only: []string{"", "queue", "service/shape"}, May: []string{"queue"}},
 	{Path: "egress/extension", Tier: 1, Ceiling: 300, Only: []string{""}},
 	{Path: "egress", Tier: 1, Ceiling: 1700},
 	{Path: "egress/peek", Tier: 0, Ceiling: 600, Pure: true, Only: []string{}},

@@ -56,6 +56,18 @@ func (in *messageIn) outgoing(l *casemate.Launch) (queue.Outgoing, error) {
 	return o, nil
 }
 
+// size is what counts against the bound of a batch, as of a message: the body, and name, type and value of each attribute.
+func (in *messageIn) size() int {
+	n := len(in.MessageBody)
+	for name, a := range in.MessageAttributes {
+		n += len(name) + len(a.DataType) + len(a.BinaryValue)
+		if a.StringValue != nil {
+			n += len(*a.StringValue)
+		}
+	}
+	return n
+}
+
 func seconds(n *int) *time.Duration {
 	if n == nil {
 		return nil
@@ -124,6 +136,15 @@ func (b *batchOut[T]) fail(id string, err error) {
 	b.Failed = append(b.Failed, failure{id, e.Code.HTTP() < 500, code, e.Message})
 }
 
+// made says whether a name is made of letters, digits, hyphens and underscores, 1 to 80 of them.
+func made(name string) bool {
+	ok := name != "" && len(name) <= 80
+	for _, c := range []byte(name) {
+		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_')
+	}
+	return ok
+}
+
 // checkBatch holds the ids of a batch to SQS's rules.
 func checkBatch(ids []string) error {
 	if len(ids) == 0 {
@@ -133,11 +154,7 @@ func checkBatch(ids []string) error {
 		return shape.Failure(casemate.Invalid, "TooManyEntriesInBatchRequest", "Maximum number of entries per request are 10. You have sent "+strconv.Itoa(len(ids))+".")
 	}
 	for i, id := range ids {
-		ok := id != "" && len(id) <= 80
-		for _, c := range []byte(id) {
-			ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_')
-		}
-		if !ok {
+		if !made(id) {
 			return shape.Failure(casemate.Invalid, "InvalidBatchEntryId", "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long.")
 		}
 		if slices.Index(ids, id) < i {
@@ -164,7 +181,7 @@ func (s *service) sendBatch(ctx context.Context, l *casemate.Launch, in *sendBat
 	size := 0
 	for i := range in.Entries {
 		ids = append(ids, in.Entries[i].ID)
-		size += len(in.Entries[i].MessageBody)
+		size += in.Entries[i].size()
 	}
 	if err := checkBatch(ids); err != nil {
 		return nil, err
@@ -224,20 +241,15 @@ func (s *service) receive(ctx context.Context, l *casemate.Launch, in *receiveIn
 	if err != nil {
 		return nil, err
 	}
+	if err := in.check(q.Definition().Spec.FIFO); err != nil {
+		return nil, err
+	}
 	ask := queue.Ask{Most: 1, Wait: q.Definition().Spec.Wait, Visibility: seconds(in.VisibilityTimeout), For: l.Principal.Account + " " + l.Principal.Payer()}
 	if in.MaxNumberOfMessages != nil {
 		ask.Most = *in.MaxNumberOfMessages
 	}
 	if in.WaitTimeSeconds != nil {
 		ask.Wait = *seconds(in.WaitTimeSeconds)
-	}
-	switch {
-	case ask.Most < 1 || ask.Most > queue.MaxBatch:
-		return nil, invalid("Value " + strconv.Itoa(ask.Most) + " for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided.")
-	case ask.Wait < 0 || ask.Wait > queue.MaxWait:
-		return nil, invalid("Value for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= 20, if provided.")
-	case ask.Visibility != nil && (*ask.Visibility < 0 || *ask.Visibility > queue.MaxVisibility):
-		return nil, invalid("Value for parameter VisibilityTimeout is invalid. Reason: Must be >= 0 and <= 43200, if provided.")
 	}
 	list, err := q.Receive(ctx, ask)
 	if err != nil {
@@ -249,6 +261,41 @@ func (s *service) receive(ctx context.Context, l *casemate.Launch, in *receiveIn
 		out.Messages = append(out.Messages, received(&list[i], system, in.MessageAttributeNames))
 	}
 	return out, nil
+}
+
+// Names that a receiver may ask for: those of messages, and those of queues, which SDKs have one type for with the others.
+const (
+	messageAttributes = "All SenderId SentTimestamp ApproximateReceiveCount ApproximateFirstReceiveTimestamp SequenceNumber MessageDeduplicationId MessageGroupId " +
+		"AWSTraceHeader DeadLetterQueueSourceArn"
+	queueAttributes = "Policy VisibilityTimeout MaximumMessageSize MessageRetentionPeriod ApproximateNumberOfMessages ApproximateNumberOfMessagesNotVisible " +
+		"CreatedTimestamp LastModifiedTimestamp QueueArn ApproximateNumberOfMessagesDelayed DelaySeconds ReceiveMessageWaitTimeSeconds RedrivePolicy FifoQueue " +
+		"ContentBasedDeduplication KmsMasterKeyId KmsDataKeyReusePeriodSeconds DeduplicationScope FifoThroughputLimit RedriveAllowPolicy SqsManagedSseEnabled"
+)
+
+// check holds a request for messages to SQS's bounds.
+func (in *receiveIn) check(fifo bool) error {
+	if err := between("MaxNumberOfMessages", in.MaxNumberOfMessages, 1, queue.MaxBatch, "Must be between 1 and 10, if provided."); err != nil {
+		return err
+	}
+	if err := between("WaitTimeSeconds", in.WaitTimeSeconds, 0, int(queue.MaxWait/time.Second), "Must be >= 0 and <= 20, if provided."); err != nil {
+		return err
+	}
+	if err := between("VisibilityTimeout", in.VisibilityTimeout, 0, int(queue.MaxVisibility/time.Second), "Must be >= 0 and <= 43200, if provided."); err != nil {
+		return err
+	}
+	known := strings.Fields(messageAttributes + " " + queueAttributes)
+	for _, name := range slices.Concat(in.AttributeNames, in.MessageSystemAttributeNames) {
+		if !slices.Contains(known, name) {
+			return unknown(name)
+		}
+	}
+	switch id := in.ReceiveRequestAttemptID; {
+	case id != "" && !fifo:
+		return value("ReceiveRequestAttemptId", id, "The request include parameter that is not valid for this queue type.")
+	case len(id) > 128:
+		return value("ReceiveRequestAttemptId", id, "ReceiveRequestAttemptId can only include alphanumeric and punctuation characters. 1 to 128 in length.")
+	}
+	return nil
 }
 
 func received(m *queue.Message, system, named []string) messageOut {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"casemate"
@@ -65,7 +66,7 @@ func (s *service) startMove(_ context.Context, l *casemate.Launch, in *startMove
 	rate := 0
 	if n := in.MaxNumberOfMessagesPerSecond; n != nil {
 		if rate = *n; rate < 1 || rate > queue.MaxMoveRate {
-			return nil, invalid("Value for parameter MaxNumberOfMessagesPerSecond is invalid. Reason: Must be between 1 and 500, if provided.")
+			return nil, value("MaxNumberOfMessagesPerSecond", strconv.Itoa(rate), "Must be between 1 and 500, if provided.")
 		}
 	}
 	if _, err := s.Room.Queue(from); err != nil {
@@ -125,7 +126,7 @@ func (s *service) listMoves(_ context.Context, _ *casemate.Launch, in *listMoves
 	most := 1
 	if in.MaxResults != nil {
 		if most = *in.MaxResults; most < 1 || most > 10 {
-			return nil, invalid("Value for parameter MaxResults is invalid. Reason: Must be between 1 and 10, if provided.")
+			return nil, value("MaxResults", strconv.Itoa(most), "Must be between 1 and 10, if provided.")
 		}
 	}
 	out := movesOut{Results: []moveOut{}}

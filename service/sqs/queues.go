@@ -41,6 +41,9 @@ func (s *service) create(ctx context.Context, l *casemate.Launch, in *createIn) 
 	if err := spec.Set(in.Attributes); err != nil {
 		return nil, err
 	}
+	if err := checkTags(in.Tags); err != nil {
+		return nil, err
+	}
 	if q, err := s.Room.Queue(in.QueueName); err == nil { // there already: the same in what was said
 		d := q.Definition()
 		same := d.Spec
@@ -123,7 +126,7 @@ func (s *service) attributes(_ context.Context, _ *casemate.Launch, in *attribut
 		}
 		v, known := all[name]
 		if !known && !attributeKnown(name) {
-			return nil, shape.Failure(casemate.Invalid, "InvalidAttributeName", "Unknown Attribute "+name+".")
+			return nil, unknown(name)
 		}
 		if known {
 			out[name] = v
@@ -167,7 +170,7 @@ func (s *service) mayBury(l *casemate.Launch, was, is *queue.Redrive) error {
 
 type listIn struct {
 	QueueNamePrefix string
-	MaxResults      int
+	MaxResults      *int
 	NextToken       string
 }
 
@@ -195,9 +198,9 @@ func (s *service) list(_ context.Context, l *casemate.Launch, in *listIn) (any, 
 }
 
 // pageOf cuts a page out of sorted names. Without a bound there is one page of a thousand, as on AWS.
-func pageOf(names []string, most int, token string) (page []string, next string, err error) {
-	if most < 0 || most > 1000 {
-		return nil, "", invalid("Value for parameter MaxResults is invalid. Reason: MaxResults must be an integer between 1 and 1000.")
+func pageOf(names []string, asked *int, token string) (page []string, next string, err error) {
+	if err := between("MaxResults", asked, 1, 1000, "MaxResults must be an integer between 1 and 1000."); err != nil {
+		return nil, "", err
 	}
 	if token != "" {
 		after, err := base64.RawURLEncoding.DecodeString(token)
@@ -210,13 +213,13 @@ func pageOf(names []string, most int, token string) (page []string, next string,
 		}
 		names = names[at:]
 	}
-	bound := most
-	if bound == 0 {
-		bound = 1000
+	bound := 1000
+	if asked != nil {
+		bound = *asked
 	}
 	if len(names) > bound {
 		names = names[:bound]
-		if most > 0 {
+		if asked != nil {
 			next = base64.RawURLEncoding.EncodeToString([]byte(names[bound-1]))
 		}
 	}
@@ -225,7 +228,7 @@ func pageOf(names []string, most int, token string) (page []string, next string,
 
 type sourcesIn struct {
 	home
-	MaxResults int
+	MaxResults *int
 	NextToken  string
 }
 
@@ -258,6 +261,15 @@ func (s *service) purge(ctx context.Context, _ *casemate.Launch, in *queueIn) (a
 	return nil, q.Purge(ctx)
 }
 
+func checkTags(tags map[string]string) error {
+	for k, v := range tags {
+		if k == "" || len(k) > 128 || len(v) > 256 || strings.HasPrefix(strings.ToLower(k), "aws:") {
+			return invalid("Tag keys are 1 to 128 characters that do not begin with aws:, values 256 at most.")
+		}
+	}
+	return nil
+}
+
 type tagIn struct {
 	home
 	Tags map[string]string
@@ -267,10 +279,8 @@ func (s *service) tag(ctx context.Context, _ *casemate.Launch, in *tagIn) (any, 
 	if len(in.Tags) == 0 {
 		return nil, missing("Tags")
 	}
-	for k, v := range in.Tags {
-		if k == "" || len(k) > 128 || len(v) > 256 || strings.HasPrefix(strings.ToLower(k), "aws:") {
-			return nil, invalid("Tag keys are 1 to 128 characters that do not begin with aws:, values 256 at most.")
-		}
+	if err := checkTags(in.Tags); err != nil {
+		return nil, err
 	}
 	return nil, s.changeQueue(ctx, &in.home, func(d *queue.Definition) error {
 		if d.Tags == nil {
@@ -317,6 +327,34 @@ type permissionIn struct {
 	Actions       []string
 }
 
+// Actions that a queue's policy may allow to others, and those that are its owner's alone.
+const (
+	sharedActions = "* SendMessage ReceiveMessage DeleteMessage ChangeMessageVisibility GetQueueAttributes GetQueueUrl ListDeadLetterSourceQueues PurgeQueue"
+	ownActions    = "AddPermission CancelMessageMoveTask CreateQueue DeleteQueue ListMessageMoveTasks ListQueues ListQueueTags RemovePermission SetQueueAttributes " +
+		"StartMessageMoveTask TagQueue UntagQueue"
+)
+
+// check holds a permission to SQS's rules before it becomes a statement, which nothing would ever match otherwise.
+func (in *permissionIn) check() error {
+	if !made(in.Label) {
+		return value("Label", in.Label, "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length.")
+	}
+	for _, id := range in.AWSAccountIds {
+		if len(id) != 12 || strings.Trim(id, "0123456789") != "" {
+			return value("PrincipalId", id, "Unable to verify.")
+		}
+	}
+	for _, a := range in.Actions {
+		switch {
+		case slices.Contains(strings.Fields(ownActions), a):
+			return value("ActionName", "SQS:"+a, "Only the queue owner is allowed to invoke this action.")
+		case !slices.Contains(strings.Fields(sharedActions), a):
+			return value("ActionName", "SQS:"+a, "Please refer to the appropriate WSDL for a list of valid actions.")
+		}
+	}
+	return nil
+}
+
 // addPermission writes a statement into the queue's policy, as SQS does
 // (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_AddPermission.html).
 func (s *service) addPermission(ctx context.Context, _ *casemate.Launch, in *permissionIn) (any, error) {
@@ -329,6 +367,9 @@ func (s *service) addPermission(ctx context.Context, _ *casemate.Launch, in *per
 		return nil, missing("ActionName")
 	case len(in.Actions) > 7:
 		return nil, shape.Failure(casemate.Exhausted, "OverLimit", strconv.Itoa(len(in.Actions))+" Actions were found, maximum allowed is 7.")
+	}
+	if err := in.check(); err != nil {
+		return nil, err
 	}
 	actions, people := []string{}, []string{}
 	for _, a := range in.Actions {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -149,6 +150,29 @@ func missing(parameter string) error {
 
 func invalid(message string) error {
 	return shape.Failure(casemate.Invalid, "InvalidParameterValue", message)
+}
+
+// value refuses what a parameter says.
+func value(parameter, v, reason string) error {
+	return invalid("Value " + clip(v) + " for parameter " + parameter + " is invalid. Reason: " + reason)
+}
+
+// between holds a parameter that may be left out to its bounds.
+func between(parameter string, n *int, low, high int, reason string) error {
+	if n == nil || *n >= low && *n <= high {
+		return nil
+	}
+	return value(parameter, strconv.Itoa(*n), reason)
+}
+
+func unknown(attribute string) error {
+	return shape.Failure(casemate.Invalid, "InvalidAttributeName", "Unknown Attribute "+clip(attribute)+".")
+}
+
+// clip is what a caller wrote, short enough for an error and without what acts in a terminal.
+func clip(text string) string {
+	q := strconv.QuoteToASCII(text[:min(len(text), 80)])
+	return q[1 : len(q)-1]
 }
 
 // open finds the queue of a request.

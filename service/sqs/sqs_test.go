@@ -46,12 +46,49 @@ func TestBatchesAreHeldToTheRules(t *testing.T) {
 	}
 }
 
+// TestBadInputIsNamed: what a queue cannot keep to is refused, with the value and the parameter, and the bounds themselves are not.
+func TestBadInputIsNamed(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		err  error
+		want string
+	}{
+		{"bounds", (&receiveIn{MaxNumberOfMessages: new(10), WaitTimeSeconds: new(20), VisibilityTimeout: new(43200), AttributeNames: []string{"All", "Policy", "SenderId"}}).check(false), ""},
+		{"none", (&receiveIn{MaxNumberOfMessages: new(0)}).check(false), "Value 0 for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided."},
+		{"many", (&receiveIn{MaxNumberOfMessages: new(11)}).check(false), "Value 11 for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided."},
+		{"long", (&receiveIn{WaitTimeSeconds: new(21)}).check(false), "Value 21 for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= 20, if provided."},
+		{"back", (&receiveIn{VisibilityTimeout: new(-1)}).check(false), "Value -1 for parameter VisibilityTimeout is invalid. Reason: Must be >= 0 and <= 43200, if provided."},
+		{"name", (&receiveIn{MessageSystemAttributeNames: []string{"Bo\x1bgus"}}).check(false), `Unknown Attribute Bo\x1bgus.`},
+		{"attempt", (&receiveIn{ReceiveRequestAttemptID: "x"}).check(true), ""},
+		{"attempt of none", (&receiveIn{ReceiveRequestAttemptID: "x"}).check(false), "Value x for parameter ReceiveRequestAttemptId is invalid. Reason: The request include parameter that is not valid for this queue type."},
+		{"permission", (&permissionIn{Label: "a-_9", AWSAccountIds: []string{"000000000000"}, Actions: []string{"SendMessage", "*"}}).check(), ""},
+		{"label", (&permissionIn{Label: "a b"}).check(), "Value a b for parameter Label is invalid. Reason: Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length."},
+		{"account", (&permissionIn{Label: "l", AWSAccountIds: []string{"abc"}}).check(), "Value abc for parameter PrincipalId is invalid. Reason: Unable to verify."},
+		{"action", (&permissionIn{Label: "l", Actions: []string{"Bogus"}}).check(), "Value SQS:Bogus for parameter ActionName is invalid. Reason: Please refer to the appropriate WSDL for a list of valid actions."},
+		{"owner's", (&permissionIn{Label: "l", Actions: []string{"DeleteQueue"}}).check(), "Value SQS:DeleteQueue for parameter ActionName is invalid. Reason: Only the queue owner is allowed to invoke this action."},
+		{"tags", checkTags(map[string]string{"aws:x": "y"}), "Tag keys are 1 to 128 characters that do not begin with aws:, values 256 at most."},
+	} {
+		if e := casemate.AsError(c.err); c.want == "" && c.err != nil || c.want != "" && (e == nil || e.Code != casemate.Invalid || e.Message != c.want) {
+			t.Errorf("%s: %v", c.what, c.err)
+		}
+	}
+	for _, n := range []int{0, -1, 1001} {
+		if _, _, err := pageOf(nil, &n, ""); casemate.CodeOf(err) != casemate.Invalid {
+			t.Errorf("a page of %d: %v", n, err)
+		}
+	}
+	x := "four"
+	if n := (&messageIn{MessageBody: "12", MessageAttributes: map[string]attribute{"a": {DataType: "String", StringValue: &x}, "b": {DataType: "Binary", BinaryValue: []byte{1}}}}).size(); n != 2+1+6+4+1+6+1 {
+		t.Errorf("size %d", n)
+	}
+}
+
 func TestPages(t *testing.T) {
 	names := []string{"a", "b", "c", "d", "e"}
 	var all []string
 	token := ""
 	for range 10 {
-		page, next, err := pageOf(names, 2, token)
+		page, next, err := pageOf(names, new(2), token)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +100,7 @@ func TestPages(t *testing.T) {
 	if len(all) != 5 || all[4] != "e" {
 		t.Errorf("%v", all)
 	}
-	if _, _, err := pageOf(names, 2, "%"); casemate.CodeOf(err) != casemate.Invalid {
+	if _, _, err := pageOf(names, new(2), "%"); casemate.CodeOf(err) != casemate.Invalid {
 		t.Error("a token that is none")
 	}
 }
