@@ -16,12 +16,12 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/net/netutil"
 
 	"casemate"
+	"casemate/internal/work"
 )
 
 // Address is where functions look for the endpoint.
@@ -50,9 +50,7 @@ type Config struct {
 type Endpoint struct {
 	cfg    Config
 	server *http.Server
-	mu     sync.Mutex
-	closed bool
-	served sync.WaitGroup
+	served work.Group // the server, and requests
 }
 
 // New makes the endpoint of a sandbox.
@@ -70,33 +68,16 @@ func (e *Endpoint) Env() map[string]string {
 
 // Serve takes over the listener and returns at once. One given to a closed endpoint is closed.
 func (e *Endpoint) Serve(l net.Listener) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
+	if !e.served.Go(func() { _ = e.server.Serve(netutil.LimitListener(l, maxConns)) }) { // ends with Close
 		_ = l.Close() // never served
-		return
 	}
-	e.served.Go(func() { _ = e.server.Serve(netutil.LimitListener(l, maxConns)) }) // ends with Close
 }
 
 // Close ends what is being worked on and returns when nothing of the endpoint runs any more. Closing twice is no error.
 func (e *Endpoint) Close() {
-	e.mu.Lock()
-	e.closed = true
-	e.mu.Unlock()
+	e.served.End()
 	_ = e.server.Close() // closes listeners and connections; nothing is left to fail
 	e.served.Wait()
-}
-
-// enter counts a request in; false when the endpoint has closed.
-func (e *Endpoint) enter() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		return false
-	}
-	e.served.Add(1)
-	return true
 }
 
 // question is what a request asks of the service behind.
@@ -109,7 +90,7 @@ type question struct {
 
 // ServeHTTP answers one request.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !e.enter() {
+	if !e.served.Begin() {
 		return
 	}
 	defer e.served.Done()

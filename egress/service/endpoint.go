@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"casemate"
+	"casemate/internal/work"
 	"casemate/service/wire"
 )
 
@@ -67,9 +68,9 @@ type Endpoint struct {
 	launch   *casemate.Launch   // whose run it is
 	beside   []*casemate.Launch // all runs that go on, the oldest first, where there may be several
 	begun    bool               // a run has begun: before that, the function initialises
-	closed   bool
 	listener *bounded
-	served   sync.WaitGroup
+
+	served work.Group // the server, and requests
 }
 
 // New makes the endpoint of a sandbox of v with its key. record takes what the sandbox asked for; it must not block and is
@@ -102,17 +103,16 @@ func (e *Endpoint) Env() map[string]string {
 func (e *Endpoint) Serve(l net.Listener) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed {
-		_ = l.Close() // never served
-		return
-	}
 	if e.listener != nil {
 		_ = l.Close() // an endpoint has one address
 		return
 	}
-	e.listener = newBounded(l, maxConns)
-	e.server.ConnState = e.listener.state
-	e.served.Go(func() { _ = e.server.Serve(e.listener) }) // ends with Close
+	b := newBounded(l, maxConns)
+	if e.server.ConnState = b.state; !e.served.Go(func() { _ = e.server.Serve(b) }) { // ends with Close
+		_ = l.Close() // never served
+		return
+	}
+	e.listener = b
 }
 
 // Begin says whose run it is from now on; nil: nobody's, and what is asked is refused until the next. Before the first
@@ -125,9 +125,7 @@ func (e *Endpoint) Begin(l *casemate.Launch) {
 
 // Close ends what is being worked on and returns when nothing of the endpoint runs any more. Closing twice is no error.
 func (e *Endpoint) Close() {
-	e.mu.Lock()
-	e.closed = true
-	e.mu.Unlock()
+	e.served.End()
 	e.cancel()
 	_ = e.server.Close() // closes listeners and connections; nothing is left to fail
 	e.served.Wait()
@@ -140,13 +138,10 @@ func (e *Endpoint) enter(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
+	if !e.served.Begin() {
 		<-e.calls
 		return false
 	}
-	e.served.Add(1)
 	return true
 }
 
