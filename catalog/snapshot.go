@@ -83,9 +83,12 @@ func (s *Snapshot) HasRole(name string) bool {
 
 // Statements are what a role may do, in the order they were written; none for a role that does not exist. They must not be
 // changed.
-func (s *Snapshot) Statements(role string) []casemate.Statement {
-	r, _ := s.role(role)
-	return r.Statements
+func (s *Snapshot) Statements(role string) []casemate.Statement { return s.Role(role).Statements }
+
+// Role is a role as it holds, whoever it has its statements from; nothing for one that does not exist. It must not be changed.
+func (s *Snapshot) Role(name string) Role {
+	r, _ := s.role(name)
+	return r
 }
 
 // role gives a role as it holds: an execution role that has its statements and its boundary from another one has what that one

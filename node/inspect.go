@@ -3,6 +3,9 @@ package node
 import (
 	"cmp"
 	"context"
+	"maps"
+	"slices"
+	"strings"
 
 	"casemate"
 )
@@ -15,6 +18,7 @@ type Inspection struct {
 	Rewind   string               `json:"rewind,omitempty"` // WebAssembly: why instances are not rewound
 	Routes   []casemate.Route     `json:"routes"`
 	URL      string               `json:"url,omitempty"`
+	Lent     string               `json:"role,omitempty"` // whose statements and boundary it has, where they are not its own
 	May      []casemate.Statement `json:"may"`
 	Boundary []casemate.Statement `json:"boundary,omitempty"`
 	Resource []casemate.Statement `json:"resource_policy,omitempty"`
@@ -41,9 +45,14 @@ func (n *node) inspect(function string) (*Inspection, error) {
 		return nil, casemate.Errorf(casemate.NotFound, "casemate list shows what is deployed", "there is no function %q", function)
 	}
 	app, _ := snap.App(v.App)
-	role := app.Roles[v.Role]
-	out := &Inspection{App: v.App, Version: v, Routes: []casemate.Route{}, May: append([]casemate.Statement{}, role.Statements...),
-		Boundary: role.Boundary, Resource: app.Resources[v.ARN], Live: []Box{}}
+	role := snap.Role(v.Role)
+	out := &Inspection{App: v.App, Version: v, Routes: []casemate.Route{}, Lent: app.Functions[function].Manages().Role, May: append([]casemate.Statement{}, role.Statements...),
+		Boundary: role.Boundary, Live: []Box{}}
+	for _, arn := range slices.Sorted(maps.Keys(app.Resources)) {
+		if arn == v.ARN || strings.HasPrefix(arn, v.ARN+":") { // of its versions and aliases, too
+			out.Resource = append(out.Resource, app.Resources[arn]...)
+		}
+	}
 	for i := range app.Routes {
 		if r := app.Routes[i]; r.Function == function {
 			out.Routes = append(out.Routes, r)

@@ -49,11 +49,8 @@ func bootID() string {
 // reachesOutside says whether any statement of a function's role may let it connect anywhere. In doubt it does, and a run
 // holds the price of all the traffic that it could have.
 func (n *node) reachesOutside(v *casemate.Version) bool {
-	app, _ := n.catalog.Snapshot().App(v.App)
-	if app == nil {
-		return true
-	}
-	return mayConnect(app.Roles[v.Role].Statements)
+	snap := n.catalog.Snapshot()
+	return !snap.HasRole(v.Role) || mayConnect(snap.Statements(v.Role))
 }
 
 func mayConnect(list []casemate.Statement) bool {

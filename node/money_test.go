@@ -1,9 +1,15 @@
 package node
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"casemate"
+	"casemate/catalog"
+	"casemate/policy"
+	"casemate/shield"
+	"casemate/store"
 )
 
 // TestMayConnect: in doubt a function reaches the outside, and a budget holds the price of all its traffic.
@@ -24,6 +30,31 @@ func TestMayConnect(t *testing.T) {
 		if got := mayConnect(c.list); got != c.want {
 			t.Errorf("%+v: %v", c.list, got)
 		}
+	}
+}
+
+// TestWhatALentRoleReaches: a function with a role that it was given through Lambda's API had no traffic held for it, and was shown to
+// operators as one that may do nothing.
+func TestWhatALentRoleReaches(t *testing.T) {
+	c, err := catalog.Open(t.Context(), catalog.Config{Store: store.Memory(time.Now), Place: casemate.DefaultPlace, Contract: shield.Compile,
+		Compile: func(p casemate.Policies) (casemate.Decider, error) { return policy.Compile(p) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &casemate.Version{App: "shop", Function: "f", Number: 1, ID: strings.Repeat("a", 64), Code: strings.Repeat("b", 64), ARN: casemate.DefaultPlace.FunctionARN("f"),
+		Account: casemate.DefaultPlace.Account, Runtime: "wasm", Role: catalog.ExecutionRole("f"), Limits: casemate.DefaultLimits()}
+	reach := casemate.Statement{Effect: casemate.Allow, Action: []string{"casemate:Connect"}, Resource: []string{"*"}}
+	a := &catalog.App{Name: "shop", Functions: map[string]*catalog.Function{"f": {Live: 1, Versions: []*casemate.Version{v}, Managed: &catalog.Managed{Role: "courier"}}},
+		Roles: map[string]catalog.Role{v.Role: {}, "courier": {Statements: []casemate.Statement{reach}, Boundary: []casemate.Statement{reach}}}}
+	if err := c.Swap(t.Context(), a, 0); err != nil {
+		t.Fatal(err)
+	}
+	n := &node{catalog: c}
+	if r := c.Snapshot().Role(v.Role); !n.reachesOutside(v) || len(r.Statements) != 1 || len(r.Boundary) != 1 {
+		t.Errorf("%+v reaches nothing", r)
+	}
+	if stranger := (&casemate.Version{Role: "function/gone"}); !n.reachesOutside(stranger) {
+		t.Error("in doubt it does")
 	}
 }
 

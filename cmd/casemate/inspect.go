@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -66,6 +67,14 @@ func inspectionPage(w io.Writer, x *node.Inspection) {
 	}
 	if x.URL != "" {
 		line("url", "https://%s", x.URL)
+	}
+	for _, s := range x.Resource {
+		if text, err := json.Marshal(s); err == nil { // as whoever wrote it knows it
+			line("its policy", "%s", printable(string(text)))
+		}
+	}
+	if x.Lent != "" {
+		line("runs as", "role %s, which it was given through Lambda's API", x.Lent)
 	}
 	rightLines(x, line)
 	for i := range x.Live {
