@@ -1,10 +1,8 @@
 package catalog
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"casemate"
+	"casemate/internal/casetest/storetest"
 	"casemate/store"
 )
 
@@ -246,46 +245,10 @@ func TestRefusedSwapChangesNothing(t *testing.T) {
 	}
 }
 
-// broken fails at the n-th write, before or after it happened.
-type broken struct {
-	store.Store
-	left *int
-}
-
-func (b broken) KV(n string) (store.KV, error) {
-	kv, err := b.Store.KV(n)
-	return brokenKV{kv, b.left}, err
-}
-func (b broken) Blobs() store.Blobs { return brokenBlobs{b.Store.Blobs(), b.left} }
-
-type brokenKV struct {
-	store.KV
-	left *int
-}
-
-func (b brokenKV) Put(ctx context.Context, k string, v []byte, x uint64) (uint64, error) {
-	if *b.left--; *b.left == 0 {
-		return 0, errors.New("disk full")
-	}
-	return b.KV.Put(ctx, k, v, x)
-}
-
-type brokenBlobs struct {
-	store.Blobs
-	left *int
-}
-
-func (b brokenBlobs) Put(ctx context.Context, r io.Reader) (string, int64, error) {
-	if *b.left--; *b.left == 0 {
-		return "", 0, errors.New("disk full")
-	}
-	return b.Blobs.Put(ctx, r)
-}
-
 func TestSwapFailsAtEveryWrite(t *testing.T) {
 	for n := 1; n <= 2; n++ {
 		s, left := store.Memory(clock), -1
-		c := open(t, config(broken{s, &left}))
+		c := open(t, config(storetest.FailAt(s, &left)))
 		swap(t, c, app("a", 1, "GET /a"))
 		before := c.Snapshot()
 		_, rev := before.App("a")

@@ -3,8 +3,6 @@ package deploy
 import (
 	"archive/zip"
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +18,7 @@ import (
 	"casemate/deploy/bundle"
 	"casemate/deploy/diff"
 	"casemate/deploy/manifest"
+	"casemate/internal/casetest/storetest"
 	"casemate/policy"
 	"casemate/shield"
 	"casemate/store"
@@ -273,49 +272,13 @@ func TestBadBundles(t *testing.T) {
 	}
 }
 
-// flaky fails at the n-th write.
-type flaky struct {
-	store.Store
-	left *int
-}
-
-func (f flaky) KV(n string) (store.KV, error) {
-	kv, err := f.Store.KV(n)
-	return flakyKV{kv, f.left}, err
-}
-func (f flaky) Blobs() store.Blobs { return flakyBlobs{f.Store.Blobs(), f.left} }
-
-type flakyKV struct {
-	store.KV
-	left *int
-}
-
-func (f flakyKV) Put(ctx context.Context, k string, v []byte, x uint64) (uint64, error) {
-	if *f.left--; *f.left == 0 {
-		return 0, errors.New("disk full")
-	}
-	return f.KV.Put(ctx, k, v, x)
-}
-
-type flakyBlobs struct {
-	store.Blobs
-	left *int
-}
-
-func (f flakyBlobs) Put(ctx context.Context, r io.Reader) (string, int64, error) {
-	if *f.left--; *f.left == 0 {
-		return "", 0, errors.New("disk full")
-	}
-	return f.Blobs.Put(ctx, r)
-}
-
 // Whichever write fails, the old state serves, a boot finds it, and the same deploy works afterwards.
 func TestDeployFailsAtEveryStep(t *testing.T) {
 	writes := 0
 	for n := 1; ; n++ {
 		st, left := &stage{now: now}, -1
 		st.store = store.Memory(func() time.Time { return now })
-		d := st.deployer(t, flaky{st.store, &left})
+		d := st.deployer(t, storetest.FailAt(st.store, &left))
 		dir := project(t, shop)
 		apply(t, d, dir)
 		before := d.cfg.Catalog.Snapshot()

@@ -12,11 +12,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"casemate"
-	"casemate/deploy/bundle"
 	"casemate/deploy/manifest"
+	"casemate/internal/casetest/nodetest"
 	"casemate/internal/casetest/product"
 )
 
@@ -106,26 +104,6 @@ func zipped(program string) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// pack makes a bundle as "casemate deploy" does.
-func pack(t *testing.T, files map[string][]byte) []byte {
-	t.Helper()
-	dir := t.TempDir()
-	for name, content := range files {
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, content, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var b bytes.Buffer
-	if _, err := bundle.Pack(dir, manifest.Setting{Place: casemate.DefaultPlace, Now: time.Now()}, bundle.Options{}, &b); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
 // app is under attack from inside: what its guests are told to do, and what they tell of it, is not looked at on the way. GRANTS is
 // what one function may reach. The unruly function does what its event says; its neighbour is an honest one.
 const app = `app: battery
@@ -150,7 +128,7 @@ roles:
 func furnished(t *testing.T, binary string, uid int) *node {
 	t.Helper()
 	n := startAs(t, binary, uid)
-	if err := n.deploy(pack(t, map[string][]byte{manifest.File: []byte(strings.Replace(app, "GRANTS", grants(), 1)), "guest.zip": shared.guest})); err != nil {
+	if err := n.deploy(nodetest.Pack(t, map[string][]byte{manifest.File: []byte(strings.Replace(app, "GRANTS", grants(), 1)), "guest.zip": shared.guest})); err != nil {
 		t.Fatal(err)
 	}
 	n.newKey("caller")

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"casemate/deploy/manifest"
+	"casemate/internal/casetest/nodetest"
 )
 
 // habitat is one runtime in which canaries are left.
@@ -79,7 +80,7 @@ func TestCanaries(t *testing.T) {
 	}
 	files[manifest.File] = []byte("app: canaries\nfunctions:\n" + strings.Join(functions, "") + "routes:\n" + strings.Join(routes, "") +
 		"roles:\n  keeper: {grants: [" + strings.Join(grants, ", ") + "]}\n")
-	if err := n.deploy(pack(t, files)); err != nil {
+	if err := n.deploy(nodetest.Pack(t, files)); err != nil {
 		t.Fatal(err)
 	}
 	n.newKey("keeper")

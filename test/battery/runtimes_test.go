@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"casemate/deploy/manifest"
+	"casemate/internal/casetest/nodetest"
 )
 
 const runtimesApp = `app: runtimes
@@ -65,7 +66,7 @@ func interpretedOn(t *testing.T, binary string, judge func(*testing.T, *attack, 
 		}
 		files[name] = text
 	}
-	if err := n.deploy(pack(t, files)); err != nil {
+	if err := n.deploy(nodetest.Pack(t, files)); err != nil {
 		t.Fatal(err)
 	}
 	n.newKey("caller")

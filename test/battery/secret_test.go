@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"casemate/deploy/manifest"
+	"casemate/internal/casetest/nodetest"
 )
 
 const secretApp = `app: vault
@@ -31,7 +32,7 @@ roles:
 // the node wrote and in what the machine knows of its processes (S7).
 func TestSecretsNowhere(t *testing.T) {
 	n := start(t, withWalls)
-	if err := n.deploy(pack(t, map[string][]byte{manifest.File: []byte(secretApp), "guest.zip": shared.guest})); err != nil {
+	if err := n.deploy(nodetest.Pack(t, map[string][]byte{manifest.File: []byte(secretApp), "guest.zip": shared.guest})); err != nil {
 		t.Fatal(err)
 	}
 	n.newKey("caller")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"casemate/deploy/manifest"
+	"casemate/internal/casetest/nodetest"
 )
 
 // stressNG is Debian's package of that name: hundreds of ways to wear a kernel out.
@@ -46,7 +47,7 @@ func TestStress(t *testing.T) {
 	}
 	t.Setenv("GOGC", "100") // as in TestNeighbour
 	n := start(t, withWalls)
-	if err := n.deploy(pack(t, map[string][]byte{manifest.File: []byte(stressedApp), "guest.zip": shared.guest})); err != nil {
+	if err := n.deploy(nodetest.Pack(t, map[string][]byte{manifest.File: []byte(stressedApp), "guest.zip": shared.guest})); err != nil {
 		t.Fatal(err)
 	}
 	n.newKey("caller")

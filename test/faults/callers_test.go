@@ -15,6 +15,7 @@ import (
 
 	"casemate/deploy/manifest"
 	"casemate/internal/casetest/guests"
+	"casemate/internal/casetest/nodetest"
 )
 
 // crowded is an app with fewer places than it has callers, and every check on its routes.
@@ -121,7 +122,7 @@ func (c *crowd) run() string {
 // else; afterwards every place is free. In full it is 512 of them for a minute, for each kind of function.
 func TestManyCallersAtOnce(t *testing.T) {
 	n := mustStart(t, folder(t))
-	if err := n.deploy(pack(t, map[string][]byte{manifest.File: []byte(crowded), "echo.wasm": guests.Echo(), "native.zip": shared.native, "contract.json": []byte(crowdedContract)})); err != nil {
+	if err := n.deploy(nodetest.Pack(t, map[string][]byte{manifest.File: []byte(crowded), "echo.wasm": guests.Echo(), "native.zip": shared.native, "contract.json": []byte(crowdedContract)})); err != nil {
 		t.Fatal(err)
 	}
 	c := crowd{key: newKey(t, n, "caller"), many: 64, each: 20}

@@ -15,10 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"casemate"
-	"casemate/deploy/bundle"
 	"casemate/deploy/manifest"
 	"casemate/internal/casetest/guests"
+	"casemate/internal/casetest/nodetest"
 	"casemate/internal/casetest/product"
 )
 
@@ -139,31 +138,12 @@ roles:
 // appBundle packs the app as "casemate deploy" does.
 func appBundle(t *testing.T) []byte {
 	t.Helper()
-	return pack(t, map[string][]byte{manifest.File: []byte(app), "echo.wasm": guests.Echo(), "trap.wasm": guests.Trap(), "native.zip": shared.native})
+	return nodetest.Pack(t, map[string][]byte{manifest.File: []byte(app), "echo.wasm": guests.Echo(), "trap.wasm": guests.Trap(), "native.zip": shared.native})
 }
 
 func sayerBundle(t *testing.T, generation int) []byte {
 	t.Helper()
-	return pack(t, map[string][]byte{manifest.File: []byte(sayer), "said.wasm": guests.Say(strconv.Itoa(generation), 1)})
-}
-
-func pack(t *testing.T, files map[string][]byte) []byte {
-	t.Helper()
-	dir := t.TempDir()
-	for name, content := range files {
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, content, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var b bytes.Buffer
-	if _, err := bundle.Pack(dir, manifest.Setting{Place: casemate.DefaultPlace, Now: time.Now()}, bundle.Options{}, &b); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
+	return nodetest.Pack(t, map[string][]byte{manifest.File: []byte(sayer), "said.wasm": guests.Say(strconv.Itoa(generation), 1)})
 }
 
 // furnishSayer deploys the small app alone and makes a key for it.

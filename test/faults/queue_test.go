@@ -16,6 +16,7 @@ import (
 	"casemate"
 	"casemate/deploy/manifest"
 	"casemate/internal/casetest/guests"
+	"casemate/internal/casetest/nodetest"
 )
 
 // post is an app of queues, schedules and destinations. What comes to "work" always fails and is put aside, so that each
@@ -93,7 +94,7 @@ func (d *desk) bundle(t *testing.T, moments int, begin time.Time) []byte {
 		text += fmt.Sprintf("  m%03d: {function: %s, when: %q%s}\n", i, what, "at("+at.Format("2006-01-02T15:04:05")+")", more)
 		d.moments[at.Format(time.RFC3339)] = what
 	}
-	return pack(t, map[string][]byte{manifest.File: []byte(text), "echo.wasm": guests.Echo(), "trap.wasm": guests.Trap()})
+	return nodetest.Pack(t, map[string][]byte{manifest.File: []byte(text), "echo.wasm": guests.Echo(), "trap.wasm": guests.Trap()})
 }
 
 // furnish deploys the app with so many moments and makes the desk's key.
