@@ -42,6 +42,25 @@ func TestNothingHidesWhereAFunctionWent(t *testing.T) {
 	}
 }
 
+// A record that is full says that something was refused only when something was.
+func TestFloodIsRefusedWhereSomethingInItWas(t *testing.T) {
+	for want, last := range map[casemate.Verdict]casemate.Effect{
+		casemate.Allowed: {Kind: casemate.EffectOpen, Target: "/last", Verdict: casemate.Allowed},
+		casemate.Denied:  {Kind: casemate.EffectExec, Target: "/bin/id", Verdict: casemate.Denied},
+	} {
+		fx := &effects{}
+		for i := range maxLocal + 5 {
+			fx.add(casemate.Effect{Kind: casemate.EffectOpen, Target: fmt.Sprint("/usr/share/zoneinfo/", i), Verdict: casemate.Allowed})
+		}
+		fx.add(last)
+		fx.add(casemate.Effect{Kind: casemate.EffectOpen, Target: "/more", Verdict: casemate.Allowed})
+		list := fx.take(time.Time{})
+		if x := list[len(list)-1]; x.Kind != "flood" || x.Count != 7 || x.Verdict != want {
+			t.Errorf("%v: %+v", want, x)
+		}
+	}
+}
+
 func TestCallsAreCountedAndNotRepeated(t *testing.T) {
 	fx := &effects{}
 	for range 1000 {
@@ -58,7 +77,7 @@ func TestCallsAreCountedAndNotRepeated(t *testing.T) {
 	if x := list[1]; x.Kind != casemate.EffectExec || x.Target != "/bin/0" || x.Grant != "children: [/bin/0]" || x.Count != 0 {
 		t.Errorf("%+v", x)
 	}
-	if x := list[len(list)-1]; x.Kind != "flood" || x.Count != 6 || list[len(list)-2].Target != "example.com" {
+	if x := list[len(list)-1]; x.Kind != "flood" || x.Count != 6 || x.Verdict != casemate.Denied || list[len(list)-2].Target != "example.com" {
 		t.Errorf("the flood hid another kind of effect: %+v", list[len(list)-3:])
 	}
 	for _, c := range []struct {

@@ -43,7 +43,7 @@ type portion struct {
 	peak   int64
 	list   []casemate.Effect
 	known  map[deed]int // where in list
-	more   int          // effects that are not in it
+	more   unlisted     // effects that are not in it
 	beside []string     // the other events
 	late   []string     // of them those that were over, and not done
 }
@@ -161,7 +161,7 @@ func (p *portion) add(x casemate.Effect, in, out int64) {
 		return
 	}
 	if len(p.list) >= maxEffects+maxWent {
-		p.more++
+		p.more.add(x)
 		return
 	}
 	if once {
@@ -175,10 +175,7 @@ func (p *portion) add(x casemate.Effect, in, out int64) {
 
 // effects are those of the run, with what it shared its sandbox with.
 func (p *portion) effects(now time.Time) []casemate.Effect {
-	list := p.list
-	if p.more > 0 {
-		list = append(list, casemate.Effect{At: now, Kind: "flood", Target: "effects", Count: p.more, Reason: "further effects were not listed"})
-	}
+	list := p.more.on(p.list, now)
 	if len(p.beside) > 0 {
 		list = append(list, casemate.Effect{At: now, Kind: casemate.EffectBeside, Target: "events", Verdict: casemate.Allowed, Count: len(p.beside),
 			Reason: "in flight in the same sandbox: " + strings.Join(p.beside, " ")})

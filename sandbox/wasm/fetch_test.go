@@ -206,7 +206,7 @@ func TestEffectsAreBounded(t *testing.T) {
 	}
 	b := newBed(t, func(c *Config) { c.Doors = e.doors })
 	r := b.run(b.version("fetch", guests.Fetcher()), ask(request, 10))
-	if last := r.Effects[len(r.Effects)-1]; len(r.Effects) != maxEffects+1 || last.Kind != "flood" || last.Count != maxEffects+1 {
+	if last := r.Effects[len(r.Effects)-1]; len(r.Effects) != maxEffects+1 || last.Kind != "flood" || last.Verdict != casemate.Denied || last.Count != maxEffects+1 {
 		t.Errorf("%d, the last %+v", len(r.Effects), last)
 	}
 }

@@ -38,7 +38,8 @@ type outside struct {
 	mu      sync.Mutex
 	effects []casemate.Effect
 	dropped int
-	refused int // in all
+	hidden  casemate.Verdict // of those that were dropped: Denied when one was
+	refused int              // in all
 }
 
 // begin opens the door for an event, unless it is.
@@ -75,7 +76,7 @@ func (o *outside) end() {
 	defer o.mu.Unlock()
 	r.effects = o.effects
 	if o.dropped > 0 {
-		r.effects = append(r.effects, casemate.Effect{At: r.pool.cfg.Clock(), Kind: "flood", Target: "effects", Count: o.dropped,
+		r.effects = append(r.effects, casemate.Effect{At: r.pool.cfg.Clock(), Kind: "flood", Target: "effects", Verdict: o.hidden, Count: o.dropped,
 			Reason: "further effects were not listed"})
 	}
 	o.effects, o.dropped = nil, 0
@@ -102,7 +103,9 @@ func (o *outside) record(e casemate.Effect) {
 		}
 	}
 	if len(o.effects) >= maxEffects {
-		o.dropped++
+		if o.dropped++; o.dropped == 1 || e.Verdict == casemate.Denied {
+			o.hidden = e.Verdict
+		}
 		return
 	}
 	o.effects = append(o.effects, e)
