@@ -1,7 +1,9 @@
 package sam
 
 import (
+	"path"
 	"slices"
+	"strings"
 
 	"casemate/sam/template"
 )
@@ -24,6 +26,7 @@ func (t *translator) metadata() {
 		case m.Key == "functions":
 			named := mapping(m.KeyAt)
 			for _, f := range m.Value.Members {
+				f.Value.Members = t.below(f.Value.Members)
 				set(named, t.called(f.Key), f.Value)
 			}
 			set(over, m.Key, *named)
@@ -48,10 +51,31 @@ func (t *translator) called(id string) string {
 func (t *translator) overlay(f *function) {
 	own, _ := f.Metadata.Get("Casemate")
 	over := mapping(own.At)
-	for _, m := range own.Members {
+	for _, m := range t.below(own.Members) {
 		if m.Key != "open" {
 			over.Members = append(over.Members, m)
 		}
 	}
 	merge(f.doc, *over)
+}
+
+// below are the members of a function with the code and the layers that they name in the folder of the template. The files of contracts
+// and keys are put there once the manifest is read.
+func (t *translator) below(members []template.Member) []template.Member {
+	members = slices.Clone(members)
+	for i := range members {
+		switch v := &members[i].Value; {
+		case t.Within == "":
+		case members[i].Key == "code" && v.Kind == template.String:
+			v.Text = path.Join(t.Within, v.Text)
+		case members[i].Key == "layers":
+			v.List = slices.Clone(v.List)
+			for k := range v.List {
+				if x := &v.List[k]; x.Kind == template.String && !strings.Contains(x.Text, ":") { // no published one
+					x.Text = "./" + path.Join(t.Within, x.Text)
+				}
+			}
+		}
+	}
+	return members
 }

@@ -71,6 +71,48 @@ func TestPackAssets(t *testing.T) {
 	}
 }
 
+// What Metadata names is in the folder of the template, also where code is beside that.
+func TestMetadataNamesFilesOfTheStage(t *testing.T) {
+	home := t.TempDir()
+	for name, text := range map[string]string{
+		"asset.one/a.py": "one", "stage/own/b.py": "two", "stage/deps/opt.txt": "x", "stage/events.json": `{"type": "object"}`, "stage/keys.json": `{"keys": []}`,
+		"stage/S.template.json": `{"Metadata": {"Casemate": {"roles": {"clerk": {"statements": [{"Effect": "Allow", "Action": "lambda:GetFunction", "Resource": "*"}]}}, "functions": {"G": {"code": "own", "layers": ["./deps", "tools:3"]}}, "auth": {"jwt": [{"issuer": "https://id.example", "audience": ["shop"], "algorithms": ["RS256"], "role": "clerk", "keys": {"file": "keys.json"}}]}}},
+			"Resources": {"F": {"Type": "AWS::Lambda::Function", "Metadata": {"aws:asset:path": "../asset.one", "aws:asset:property": "Code", "Casemate": {"contract": {"file": "events.json"}, "env": {"file": "x", "code": "y"}}},
+			"Properties": {"Runtime": "python3.12", "Handler": "a.b", "Code": {"S3Bucket": "b", "S3Key": "1.zip"}}},
+			"G": {"Type": "AWS::Lambda::Function", "Properties": {"Runtime": "python3.12", "Handler": "index.h", "Code": {"S3Bucket": "b", "S3Key": "1.zip"}}, "Metadata": {"aws:asset:path": "../asset.one", "aws:asset:property": "Code"}}}}`,
+	} {
+		at := filepath.Join(home, name)
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var b bytes.Buffer
+	q := &Template{File: "S.template.json", Stack: "shop"}
+	m, err := PackTemplate(filepath.Join(home, "stage"), q.File, setting(), Options{Template: q}, &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, g := m.Functions["shop-F"], m.Functions["shop-G"]
+	if f.Code != "asset.one" || f.Contract.File != "stage/events.json" || f.Env["file"] != "x" || f.Env["code"] != "y" || g.Code != "stage/own" || len(g.Layers) != 2 ||
+		g.Layers[0].Path != "stage/deps" || g.Layers[1].Name != "tools" || m.Auth.JWT[0].Keys.File != "stage/keys.json" {
+		t.Errorf("%+v %+v %+v", f, g, m.Auth.JWT)
+	}
+	r, err := entries(b.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var of Contents
+	if err := r.request(&of); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.described(&of, setting(), nil); err != nil || r.entries[filesFolder+of.Manifest.Functions["shop-F"].Contract.File] == nil { // as a node reads it
+		t.Error(err)
+	}
+}
+
 // The folder around that of a template is not the template's: it may be a home directory.
 func TestAssetsAreAllThatIsBeside(t *testing.T) {
 	const function = `{"Resources": {"F": {"Type": "AWS::Lambda::Function", "Metadata": {"aws:asset:path": "PATH", "aws:asset:property": "Code", "other": "../asset.one"}, "Properties": {"Runtime": "python3.12", "Handler": "a.b", ` +

@@ -83,6 +83,7 @@ func (q *Template) translate(text []byte, s manifest.Setting, arch string, aroun
 	if err != nil {
 		return nil, err
 	}
+	m.Below(q.Within)
 	return &read{m, out.Inline, out.Stored, remember(parsed, inputs, out), &Stack{File: q.File, Notes: out.Notes, Outputs: out.Shown(where)}}, nil
 }
 

@@ -5,6 +5,7 @@ package manifest
 import (
 	"encoding/json"
 	"maps"
+	"path"
 	"slices"
 	"time"
 
@@ -226,33 +227,50 @@ type Mark struct{ Line, Column int }
 // Files are the paths of contracts and key sets, sorted, each once.
 func (m *Manifest) Files() []string {
 	names := map[string]bool{}
-	for _, r := range m.Routes {
-		if r.Contract != nil {
-			names[r.Contract.File] = true
+	for at := range m.named() {
+		names[*at] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// Below says that the paths of Files are in this folder of the one that they are read from; "": they are in that one.
+func (m *Manifest) Below(folder string) {
+	if folder == "" {
+		return
+	}
+	for at := range m.named() {
+		*at = path.Join(folder, *at)
+	}
+}
+
+// named are where the manifest names files: each place once, none of them empty.
+func (m *Manifest) named() map[*string]bool {
+	all := map[*string]bool{}
+	contract := func(c *Contract) {
+		if c != nil {
+			all[&c.File] = true
 		}
 	}
+	for _, r := range m.Routes {
+		contract(r.Contract)
+	}
 	for _, f := range m.Functions {
-		if f.Contract != nil {
-			names[f.Contract.File] = true
-		}
-		if f.URL != nil && f.URL.Contract != nil {
-			names[f.URL.Contract.File] = true
+		contract(f.Contract)
+		if f.URL != nil {
+			contract(f.URL.Contract)
 		}
 		for _, a := range f.Aliases {
-			if a.URL != nil && a.URL.Contract != nil {
-				names[a.URL.Contract.File] = true
+			if a.URL != nil {
+				contract(a.URL.Contract)
 			}
 		}
 	}
-	for _, i := range m.Auth.JWT {
-		if i.Keys.File != "" {
-			names[i.Keys.File] = true
-		}
+	for i := range m.Auth.JWT {
+		all[&m.Auth.JWT[i].Keys.File] = true
 	}
 	for _, x := range m.Certificates {
-		if x.CA != "" {
-			names[x.CA] = true
-		}
+		all[&x.CA] = true
 	}
-	return slices.Sorted(maps.Keys(names))
+	maps.DeleteFunc(all, func(at *string, _ bool) bool { return *at == "" })
+	return all
 }
