@@ -378,6 +378,7 @@ func TestRefusalsTellNothing(t *testing.T) {
 }
 
 func sts(a asked) asked { a.service = "sts"; return a }
+func sqs(a asked) asked { a.service = "sqs"; return a }
 
 func issuing(e *casemate.Event, operation string) *casemate.Event {
 	e.Target.Builtin = operation
@@ -411,6 +412,9 @@ func TestReplays(t *testing.T) {
 		{"a HEAD", func(d *desk) *casemate.Event { return d.sign(put(look(), "HEAD")) }, nil, true},
 		{"a GET that issues credentials", func(d *desk) *casemate.Event { return issuing(d.sign(sts(look())), "sts.GetSessionToken") }, nil, false},
 		{"the same in the query", func(d *desk) *casemate.Event { return issuing(d.presign(sts(look()), 60), "sts.AssumeRole") }, nil, false},
+		{"a GET that sends", func(d *desk) *casemate.Event { return issuing(d.sign(sqs(look())), "sqs.SendMessage") }, nil, false},
+		{"the same in the query", func(d *desk) *casemate.Event { return issuing(d.presign(sqs(look()), 60), "sqs.SendMessage") }, nil, false},
+		{"a GET that lists", func(d *desk) *casemate.Event { return issuing(d.sign(sqs(look())), "sqs.ListQueues") }, nil, true},
 		{"a GET that asks who one is", func(d *desk) *casemate.Event { return issuing(d.sign(sts(look())), "sts.GetCallerIdentity") }, nil, true},
 		{"a GET in the query", func(d *desk) *casemate.Event { return d.presign(look(), 60) }, nil, true},
 		{"a PUT in the query", func(d *desk) *casemate.Event { return d.presign(put(look(), "PUT"), 60) }, nil, true},

@@ -66,7 +66,7 @@ func changes(e *casemate.Event, g *sigv4.Signature) bool {
 	}
 	switch e.Credential.Signed.Method {
 	case "GET", "HEAD", "OPTIONS":
-		return false
+		return e.Target.Builtin != "" && !reads(e.Target.Builtin) // the query protocol does everything by GET
 	case "PUT":
 		return !g.Presigned
 	}
