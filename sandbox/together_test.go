@@ -260,7 +260,7 @@ func TestSeveralOutliveOnesDeadline(t *testing.T) {
 	}
 	go launch(`{"After":"free"}`, time.Minute, done)
 	b.inFlight(v)
-	go launch(`{"Hang":true}`, time.Second, late)
+	go launch(`{"Hang":true}`, 3*time.Second, late)
 	if res := <-late; res.Failure != casemate.FailureTimeout {
 		t.Errorf("%s %s", res.Failure, res.Payload)
 	}

@@ -87,7 +87,7 @@ type function struct {
 }
 
 var shop = []function{
-	{Name: "orders", Does: "order"}, {Name: "profile", Does: "profile"}, {Name: "boom", Does: "boom"}, {Name: "warden", Timeout: "1s"},
+	{Name: "orders", Does: "order"}, {Name: "profile", Does: "profile"}, {Name: "boom", Does: "boom"}, {Name: "warden", Timeout: "2s"},
 	{Name: "fetch", Does: "fetch", Grants: []string{"connect partner.test:80"}, Loose: []string{"connect inside.test:80"}},
 	{Name: "price", Does: "price", Grants: []string{"connect partner.test:80"}, Loose: []string{"connect inside.test:80"}},
 	{Name: "items"}, {Name: "counted"}, {Name: "paced"}, {Name: "tokens"}, {Name: "scoped"}, {Name: "signed"}, {Name: "cert"}, {Name: "hook"}, {Name: "warded"},
