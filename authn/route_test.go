@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"encoding/base64"
 	"maps"
 	"net/http"
 	"testing"
@@ -96,25 +97,35 @@ func TestWhoLooksAtACredential(t *testing.T) {
 // Applications send their key to every route. A function that is asked who is calling gets no key of the platform's, unless it goes by it.
 func TestAuthorizersGetNoKey(t *testing.T) {
 	_, mine := newSecret()
+	c, s := newClock(), newECSigner(t, "k1")
+	token := s.sign(t, s.head(), c.claims(nil))
+	in := func(place, name string) casemate.IdentitySource {
+		return casemate.IdentitySource{In: place, Name: name}
+	}
 	for _, x := range []struct {
-		key    string
-		source casemate.IdentitySource
-		told   bool
+		auth, key       string
+		source          casemate.IdentitySource
+		toldAuth, toldK bool
 	}{
-		{mine, casemate.IdentitySource{In: "header", Name: "authorization"}, false},
-		{mine, casemate.IdentitySource{In: "query", Name: "x-api-key"}, false},
-		{mine, casemate.IdentitySource{In: "header", Name: "x-api-key"}, true},
-		{"abc", casemate.IdentitySource{In: "header", Name: "authorization"}, true},
+		{"Bearer abc", mine, in("header", "authorization"), true, false},
+		{"Bearer abc", mine, in("query", "x-api-key"), true, false},
+		{"Bearer abc", mine, in("header", "x-api-key"), true, true},
+		{"Bearer abc", "abc", in("header", "authorization"), true, true},
+		{"Bearer " + mine, "abc", in("header", "x-tenant"), false, true},
+		{"Basic " + base64.StdEncoding.EncodeToString([]byte("x:"+mine)), mine, in("query", "authorization"), false, false},
+		{"Bearer " + mine, mine, in("header", "authorization"), true, false},
+		{"Bearer " + token, token, in("header", "x-tenant"), true, false},
 	} {
-		h := map[string]string{"X-Api-Key": x.key, "Authorization": "Bearer abc"}
+		h := map[string]string{"X-Api-Key": x.key, "Authorization": x.auth}
 		e := &casemate.Event{Credential: casemate.Credential{Kind: casemate.CredentialKey, Secret: x.key, Beside: "authorization"}, Headers: maps.All(h),
 			Header: func(name string) []string { return []string{h[http.CanonicalHeaderKey(name)]} }}
 		o := &strangers{}
 		m := &casemate.Match{Route: &casemate.Route{Auth: casemate.Auth{Kinds: []casemate.CredentialKind{casemate.CredentialAuthorizer},
 			Authorizer: &casemate.Authorizer{App: "shop", Name: "x", Identity: []casemate.IdentitySource{x.source}}}}}
-		_, err := (&Routed{Identity: tokenIdentity(t, newClock()), Authorizers: wardens{o}}).Verify(t.Context(), e, m)
-		if _, told := o.told["X-Api-Key"]; err != nil || told != x.told || o.told["Authorization"] == "" {
-			t.Errorf("%+v: told %v, %v", x.source, told, err)
+		_, err := (&Routed{Identity: tokenIdentity(t, c, entry(t, s)), Authorizers: wardens{o}}).Verify(t.Context(), e, m)
+		_, toldAuth := o.told["Authorization"]
+		if _, toldK := o.told["X-Api-Key"]; err != nil || toldK != x.toldK || toldAuth != x.toldAuth {
+			t.Errorf("%.12q by %+v: told %v and %v, %v", x.auth, x.source, toldAuth, toldK, err)
 		}
 	}
 }

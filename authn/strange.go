@@ -53,16 +53,25 @@ func (id *Identity) holdsOurs(e *casemate.Event, names ...string) bool {
 }
 
 // question is e as an authorizer is told of it: without a key of the platform's, which an application may send everywhere, unless that is
-// what the authorizer goes by.
+// what the authorizer goes by. A token is what others may judge as well, and stays.
 func (id *Identity) question(e *casemate.Event, a *casemate.Authorizer) *casemate.Event {
-	const name = "x-api-key"
-	if e.Headers == nil || e.Header == nil || slices.ContainsFunc(a.Identity, func(s casemate.IdentitySource) bool { return s.In == "header" && s.Name == name }) || !id.holdsOurs(e, name) {
+	if e.Headers == nil || e.Header == nil {
+		return e
+	}
+	var hidden []string
+	for _, name := range [...]string{"authorization", "x-api-key"} {
+		key := func(v string) bool { return holds(v, true, func(string) bool { return false }) }
+		if !slices.Contains(a.Identity, casemate.IdentitySource{In: "header", Name: name}) && (slices.ContainsFunc(e.Header(name), key) || name == "x-api-key" && id.holdsOurs(e, name)) {
+			hidden = append(hidden, name)
+		}
+	}
+	if hidden == nil {
 		return e
 	}
 	told := *e
 	told.Headers = func(yield func(name, value string) bool) {
 		for n, v := range e.Headers {
-			if !strings.EqualFold(n, name) && !yield(n, v) {
+			if !slices.Contains(hidden, strings.ToLower(n)) && !yield(n, v) {
 				return
 			}
 		}
@@ -98,6 +107,14 @@ func (id *Identity) aside(e *casemate.Event, a *casemate.Auth, p *casemate.Princ
 // ours reports a credential of the platform's anywhere in a header: without a scheme, below one of another name, in quotes, as a
 // password of Basic, and encoded likewise.
 func (id *Identity) ours(text string, encoded bool) bool {
+	return holds(text, encoded, func(word string) bool {
+		return len(word) > len(signatureMark) && strings.EqualFold(word[:len(signatureMark)], signatureMark) ||
+			len(word) == sessionLen && strings.HasPrefix(word, sessionMark) || id.trust.issued(word)
+	})
+}
+
+// holds reports a key of the platform's anywhere in text, or a word of it that is one of those.
+func holds(text string, encoded bool, those func(word string) bool) bool {
 	for i := range text {
 		if len(text)-i >= keyLen && strings.EqualFold(text[i:i+len(keyMark)], keyMark) {
 			if _, err := keyID(keyMark + text[i+len(keyMark):i+keyLen]); err == nil {
@@ -108,13 +125,13 @@ func (id *Identity) ours(text string, encoded bool) bool {
 	apart := func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"',:;<>=()[]{}`, r) }
 	for word := range strings.FieldsFuncSeq(text, apart) {
 		switch {
-		case len(word) > len(signatureMark) && strings.EqualFold(word[:len(signatureMark)], signatureMark), len(word) == sessionLen && strings.HasPrefix(word, sessionMark), id.trust.issued(word):
+		case those(word):
 			return true
 		case !encoded:
 			continue
 		}
 		for _, alphabet := range [...]*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-			if inner, err := alphabet.DecodeString(word); err == nil && id.ours(string(inner), false) {
+			if inner, err := alphabet.DecodeString(word); err == nil && holds(string(inner), false, those) {
 				return true
 			}
 		}
