@@ -414,6 +414,9 @@ func TestReplays(t *testing.T) {
 		{"the same in the query", func(d *desk) *casemate.Event { return issuing(d.presign(sts(look()), 60), "sts.AssumeRole") }, nil, false},
 		{"a GET that sends", func(d *desk) *casemate.Event { return issuing(d.sign(sqs(look())), "sqs.SendMessage") }, nil, false},
 		{"the same in the query", func(d *desk) *casemate.Event { return issuing(d.presign(sqs(look()), 60), "sqs.SendMessage") }, nil, false},
+		{"a PUT in the query that sends", func(d *desk) *casemate.Event {
+			return issuing(d.presign(put(sqs(look()), "PUT"), 60), "sqs.SendMessage")
+		}, nil, false},
 		{"a GET that lists", func(d *desk) *casemate.Event { return issuing(d.sign(sqs(look())), "sqs.ListQueues") }, nil, true},
 		{"a GET that asks who one is", func(d *desk) *casemate.Event { return issuing(d.sign(sts(look())), "sts.GetCallerIdentity") }, nil, true},
 		{"a GET in the query", func(d *desk) *casemate.Event { return d.presign(look(), 60) }, nil, true},

@@ -58,8 +58,8 @@ func newReplays(start time.Time) *replays {
 	return &replays{by: map[string]*marks{}, start: start.Truncate(time.Second)}
 }
 
-// changes reports whether a request may change something, so that it must not happen twice. PUT in a query is meant to be
-// sent until it arrives.
+// changes reports whether a request may change something, so that it must not happen twice. PUT of a route, signed in its query, is
+// meant to be sent until it arrives; to a service the query protocol goes by any method.
 func changes(e *casemate.Event, g *sigv4.Signature) bool {
 	if issues(e.Target.Builtin) {
 		return true
@@ -68,7 +68,7 @@ func changes(e *casemate.Event, g *sigv4.Signature) bool {
 	case "GET", "HEAD", "OPTIONS":
 		return e.Target.Builtin != "" && !reads(e.Target.Builtin) // the query protocol does everything by GET
 	case "PUT":
-		return !g.Presigned
+		return !g.Presigned || e.Target.Builtin != "" && !reads(e.Target.Builtin)
 	}
 	return e.Target.Builtin == "" || !reads(e.Target.Builtin)
 }

@@ -120,8 +120,16 @@ func TestReadRefuses(t *testing.T) {
 		}
 		return s
 	}
-	if _, err := Read(request(good)); err != nil {
-		t.Fatal(err)
+	targeted := strings.Replace(good, "SignedHeaders=host", "SignedHeaders=host%3Bx-amz-target", 1)
+	for name, s := range map[string]*casemate.Signed{
+		"a link": request(good), "a form": request(good, "content-type", form),
+		"JSON with a target": request(targeted, "x-amz-target", "a.B", "content-type", "application/x-amz-json-1.0"),
+		"a form with a target, signed": request(strings.Replace(targeted, "SignedHeaders=", "SignedHeaders=content-type%3B", 1),
+			"x-amz-target", "a.B", "content-type", form),
+	} {
+		if _, err := Read(s); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
 	}
 	for name, s := range map[string]*casemate.Signed{
 		"a signature in both places": request(good, "authorization", "AWS4-HMAC-SHA256 Credential=AKIA/20130524/us-east-1/s3/aws4_request, SignedHeaders=host, Signature="+strings.Repeat("0", 64)),
@@ -130,7 +138,8 @@ func TestReadRefuses(t *testing.T) {
 		"a broken escape": request(good + "&%zz=a"), "a week and a second": request(strings.Replace(good, "Expires=60", "Expires=604801", 1)),
 		"a sign": request(strings.Replace(good, "Expires=60", "Expires=%2B60", 1)), "zero": request(strings.Replace(good, "Expires=60", "Expires=0", 1)),
 		"an unsigned header of AWS": request(good, "x-amz-acl", "public-read"), "two hosts": request(good, "host", "i"), "host unsigned": request(strings.Replace(good, "SignedHeaders=host", "SignedHeaders=range", 1)),
-		"nothing": request(""), "a date elsewhere": request(good, "x-amz-date", "20130524T000000Z"),
+		"an unsigned form with a target": request(targeted, "x-amz-target", "a.B", "content-type", form+"; charset=utf-8"),
+		"nothing":                        request(""), "a date elsewhere": request(good, "x-amz-date", "20130524T000000Z"),
 	} {
 		if g, err := Read(s); err == nil {
 			t.Errorf("%s: %+v", name, g)
