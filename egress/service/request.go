@@ -120,7 +120,7 @@ func (c *call) plan() error {
 		}
 	}
 	if o := cfg.Operations[e.Target.Builtin]; o != nil {
-		payload, err := c.Question()
+		payload, err := c.Asks(o)
 		if err != nil {
 			return err
 		}

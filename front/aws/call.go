@@ -153,7 +153,7 @@ func (c *call) prove(e *casemate.Event) {
 
 // ask puts the question of an operation into the event.
 func (c *call) ask(e *casemate.Event, o *casemate.Operation) (err error) {
-	if e.Payload, err = c.Question(); err != nil {
+	if e.Payload, err = c.Asks(o); err != nil {
 		return err
 	}
 	e.Resource, _ = o.Resource(c.s.c.Place, e.Payload) // for words alone; the directory refuses where it is wrong

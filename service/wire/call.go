@@ -154,6 +154,15 @@ func (c *Call) Question() ([]byte, error) {
 	return b, nil
 }
 
+// Asks is Question of o. A form may say more than is a part of the question, and is in memory for as long: it has the bound of o.
+func (c *Call) Asks(o *casemate.Operation) ([]byte, error) {
+	q, err := c.Question()
+	if most := o.Body; err == nil && int64(len(c.Body)) > most && int64(len(q)) <= most {
+		return nil, casemate.Errorf(casemate.TooLarge, "send less", "the body is larger than %d bytes", most)
+	}
+	return q, err
+}
+
 // Answer writes what an operation answered, a JSON object or nothing, in the words of the service.
 func (c *Call) Answer(id string, payload []byte) (Reply, error) {
 	if c.Protocol == restJSON {

@@ -104,6 +104,27 @@ func TestQueuesAreAskedInTheQueryProtocolBy(t *testing.T) {
 	}
 }
 
+// TestFormsHaveTheBoundOfTheirOperation: what a form says beside the question is in memory for as long as a receive waits.
+func TestFormsHaveTheBoundOfTheirOperation(t *testing.T) {
+	o := &casemate.Operation{Body: 100}
+	tooLarge, long := casemate.TooLarge.String(), strings.Repeat("0", 200)
+	for text, want := range map[string]string{
+		"Action=ReceiveMessage&Version=2012-11-05":             "",
+		"Action=ReceiveMessage&X-Amz-Nothing=" + long:          tooLarge,
+		"Action=ReceiveMessage&Version=" + long:                tooLarge,
+		"Action=ReceiveMessage&ReceiptHandle=" + long:          "", // the corridor's to refuse, and to record
+		"Action=ReceiveMessage&ReceiptHandle=a&Action=" + long: casemate.Invalid.String(),
+	} {
+		got := ""
+		if _, err := sqsCall(text, "/0/jobs").Asks(o); err != nil {
+			got = casemate.CodeOf(err).String()
+		}
+		if got != want {
+			t.Errorf("%.50s: %q instead of %q", text, got, want)
+		}
+	}
+}
+
 // TestNamespacesAreAWSs: an answer and an error name the namespace that the API model of the service has.
 func TestNamespacesAreAWSs(t *testing.T) {
 	for _, c := range []struct{ service, body, want string }{
