@@ -27,7 +27,7 @@ type call struct {
 	out       *stream         // of an answer that may leave while it is made
 	unread    bool            // part of the body is still on the connection
 
-	leaveLarge func() // gives back the place of a large body; nil: it has none
+	leaveLarge func() // gives back what a large body holds; nil: it holds nothing
 }
 
 // webIdentity is the operation that needs no signature, and the parameter that its caller proves itself by.
@@ -91,6 +91,9 @@ func (c *call) read(r *nethttp.Request) error {
 	body, err := limited(r.Body, limit)
 	if err != nil {
 		c.unread = true
+		return err
+	}
+	if err := c.weigh(int64(len(body))); err != nil {
 		return err
 	}
 	sum := sha256.Sum256(body)

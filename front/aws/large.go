@@ -14,6 +14,12 @@ const (
 	largeTime = 2 * time.Minute // to send one
 )
 
+// Bounds of other bodies, which are in memory until they are answered.
+const (
+	light = 64 << 10                     // bytes; one of no more is not counted
+	heavy = maxCalls * (maxBody + slack) // bytes of all others together
+)
+
 // large gives the bound of the body of an operation that takes more than others do, and a place among the few that are read at
 // once; 0 without an error: it is no such operation, or no such body. The place is given back by ServeHTTP, after the answer.
 func (c *call) large(r *nethttp.Request) (int64, error) {
@@ -36,4 +42,19 @@ func (c *call) large(r *nethttp.Request) (int64, error) {
 		_ = b.conn.SetReadDeadline(time.Now().Add(largeTime)) // as in ServeHTTP
 	}
 	return o.Body, nil
+}
+
+// weigh counts a body of n bytes until ServeHTTP gives it back, after the answer. Beyond the bound only heavy ones are turned away:
+// calls that take long, which any caller may make, must keep nobody from asking.
+func (c *call) weigh(n int64) error {
+	if n <= light || c.leaveLarge != nil {
+		return nil
+	}
+	leave := func() { c.s.weight.Add(-n) }
+	if c.s.weight.Add(n) > heavy {
+		leave()
+		return &casemate.Error{Code: casemate.Unavailable, Message: "too many large requests at once", Hint: "try again", Retry: 1}
+	}
+	c.leaveLarge = leave
+	return nil
 }

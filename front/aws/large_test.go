@@ -37,3 +37,25 @@ func TestLargeBodies(t *testing.T) {
 		t.Errorf("%d events more, %d places taken", len(d.events)-before, len(d.large))
 	}
 }
+
+// TestHeavyBodiesAreBoundedTogether: who has many large ones in memory shuts out other large ones, and nothing small.
+func TestHeavyBodiesAreBoundedTogether(t *testing.T) {
+	d := newDesk(t)
+	ask := func(n int) int {
+		return d.ask("POST", "/", strings.Repeat("a", n), "Authorization", authorization("kms"), "X-Amz-Target", "T.Echo").Code
+	}
+	for _, x := range []struct {
+		held  int64
+		n     int
+		taken bool
+	}{{0, light + 1, true}, {heavy - light - 1, light + 1, true}, {heavy - light, light + 1, false}, {heavy, light, true}} {
+		d.weight.Store(x.held)
+		before := len(d.events)
+		if code := ask(x.n); (len(d.events) > before) != x.taken || (code == http.StatusServiceUnavailable) == x.taken {
+			t.Errorf("%+v: %d", x, code)
+		}
+		if n := d.weight.Load(); n != x.held {
+			t.Errorf("%+v: %d bytes are counted afterwards", x, n)
+		}
+	}
+}

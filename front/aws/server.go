@@ -14,6 +14,7 @@ import (
 	nethttp "net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"casemate"
@@ -58,10 +59,11 @@ type Config struct {
 // Server is the front. Make it with New, Start it once, Shutdown it once.
 type Server struct {
 	*conn.Server
-	c     Config
-	calls chan struct{}
-	large chan struct{}
-	peers peers
+	c      Config
+	calls  chan struct{}
+	large  chan struct{}
+	weight atomic.Int64 // bytes of heavy bodies in memory
+	peers  peers
 }
 
 // New checks the configuration; nothing listens yet.
@@ -168,7 +170,7 @@ func (s *Server) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
 }
 
 // place waits for a place among the bodies that are read: first of the peer's network, so that who waits behind its own takes
-// none of all. Nobody waits for long: who does holds a connection. Whoever has been read holds none: some calls take as long as
+// none of all. Nobody waits for long: who does holds a connection. Whoever has been read holds no place: some calls take as long as
 // their caller likes, and how many run at once is the corridor's to bound.
 func (s *Server) place(r *nethttp.Request) (leave func(), ok bool) {
 	ctx, cancel := context.WithTimeout(r.Context(), placeTime)
