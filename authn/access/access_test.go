@@ -619,3 +619,17 @@ func TestGoodSignaturesThatDoNotCount(t *testing.T) {
 		}
 	}
 }
+
+// TestEqualCallsOfManyWorkers: a signature may stand for as many calls as its bound says, and for none more.
+func TestEqualCallsOfManyWorkers(t *testing.T) {
+	now, id := time.Unix(1e9, 0), digest{1}
+	m := &marks{fresh: map[digest]*first{id: {at: now, source: "192.0.2.1"}}}
+	for i := range mostRepeats {
+		if !m.again(id, "192.0.2.1", now) {
+			t.Fatalf("the call after %d others is refused", i+1)
+		}
+	}
+	if m.again(id, "192.0.2.1", now) {
+		t.Error("a signature holds without a bound")
+	}
+}

@@ -15,7 +15,7 @@ import (
 const (
 	mostMarks   = 1 << 20
 	ownMarks    = mostMarks / 4
-	mostRepeats = 64
+	mostRepeats = 4096 // equal calls of one second: as many as the workers of a busy machine make, who share a key and wait for one queue
 	mostCallers = 100_000
 	repeatTime  = 3 * time.Second // in which an SDK's own repetitions with one signature come
 )
