@@ -5,8 +5,10 @@ import (
 	_ "embed"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"casemate"
 )
@@ -125,6 +127,9 @@ func (w *way) members(path, query string) (map[string]any, error) {
 
 // typed is a parameter as the question holds it.
 func typed(values []string, name, kind string) (any, error) {
+	if slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
+		return nil, badQuestion("the parameter " + name + " is not UTF-8")
+	}
 	if kind == "l" {
 		return values, nil
 	}
