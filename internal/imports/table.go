@@ -92,7 +92,7 @@ var Rooms = []Room{
 	{Path: "sandbox/wasm/module", Tier: 0, Ceiling: 1450, Pure: true, Only: []string{""}},
 	{Path: "egress/service", Tier: 1, Ceiling: 900, Only: []string{"", "service/wire", "internal/work"}},
 	{Path: "service/eventstream", Tier: 0, Ceiling: 60, Pure: true, Only: []string{}},
-	{Path: "service/wire", Tier: 0, Ceiling: 970, Pure: true, Only: []string{""}},
+	{Path: "service/wire", Tier: 0, Ceiling: 990, Pure: true, Only: []string{""}},
 	{Path: "service/sts", Tier: 1, Ceiling: 400, Pure: true, Only: []string{""}},
 	{Path: "service/lambda", Tier: 1, Ceiling: 1200, Pure: true, Only: []string{"", "service/eventstream"}},
 	{Path: "service/lambda/layer", Tier: 1, Ceiling: 350, Only: []string{"", "store"}},
