@@ -84,6 +84,11 @@ type Credential struct {
 	Beside string     // header, in lower case, with another credential, which proves nobody: "authorization" or "x-api-key"; empty: there is none
 }
 
+// Proves reports that c by itself says who p is: a key its holder, a bearer's token its subject.
+func (c *Credential) Proves(p *Principal) bool {
+	return p.Kind == KindKey && c.Kind == CredentialKey || p.Kind == KindToken && c.Kind == CredentialBearer
+}
+
 // String hides the secret.
 func (c Credential) String() string { return "credential(" + string(c.Kind) + ")" }
 

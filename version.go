@@ -217,7 +217,7 @@ func (a *Auth) Own(c *Credential, p *Principal) []string {
 			return []string{"authorization", "x-api-key"}
 		}
 	case c.Beside == "" || len(a.Kinds) > 1 || len(a.Kinds) == 1 && a.Kinds[0] != c.Kind:
-	case p.Kind == KindKey && c.Kind == CredentialKey, p.Kind == KindToken && c.Kind == CredentialBearer:
+	case c.Proves(p):
 		return []string{c.Beside}
 	}
 	return nil

@@ -439,7 +439,7 @@ func (g *Gate) demand(e *casemate.Event, m *casemate.Match, p *casemate.Principa
 	case p.Kind == casemate.KindWebhook && p.Body != nil, e.Source == casemate.SourceAuthorizer: // not proven yet: a forger uses up its own rate alone
 		d.Principal += "@" + casemate.SourceOf(e.SourceIP)
 	}
-	d.Alone = p.Kind == casemate.KindKey && e.Credential.Kind == casemate.CredentialKey || p.Kind == casemate.KindToken && e.Credential.Kind == casemate.CredentialBearer
+	d.Alone = e.Credential.Proves(p)
 	if g.c.Plan != nil && p.Known() && e.Credential.Kind != casemate.CredentialRun { // what was accepted before counted then
 		if d.Plan, err = g.c.Plan(p); err != nil {
 			return d, err
