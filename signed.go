@@ -30,6 +30,15 @@ func NewSigned(method, path, query, host string, header map[string][]string) *Si
 	return s
 }
 
+// FormType is the content type of HTML's forms.
+const FormType = "application/x-www-form-urlencoded"
+
+// Form reports a body of parameters, as the query protocols have it: a service reads it as those, whatever target is named beside.
+func (s *Signed) Form() bool {
+	v := s.Header["content-type"]
+	return len(v) > 0 && strings.HasPrefix(v[0], FormType)
+}
+
 // SandboxKey is the AWS credential of one sandbox: it opens that sandbox's own door, until Expires or until the sandbox
 // ends, and nothing else. It never prints its secrets.
 type SandboxKey struct {

@@ -221,9 +221,6 @@ func (g *Signature) parameters(credential, names, mac string) error {
 	return nil
 }
 
-// form is the content type that has a service read a body as parameters, whatever target is named beside.
-const form = "application/x-www-form-urlencoded"
-
 // covers checks that what steers a request is under its signature: host and all of x-amz-. Some clients do not sign their content
 // type; one that would have a target overlooked, and what was signed as JSON read as parameters, is to be signed.
 func (g *Signature) covers(s *casemate.Signed) error {
@@ -235,7 +232,7 @@ func (g *Signature) covers(s *casemate.Signed) error {
 		if steers && len(values) != 1 {
 			return fmt.Errorf("header %.40q is repeated", name)
 		}
-		plain := name == "content-type" && (len(s.Header["x-amz-target"]) == 0 || !strings.HasPrefix(values[0], form))
+		plain := name == "content-type" && (len(s.Header["x-amz-target"]) == 0 || !s.Form())
 		if steers && !plain && !g.Covers(name) {
 			return fmt.Errorf("header %.40q is not signed", name)
 		}

@@ -122,10 +122,10 @@ func TestReadRefuses(t *testing.T) {
 	}
 	targeted := strings.Replace(good, "SignedHeaders=host", "SignedHeaders=host%3Bx-amz-target", 1)
 	for name, s := range map[string]*casemate.Signed{
-		"a link": request(good), "a form": request(good, "content-type", form),
+		"a link": request(good), "a form": request(good, "content-type", casemate.FormType),
 		"JSON with a target": request(targeted, "x-amz-target", "a.B", "content-type", "application/x-amz-json-1.0"),
 		"a form with a target, signed": request(strings.Replace(targeted, "SignedHeaders=", "SignedHeaders=content-type%3B", 1),
-			"x-amz-target", "a.B", "content-type", form),
+			"x-amz-target", "a.B", "content-type", casemate.FormType),
 	} {
 		if _, err := Read(s); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -138,7 +138,7 @@ func TestReadRefuses(t *testing.T) {
 		"a broken escape": request(good + "&%zz=a"), "a week and a second": request(strings.Replace(good, "Expires=60", "Expires=604801", 1)),
 		"a sign": request(strings.Replace(good, "Expires=60", "Expires=%2B60", 1)), "zero": request(strings.Replace(good, "Expires=60", "Expires=0", 1)),
 		"an unsigned header of AWS": request(good, "x-amz-acl", "public-read"), "two hosts": request(good, "host", "i"), "host unsigned": request(strings.Replace(good, "SignedHeaders=host", "SignedHeaders=range", 1)),
-		"an unsigned form with a target": request(targeted, "x-amz-target", "a.B", "content-type", form+"; charset=utf-8"),
+		"an unsigned form with a target": request(targeted, "x-amz-target", "a.B", "content-type", casemate.FormType+"; charset=utf-8"),
 		"nothing":                        request(""), "a date elsewhere": request(good, "x-amz-date", "20130524T000000Z"),
 	} {
 		if g, err := Read(s); err == nil {

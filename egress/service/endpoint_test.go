@@ -563,7 +563,7 @@ func TestAFloodOfRefusalsWaits(t *testing.T) {
 
 func FuzzHear(f *testing.F) {
 	f.Add("POST", "/", "kms", "T.Echo", "application/x-amz-json-1.1", "", []byte(`{"Name":"k"}`))
-	f.Add("POST", "/?Action=Who", "sts", "", wire.Form, "", []byte("Action=Who&Version=2011-06-15&Name=%zz"))
+	f.Add("POST", "/?Action=Who", "sts", "", casemate.FormType, "", []byte("Action=Who&Version=2011-06-15&Name=%zz"))
 	f.Add("GET", "/b/%2e%2e/k", "s3", "", "", "", []byte("x"))
 	f.Add("POST", "/service/a/operation/B", "monitoring", "", "application/cbor", "rpc-v2-cbor", []byte{0xa0})
 	f.Add("POST", "/call", "lambda", "", "", "", []byte{})

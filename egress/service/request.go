@@ -62,7 +62,7 @@ func (c *call) read(r *http.Request) error {
 		limit = maxBody + slack
 	case r.ContentLength > limit && wire.Largest(c.e.cfg.Operations, c.Service.Name, maxBody) > limit:
 		limit = wire.Largest(c.e.cfg.Operations, c.Service.Name, maxBody)
-	case c.e.cfg.provides(c.Service.Name), strings.HasPrefix(r.Header.Get("Content-Type"), wire.Form):
+	case c.e.cfg.provides(c.Service.Name), c.Signed.Form():
 	case r.Header.Get("X-Amz-Content-Sha256") != "":
 		return nil
 	default:

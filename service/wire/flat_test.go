@@ -10,7 +10,7 @@ import (
 )
 
 func sqsCall(body, path string) *Call {
-	return &Call{Signed: &casemate.Signed{Method: "POST", Path: path, Header: map[string][]string{"content-type": {Form}}}, Service: Lookup("sqs"), Protocol: query, Body: []byte(body)}
+	return &Call{Signed: &casemate.Signed{Method: "POST", Path: path, Header: map[string][]string{"content-type": {casemate.FormType}}}, Service: Lookup("sqs"), Protocol: query, Body: []byte(body)}
 }
 
 func TestFlattenedParametersBecomeMembers(t *testing.T) {
@@ -86,8 +86,8 @@ func TestQueuesAreAskedInTheQueryProtocolBy(t *testing.T) {
 	}{
 		"a GET":                {"GET", action + "&Version=2012-11-05", "", nil, query, "SendMessage"},
 		"a GET that is signed": {"GET", "X-Amz-Expires=60&" + action, "", nil, query, "SendMessage"},
-		"a form":               {"POST", "", action, map[string][]string{"content-type": {Form}}, query, "SendMessage"},
-		"a form and a target": {"POST", "", action, map[string][]string{"content-type": {Form + ";charset=utf-8"}, "x-amz-target": {"AmazonSQSv20121105.DeleteQueue"}},
+		"a form":               {"POST", "", action, map[string][]string{"content-type": {casemate.FormType}}, query, "SendMessage"},
+		"a form and a target": {"POST", "", action, map[string][]string{"content-type": {casemate.FormType + ";charset=utf-8"}, "x-amz-target": {"AmazonSQSv20121105.DeleteQueue"}},
 			query, "SendMessage"},
 		"JSON":             {"POST", "", "{}", json, jsonQuery, "ListQueues"},
 		"JSON and a query": {"POST", action, "{}", json, jsonQuery, "ListQueues"},

@@ -60,7 +60,7 @@ func (k Known) Speaks(s *casemate.Signed) Protocol {
 	switch {
 	case header("smithy-protocol") == "rpc-v2-cbor":
 		return cbor
-	case k.Protocol.json() && strings.HasPrefix(contentType, Form):
+	case k.Protocol.json() && s.Form():
 		return query // older clients name a target as well
 	case k.Protocol == jsonQuery && target == "" && strings.Contains("&"+s.Query, "&Action="):
 		return query // a GET, which may be signed in its query
@@ -73,9 +73,6 @@ func (k Known) Speaks(s *casemate.Signed) Protocol {
 	}
 	return k.Protocol
 }
-
-// Form is the content type of the query protocols.
-const Form = "application/x-www-form-urlencoded"
 
 // status is what a refusal is answered with: the JSON protocols know 400 and 500 alone.
 func (p Protocol) status(c casemate.Code) int {
