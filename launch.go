@@ -79,6 +79,27 @@ type Effect struct {
 	Of      string    `json:"-"` // request id of whose it is, where a sandbox has several events at once and it said so
 }
 
+// Unlisted are the effects of a run that its list has no room for. The zero Unlisted is of a list that has all.
+type Unlisted struct {
+	number  int
+	verdict Verdict // Denied when one of them was
+}
+
+// Add counts one.
+func (u *Unlisted) Add(x Effect) {
+	if u.number++; u.number == 1 || x.Verdict == Denied {
+		u.verdict = x.Verdict
+	}
+}
+
+// On ends a list with what it has no room for. A program that opens a hundred files was refused nothing, and its record says so.
+func (u Unlisted) On(list []Effect, now time.Time) []Effect {
+	if u.number == 0 {
+		return list
+	}
+	return append(list, Effect{At: now, Kind: "flood", Target: "effects", Verdict: u.verdict, Count: u.number, Reason: "further effects were not listed"})
+}
+
 // Doorway is what a sandbox must be given so that its door works.
 type Doorway struct {
 	Listen []string          // sockets to open inside, to be served from outside: "tcp 198.18.0.1:443", "udp 169.254.100.2:53"

@@ -16,28 +16,8 @@ type effects struct {
 	seen    map[deed]int // where in list, of what is counted and not repeated
 	local   int          // how many of list are about the sandbox itself
 	went    int          // how many of list say where the function went
-	dropped unlisted
+	dropped casemate.Unlisted
 	refused int // in all
-}
-
-// unlisted are the effects that a list had no room for.
-type unlisted struct {
-	number  int
-	verdict casemate.Verdict // Denied when one of them was
-}
-
-func (u *unlisted) add(x casemate.Effect) {
-	if u.number++; u.number == 1 || x.Verdict == casemate.Denied {
-		u.verdict = x.Verdict
-	}
-}
-
-// on ends a list with what it has no room for. A program that opens a hundred files was refused nothing, and its record says so.
-func (u unlisted) on(list []casemate.Effect, now time.Time) []casemate.Effect {
-	if u.number == 0 {
-		return list
-	}
-	return append(list, casemate.Effect{At: now, Kind: "flood", Target: "effects", Verdict: u.verdict, Count: u.number, Reason: "further effects were not listed"})
 }
 
 // maxEffects of one run, and maxLocal of them about the sandbox itself; more are counted, and the count is the last effect.
@@ -76,7 +56,7 @@ func (e *effects) add(x casemate.Effect) {
 	case went && e.went < maxWent:
 		e.went++
 	case len(e.list)-e.went >= maxEffects, local(x.Kind) && e.local >= maxLocal:
-		e.dropped.add(x)
+		e.dropped.Add(x)
 		return
 	}
 	if local(x.Kind) {
@@ -102,8 +82,8 @@ func (e *effects) refusals() int {
 func (e *effects) take(now time.Time) []casemate.Effect {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	list := e.dropped.on(e.list, now)
-	e.list, e.seen, e.local, e.went, e.dropped = nil, nil, 0, 0, unlisted{}
+	list := e.dropped.On(e.list, now)
+	e.list, e.seen, e.local, e.went, e.dropped = nil, nil, 0, 0, casemate.Unlisted{}
 	return list
 }
 

@@ -42,10 +42,10 @@ type portion struct {
 	wall   time.Duration
 	peak   int64
 	list   []casemate.Effect
-	known  map[deed]int // where in list
-	more   unlisted     // effects that are not in it
-	beside []string     // the other events
-	late   []string     // of them those that were over, and not done
+	known  map[deed]int      // where in list
+	more   casemate.Unlisted // effects that are not in it
+	beside []string          // the other events
+	late   []string          // of them those that were over, and not done
 }
 
 // sharer is a Door that lets several runs share it.
@@ -161,7 +161,7 @@ func (p *portion) add(x casemate.Effect, in, out int64) {
 		return
 	}
 	if len(p.list) >= maxEffects+maxWent {
-		p.more.add(x)
+		p.more.Add(x)
 		return
 	}
 	if once {
@@ -175,7 +175,7 @@ func (p *portion) add(x casemate.Effect, in, out int64) {
 
 // effects are those of the run, with what it shared its sandbox with.
 func (p *portion) effects(now time.Time) []casemate.Effect {
-	list := p.more.on(p.list, now)
+	list := p.more.On(p.list, now)
 	if len(p.beside) > 0 {
 		list = append(list, casemate.Effect{At: now, Kind: casemate.EffectBeside, Target: "events", Verdict: casemate.Allowed, Count: len(p.beside),
 			Reason: "in flight in the same sandbox: " + strings.Join(p.beside, " ")})

@@ -37,9 +37,8 @@ type outside struct {
 
 	mu      sync.Mutex
 	effects []casemate.Effect
-	dropped int
-	hidden  casemate.Verdict // of those that were dropped: Denied when one was
-	refused int              // in all
+	dropped casemate.Unlisted
+	refused int // in all
 }
 
 // begin opens the door for an event, unless it is.
@@ -74,12 +73,8 @@ func (o *outside) end() {
 	o.of = nil
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	r.effects = o.effects
-	if o.dropped > 0 {
-		r.effects = append(r.effects, casemate.Effect{At: r.pool.cfg.Clock(), Kind: "flood", Target: "effects", Verdict: o.hidden, Count: o.dropped,
-			Reason: "further effects were not listed"})
-	}
-	o.effects, o.dropped = nil, 0
+	r.effects = o.dropped.On(o.effects, r.pool.cfg.Clock())
+	o.effects, o.dropped = nil, casemate.Unlisted{}
 }
 
 func (o *outside) close() {
@@ -103,9 +98,7 @@ func (o *outside) record(e casemate.Effect) {
 		}
 	}
 	if len(o.effects) >= maxEffects {
-		if o.dropped++; o.dropped == 1 || e.Verdict == casemate.Denied {
-			o.hidden = e.Verdict
-		}
+		o.dropped.Add(e)
 		return
 	}
 	o.effects = append(o.effects, e)
