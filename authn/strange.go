@@ -58,12 +58,16 @@ func (id *Identity) question(e *casemate.Event, a *casemate.Authorizer) *casemat
 	if e.Headers == nil || e.Header == nil {
 		return e
 	}
+	goesBy := func(name string) bool {
+		return slices.Contains(a.Identity, casemate.IdentitySource{In: "header", Name: name})
+	}
+	key := func(v string) bool { return holds(v, true, func(string) bool { return false }) }
 	var hidden []string
-	for _, name := range [...]string{"authorization", "x-api-key"} {
-		key := func(v string) bool { return holds(v, true, func(string) bool { return false }) }
-		if !slices.Contains(a.Identity, casemate.IdentitySource{In: "header", Name: name}) && (slices.ContainsFunc(e.Header(name), key) || name == "x-api-key" && id.holdsOurs(e, name)) {
-			hidden = append(hidden, name)
-		}
+	if !goesBy("authorization") && slices.ContainsFunc(e.Header("authorization"), key) {
+		hidden = append(hidden, "authorization")
+	}
+	if !goesBy("x-api-key") && id.holdsOurs(e, "x-api-key") {
+		hidden = append(hidden, "x-api-key")
 	}
 	if hidden == nil {
 		return e
